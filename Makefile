@@ -1,0 +1,40 @@
+# `make demo` and `make test` work from a fresh clone with Python 3.11, pip and make; each sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test lint format redis clean
+
+demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
+	$(BIN)/python -m disco_rq.examples.demo
+
+test: lint redis  ## what CI runs
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Made again when the dependencies change, or when the virtual environment was broken off half made.
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "disco-rq needs Python 3.11 or newer")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+# Debian's Redis and redis-cli, which some tests compare with. Tests that need them skip where they are missing, but
+# fail in CI. RUNLEVEL=1 keeps the package from starting a server of its own.
+redis:
+	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends redis-server redis-tools >/dev/null; \
+	else echo "redis-server and redis-cli are not installed: the tests that need them will be skipped"; fi
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,85 @@
+"""What a task prints: print, logging and the output of child processes, kept as its attempt's log, capped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+LOG_CAP = 64 << 10
+"""Bytes of an attempt's log that are kept: its first half and its last, when there is more."""
+
+
+class AttemptLog:
+    """File descriptors 1 and 2 of a horse lead to one file; after each attempt its content is put by."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+
+    def capture(self) -> None:
+        """Send all that this process and its children print or log to the file; our own log lines go on as
+        before.
+        """
+        _keep_own_logging()
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(self._fd, 1)
+        os.dup2(self._fd, 2)
+        sys.stdout = open(1, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+        logging.root.handlers[:] = []
+        logging.basicConfig(
+            stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+        )
+
+    def keep(self, path: Path) -> None:
+        """Put what was printed since the last time under ``path``; nothing printed, no file."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        size = os.fstat(self._fd).st_size
+        if size:
+            keep_capped(self._fd, size, path)
+            os.ftruncate(self._fd, 0)
+
+
+def keep_capped(fd: int, size: int, path: Path) -> None:
+    """Copy an open log of ``size`` bytes to ``path``, at most ``LOG_CAP`` of it."""
+    if size <= LOG_CAP:
+        text = os.pread(fd, size, 0)
+    else:
+        half = LOG_CAP // 2
+        left_out = f"\n... {size - LOG_CAP} bytes left out ...\n".encode()
+        text = os.pread(fd, half - len(left_out), 0) + left_out + os.pread(fd, half, size - half)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text)
+
+
+def salvage(log: Path, path: Path) -> None:
+    """Keep the log of a process that died in an attempt."""
+    try:
+        fd = os.open(log, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        size = os.fstat(fd).st_size
+        if size:
+            keep_capped(fd, size, path)
+    finally:
+        os.close(fd)
+
+
+def _keep_own_logging() -> None:
+    """RQ's and our own log records are the operator's, not the task's: they keep going to the worker's
+    stderr.
+    """
+    workers_stderr = open(os.dup(2), "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+    handler = logging.StreamHandler(workers_stderr)
+    for name in ("rq", "rq.worker", "rq.job", "disco_rq"):
+        logger = logging.getLogger(name)
+        if logger.handlers or logger.parent is logging.root:
+            logger.handlers[:] = [handler]
+            logger.propagate = False

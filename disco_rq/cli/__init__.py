@@ -1,0 +1,8 @@
+"""The command line: ``main`` is the program ``disco-rq``.
+
+``app`` gathers the verbs; ``run``, ``jobs``, ``results`` and ``cluster`` hold them by what they are about.
+"""
+
+from disco_rq.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,81 @@
+"""The program: all verbs, and the one place where an error becomes a line on stderr and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from disco_rq.cli import cluster, jobs, results, run
+from disco_rq.errors import DiscoError
+from disco_rq.version import __version__
+
+INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+
+
+class Verbs(click.Group):
+    """Lists the verbs in the order in which one meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would leave with 1
+            raise ReaderHasLeft from None
+
+
+class ReaderHasLeft(Exception):
+    """The reader of our output has seen enough, as in ``disco-rq run … | head``."""
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="disco-rq")
+def cli() -> None:
+    """MapReduce with plain Python functions on Redis and RQ.
+
+    \b
+    The first job, on this machine alone:
+      disco-rq run disco_rq.examples.wordcount README.md
+    """
+
+
+for verb in (*run.VERBS, *jobs.VERBS, *results.VERBS, *cluster.VERBS):
+    cli.add_command(verb)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line. Leaves with 0, with 1 for an error of any kind, or 2 for a wrong call."""
+    sys.exit(_exit_status(args))
+
+
+def _exit_status(args: Sequence[str] | None) -> int:
+    try:
+        status = cli.main(args=args, prog_name="disco-rq", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("disco-rq: interrupted", err=True)
+        return INTERRUPTED
+    except (BrokenPipeError, ReaderHasLeft):
+        _write_no_more()
+        return 0
+    except DiscoError as error:
+        click.echo(f"disco-rq: {error}", err=True)
+        return 1
+    except OSError as error:
+        _write_no_more()
+        click.echo(f"disco-rq: {error}", err=True)
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _write_no_more() -> None:
+    """Where stdout failed, the interpreter's last flush must not fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,49 @@
+"""What many verbs take: which cluster, which job, text or JSON; and an example at the end of each help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from disco_rq import Disco
+from disco_rq.cli import lastjob
+from disco_rq.errors import SettingsError
+from disco_rq.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def job_name(value: str) -> str:
+    """A job's name as the user gives it: the name, or ``@``."""
+    return lastjob.recall() if value == lastjob.LAST else value
+
+
+def verb(example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function; the function's name is the verb's, its docstring the help."""
+    return click.command(epilog=f"\b\nExample:\n  {example}")
+
+
+def redis_option(function: F) -> F:
+    return click.option(
+        "--redis", metavar="URL", help="Address of the cluster's Redis. [default: $DISCO_RQ_REDIS]"
+    )(function)
+
+
+def json_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def job_argument(function: F) -> F:
+    return click.argument("job", type=job_name, metavar="JOB")(function)
+
+
+def connect(redis: str | None) -> Disco:
+    """The running cluster that the user means. Raises ``DiscoError`` if there is none to be reached."""
+    url = redis or Settings.from_env().redis
+    if url is None:
+        raise SettingsError(
+            "which cluster? give --redis URL or set DISCO_RQ_REDIS; 'disco-rq up' starts one on this machine"
+        )
+    return Disco(url)

@@ -1,0 +1,88 @@
+"""The verbs about the cluster: nodes, master, node, up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from contextlib import suppress
+
+import click
+
+from disco_rq.cli.arguments import connect, json_option, redis_option, verb
+from disco_rq.cli.output import print_json, print_table
+from disco_rq.cli.run import stopped_like_ctrl_c
+from disco_rq.embedded import EmbeddedCluster
+from disco_rq.errors import SettingsError
+from disco_rq.master import run_master
+from disco_rq.node import run_node
+from disco_rq.settings import PREFIX, Settings
+
+
+@verb("disco-rq nodes")
+@redis_option
+@json_option
+def nodes(redis: str | None, as_json: bool) -> None:
+    """List the nodes, and how their tasks fared."""
+    with connect(redis) as disco:
+        found = disco.nodeinfo()
+    if as_json:
+        print_json(found)
+        return
+    columns = ("node", "max_workers", "job_ok", "data_error", "error", "blacklisted")
+    print_table(columns, [[node[column] for column in columns] for node in found["available"]])
+
+
+@verb("DISCO_RQ_REDIS=redis://cluster disco-rq master")
+@redis_option
+@click.option("--http", metavar="HOST:PORT", help="What this_master() says. [default: $DISCO_RQ_HTTP]")
+def master(redis: str | None, http: str | None) -> None:
+    """Run a master until it is stopped. Several may run: one leads, another takes over when it dies."""
+    log_to_stderr()
+    run_master(settings_with(redis=redis, http=http))
+
+
+@verb("DISCO_RQ_REDIS=redis://cluster disco-rq node --slots 8 --data /var/lib/disco-rq")
+@click.option(
+    "--slots", type=click.IntRange(min=1), metavar="N", help="Tasks at a time. [default: one a core]"
+)
+@click.option(
+    "--node", "name", metavar="NAME", help="The node's name. [default: $DISCO_RQ_NODE or the host's]"
+)
+@click.option(
+    "--data", type=click.Path(file_okay=False), metavar="DIR", help="For files. [default: $DISCO_RQ_DATA]"
+)
+@redis_option
+def node(slots: int | None, name: str | None, data: str | None, redis: str | None) -> None:
+    """Run this machine's workers until they are stopped."""
+    log_to_stderr()
+    run_node(settings_with(redis=redis, node=name, data=data), slots or os.cpu_count() or 1)
+
+
+@verb("disco-rq up --workers 4")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="[default: one a core]")
+def up(workers: int | None) -> None:
+    """Run a whole cluster on this machine, until Ctrl-C."""
+    with suppress(KeyboardInterrupt), stopped_like_ctrl_c(), EmbeddedCluster(workers) as cluster:
+        click.echo(f"export {PREFIX}REDIS={cluster.url}")
+        click.echo("The cluster is up. Give the line above to another shell; Ctrl-C ends it.", err=True)
+        while True:
+            signal.pause()
+
+
+def settings_with(**options: str | None) -> Settings:
+    """The options that are given over the environment's settings. One must be the address of a Redis."""
+    given = {PREFIX + name.upper(): value for name, value in options.items() if value is not None}
+    settings = Settings.from_env({**os.environ, **given})
+    if settings.redis is None:
+        raise SettingsError(
+            f"give --redis URL or set {PREFIX}REDIS: the Redis through which the cluster meets"
+        )
+    return settings
+
+
+def log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+VERBS = (nodes, master, node, up)

@@ -1,0 +1,87 @@
+"""The verbs about what a job leaves: results, cat, oob list, oob get."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from disco_rq import result_iterator
+from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
+from disco_rq.cli.output import json_of, print_json, write_pairs
+from disco_rq.errors import UnknownJob
+
+
+@verb("disco-rq results @")
+@job_argument
+@redis_option
+@json_option
+def results(job: str, redis: str | None, as_json: bool) -> None:
+    """Print the addresses of a job's results, as they are now."""
+    with connect(redis) as disco:
+        status, addresses = disco.results(job, timeout=0)
+    if status == "unknown job":
+        raise UnknownJob(f"unknown job {job!r}")
+    if as_json:
+        print_json({"job": job, "status": status, "results": addresses})
+        return
+    if status != "ready":
+        click.echo(f"disco-rq: job {job} is {status}", err=True)
+    for address in addresses:
+        click.echo(address)
+
+
+@verb("disco-rq cat @ | sort -k2nr | head")
+@job_argument
+@redis_option
+@json_option
+def cat(job: str, redis: str | None, as_json: bool) -> None:
+    """Print a job's results, when it has ended.
+
+    One KEY<TAB>VALUE line for each pair, or a JSON line.
+    """
+    with connect(redis) as disco:
+        write_pairs(result_iterator(disco.wait(job)), sys.stdout.buffer, as_json=as_json)
+
+
+@click.group()
+def oob() -> None:
+    """Read out-of-band results, which tasks put beside the output."""
+
+
+@oob.command("list", epilog="\b\nExample:\n  disco-rq oob list @")
+@job_argument
+@redis_option
+@json_option
+def oob_list(job: str, redis: str | None, as_json: bool) -> None:
+    """Print the keys of a job's OOB results."""
+    with connect(redis) as disco:
+        keys = disco.oob_list(job)
+    if as_json:
+        print_json(keys)
+    else:
+        for key in keys:
+            click.echo(key)
+
+
+@oob.command("get", epilog="\b\nExample:\n  disco-rq oob get @ distinct:0")
+@job_argument
+@click.argument("key")
+@redis_option
+@json_option
+def oob_get(job: str, key: str, redis: str | None, as_json: bool) -> None:
+    """Print one OOB result.
+
+    Text and bytes come as they were put, anything else as JSON.
+    """
+    with connect(redis) as disco:
+        value = disco.oob_get(job, key)
+    if as_json:
+        print_json(value)
+    elif isinstance(value, bytes):
+        click.echo(value, nl=False)
+    else:
+        click.echo(value if isinstance(value, str) else json_of(value))
+
+
+VERBS = (results, cat, oob)

@@ -1,0 +1,178 @@
+"""The verbs that start a job or wait for one: run, submit, wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+from rich.console import Console
+
+from disco_rq import Disco, Job, result_iterator
+from disco_rq.cli import lastjob
+from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
+from disco_rq.cli.output import json_of, print_json, write_pairs
+from disco_rq.cli.program import load_program, with_params
+from disco_rq.errors import DiscoError
+from disco_rq.progress import display_for
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def program_options(function: F) -> F:
+    """PROGRAM INPUT… and the options that win over what the program says."""
+    for decorate in (
+        click.argument("inputs", nargs=-1, metavar="INPUT…"),
+        click.argument("program", metavar="PROGRAM"),
+        click.option("--name", help="The job's name begins with it. [default: the program's name]"),
+        click.option("-p", "--param", "param", multiple=True, metavar="NAME=VALUE", help="Set a parameter."),
+        click.option("--sort/--no-sort", default=None, help="Whether a reduce gets equal keys together."),
+        click.option("--nr-reduces", type=click.IntRange(min=0), metavar="N", help="How many reduces."),
+        redis_option,
+    ):
+        function = decorate(function)
+    return function
+
+
+def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: dict[str, Any]) -> Job:
+    """Load the program, let the options win over it, and submit it as a job."""
+    loaded = load_program(program)
+    arguments = {"input": [], **loaded.arguments}
+    arguments.update({name: options[name] for name in ("sort", "nr_reduces") if options[name] is not None})
+    params = with_params(arguments.pop("params", None), options["param"])
+    if params is not None:
+        arguments["params"] = params
+    if inputs:
+        arguments["input"] = list(inputs)
+    return disco.new_job(options["name"] or loaded.name, **arguments)
+
+
+@verb("disco-rq run wordcount.py --sort logs/*.txt.gz | sort -k2nr | head")
+@program_options
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Workers of a cluster of its own.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the results to this file.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no messages, only errors.")
+@json_option
+def run(
+    program: str,
+    inputs: tuple[str, ...],
+    redis: str | None,
+    workers: int | None,
+    output: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run a program and print its results.
+
+    PROGRAM is a Python file or a dotted module with map and reduce, and any other argument of new_job, as
+    names at its top level. INPUT are files, folders, globs or URLs. Results are KEY<TAB>VALUE lines, or JSON
+    lines. Without the address of a Redis it runs on this machine, on a cluster that lives as long as the job.
+    """
+    console = Console(stderr=True)
+    with results_file(output) as out, stopped_like_ctrl_c(), Disco(redis, workers=workers) as disco:
+        job = submit_program(disco, program, inputs, options)
+        if not disco.is_embedded:
+            lastjob.remember(job.name)
+        try:
+            addresses = job.wait(show=display_for(console, quiet=quiet))
+        except KeyboardInterrupt:
+            job.purge()
+            raise
+        write_pairs(result_iterator(addresses), out, as_json=as_json)
+        if not quiet:
+            summarise(job, console)
+
+
+@verb("disco-rq submit wordcount.py --redis redis://cluster http://files/a.txt && disco-rq wait @")
+@program_options
+@json_option
+def submit(program: str, inputs: tuple[str, ...], redis: str | None, as_json: bool, **options: Any) -> None:
+    """Submit a program and print the job's name.
+
+    The cluster runs it, and keeps its results until they are purged.
+    """
+    with connect(redis) as disco:
+        job = submit_program(disco, program, inputs, options)
+        lastjob.remember(job.name)
+        if as_json:
+            print_json({"job": job.name})
+        else:
+            click.echo(job.name)
+
+
+@verb("disco-rq wait @ --timeout 3600")
+@job_argument
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no messages, only errors.")
+@redis_option
+@json_option
+def wait(job: str, timeout: float | None, quiet: bool, redis: str | None, as_json: bool) -> None:
+    """Wait for a job's end and print its results' addresses.
+
+    Ctrl-C leaves the job running.
+    """
+    with connect(redis) as disco:
+        addresses = disco.wait(job, timeout, show=display_for(Console(stderr=True), quiet=quiet))
+        if as_json:
+            print_json({"job": job, "results": addresses})
+        else:
+            for address in addresses:
+                click.echo(address)
+
+
+def summarise(job: Job, console: Console) -> None:
+    """What the job left besides its results: counters and OOB results, a few of them."""
+    counters = job.jobinfo()["counters"]
+    shown = [f"{name} {value:,}" for name, value in sorted(counters.items())]
+    keys = job.oob_list()
+    shown += [f"{key} = {json_of(job.oob_get(key))[:60]}" for key in keys[:8]]
+    if len(keys) > 8:
+        shown.append(f"and {len(keys) - 8} more OOB results")
+    for line in shown:
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def results_file(path: Path | None) -> Iterator[BinaryIO]:
+    """Where results go: stdout, or a file that appears complete or not at all. Refused before any work."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise DiscoError(f"--output {path}: {error.strerror}") from None
+    try:
+        with open(descriptor, "wb") as out:
+            yield out
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(aside).chmod(0o666 & ~umask)  # mkstemp made it for us alone
+        Path(aside).replace(path)
+    finally:
+        Path(aside).unlink(missing_ok=True)
+
+
+@contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """While inside, a polite kill or a closed terminal ends the program as Ctrl-C does, job and all."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+VERBS = (run, submit, wait)

@@ -1,0 +1,411 @@
+"""The client: submit jobs, watch them, read their results."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+
+from disco_rq.embedded import EmbeddedCluster
+from disco_rq.errors import JobError, UnknownJob
+from disco_rq.locations import Locator
+from disco_rq.model import JOB_NAME, TaskId
+from disco_rq.resultfiles import Results, forget_locator, remember_locator
+from disco_rq.settings import Settings
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobRecord, JobStore
+from disco_rq.store.nodes import NodeAdmin, live_slots, node_about, node_names
+from disco_rq.submission import build
+
+if TYPE_CHECKING:
+    from disco_rq.progress import Display
+
+ResultStatus = Literal["active", "ready", "dead", "unknown job"]
+NamedResults = tuple[str, tuple[ResultStatus, "list[str]"]]
+
+REFRESH_S = 0.2
+"""How often a display is told how far the job is."""
+PURGE_PATIENCE_S = 10.0
+"""For how long ``purge`` waits for the nodes that are alive to delete the files; those that are not do it
+later.
+"""
+
+
+class Disco:
+    """A connection to a cluster: the Redis at ``url``, or the one that DISCO_RQ_REDIS names.
+
+    Without either it starts the embedded cluster, with ``workers`` processes (default: one a core), which
+    ends with ``close``, at the end of a ``with`` block, or with the program. Raises ``ConnectionLost`` naming
+    the address.
+    """
+
+    def __init__(self, url: str | None = None, workers: int | None = None) -> None:
+        self._settings = Settings.from_env()
+        self._cluster: EmbeddedCluster | None = None
+        address = url or self._settings.redis
+        if address is None:
+            self._cluster = EmbeddedCluster(workers)
+            address = self._cluster.url
+        self.url = address
+        self._connection = Connection(address)
+        if self._cluster is None:
+            self._connection.check()
+        self._store = JobStore(self._connection)
+        connection = self._connection
+        self._locator = Locator(lambda node: node_about(connection, node))
+        remember_locator(self._locator)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, and end the embedded cluster if there is one. Idempotent."""
+        forget_locator(self._locator)
+        self._connection.close()
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
+
+    @property
+    def is_embedded(self) -> bool:
+        """True if this object has a cluster of its own, which ends with it."""
+        return self._cluster is not None
+
+    # -- jobs
+
+    def new_job(self, name: str, input: Sequence[str | Sequence[str]], **arguments: Any) -> Job:
+        """Submit a job and return at once. ``arguments``: map, reduce and the others of the README's table.
+
+        Wrong use raises ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no
+        master leads the cluster.
+        """
+        submission = build(name, input, arguments, self._settings.secret)
+        if not self._store.submit(submission.spec, submission.pack, submission.inputs):
+            return self.new_job(name, input, **arguments)  # the random part of the name was taken
+        return Job(self, submission.spec.name)
+
+    def job(self, name: str) -> Job:
+        """A job that was submitted before, by whomever. Raises ``UnknownJob``."""
+        self._store.record(name)
+        return Job(self, name)
+
+    def wait(
+        self,
+        name: str,
+        timeout: float | None = None,
+        poll_interval: float = 5.0,
+        clean: bool = False,
+        show: bool | Display | None = None,
+    ) -> Results:
+        """Block until the job has ended; return the addresses of its results.
+
+        Raises ``JobError``: with the first cause if the job is dead, with ``"Timeout"`` after ``timeout``
+        seconds, in which case the job goes on. ``poll_interval``: seconds after which the status is looked up
+        even if no event came. ``clean``: forget the job's records when it is ready. ``show``: events and
+        progress on stderr (True), or in a display of your own.
+        """
+        with _display(show) as display:
+            record = self._wait_shown(name, timeout, poll_interval, display)
+        if record.status == "dead":
+            raise JobError(describe_death(name, record))
+        results = self._results_of(name)
+        if clean:
+            self.clean(name)
+        return results
+
+    def _wait_shown(
+        self, name: str, timeout: float | None, poll_interval: float, display: Display | None
+    ) -> JobRecord:
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        interval = poll_interval if display is None else min(poll_interval, REFRESH_S)
+        offset = self._last_event(name) if display is None else "0-0"
+        while True:
+            record = self._store.record(name)
+            if display is not None:
+                for event in self._store.events(name, offset):
+                    offset = event.offset
+                    display.event(event.timestamp, event.host, event.message)
+                display.update(record)
+            if record.status != "active":
+                return record
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise JobError(f"Timeout: job {name} is still active after {timeout:g} s; it goes on")
+            found = self._store.wait_events({name: offset}, round(min(interval, left) * 1000))
+            if display is None and name in found:
+                offset = found[name][-1].offset
+
+    @overload
+    def results(self, job: str, timeout: float = ...) -> tuple[ResultStatus, list[str]]: ...
+
+    @overload
+    def results(
+        self, job: list[Any] | tuple[Any, ...], timeout: float = ...
+    ) -> tuple[list[NamedResults], list[NamedResults]]: ...
+
+    def results(self, job: Any, timeout: float = 2.0) -> Any:
+        """Status and results of one job, or of several.
+
+        One name: ``(status, addresses)``, waiting at most ``timeout`` seconds for its end. A list of jobs,
+        names, or entries of an earlier answer: waits until at least one has ended, at most ``timeout``
+        seconds, and returns ``(finished, active)`` with entries ``(name, (status, addresses))``.
+        """
+        if isinstance(job, str):
+            finished, active = self._wait_any([job], timeout)
+            return (finished or active)[0][1]
+        names = [
+            entry.name if isinstance(entry, Job) else entry if isinstance(entry, str) else entry[0]
+            for entry in job
+        ]
+        return self._wait_any(names, timeout)
+
+    def _wait_any(
+        self, names: Sequence[str], timeout: float
+    ) -> tuple[list[NamedResults], list[NamedResults]]:
+        deadline = time.monotonic() + timeout
+        offsets = {name: self._last_event(name) for name in names}
+        while True:
+            statuses = dict(zip(names, self._store.statuses(names), strict=True))
+            active = [name for name in names if statuses[name] == "active"]
+            left = deadline - time.monotonic()
+            if len(active) < len(names) or left <= 0 or not names:
+                break
+            for name, found in self._store.wait_events(offsets, round(left * 1000)).items():
+                offsets[name] = found[-1].offset
+        finished: list[NamedResults] = []
+        for name in names:
+            status = statuses[name]
+            if status != "active":
+                addresses = self._results_of(name) if status == "ready" else Results([], self._locator)
+                finished.append((name, (status or "unknown job", addresses)))
+        return finished, [(name, ("active", [])) for name in active]
+
+    def _results_of(self, name: str) -> Results:
+        outputs = {TaskId.parse(task): address for task, address in self._store.outputs(name).items()}
+        phase = "reduce" if any(task.phase == "reduce" for task in outputs) else "map"
+        return Results([outputs[task] for task in sorted(outputs) if task.phase == phase], self._locator)
+
+    def _last_event(self, name: str) -> str:
+        events = self._store.last_event(name)
+        return events.offset if events else "0-0"
+
+    # -- what is known of a job
+
+    def jobinfo(self, name: str) -> dict[str, Any]:
+        """The job in numbers.
+
+        ``timestamp`` (seconds since 1970), ``active`` (its status), ``mapi`` and ``redi`` (``[waiting,
+        running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100), ``nodes``; and
+        ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``entries``,
+        ``records`` and ``bytes`` (each by phase).
+        """
+        record = self._store.record(name)
+        attempts = self._store.attempts(name)
+        return {
+            "name": name,
+            "timestamp": record.count("submitted") / 1000,
+            "ended": record.count("ended") / 1000 if "ended" in record.fields else None,
+            "active": record.status,
+            "mapi": record.phase("map"),
+            "redi": record.phase("reduce"),
+            "reduce": record.count("nr_reduces") > 0,
+            "results": list(self._results_of(name)) if record.status == "ready" else [],
+            "inputs": [entry.urls() for entry in self._store.inputs(name, 100)],
+            "nodes": sorted({attempt["node"] for attempt in attempts.values() if attempt["node"] != "-"}),
+            "owner": record.fields["owner"],
+            "priority": record.count("priority"),
+            "counters": self._store.counters(name),
+            "msgs_dropped": record.count("msgs_dropped"),
+            "entries": {phase: record.count(f"{phase}:entries") for phase in ("map", "reduce")},
+            "records": {phase: record.count(f"{phase}:records") for phase in ("map", "reduce")},
+            "bytes": {phase: record.count(f"{phase}:bytes") for phase in ("map", "reduce")},
+            "cause": record.cause,
+        }
+
+    def jobspec(self, name: str) -> dict[str, Any]:
+        """The job as it was submitted: its options and the names of its functions."""
+        return self._store.spec(name).to_dict()
+
+    def joblist(self) -> list[tuple[float, str, str]]:
+        """``(start, status, name)`` of every job, newest first; start in seconds since 1970."""
+        listed = self._store.job_list()
+        statuses = self._store.statuses(name for name, _ in listed)
+        return [
+            (start, status or "unknown job", name)
+            for (name, start), status in zip(listed, statuses, strict=True)
+        ]
+
+    def nodeinfo(self) -> dict[str, list[dict[str, Any]]]:
+        """The nodes, and what runs on them.
+
+        ``available``: a dict for each node, with ``node``, ``max_workers`` (alive now), ``job_ok``,
+        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``host``; ``active``: one for each running task.
+        """
+        alive = live_slots(self._connection)
+        blacklist = NodeAdmin(self._connection).blacklist()
+        available = []
+        for node in node_names(self._connection):
+            about = node_about(self._connection, node)
+            available.append(
+                {
+                    "node": node,
+                    "host": about.get("host", ""),
+                    "max_workers": alive.get(node, 0),
+                    "job_ok": int(about.get("done", 0)),
+                    "data_error": int(about.get("data_error", 0)),
+                    "error": int(about.get("error", 0)),
+                    "lost": int(about.get("lost", 0)),
+                    "blacklisted": node in blacklist,
+                }
+            )
+        return {"available": available, "active": self._store.running()}
+
+    def events(self, name: str, offset: str = "0-0") -> Iterator[tuple[str, tuple[float, str, str]]]:
+        """The job's history after ``offset``, oldest first: ``(offset, (timestamp, host, message))``.
+
+        Ends with what is there now; go on with the last offset. Raises ``UnknownJob``.
+        """
+        self._store.record(name)
+        for event in self._store.events(name, offset):
+            yield event.offset, (event.timestamp, event.host, event.message)
+
+    def oob_list(self, name: str) -> list[str]:
+        """The keys of the job's committed OOB results, sorted. Raises ``OOBNotFound`` for an unknown job."""
+        return self._store.oob_list(name)
+
+    def oob_get(self, name: str, key: str) -> Any:
+        """A committed OOB result, of the type that was put. Raises ``OOBNotFound`` if there is none."""
+        return self._store.oob_get(name, key)
+
+    # -- the end of a job
+
+    def kill(self, name: str) -> None:
+        """End the job and what it runs; it is dead then. Idempotent. Raises ``UnknownJob``."""
+        if not JOB_NAME.fullmatch(name) or not self._store.kill(name, "it was killed"):
+            raise UnknownJob(f"unknown job {name!r}")
+
+    def clean(self, name: str) -> None:
+        """Forget the job's records, keep its files. Raises ``JobError`` for an active job, ``UnknownJob``."""
+        if self._store.record(name).status == "active":
+            raise JobError(f"job {name} is active: kill it, or wait for its end, before it is cleaned")
+        self._store.forget(name)
+
+    def purge(self, name: str) -> None:
+        """Kill the job if it is active, and delete its records and its files on every node. Idempotent.
+
+        Waits for the nodes that are alive; one that is not deletes the files when it comes back.
+        """
+        if not JOB_NAME.fullmatch(name):
+            return  # no job is called so, and no node has files of it
+        self._store.kill(name, "it was purged")
+        asked = self._store.ask_purge(name)  # first, so that no file is left without a record of what to do
+        self._store.forget(name)
+        self._store.wake_nodes(asked)
+        deadline = time.monotonic() + PURGE_PATIENCE_S
+        while time.monotonic() < deadline:
+            alive = live_slots(self._connection)
+            if self._store.purge_done(name, [node for node in asked if node in alive]):
+                return
+            time.sleep(0.02)
+
+    def pause(self, name: str) -> None:
+        """Start no new tasks of the job until ``resume``."""
+        self._store.set_paused(name, True)
+
+    def resume(self, name: str) -> None:
+        """Start tasks of a paused job again."""
+        self._store.set_paused(name, False)
+
+    # -- nodes
+
+    def blacklist(self, node: str) -> None:
+        """Give the node no new tasks. Survives restarts of everything."""
+        NodeAdmin(self._connection).set_blacklisted(node, True)
+
+    def whitelist(self, node: str) -> None:
+        """Give the node tasks again."""
+        NodeAdmin(self._connection).set_blacklisted(node, False)
+
+
+class Job:
+    """One job of a cluster; its methods are those of ``Disco``, with the job's name filled in."""
+
+    def __init__(self, disco: Disco, name: str) -> None:
+        self._disco = disco
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name}>"
+
+    def wait(
+        self,
+        timeout: float | None = None,
+        poll_interval: float = 5.0,
+        clean: bool = False,
+        show: bool | Display | None = None,
+    ) -> Results:
+        return self._disco.wait(self.name, timeout, poll_interval, clean, show)
+
+    def results(self, timeout: float = 2.0) -> tuple[ResultStatus, list[str]]:
+        return self._disco.results(self.name, timeout)
+
+    def jobinfo(self) -> dict[str, Any]:
+        return self._disco.jobinfo(self.name)
+
+    def jobspec(self) -> dict[str, Any]:
+        return self._disco.jobspec(self.name)
+
+    def events(self, offset: str = "0-0") -> Iterator[tuple[str, tuple[float, str, str]]]:
+        return self._disco.events(self.name, offset)
+
+    def oob_list(self) -> list[str]:
+        return self._disco.oob_list(self.name)
+
+    def oob_get(self, key: str) -> Any:
+        return self._disco.oob_get(self.name, key)
+
+    def kill(self) -> None:
+        self._disco.kill(self.name)
+
+    def clean(self) -> None:
+        self._disco.clean(self.name)
+
+    def purge(self) -> None:
+        self._disco.purge(self.name)
+
+    def pause(self) -> None:
+        self._disco.pause(self.name)
+
+    def resume(self) -> None:
+        self._disco.resume(self.name)
+
+
+def describe_death(name: str, record: JobRecord) -> str:
+    """Why a job is dead: one line that names task, attempt, node and error; the user's traceback below it."""
+    cause = record.cause or {"message": "the cause was not told"}
+    where = ""
+    if cause.get("task"):
+        where = f"{cause['task']}, attempt {cause['attempt']} on {cause['node']}: "
+    lines = [f"job {name} is dead: {where}{cause['message']}"]
+    earlier = [failure for failure in cause.get("failures", []) if failure["attempt"] != cause["attempt"]]
+    lines += [f"  before, attempt {f['attempt']} on {f['node']}: {f['message']}" for f in earlier]
+    if cause.get("traceback"):
+        lines.append(cause["traceback"].rstrip())
+    return "\n".join(lines)
+
+
+def _display(show: bool | Display | None) -> AbstractContextManager[Display | None]:
+    if not show:
+        return nullcontext()
+    if show is not True:
+        return show
+    from rich.console import Console  # not at the top: only who looks pays for it
+
+    from disco_rq.progress import display_for
+
+    return display_for(Console(stderr=True), quiet=False)

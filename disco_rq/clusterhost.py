@@ -1,0 +1,76 @@
+"""The process that owns an embedded cluster: server, master and workers live as long as the pipe to its
+owner.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from disco_rq.errors import DiscoError
+from disco_rq.master import run_master
+from disco_rq.node import start_workers
+from disco_rq.server import PrivateServer
+from disco_rq.settings import Settings
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import live_slots
+from disco_rq.supervisor import Supervisor
+
+START_TIMEOUT_S = 20.0
+NODE = "localhost"
+
+
+def main() -> None:
+    """The process that owns the cluster. Arguments: its directory, the number of workers."""
+    directory, workers = Path(sys.argv[1]), int(sys.argv[2])
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # nobody else may talk into the answers
+    logging.basicConfig(level=logging.WARNING, format="disco-rq: %(message)s")
+    logging.getLogger("disco_rq").setLevel(logging.WARNING)
+    logging.getLogger("rq").setLevel(
+        logging.ERROR
+    )  # it warns of what is ordinary here: stopping what has ended
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    supervisor = Supervisor()
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
+    try:
+        _own(supervisor, directory, workers, answers.fileno())
+    except DiscoError as error:
+        _say(answers.fileno(), error=str(error))
+    finally:
+        supervisor.end(grace_s=0)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int) -> None:
+    os.chdir("/")
+    with PrivateServer(directory) as server:
+        environment = Settings.from_env()
+        settings = Settings(
+            redis=server.url,
+            node=NODE,
+            data=directory / "data",
+            secret=environment.secret,
+            http=environment.http,
+        )
+        token = secrets.token_hex(8)  # one for all lives of the master: it follows none that is not dead
+        supervisor.spawn("master", lambda: run_master(settings, token))
+        start_workers(supervisor, settings, workers)
+        connection = Connection(server.url)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while sum(live_slots(connection).values()) < workers and time.monotonic() < deadline:
+            time.sleep(0.002)
+        _say(answers, url=server.url)
+        supervisor.watch(until=sys.stdin.fileno())
+        supervisor.end(grace_s=0)
+
+
+def _say(answers: int, **said: str) -> None:
+    os.write(answers, (json.dumps(said) + "\n").encode())

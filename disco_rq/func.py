@@ -1,0 +1,186 @@
+"""Ready-made job functions: readers, writers, combiners, reduces and partitions, as in Disco.
+
+Readers are called ``reader(fd, size, fname)`` with an open binary file, its size in bytes or None, and its
+address.
+Writers are called ``writer(fd, key, value, params)`` with a file that takes bytes.
+"""
+
+from __future__ import annotations
+
+import codecs
+import pickle
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import Any, BinaryIO, Protocol
+
+from disco_rq.errors import DataError, NotInTask
+from disco_rq.netstr import netstr_pairs
+from disco_rq.records import read_pairs
+from disco_rq.runtime import msg
+from disco_rq.shuffle.grouping import RecordStream, kvgroup
+from disco_rq.shuffle.partition import default_partition, make_range_partition
+
+__all__ = [
+    "chain_reader",
+    "default_partition",
+    "kvgroup",
+    "make_range_partition",
+    "map_line_reader",
+    "netstr_reader",
+    "netstr_writer",
+    "nop_map",
+    "nop_reduce",
+    "object_reader",
+    "object_writer",
+    "re_reader",
+    "sum_combiner",
+    "sum_reduce",
+]
+
+_CHUNK_BYTES = 256 << 10
+
+
+class Output(Protocol):
+    """The ``out`` of a reduce."""
+
+    def add(self, key: Any, value: Any) -> None:
+        """Give out a pair."""
+
+    def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
+        """Give out many pairs, faster."""
+
+
+def map_line_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[str]:  # noqa: ARG001
+    r"""Lines of text without their newline (``\n``); the last one may lack it. The default ``map_reader``.
+
+    UTF-8; bytes that are not come through as lone surrogates (``surrogateescape``), so no line is lost.
+    """
+    return chain.from_iterable(_lines_by_chunk(fd))
+
+
+def _lines_by_chunk(fd: BinaryIO) -> Iterator[list[str]]:
+    pieces: list[bytes] = []  # of a line whose end has not come yet
+    while chunk := fd.read(_CHUNK_BYTES):
+        end = chunk.rfind(b"\n")
+        if end < 0:
+            pieces.append(chunk)
+            continue
+        pieces.append(chunk[:end])
+        yield b"".join(pieces).decode("utf-8", "surrogateescape").split("\n")
+        pieces = [chunk[end + 1 :]] if end + 1 < len(chunk) else []
+    if pieces:
+        yield [b"".join(pieces).decode("utf-8", "surrogateescape")]
+
+
+def chain_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[tuple[Any, Any]]:  # noqa: ARG001
+    """The ``(key, value)`` pairs of another job's result, a ``map_reader``. ``CorruptData`` if not whole."""
+    return read_pairs(fd, fname)
+
+
+def netstr_writer(fd: BinaryIO, key: Any, value: Any, params: Any) -> None:  # noqa: ARG001
+    r"""Write ``<length> <key> <length> <value>\n``: bytes as they are, all else as ``str()`` in UTF-8."""
+    packed_key, packed_value = _as_bytes(key), _as_bytes(value)
+    fd.write(b"%d %b %d %b\n" % (len(packed_key), packed_key, len(packed_value), packed_value))
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+
+
+def netstr_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[tuple[str, str]]:  # noqa: ARG001
+    """The pairs that ``netstr_writer`` wrote, as text (UTF-8 with ``surrogateescape``).
+
+    Raises ``DataError`` if the input is truncated or no row of netstrings.
+    """
+    for key, value in netstr_pairs(fd, fname):
+        yield key.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")
+
+
+def object_writer(fd: BinaryIO, key: Any, value: Any, params: Any) -> None:  # noqa: ARG001
+    """Write a pair of anything that pickle takes; ``object_reader`` reads it."""
+    netstr_writer(
+        fd, pickle.dumps(key, pickle.HIGHEST_PROTOCOL), pickle.dumps(value, pickle.HIGHEST_PROTOCOL), None
+    )
+
+
+def object_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[tuple[Any, Any]]:  # noqa: ARG001
+    """The pairs that ``object_writer`` wrote. Unpickling runs code: read only what your own jobs wrote."""
+    for key, value in netstr_pairs(fd, fname):
+        yield pickle.loads(key), pickle.loads(value)
+
+
+def re_reader(
+    item_re_str: str,
+    fd: BinaryIO,
+    size: int | None,
+    fname: str,
+    output_tail: bool = False,
+    read_buffer_size: int = 8192,
+) -> Iterator[Any]:
+    """The groups of each match of ``item_re_str``, one match right behind the other, as tuples of text.
+
+    The rest that does not match comes as ``[rest]`` with ``output_tail``; otherwise it is left out, with a
+    message to the job. In a reader: ``lambda fd, size, fname: re_reader(r"(.*?)\\n\\n", fd, size, fname)``.
+    Raises ``DataError`` if the input ends before ``size`` bytes.
+    """
+    item = re.compile(item_re_str)
+    decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+    text, total = "", 0
+    while True:
+        wanted = read_buffer_size if size is None else min(read_buffer_size, size - total)
+        data = fd.read(wanted) if wanted > 0 else b""
+        total += len(data)
+        text += decode(data, not data)
+        while (match := item.match(text)) and match.end():
+            yield match.groups()
+            text = text[match.end() :]
+        if not data:
+            break
+    if size is not None and total < size:
+        raise DataError(f"truncated input {fname}: {size} bytes expected, {total} read", fname)
+    if text and output_tail:
+        yield [text]
+    elif text:
+        with suppress(NotInTask):
+            msg(f"Couldn't match the last {len(text)} characters of {fname}: they are left out")
+
+
+def nop_map(e: Any, params: Any) -> list[Any]:  # noqa: ARG001
+    """Pass entries that are pairs already, such as those of ``chain_reader``."""
+    return [e]
+
+
+def nop_reduce(iter: Iterable[tuple[Any, Any]], out: Output, params: Any) -> None:  # noqa: ARG001
+    """Pass all pairs."""
+    out.extend(iter)
+
+
+def sum_combiner(
+    key: Any,
+    value: Any,
+    comb_buffer: dict[Any, Any],
+    done: bool,
+    params: Any,  # noqa: ARG001
+) -> Iterable[tuple[Any, Any]] | None:
+    """Sum the values of each key, already in the map. The keys must be hashable.
+
+    A task knows this combiner and inlines it; when memory gets short a key's sum may come in several parts.
+    """
+    if done:
+        return comb_buffer.items()
+    comb_buffer[key] = comb_buffer.get(key, 0) + value
+    return None
+
+
+def sum_reduce(iter: Iterable[tuple[Any, Any]], out: Output, params: Any) -> None:  # noqa: ARG001
+    """Sum the values of each key. With ``sort=True`` in bounded memory, else with all sums in memory."""
+    if isinstance(iter, RecordStream) and iter.is_sorted:
+        out.extend((key, sum(values)) for key, values in kvgroup(iter))
+        return
+    sums: defaultdict[Any, Any] = defaultdict(int)
+    for key, value in iter:
+        sums[key] += value
+    out.extend(sums.items())

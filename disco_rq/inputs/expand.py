@@ -1,0 +1,180 @@
+"""What an address stands for, as the client sees it: itself, or the files of a directory or glob."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from disco_rq.errors import JobArgumentError
+from disco_rq.inputs.addresses import absolute, local_path, redact, scheme_of
+from disco_rq.inputs.filesystems import can_cut, child_url, filesystem
+from disco_rq.inputs.httpfile import probe
+
+__all__ = ["Found", "MissingFile", "expand", "look_up_web"]
+
+_DIR = "dir://"
+_GLOB = frozenset("*?[")
+_PROBE_S = 5.0
+_PROBES_AT_ONCE = 16
+_GONE = (404, 410)
+
+
+class Found(NamedTuple):
+    """A file, with what its server says of it."""
+
+    url: str
+    size: int | None = None
+    can_seek: bool = False
+    missing: bool = False
+
+
+class MissingFile(JobArgumentError):
+    """The client sees that the file does not exist. Fine for a replica whose fellows do."""
+
+    def __init__(self, file: Found) -> None:
+        super().__init__(f"input {redact(file.url)}: no such file")
+        self.file = file
+
+
+def expand(url: str, web: dict[str, Found]) -> tuple[list[Found], bool]:
+    """The files, sorted, and whether the address is a directory or glob. ``web``: what ``look_up_web`` found.
+
+    Raises ``MissingFile``, and ``JobArgumentError`` for what is empty, cannot be listed, or needs a library.
+    """
+    if (path := local_path(url)) is not None:
+        return _expand_local(url, path)
+    match scheme_of(url):
+        case "http" | "https":
+            return [_there(web[url])], False
+        case "raw" | "disco":
+            return [Found(url)], False
+        case "dir":
+            inner = url[len(_DIR) :]
+            files, is_many = expand(inner, web)
+            if not is_many:
+                raise JobArgumentError(f"input {redact(url)}: not a directory")
+            return files, True
+        case _:
+            return _expand_remote(url)
+
+
+def look_up_web(urls: Iterable[str]) -> dict[str, Found]:
+    """Ask the web servers about the http addresses among ``urls``, several at a time.
+
+    A server that does not answer the client may answer the nodes, so its files are taken as they are, and it
+    is not asked again.
+    """
+    silent: set[str] = set()
+
+    def look_up(url: str) -> Found:
+        server = url.partition("://")[2].partition("/")[0]
+        if server in silent:
+            return Found(url)
+        try:
+            head = probe(url, _PROBE_S)
+        except Exception:  # noqa: BLE001  whatever it is, the task that reads it tells it better
+            silent.add(server)
+            return Found(url)
+        if head.status in _GONE:
+            return Found(url, missing=True)
+        return Found(url, head.size, head.ranges) if head.status == 200 else Found(url)
+
+    web = list(dict.fromkeys(url for url in urls if scheme_of(url) in ("http", "https")))
+    if not web:
+        return {}
+    with ThreadPoolExecutor(min(_PROBES_AT_ONCE, len(web)), thread_name_prefix="disco-rq-look-up") as pool:
+        return dict(zip(web, pool.map(look_up, web), strict=True))
+
+
+def _there(file: Found) -> Found:
+    if file.missing:
+        raise MissingFile(file)
+    return file
+
+
+def _expand_local(url: str, path: str) -> tuple[list[Found], bool]:
+    address = absolute(url, path)
+    try:
+        info = os.stat(path)  # noqa: PTH116  any text is an address, not only good paths
+    except (FileNotFoundError, NotADirectoryError):
+        if _GLOB.isdisjoint(path):
+            raise MissingFile(Found(address)) from None
+        matches = glob.iglob(path, recursive=True)  # noqa: PTH207  pathlib's knows no plain ** and no absolute ones
+        return _many(
+            address, [file for match in matches if (file := _local(url, match))], is_directory=False
+        ), True
+    except OSError as error:
+        raise JobArgumentError(f"input {address}: {error.strerror}") from None
+    if not stat.S_ISDIR(info.st_mode):
+        return [_found_local(address, info)], False
+    try:
+        with os.scandir(path) as listing:
+            names = [entry.path for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        raise JobArgumentError(f"input {address}: {error.strerror}") from None
+    return _many(address, [file for name in names if (file := _local(url, name))], is_directory=True), True
+
+
+def _local(url: str, path: str) -> Found | None:
+    try:
+        info = os.stat(path)  # noqa: PTH116
+    except OSError:  # gone meanwhile, or a link to nothing
+        return None
+    return None if stat.S_ISDIR(info.st_mode) else _found_local(absolute(url, path), info)
+
+
+def _found_local(address: str, info: os.stat_result) -> Found:
+    regular = stat.S_ISREG(info.st_mode)
+    return Found(address, info.st_size if regular else None, regular)
+
+
+def _expand_remote(url: str) -> tuple[list[Found], bool]:
+    try:
+        fs, path = filesystem(url)
+        fs.invalidate_cache()  # listings of a client that lives long
+        return _list_remote(url, fs, path)
+    except JobArgumentError:
+        raise
+    except FileNotFoundError:
+        raise MissingFile(Found(url)) from None
+    except (ImportError, ValueError) as error:
+        raise JobArgumentError(f"input {redact(url)}: {redact(' '.join(str(error).split()))}") from None
+    except Exception as error:  # noqa: BLE001  any fsspec file system's
+        if _GLOB.isdisjoint(path) and not url.endswith("/"):
+            return [Found(url)], False  # a node may have the right to read what the client has not
+        text = redact(" ".join(str(error).split()))
+        raise JobArgumentError(
+            f"input {redact(url)} cannot be listed: {type(error).__name__}: {text}"
+        ) from None
+
+
+def _list_remote(url: str, fs: Any, path: str) -> tuple[list[Found], bool]:
+    seekable = can_cut(url)
+    try:
+        info = fs.info(path)
+    except FileNotFoundError:
+        if _GLOB.isdisjoint(path):
+            raise
+        listing, is_directory = fs.glob(path, detail=True), False
+    else:
+        if info["type"] != "directory":
+            return [Found(url, info.get("size"), seekable)], False
+        listing, is_directory = fs.find(path, maxdepth=1, detail=True), True
+    files = [
+        Found(child_url(url, path, name), entry.get("size"), seekable)
+        for name, entry in listing.items()
+        if entry["type"] != "directory" and not PurePosixPath(name).name.startswith(".")
+    ]
+    return _many(url, files, is_directory=is_directory), True
+
+
+def _many(url: str, files: list[Found], *, is_directory: bool) -> list[Found]:
+    if not files:
+        why = "no files in it (** would search its sub-directories)" if is_directory else "nothing matches"
+        raise JobArgumentError(f"input {redact(url)}: {why}")
+    return sorted(files, key=lambda file: file.url)

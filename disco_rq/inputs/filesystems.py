@@ -1,0 +1,63 @@
+"""Whatever fsspec opens: file systems by the scheme of an address, and what to install for the others."""
+
+from __future__ import annotations
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.registry import known_implementations
+
+from disco_rq.inputs.addresses import scheme_of
+
+__all__ = ["can_cut", "child_url", "filesystem"]
+
+_LIBRARIES = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs",
+    "abfss": "adlfs", "hdfs": "pyarrow", "arrow_hdfs": "pyarrow", "sftp": "paramiko", "ssh": "paramiko",
+    "smb": "smbprotocol", "webhdfs": "requests", "dbfs": "requests", "github": "requests", "gist": "requests",
+    "hf": "huggingface_hub", "oci": "ocifs", "oss": "ossfs", "libarchive": "libarchive-c", "git": "pygit2",
+    "webdav": "webdav4", "dropbox": "dropboxdrivefs", "box": "boxfs", "lakefs": "lakefs-spec",
+    "root": "fsspec-xrootd", "gdrive": "gdrive_fsspec", "tos": "tosfs", "dvc": "dvc", "wandb": "wandbfs",
+}  # fmt: skip
+# Seeking in these reads everything before: pieces would cost a pass each.
+_ARCHIVES = frozenset(("zip", "tar", "libarchive"))
+
+
+def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of the address, and its path there.
+
+    Raises ``ImportError`` with the pip command for a missing library, ``ValueError`` for an unknown scheme.
+    """
+    scheme = scheme_of(url)
+    if scheme not in fsspec.available_protocols():
+        raise ValueError(f"no such scheme: {scheme}://")
+    try:
+        fs, path = url_to_fs(url)
+    except ImportError as error:
+        # In a chained address another link may be the one that misses something.
+        missing = next((s for s in map(scheme_of, url.split("::")) if s in _LIBRARIES), scheme)
+        library = _LIBRARIES.get(missing)
+        what = f"needs {library}: pip install {library}" if library else _hint(missing, error)
+        raise ImportError(f"reading {missing}:// {what}") from None
+    return fs, path
+
+
+def can_cut(url: str) -> bool:
+    """Whether files of this address can be read from the middle at little cost."""
+    return "::" not in url and scheme_of(url) not in _ARCHIVES
+
+
+def child_url(url: str, path: str, child: str) -> str:
+    """The address of ``child``, listed in the file system of ``url``, whose own path there is ``path``.
+
+    Everything else in the address (host, credentials, further links of a chain) stays.
+    """
+    head, chain, rest = url.partition("::")
+    head = head.rstrip("/")
+    if path and head.endswith(path.rstrip("/")):
+        return head[: len(head) - len(path.rstrip("/"))] + child + chain + rest
+    return f"{scheme_of(url)}://{child}{chain}{rest}"
+
+
+def _hint(scheme: str, error: ImportError) -> str:
+    known = known_implementations.get(scheme, {}).get("err")
+    return f"needs another library: {known or error}"

@@ -1,0 +1,128 @@
+"""What each map task of a job reads: the job's addresses, expanded, cut into pieces and grouped.
+
+Local addresses become absolute and keep the form they were given in: a plain path stays a plain path,
+``file://`` stays ``file://``. A directory stands for the files directly in it, a glob for the files that
+match (``**`` is any depth), sorted; both leave out names that start with a dot, as the shell does. A path
+that exists as it is written is no glob.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from disco_rq.errors import JobArgumentError
+from disco_rq.inputs.addresses import redact
+from disco_rq.inputs.decompress import codec_of
+from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
+from disco_rq.inputs.pieces import cut
+from disco_rq.model import Input, MapInput
+
+__all__ = ["plan_inputs"]
+
+Entry = str | Sequence[str]
+
+
+def plan_inputs(
+    inputs: Sequence[Entry], *, line_based: bool, split_size: int | None = 64 << 20, files_per_task: int = 1
+) -> list[MapInput]:
+    """One ``MapInput`` a map task, in the order of ``inputs``.
+
+    An entry that is a list names redundant replicas of one file: the first one that can be read is. Files
+    over ``split_size`` bytes are cut into even pieces when they are ``line_based``, not compressed, and can
+    seek; replicas only if all of them can and are of one size. ``files_per_task`` groups the whole files of
+    one directory or glob. Raises ``JobArgumentError``, naming the argument and the address, for what is
+    missing as far as the client can see (for replicas: when all are), for empty directories and globs, and
+    for wrong types.
+    """
+    _check_number("split_size", split_size, optional=True)
+    _check_number("files_per_task", files_per_task)
+    if isinstance(inputs, str | bytes | os.PathLike) or not isinstance(inputs, Sequence):
+        raise JobArgumentError(f"input takes a list of addresses, not {type(inputs).__name__}")
+    entries = [_entry(entry) for entry in inputs]
+    web = look_up_web(address for addresses in entries for address in addresses)
+    piece_size = split_size if line_based else None
+    planned: list[MapInput] = []
+    for entry, addresses in zip(inputs, entries, strict=True):
+        if isinstance(entry, str | os.PathLike):
+            found, is_many = expand(addresses[0], web)
+            planned += _tasks([(file,) for file in found], piece_size, files_per_task if is_many else 1)
+        else:
+            planned += _tasks([_replicas(addresses, web)], piece_size, 1)
+    return planned
+
+
+def _check_number(name: str, value: Any, *, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise JobArgumentError(f"{name} takes a whole number{' or None' if optional else ''}, not {value!r}")
+    if value < 1:
+        raise JobArgumentError(f"{name} must be at least 1, not {value}")
+
+
+def _entry(entry: Any) -> list[str]:
+    """The addresses of an entry: one, or the replicas."""
+    if isinstance(entry, str | os.PathLike):
+        return [_address(entry)]
+    if isinstance(entry, Sequence) and not isinstance(entry, bytes | bytearray | memoryview):
+        if not entry:
+            raise JobArgumentError("input has an empty list of replicas")
+        return [_address(replica) for replica in entry]
+    raise JobArgumentError(f"input takes addresses and lists of replicas, not {type(entry).__name__}")
+
+
+def _address(value: Any) -> str:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise JobArgumentError(f"input takes addresses as text, not {type(text).__name__}")
+    if not text.strip():
+        raise JobArgumentError("input has an empty address")
+    if "\0" in text:
+        raise JobArgumentError(f"input {redact(text)!r}: an address holds no NUL character")
+    return text
+
+
+def _replicas(addresses: Iterable[str], web: dict[str, Found]) -> tuple[Found, ...]:
+    """The replicas, as long as one of them may exist; the missing ones stay, a node may see more than the
+    client."""
+    found, problems = [], []
+    for address in addresses:
+        try:
+            files, is_many = expand(address, web)
+        except MissingFile as error:
+            problems.append(error)
+            found.append(error.file)
+            continue
+        if is_many:
+            raise JobArgumentError(
+                f"input {redact(address)}: a replica names one file, not a directory or glob"
+            )
+        found += files
+    if len(problems) == len(found):
+        raise problems[0]
+    return tuple(found)
+
+
+def _tasks(
+    files: Iterable[tuple[Found, ...]], piece_size: int | None, files_per_task: int
+) -> Iterable[MapInput]:
+    group: list[tuple[Input, ...]] = []
+    for replicas in files:
+        pieces = _pieces(replicas, piece_size)
+        if len(pieces) > 1:
+            yield from (MapInput((tuple(Input(r.url, *piece) for r in replicas),)) for piece in pieces)
+            continue
+        group.append(tuple(Input(r.url) for r in replicas))
+        if len(group) == files_per_task:
+            yield MapInput(tuple(group))
+            group = []
+    if group:
+        yield MapInput(tuple(group))
+
+
+def _pieces(replicas: tuple[Found, ...], piece_size: int | None) -> list[tuple[int, int | None]]:
+    size = replicas[0].size
+    same = all(r.can_seek and r.size == size and codec_of(r.url) is None for r in replicas)
+    return cut(size, piece_size) if piece_size and size and same else [(0, None)]

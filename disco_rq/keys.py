@@ -1,0 +1,168 @@
+"""Every key that disco-rq keeps in Redis: name, type, content, writer, lifetime. Nothing else spells one.
+
+The words: *task* is ``map:3``; *attempt* ``map:3/2`` is the second execution of it; times are milliseconds of
+the Redis server's clock since 1970. W names the writer; what is not said to end is kept.
+
+The cluster:
+
+====================  ======  =============================================================================
+disco:leader          string  token of the leading master. W: master, every 2 s. Expires with its lease
+disco:master          string  "host:port" of the leading master's HTTP address. W: master
+disco:control         stream  what happened, for the master: k (kind), j (job), t (task), a (attempt),
+                              n (node), ms (duration). W: every transition. Trimmed by the master as read
+disco:jobs            zset    job -> time of submission. W: submit. A job leaves with clean or purge
+disco:active          set     jobs that are active. W: submit. A job leaves when it ends
+disco:slots           zset    "node worker" -> end of its lease. W: the worker, every 2 s. The master removes
+                              those that ended
+disco:leases          zset    "job task attempt" -> end of its lease. W: claim, renew. Leaves with the end of
+                              the attempt
+disco:nodes           set     names of the nodes that were ever seen. W: worker
+disco:node:<node>     hash    where it is and how it fared: host, data, word, python, version; done,
+                              data_error, error, lost. W: worker; commit, fail
+disco:blacklist       set     nodes that get no new tasks. W: client
+disco:purges:<node>   set     jobs whose files the node is to delete. W: purge. A job leaves when it is done
+disco:wake:<node>     list    wakes a worker of the node for that. W: purge. Expires after 60 s
+====================  ======  =============================================================================
+
+A job, all under ``disco:job:<job>``, until it is cleaned or purged:
+
+====================  ======  =============================================================================
+(the key itself)      hash    status (active, ready, dead), submitted, ended, owner, priority, nr_maps,
+                              nr_reduces (tasks), last_phase, submission (token of the client's call),
+                              map:waiting, map:running, map:done, map:failed, map:entries, map:records,
+                              map:bytes and the same for reduce:, cause (JSON, of a dead job), msgs_dropped,
+                              paused. W: submit; claim, commit, fail, kill; message; pause
+:spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
+:pack                 string  its functions and params, signed (packing). W: submit
+:inputs               hash    index of a map -> its input (msgpack of model.MapInput). W: submit
+:tasks                hash    task -> "state attempt node batch worker since": queued, running, done, waiting.
+                              No field: waiting, never tried. W: assign, claim, commit, fail
+:failures             hash    task -> JSON list of its failed attempts that count: node, kind, at. W: fail
+:attempts             hash    attempt -> JSON: node, worker, started, ended, outcome, error, entries,
+                              records, bytes. W: commit, fail
+:outputs              hash    task -> address of its committed output. W: commit
+:oob                  hash    key -> value of the committed OOB results, as text where possible. W: commit
+:oob:types            hash    key -> "j" (JSON) or "b" (bytes); no field: str. W: commit
+:oob:owners           hash    key -> task that put it, committed or not. W: put; freed by fail
+:staged:<attempt>     hash    key -> type letter and value, put by an attempt that runs. W: put. Deleted with
+                              the end of the attempt
+:counters             hash    name -> sum over the committed tasks. W: commit
+:quota                hash    "put <attempt>" -> results it put; "second", "messages": the message window.
+                              W: put, message
+:events               stream  the history: h (host), m (message), k ("msg" of the job, "sys" ours); about the
+                              last 10,000. W: everything
+====================  ======  =============================================================================
+
+RQ's own keys (``rq:…``) are RQ's affair; the queue of a node is ``disco.<node>``.
+"""
+
+from __future__ import annotations
+
+LEADER = "disco:leader"
+MASTER = "disco:master"
+CONTROL = "disco:control"
+JOBS = "disco:jobs"
+ACTIVE = "disco:active"
+SLOTS = "disco:slots"
+LEASES = "disco:leases"
+NODES = "disco:nodes"
+BLACKLIST = "disco:blacklist"
+
+
+def node(name: str) -> str:
+    return f"disco:node:{name}"
+
+
+def purges(node_name: str) -> str:
+    return f"disco:purges:{node_name}"
+
+
+def wake(node_name: str) -> str:
+    return f"disco:wake:{node_name}"
+
+
+def queue(node_name: str) -> str:
+    """The RQ queue of a node (RQ adds its own prefix)."""
+    return f"disco.{node_name}"
+
+
+class JobKeys:
+    """The keys of one job. Cheap to make."""
+
+    __slots__ = ("job", "prefix")
+
+    def __init__(self, name: str) -> None:
+        # Text that no job is called, from a command line perhaps, need not be text that Redis takes.
+        self.job = f"disco:job:{name}".encode("utf-8", "backslashreplace").decode()
+        self.prefix = f"{self.job}:"
+
+    def staged(self, attempt: str) -> str:
+        return f"{self.prefix}staged:{attempt}"
+
+    def records(self) -> list[str]:
+        """Every key of the job but the staged ones."""
+        return [
+            *(
+                self.job,
+                self.spec,
+                self.pack,
+                self.inputs,
+                self.tasks,
+                self.failures,
+                self.attempts,
+                self.outputs,
+            ),
+            *(self.oob, self.oob_types, self.oob_owners, self.counters, self.quota, self.events),
+        ]
+
+    @property
+    def spec(self) -> str:
+        return self.prefix + "spec"
+
+    @property
+    def pack(self) -> str:
+        return self.prefix + "pack"
+
+    @property
+    def inputs(self) -> str:
+        return self.prefix + "inputs"
+
+    @property
+    def tasks(self) -> str:
+        return self.prefix + "tasks"
+
+    @property
+    def failures(self) -> str:
+        return self.prefix + "failures"
+
+    @property
+    def attempts(self) -> str:
+        return self.prefix + "attempts"
+
+    @property
+    def outputs(self) -> str:
+        return self.prefix + "outputs"
+
+    @property
+    def oob(self) -> str:
+        return self.prefix + "oob"
+
+    @property
+    def oob_types(self) -> str:
+        return self.prefix + "oob:types"
+
+    @property
+    def oob_owners(self) -> str:
+        return self.prefix + "oob:owners"
+
+    @property
+    def counters(self) -> str:
+        return self.prefix + "counters"
+
+    @property
+    def quota(self) -> str:
+        return self.prefix + "quota"
+
+    @property
+    def events(self) -> str:
+        return self.prefix + "events"

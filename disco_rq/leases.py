@@ -1,0 +1,98 @@
+"""The thread of a worker that says, every two seconds, that the worker and its attempts are alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from disco_rq.errors import DiscoError
+from disco_rq.locations import DataDir
+from disco_rq.model import RENEW_S
+from disco_rq.store.attempts import AttemptStore
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import NodeStore
+
+log = logging.getLogger("disco_rq.leases")
+
+
+class LeaseKeeper(threading.Thread):
+    """Renews the slot and the attempts under way, and deletes the files of purged jobs.
+
+    Ends the horse when its task is not ours any more. Lives and dies with its process, so a worker that is
+    stopped or dead is missed.
+    """
+
+    def __init__(
+        self, connection: Connection, *, node: str, worker: str, data: DataDir, overtaken: Callable[[], None]
+    ) -> None:
+        super().__init__(name="leases", daemon=True)
+        self._nodes = NodeStore(connection, node)
+        self._store = AttemptStore(connection)
+        self._node = node
+        self._worker = worker
+        self._data = data
+        self._overtaken = overtaken
+        self._lock = threading.Lock()
+        self._job = ""
+        self._tasks: Sequence[tuple[str, int]] = ()
+        self._progress: Any = None
+        self._suspect = ""
+        self._ended = threading.Event()
+
+    def watch(self, job: str, tasks: Sequence[tuple[str, int]], progress: Any) -> None:
+        """From now on renew these attempts; ``progress[0]`` is the one that runs."""
+        with self._lock:
+            self._job, self._tasks, self._progress, self._suspect = job, tasks, progress, ""
+
+    def unwatch(self) -> None:
+        """The batch is over."""
+        with self._lock:
+            self._job, self._tasks = "", ()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        """Renew and purge until stopped. Redis being away is waited out: the leases tell the others what to
+        think.
+        """
+        while not self._ended.is_set():
+            try:
+                self._renew()
+                self._purge()
+            except (DiscoError, RedisError, OSError) as error:
+                log.warning("leases of %s not renewed: %s", self._worker, error, extra={"action": "renew"})
+                self._ended.wait(RENEW_S / 2)
+
+    def _renew(self) -> None:
+        with self._lock:
+            job, tasks = self._job, self._tasks
+        lost = self._store.renew(self._node, self._worker, job, tasks)
+        with self._lock:
+            if job != self._job or tasks is not self._tasks or not tasks:
+                return
+            current = tasks[self._progress[0]][0]
+            # Twice in a row: the horse may just have reported this very task as failed and be on its way to
+            # the next.
+            overtaken = current in lost and self._suspect == current
+            self._suspect = current if current in lost else ""
+        if overtaken:
+            log.warning("%s %s is not ours any more", job, current, extra={"action": "overtaken", "job": job})
+            self._overtaken()
+
+    def _purge(self) -> None:
+        """Until the next renewal: delete what is purged."""
+        deadline = time.monotonic() + RENEW_S
+        while not self._ended.is_set():
+            for job in self._nodes.purges():
+                with suppress(ValueError):  # what is no job's name has no files, and must not end this thread
+                    self._data.purge(job)
+                self._nodes.purged(job)
+            if not self._nodes.wait_purge(deadline - time.monotonic()):
+                return

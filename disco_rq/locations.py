@@ -1,0 +1,162 @@
+"""Where task outputs lie: ``disco://node/job/file`` addresses, and the node directories behind them.
+
+A node keeps everything under one data directory: ``<job>/map-3.1`` (output of the first attempt of map 3),
+``<job>/map-3.1.log`` (what it printed) and ``tmp/`` (work in progress). ``.node-id`` holds a random word that
+the node also tells in Redis: who finds the same word at the same path may read the files directly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from disco_rq.errors import DataError
+from disco_rq.model import JOB_NAME, NODE_NAME, TaskId
+
+ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/((?:map|reduce)-\d+\.\d+)")
+NODE_ID = ".node-id"
+TMP = "tmp"
+
+
+def output_name(task: TaskId, attempt: int) -> str:
+    """File name of an attempt's output; its log has ``.log`` behind it."""
+    return f"{task.phase}-{task.index}.{attempt}"
+
+
+def output_address(node: str, job: str, task: TaskId, attempt: int) -> str:
+    return f"disco://{node}/{job}/{output_name(task, attempt)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The files of one process: the directory in which its tasks work, and beside it what they print and
+    write.
+    """
+
+    directory: Path
+
+    @property
+    def log(self) -> Path:
+        return self.directory.with_name(self.directory.name + ".log")
+
+    @property
+    def out(self) -> Path:
+        """The output of an attempt while it is written."""
+        return self.directory.with_name(self.directory.name + ".out")
+
+    def empty(self) -> None:
+        """Delete what is in the directory."""
+        for entry in self.directory.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink()
+
+    def remove(self) -> None:
+        """Delete it all. Idempotent."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
+        self.out.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The data directory of the node that this process works for."""
+
+    root: Path
+
+    def prepare(self) -> str:
+        """Make the directory, readable by its owner only. Returns the node's word."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.root / TMP).mkdir(exist_ok=True)
+        word_file = self.root / NODE_ID
+        if not word_file.exists():
+            aside = self.root / TMP / f"{NODE_ID}.{os.getpid()}"
+            aside.write_text(secrets.token_hex(8))
+            with contextlib.suppress(FileExistsError):  # another worker of this node was first
+                os.link(aside, word_file)
+            aside.unlink()
+        return word_file.read_text()
+
+    def output(self, job: str, task: TaskId, attempt: int) -> Path:
+        return self.job(job) / output_name(task, attempt)
+
+    def log(self, job: str, task: TaskId, attempt: int) -> Path:
+        return self.job(job) / f"{output_name(task, attempt)}.log"
+
+    def job(self, name: str) -> Path:
+        """The directory of a job. ``ValueError`` for what is no job's name: no path leaves the root."""
+        if not JOB_NAME.fullmatch(name):
+            raise ValueError(f"not a job's name: {name!r}")
+        return self.root / name
+
+    def scratch(self, worker: str, pid: int) -> Scratch:
+        """Where one process of a worker keeps what does not outlive its attempts."""
+        return Scratch(self.root / TMP / f"{worker}.{pid}")
+
+    def sweep(self) -> None:
+        """Delete the scratch files of processes that are gone."""
+        for entry in (self.root / TMP).iterdir():
+            pid = re.search(r"\.(\d+)(?:\.out|\.log)?$", entry.name)
+            if pid and not _alive(int(pid[1])):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+
+    def purge(self, job: str) -> None:
+        """Delete every file of a job. Idempotent."""
+        shutil.rmtree(self.job(job), ignore_errors=True)
+
+    def jobs(self) -> list[str]:
+        """The jobs that have files here."""
+        return [entry.name for entry in self.root.iterdir() if JOB_NAME.fullmatch(entry.name)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+class Locator:
+    """From a ``disco://`` address to the file, where this process may read it directly."""
+
+    def __init__(self, about: Callable[[str], dict[str, str]], own: tuple[str, Path] | None = None) -> None:
+        """``about``: what a node tells of itself. ``own``: this process' node and data directory, if it has
+        one.
+        """
+        self._about = about
+        self._roots: dict[str, Path] = dict([own]) if own else {}
+
+    def path(self, address: str) -> Path:
+        """The file behind an address. ``DataError`` if it cannot be read from here."""
+        match = ADDRESS.fullmatch(address)
+        if match is None:
+            raise DataError("not the address of a task output", url=address)
+        node, job, name = match.groups()
+        if node not in self._roots:
+            self._roots[node] = self._find(node, address)
+        return self._roots[node] / job / name
+
+    def _find(self, node: str, address: str) -> Path:
+        about = self._about(node)
+        if not about:
+            raise DataError(f"there is no node {node}", url=address)
+        root = Path(about["data"])
+        try:
+            same = (root / NODE_ID).read_text() == about["word"]
+        except OSError:
+            same = False
+        if not same:
+            raise DataError(
+                f"the files of node {node} ({about['host']}) cannot be read from here", url=address
+            )
+        return root

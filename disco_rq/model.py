@@ -1,0 +1,156 @@
+"""The nouns that client, master and worker share: frozen records, and how they travel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+JobStatus = Literal["active", "ready", "dead"]
+Phase = Literal["map", "reduce"]
+
+JOB_PREFIX = re.compile(r"[a-zA-Z0-9_]+")
+JOB_NAME = re.compile(r"[a-zA-Z0-9_]+@\d{8}-\d{6}-[a-z0-9]{4}")
+NODE_NAME = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
+
+OOB_KEY = re.compile(r"[a-zA-Z_\-:0-9]{1,256}")
+OOB_QUOTA = 1000
+"""OOB results that one task may put."""
+MSG_QUOTA = 10
+"""Messages that one job may send in a second."""
+MSG_MAX_CHARS = 255
+
+LEASE_S = 8.0
+"""An attempt, or a worker's slot, that was not renewed for so long is lost; that is noticed within 10 s."""
+RENEW_S = 2.0
+
+
+def readable(text: str) -> str:
+    """The text without lone surrogates (of lines read with surrogateescape), which Redis and JSON refuse."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class TaskId:
+    """One map or reduce of a job, written ``map:3``."""
+
+    phase: Phase
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.phase}:{self.index}"
+
+    @classmethod
+    def parse(cls, text: str) -> TaskId:
+        """The task that ``str()`` wrote. Raises ``ValueError`` for anything else."""
+        phase, _, index = text.partition(":")
+        if phase == "map":
+            return cls("map", int(index))
+        if phase == "reduce":
+            return cls("reduce", int(index))
+        raise ValueError(f"not a task: {text!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job as submitted, without its functions (those travel as a signed pack)."""
+
+    name: str
+    nr_maps: int
+    nr_reduces: int
+    has_map: bool
+    has_reduce: bool
+    sort: bool = False
+    mem_sort_limit: int = 256 << 20  # bytes a task may hold before it spills
+    max_failures: int = 3  # failed attempts that a task survives
+    task_retries: int = 0  # re-runs for errors that are not a DataError
+    task_timeout: float | None = None  # seconds
+    status_interval: int = 100_000  # entries between two progress events, 0 = off
+    profile: bool = False
+    msg_overflow: Literal["drop", "fail"] = "drop"
+    oob_value_limit: int = 1 << 20  # bytes
+    priority: int = 0
+    owner: str = ""
+    save: str | None = None
+    max_cores: int | None = None
+    force_local: bool = False
+    force_remote: bool = False
+    details: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what only jobspec() shows: inputs, function names
+
+    @property
+    def nr_partitions(self) -> int:
+        """Partitions of a map output: one for each reduce, 0 = not partitioned."""
+        return self.nr_reduces
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> JobSpec:
+        """The spec that ``to_dict`` wrote. Fields of a newer version are left out."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in data.items() if name in known})
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file, or one piece of it, that a map reads. ``length`` None: to the end."""
+
+    url: str
+    start: int = 0
+    length: int | None = None
+
+    def __str__(self) -> str:
+        return self.url
+
+    def pack(self) -> list[Any]:
+        return [self.url, self.start, self.length]
+
+
+@dataclass(frozen=True, slots=True)
+class MapInput:
+    """What one map task reads: parts, one after the other; each part a tuple of redundant replicas."""
+
+    parts: tuple[tuple[Input, ...], ...]
+
+    def pack(self) -> list[Any]:
+        return [[replica.pack() for replica in part] for part in self.parts]
+
+    @classmethod
+    def unpack(cls, data: list[Any]) -> MapInput:
+        return cls(tuple(tuple(Input(*replica) for replica in part) for part in data))
+
+    def urls(self) -> list[str]:
+        """The addresses, replicas after one another, as ``this_inputs()`` shows them."""
+        return [replica.url for part in self.parts for replica in part]
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a task did, told with its commit."""
+
+    entries_in: int
+    records_out: int
+    bytes_out: int
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """The job's functions, as the worker calls them; None where the job has none. Signatures: SPEC, section
+    3.
+    """
+
+    map: Any = None
+    map_reader: Any = None
+    map_init: Any = None
+    map_writer: Any = None
+    reduce: Any = None
+    reduce_reader: Any = None
+    reduce_init: Any = None
+    reduce_writer: Any = None
+    partition: Any = None
+    combiner: Any = None

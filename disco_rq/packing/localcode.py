@@ -1,0 +1,106 @@
+"""Which code is the user's own, and what a function's code mentions."""
+
+from __future__ import annotations
+
+import dis
+import importlib.util
+import os
+import sys
+import sysconfig
+import types
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+__all__ = ["imports_of", "is_local_module", "is_local_name", "names_of"]
+
+_STDLIB = tuple(
+    path + os.sep
+    for key in ("stdlib", "platstdlib")
+    for path in {sysconfig.get_path(key), os.path.realpath(sysconfig.get_path(key))}
+)
+_INSTALLED = frozenset(("site-packages", "dist-packages"))
+
+
+def is_local_module(module: types.ModuleType) -> bool:
+    """Whether the module is the user's: a worker cannot be expected to have it. ``__main__`` does not
+    count."""
+    if module.__name__.partition(".")[0] in ("disco_rq", "__main__"):
+        return False
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and _is_local_file(file)
+
+
+def is_local_name(name: str | None) -> bool:
+    """Whether functions that say they are of the module ``name`` travel by value."""
+    module = sys.modules.get(name or "__main__")
+    return module is None or module.__name__ == "__main__" or is_local_module(module)
+
+
+def names_of(code: types.CodeType) -> frozenset[str]:
+    """Every global and attribute that the code, and the functions defined inside it, mention."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= names_of(constant)
+    return frozenset(names)
+
+
+def imports_of(function: types.FunctionType) -> Iterator[str]:
+    """Full names of the local modules that the function imports when it runs, parents first."""
+    package = function.__globals__.get("__package__") or ""
+    for base, members in _import_statements(function.__code__, package):
+        if not _is_local_root(base.partition(".")[0]):
+            continue
+        parts = base.split(".")
+        yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
+        yield from (f"{base}.{member}" for member in members if _exists(f"{base}.{member}"))
+
+
+def _import_statements(code: types.CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    instructions = list(dis.get_instructions(code))
+    for i, instruction in enumerate(instructions):
+        if instruction.opname == "IMPORT_NAME":
+            level, members = (instructions[i - 2].argval, instructions[i - 1].argval)
+            name = str(instruction.argval)
+            if level and package:
+                yield importlib.util.resolve_name("." * level + name, package), tuple(members or ())
+            elif not level:
+                yield name, tuple(members or ())
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _import_statements(constant, package)
+
+
+def _is_local_root(name: str) -> bool:
+    if name in sys.stdlib_module_names or name in ("disco_rq", "__main__"):
+        return False
+    if (module := sys.modules.get(name)) is not None and getattr(module, "__file__", None):
+        return is_local_module(module)
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    if spec is None:
+        return False
+    places = (
+        [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
+    )
+    return any(_is_local_file(place, suffixes=(".py", ".pyc", "")) for place in places)
+
+
+def _exists(name: str) -> bool:
+    try:
+        return name in sys.modules or importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError, AttributeError):  # the parent is a module without submodules
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _is_local_file(file: str, suffixes: tuple[str, ...] = (".py", ".pyc")) -> bool:
+    if Path(file).suffix not in suffixes:
+        return False  # a compiled extension cannot travel by value
+    real = os.path.realpath(file)
+    if any(path.startswith(_STDLIB) for path in (file, real)):
+        return False
+    return not any(_INSTALLED.intersection(Path(path).parts) for path in (file, real))

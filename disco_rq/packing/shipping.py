@@ -1,0 +1,153 @@
+"""Objects to bytes and back; code that the workers cannot import travels inside.
+
+By value go functions and classes of ``__main__``, closures and lambdas (cloudpickle does so by itself), and
+those of *local* modules: loaded from a Python file that is neither in the standard library, nor in a
+site-packages or dist-packages directory, nor part of disco-rq. Everything else is imported on the worker.
+
+A shipment is a row of pickles that share one memo: the object, then rounds of ``(module, attributes,
+importable)``. A local module is first sent empty; a round adds the attributes whose names the code sent so
+far mentions, until nothing new is mentioned. So modules may refer to each other in circles, and a lock in a
+module does no harm unless it is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import pickle
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cloudpickle
+
+from disco_rq.packing.localcode import imports_of, is_local_module, is_local_name, names_of
+
+__all__ = ["ship", "unship"]
+
+_Round = list[tuple[types.ModuleType, dict[str, Any], bool]]
+_LruCache = type(functools.lru_cache(lambda: None))
+_OPEN_FILES = (io.TextIOWrapper, io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
+_NOT_SENT = frozenset(("__builtins__", "__loader__", "__spec__", "__cached__", "__name__"))
+_ALWAYS_SENT = frozenset(("__file__", "__package__", "__path__", "__doc__"))
+# Code with these may reach any attribute of a module, without its name in the code.
+_REFLECTION = frozenset(
+    ("getattr", "hasattr", "vars", "__dict__", "globals", "eval", "exec", "attrgetter", "methodcaller")
+)
+
+_registering = threading.RLock()  # cloudpickle's registry of modules by value is global
+
+
+def ship(obj: Any) -> bytes:
+    """``obj`` as bytes. Raises what pickling raises: nearly anything, as user classes have a say in it."""
+    file = io.BytesIO()
+    with _registering, _local_modules_by_value() as register:
+        pickler = _Pickler(file, register)
+        pickler.dump(obj)
+        while more := pickler.next_round():
+            pickler.dump(more)
+        pickler.dump([])
+    return file.getvalue()
+
+
+def unship(data: bytes) -> Any:
+    """A new copy of what was shipped. Runs code: only for bytes whose origin is trusted."""
+    unpickler = pickle.Unpickler(io.BytesIO(data))
+    obj = unpickler.load()
+    while more := unpickler.load():
+        for module, attributes, importable in more:
+            vars(module).update(attributes)
+            if importable:  # for an import statement inside a function
+                sys.modules.setdefault(module.__name__, module)
+    return obj
+
+
+def empty_module(name: str) -> types.ModuleType:
+    """A local module as it arrives, before its attributes."""
+    return types.ModuleType(name)
+
+
+def cached_again(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+    """A function with a cache as it arrives: with an empty cache."""
+    return functools.lru_cache(maxsize, typed)(function)
+
+
+@contextmanager
+def _local_modules_by_value() -> Iterator[Callable[[], None]]:
+    """Tell cloudpickle about the local modules, for a while. Yields what to call when more were imported."""
+    ours: dict[str, types.ModuleType] = {}
+
+    def register() -> None:
+        before = cloudpickle.list_registry_pickle_by_value()
+        for name, module in list(sys.modules.items()):
+            # One module may be there under two names: the registry goes by __name__.
+            if name not in before and getattr(module, "__name__", None) == name and is_local_module(module):
+                cloudpickle.register_pickle_by_value(module)
+                ours[name] = module
+
+    try:
+        register()
+        yield register
+    finally:
+        for module in ours.values():
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle, with modules in rounds, caches, and no copies of open files."""
+
+    def __init__(self, file: io.BytesIO, register: Callable[[], None]) -> None:
+        super().__init__(file)
+        self._register = register
+        self._names: set[str] = set()
+        self._imports: dict[
+            str, None
+        ] = {}  # an ordered set: full names of local modules imported inside functions
+        self._modules: dict[str, types.ModuleType] = {}
+        self._sent: dict[str, set[str]] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, types.ModuleType) and is_local_module(obj):
+            self._modules[obj.__name__] = obj
+            return empty_module, (obj.__name__,)
+        if isinstance(obj, _LruCache) and is_local_name(obj.__module__):
+            # Its own __reduce__ is its name, which no worker can import.
+            settings = obj.cache_parameters()
+            return cached_again, (obj.__wrapped__, settings["maxsize"], settings["typed"])
+        if isinstance(obj, _OPEN_FILES) and obj not in (sys.stdin, sys.stdout, sys.stderr):
+            # cloudpickle would send the rest of a file that is open for reading, as text.
+            raise TypeError("cannot pickle an open file")
+        if isinstance(obj, types.FunctionType) and is_local_name(obj.__module__):
+            self._names |= names_of(obj.__code__)
+            self._imports |= dict.fromkeys(imports_of(obj))
+        return super().reducer_override(obj)
+
+    def next_round(self) -> _Round:
+        """What of the local modules met so far is still to be sent; empty at the end."""
+        self._import_what_functions_import()
+        everything = bool(self._names & _REFLECTION)
+        round_ = []
+        for name, module in list(self._modules.items()):
+            first = name not in self._sent
+            sent = self._sent.setdefault(name, set(_NOT_SENT))
+            wanted: Iterable[str] = (
+                vars(module) if everything else (self._names | _ALWAYS_SENT) & vars(module).keys()
+            )
+            attributes = {attribute: vars(module)[attribute] for attribute in wanted if attribute not in sent}
+            sent.update(attributes)
+            if attributes or first:
+                round_.append((module, attributes, name in self._imports))
+        return round_
+
+    def _import_what_functions_import(self) -> None:
+        for name in list(self._imports):
+            if name not in self._modules:
+                try:
+                    self._modules[name] = importlib.import_module(name)
+                except Exception as error:  # noqa: BLE001  the module runs
+                    raise ImportError(f"import of the local module {name} fails here: {error}") from None
+                self._register()

@@ -1,0 +1,29 @@
+"""``Params``: a bag of named values for job functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Params:
+    """Holds what it is given as attributes: ``Params(limit=3).limit``. Functions are allowed as values.
+
+    The job's ``params`` are shipped with it; each task has a copy of its own.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what is missing; it also tells type checkers that any attribute may be there.
+        raise AttributeError(
+            f"the job's params have no {name!r}, only {', '.join(self.__dict__) or 'nothing'}"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Params) and self.__dict__ == other.__dict__
+
+    def __repr__(self) -> str:
+        return f"Params({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+
+    __hash__ = None  # type: ignore[assignment]  # it is mutable

@@ -1,0 +1,366 @@
+"""The planner: which task runs next, where. Pure: it is told what happened, and answers with assignments.
+
+No I/O and no clock: ``now_s`` is given. The master feeds it and carries its answers out; a test can play any
+story. The rules: a job with a higher priority goes first, among equals the one with the fewest batches under
+way, then the one that waited longest for its turn; a task goes to the node that has its input if it can, but
+not to a node that failed it, unless every live node did; a node is promised as many batches as it has slots,
+and one ahead while tasks are short.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from disco_rq.model import Phase as PhaseName
+from disco_rq.model import TaskId
+
+BATCH_S = 0.1
+"""The working time that one batch of small tasks aims at."""
+BATCH_MAX = 100
+AHEAD_BELOW_S = 1.0
+"""Tasks shorter than this are worth having one batch ahead in a node's queue."""
+BACKOFF_S = 0.5
+BACKOFF_MAX_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Put these attempts, of one job, into the queue of a node as one batch."""
+
+    job: str
+    node: str
+    tasks: tuple[tuple[TaskId, int], ...]  # (task, attempt)
+    tag: str  # of the planner: two masters may assign the same attempt, one of them in vain
+
+    @property
+    def batch(self) -> str:
+        """The batch's id: unique, since a master assigns its first attempt once."""
+        task, attempt = self.tasks[0]
+        return f"{rq_name(self.job)}_{task.phase}-{task.index}_{attempt}-{self.tag}"
+
+
+def rq_name(job: str) -> str:
+    """The job's name in the ids of its batches, of letters, digits, ``_`` and ``-``, as RQ asks."""
+    return job.replace("@", "-")
+
+
+def job_of_batch(batch: str) -> str:
+    """The ``rq_name`` of the job to which a batch belongs."""
+    return batch.rsplit("_", 2)[0]
+
+
+@dataclass(slots=True)
+class NodeState:
+    """A node as the planner sees it."""
+
+    slots: int
+    blacklisted: bool = False
+    batches: int = 0  # under way: in its queue or in its workers
+
+
+@dataclass(slots=True)
+class Batch:
+    """Attempts that were assigned together."""
+
+    job: str
+    node: str
+    since_s: float
+    open_tasks: set[TaskId] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Phase:
+    """The tasks of one phase of a job."""
+
+    waiting: deque[int] = field(default_factory=deque)
+    delayed: dict[int, float] = field(default_factory=dict)  # index -> when it waits again, after its backoff
+    local: dict[str, deque[int]] = field(default_factory=dict)  # node -> its waiting tasks, also in waiting
+    pending: set[int] = field(default_factory=set)  # what really waits; the deques may hold stale entries
+    done: set[int] = field(default_factory=set)
+    total: int = 0
+    mean_s: float | None = None  # running mean of a task's duration
+
+    @property
+    def complete(self) -> bool:
+        return len(self.done) == self.total
+
+    def measure(self, duration_s: float) -> None:
+        self.mean_s = duration_s if self.mean_s is None else 0.8 * self.mean_s + 0.2 * duration_s
+
+    def batch_size(self, slots: int) -> int:
+        """How many of these tasks make a batch: about ``BATCH_S`` of work, and no more than leaves all slots
+        busy.
+        """
+        if self.mean_s is None:
+            return 1
+        by_time = BATCH_S / max(self.mean_s, 1e-6)
+        by_share = len(self.pending) / (2 * max(slots, 1))
+        return int(max(1, min(by_time, by_share, BATCH_MAX)))
+
+
+@dataclass(slots=True)
+class JobState:
+    """A job as the planner sees it."""
+
+    name: str
+    nr_maps: int
+    nr_reduces: int  # reduce tasks
+    priority: int = 0
+    submitted_ms: int = 0
+    paused: bool = False
+    max_cores: int | None = None
+    force_local: bool = False
+    force_remote: bool = False
+    preferred: Mapping[int, str] = field(default_factory=dict)  # map index -> node that has its input
+    attempts: dict[TaskId, int] = field(default_factory=dict)  # last attempt of each task that was tried
+    excluded: dict[TaskId, dict[str, float]] = field(default_factory=dict)  # task -> node -> when it failed
+    batches: int = 0
+    running: int = 0  # attempts under way
+    turn: int = 0  # when it was last assigned a batch, in turns of the planner
+    maps: Phase = field(default_factory=Phase)
+    reduces: Phase = field(default_factory=Phase)
+
+    def __post_init__(self) -> None:
+        self.maps.total, self.reduces.total = self.nr_maps, self.nr_reduces
+
+    def phase(self, task: TaskId) -> Phase:
+        return self.maps if task.phase == "map" else self.reduces
+
+    def open_phase(self) -> tuple[PhaseName, Phase]:
+        """The phase whose tasks may run now: the reduces wait for every map."""
+        return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
+
+
+class Planner:
+    """The state of all active jobs and nodes, and the next assignments."""
+
+    def __init__(self, tag: str = "0") -> None:
+        """``tag``: letters and digits that tell its batches from those of other planners."""
+        self._tag = tag
+        self.jobs: dict[str, JobState] = {}
+        self.nodes: dict[str, NodeState] = {}
+        self.batches: dict[str, Batch] = {}
+        self._batch_of: dict[tuple[str, TaskId], str] = {}
+        self._turn = 0
+
+    # -- what happened
+
+    def add_job(self, job: JobState) -> None:
+        """A job that has not been planned before: every task of it waits."""
+        self.jobs[job.name] = job
+        for index in range(job.maps.total):
+            self._wait(job, TaskId("map", index))
+        for index in range(job.reduces.total):
+            self._wait(job, TaskId("reduce", index))
+
+    def remove_job(self, name: str) -> None:
+        """The job has ended."""
+        job = self.jobs.pop(name, None)
+        if job is None:
+            return
+        for batch_id in [batch_id for batch_id, batch in self.batches.items() if batch.job == name]:
+            for task in list(self.batches[batch_id].open_tasks):
+                self._close(job, task)
+
+    def set_nodes(self, slots: Mapping[str, int], blacklist: Iterable[str]) -> None:
+        """The nodes that are alive now, with the number of their workers."""
+        blacklisted = set(blacklist)
+        for name in [name for name in self.nodes if name not in slots]:
+            del self.nodes[name]
+        for name, number in slots.items():
+            node = self.nodes.get(name)
+            if node is None:
+                batches = sum(batch.node == name for batch in self.batches.values())
+                node = self.nodes[name] = NodeState(number, batches=batches)
+            node.slots, node.blacklisted = number, name in blacklisted
+
+    def task_assigned(
+        self, name: str, task: TaskId, attempt: int, *, node: str, batch_id: str, now_s: float
+    ) -> None:
+        """An attempt is under way, in the queue or in a worker of the node."""
+        job = self.jobs[name]
+        job.phase(task).pending.discard(task.index)
+        job.attempts[task] = attempt
+        if batch_id not in self.batches:
+            self.batches[batch_id] = Batch(name, node, now_s)
+            job.batches += 1
+            if node in self.nodes:
+                self.nodes[node].batches += 1
+        self.batches[batch_id].open_tasks.add(task)
+        self._batch_of[name, task] = batch_id
+        job.running += 1
+
+    def task_done(self, name: str, task: TaskId, attempt: int, duration_s: float | None = None) -> None:
+        """An attempt was committed."""
+        job = self.jobs.get(name)
+        if job is None or attempt < job.attempts.get(task, 0):
+            return
+        phase = job.phase(task)
+        phase.pending.discard(task.index)
+        phase.delayed.pop(task.index, None)
+        if task.index not in phase.done:
+            phase.done.add(task.index)
+            if duration_s is not None:
+                phase.measure(duration_s)
+        job.attempts[task] = attempt
+        self._close(job, task)
+
+    def task_failed(self, name: str, task: TaskId, attempt: int, node: str, now_s: float) -> None:
+        """An attempt ended without a result and its task waits again. ``node`` empty: nobody's fault, no
+        exclusion.
+        """
+        job = self.jobs.get(name)
+        if job is None or attempt < job.attempts.get(task, 0):
+            return
+        phase = job.phase(task)
+        waits = task.index in phase.pending or task.index in phase.delayed
+        if task.index in phase.done or (waits and attempt == job.attempts.get(task, 0)):
+            return
+        job.attempts[task] = attempt
+        self._close(job, task)
+        if not node:
+            self._wait(job, task, first=True)
+            return
+        excluded = job.excluded.setdefault(task, {})
+        excluded[node] = now_s
+        if any(other not in excluded for other in self._candidates(job, task)):
+            self._wait(job, task, first=True)
+        else:
+            phase.delayed[task.index] = now_s + _backoff_s(job.name, task, attempt)
+
+    def forget_done(self, name: str, task: TaskId) -> None:
+        """The output of a map is gone: the map waits again."""
+        job = self.jobs.get(name)
+        if job is not None and task.index in job.maps.done:
+            job.maps.done.discard(task.index)
+            self._wait(job, task, first=True)
+
+    # -- what to do
+
+    def plan(self, now_s: float) -> list[Assignment]:
+        """Assignments that fill the free slots. They count as under way from here on."""
+        for job in self.jobs.values():
+            self._wake(job, now_s)
+        nodes = {name: node for name, node in self.nodes.items() if not node.blacklisted}
+        slots = sum(node.slots for node in nodes.values())
+        answer = []
+        while nodes:
+            name = min(nodes, key=lambda name: (nodes[name].batches / nodes[name].slots, name))
+            if nodes[name].batches > nodes[name].slots:
+                break  # the emptiest node has its slots full and one ahead
+            assignment = self._next_batch(name, nodes[name], slots)
+            if assignment is None:
+                del nodes[name]
+                continue
+            for task, attempt in assignment.tasks:
+                self.task_assigned(
+                    assignment.job, task, attempt, node=name, batch_id=assignment.batch, now_s=now_s
+                )
+            self._turn += 1
+            self.jobs[assignment.job].turn = self._turn
+            answer.append(assignment)
+        return answer
+
+    # -- inside
+
+    def _next_batch(self, name: str, node: NodeState, slots: int) -> Assignment | None:
+        """The next batch for a node, of the first job in turn that has something for it."""
+        ahead = node.batches == node.slots
+        open_jobs = [job for job in self.jobs.values() if not job.paused and job.open_phase()[1].pending]
+        for job in sorted(
+            open_jobs, key=lambda job: (-job.priority, job.batches, job.turn, job.submitted_ms, job.name)
+        ):
+            phase_name, phase = job.open_phase()
+            if ahead and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
+                continue
+            if job.max_cores is not None and job.batches >= job.max_cores:
+                continue
+            tasks = self._pick(job, phase_name, phase, name, phase.batch_size(slots))
+            if tasks:
+                attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
+                return Assignment(job.name, name, attempts, self._tag)
+        return None
+
+    def _pick(self, job: JobState, phase_name: PhaseName, phase: Phase, node: str, size: int) -> list[TaskId]:
+        """Up to ``size`` waiting tasks that may run on the node, those with their input there first."""
+        picked: dict[int, TaskId] = {}
+        for queue in (phase.local.get(node), phase.waiting):
+            if queue is None:
+                continue
+            skipped: list[int] = []
+            while queue and len(picked) < size:
+                index = queue.popleft()
+                task = TaskId(phase_name, index)
+                if index not in phase.pending or index in picked:
+                    continue  # a stale entry: taken by way of the other queue, or done
+                if self._may_run(job, task, node):
+                    picked[index] = task
+                else:
+                    skipped.append(index)
+            queue.extendleft(reversed(skipped))
+        return list(picked.values())
+
+    def _may_run(self, job: JobState, task: TaskId, node: str) -> bool:
+        if not _allows(job, task, node):
+            return False
+        excluded = job.excluded.get(task)
+        if not excluded or node not in excluded:
+            return True
+        others = self._candidates(job, task)
+        if any(name not in excluded for name in others):
+            return False
+        return node == min(others, key=lambda name: (excluded[name], name))
+
+    def _candidates(self, job: JobState, task: TaskId) -> list[str]:
+        """The live nodes that may take the task, whether they failed it or not."""
+        return [
+            name for name, state in self.nodes.items() if not state.blacklisted and _allows(job, task, name)
+        ]
+
+    def _wait(self, job: JobState, task: TaskId, *, first: bool = False) -> None:
+        phase = job.phase(task)
+        phase.pending.add(task.index)
+        queues = [phase.waiting]
+        home = job.preferred.get(task.index) if task.phase == "map" else None
+        if home is not None and not job.force_remote:
+            queues.append(phase.local.setdefault(home, deque()))
+        for queue in queues:
+            if first:
+                queue.appendleft(task.index)
+            else:
+                queue.append(task.index)
+
+    def _wake(self, job: JobState, now_s: float) -> None:
+        """Tasks whose backoff is over wait like any other."""
+        phase_name, phase = job.open_phase()
+        for index in [index for index, not_before in phase.delayed.items() if not_before <= now_s]:
+            del phase.delayed[index]
+            self._wait(job, TaskId(phase_name, index), first=True)
+
+    def _close(self, job: JobState, task: TaskId) -> None:
+        batch_id = self._batch_of.pop((job.name, task), None)
+        if batch_id is None:
+            return
+        job.running -= 1
+        batch = self.batches[batch_id]
+        batch.open_tasks.discard(task)
+        if not batch.open_tasks:
+            del self.batches[batch_id]
+            job.batches -= 1
+            if batch.node in self.nodes:
+                self.nodes[batch.node].batches -= 1
+
+
+def _allows(job: JobState, task: TaskId, node: str) -> bool:
+    """What ``force_local`` and ``force_remote`` say; they mean maps whose input is on a node."""
+    home = job.preferred.get(task.index) if task.phase == "map" else None
+    return home is None or not ((job.force_local and home != node) or (job.force_remote and home == node))
+
+
+def _backoff_s(job: str, task: TaskId, attempt: int) -> float:
+    """Doubling with each attempt, with jitter that is the same for the same attempt."""
+    jitter = random.Random(f"{job} {task} {attempt}").uniform(0.75, 1.25)
+    return float(min(BACKOFF_S * 2 ** (attempt - 1), BACKOFF_MAX_S) * jitter)

@@ -1,0 +1,166 @@
+"""What a user sees on stderr while a job runs: live bars on a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from disco_rq.store.jobs import JobRecord
+
+PLAIN_LINE_S = 2.0
+"""A plain line about the tasks comes at most this often: logs are kept."""
+PHASES = ("map", "reduce")
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How far the maps or the reduces are."""
+
+    waiting: int
+    running: int
+    done: int
+    failed: int
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.running + self.done
+
+    def __str__(self) -> str:
+        text = f"{self.done}/{self.total}"
+        if self.running:
+            text += f" ({self.running} running)"
+        return f"{text}, {self.failed} failed" if self.failed else text
+
+
+def phases(record: JobRecord) -> dict[str, Phase]:
+    """The phases that the job has."""
+    found = {name: Phase(*record.phase(name)) for name in PHASES}
+    return {name: phase for name, phase in found.items() if phase.total}
+
+
+class Display(Protocol):
+    """Shows a job's progress until it is closed, which leaves the terminal as it was."""
+
+    def update(self, record: JobRecord) -> None: ...
+    def event(self, timestamp_s: float, host: str, message: str) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+def display_for(console: Console, *, quiet: bool) -> Display:
+    if quiet:
+        return Silence()
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+class Silence:
+    """Shows nothing."""
+
+    def update(self, record: JobRecord) -> None:
+        pass
+
+    def event(self, timestamp_s: float, host: str, message: str) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Lines(Silence):
+    """A line for each event, and one about the tasks when they moved, every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = ""
+        self._next = 0.0
+        self._last = ""
+
+    def update(self, record: JobRecord) -> None:
+        self._last = "; ".join(f"{name} {phase}" for name, phase in phases(record).items())
+        if time.monotonic() >= self._next:
+            self._tell()
+
+    def event(self, timestamp_s: float, host: str, message: str) -> None:
+        self._console.print(event_text(timestamp_s, host, message), soft_wrap=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._last != self._told:
+            self._console.print(Text(f"{clock(time.time())} {self._last}"), soft_wrap=True)
+            self._told = self._last
+            self._next = time.monotonic() + PLAIN_LINE_S
+
+
+class Bars:
+    """A bar for the maps and one for the reduces, with what happens above them."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description:<6}"),
+            BarColumn(),
+            TextColumn("{task.fields[tasks]}"),
+            TextColumn("[cyan]{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._bar_of: dict[str, TaskID] = {}
+        self._rate_of = {name: Rate() for name in PHASES}
+
+    def update(self, record: JobRecord) -> None:
+        for name, phase in phases(record).items():
+            if name not in self._bar_of:
+                self._bar_of[name] = self._bars.add_task(name, start=False, tasks="", rate="")
+            bar = self._bar_of[name]
+            if phase.running or phase.done:
+                self._bars.start_task(bar)
+            rate = self._rate_of[name].per_second(record.count(f"{name}:entries"))
+            self._bars.update(
+                bar,
+                total=phase.total,
+                completed=phase.done,
+                tasks=str(phase),
+                rate=f"{rate:,.0f} entries/s" if rate else "",
+            )
+
+    def event(self, timestamp_s: float, host: str, message: str) -> None:
+        self._bars.console.print(event_text(timestamp_s, host, message))
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+
+class Rate:
+    """Entries a second since the first were seen."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+
+    def per_second(self, entries: int) -> float:
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now  # the phase is seen first when it may have just begun
+        return entries / (now - self._began) if now > self._began else 0.0
+
+
+def clock(timestamp_s: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(timestamp_s))
+
+
+def event_text(timestamp_s: float, host: str, message: str) -> Text:
+    """A line of a job's history. What a job says cannot move the cursor or colour the terminal."""
+    printable = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message)
+    return Text.assemble((clock(timestamp_s), "dim"), " ", (host, "bold"), " ", printable)

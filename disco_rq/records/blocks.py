@@ -1,0 +1,112 @@
+"""Blocks: framed, compressed, checksummed pieces of a record file, readable from any stream of bytes.
+
+A partition is a row of blocks, numbered from 0, that ends with an END block: whoever reads a stream knows
+whether it came whole, without knowing its length before.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+import lz4.block
+from xxhash import xxh3_64_intdigest, xxh32_intdigest
+
+from disco_rq.errors import CorruptData, RecordTypeError
+
+__all__ = ["HEADER_BYTES", "Block", "Kind", "Readable", "pack_block", "read_block", "read_blocks"]
+
+_MAGIC = b"DRqB"
+_FIELDS = struct.Struct("<4sBBIIIIIQ")  # magic, kind, codec, partition, number, size, raw, packed, checksum
+_CHECK = struct.Struct("<I")  # of the fields before it: a wrong length is never believed
+HEADER_BYTES = _FIELDS.size + _CHECK.size
+_RAW, _LZ4 = 0, 1
+_SMALL_BYTES = 64  # compressing less gains nothing
+_LZ4_MAX_BYTES = 0x7E000000
+_MAX_BYTES = 0xFFFFFFFF
+
+
+class Kind(IntEnum):
+    PAIRS = 1
+    """Two columns, keys and values."""
+    GROUPS = 2
+    """Two columns, keys and lists of values."""
+    OPAQUE = 3
+    """Bytes that a user's writer wrote, cut anywhere."""
+    END = 4
+    """The last block of a partition."""
+    INDEX = 5
+    """Where each partition of a file is."""
+
+
+class Block(NamedTuple):
+    """One block, decompressed. ``size``: its pairs, or its bytes when opaque."""
+
+    kind: Kind
+    partition: int
+    number: int
+    size: int
+    data: bytes
+
+
+class Readable(Protocol):
+    """What blocks are read from: ``read(n)`` gives n bytes, fewer only at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def pack_block(kind: Kind, partition: int, number: int, size: int, data: bytes) -> tuple[bytes, bytes]:
+    """Header and payload, to be written one after the other."""
+    if len(data) > _MAX_BYTES or size > _MAX_BYTES:
+        raise RecordTypeError(f"a record of {len(data)} bytes is larger than the 4 GiB that a block holds")
+    codec, payload = _RAW, data
+    if _SMALL_BYTES < len(data) <= _LZ4_MAX_BYTES:
+        packed = lz4.block.compress(data, store_size=False)
+        if len(packed) < len(data):
+            codec, payload = _LZ4, packed
+    fields = _FIELDS.pack(
+        _MAGIC, kind, codec, partition, number, size, len(data), len(payload), xxh3_64_intdigest(payload)
+    )
+    return fields + _CHECK.pack(xxh32_intdigest(fields)), payload
+
+
+def read_block(stream: Readable, name: str) -> Block:
+    """The next block. Raises ``CorruptData`` naming ``name`` if it is not whole and unaltered."""
+    header = stream.read(HEADER_BYTES)
+    if len(header) < HEADER_BYTES:
+        raise CorruptData(f"{name} is truncated: it ends within a block's header", name)
+    fields = header[: _FIELDS.size]
+    (check,) = _CHECK.unpack_from(header, _FIELDS.size)
+    magic, kind, codec, partition, number, size, raw, packed, checksum = _FIELDS.unpack(fields)
+    if magic != _MAGIC or xxh32_intdigest(fields) != check:
+        raise CorruptData(f"{name} is altered: a block's header has a wrong checksum", name)
+    payload = stream.read(packed)
+    if len(payload) < packed:
+        raise CorruptData(f"{name} is truncated: it ends within a block", name)
+    if xxh3_64_intdigest(payload) != checksum:
+        raise CorruptData(f"{name} is altered: a block has a wrong checksum", name)
+    data = lz4.block.decompress(payload, uncompressed_size=raw) if codec == _LZ4 else payload
+    return Block(Kind(kind), partition, number, size, data)
+
+
+def read_blocks(stream: Readable, partition: int, name: str) -> Iterator[Block]:
+    """The blocks of one partition, up to its end, which is checked and left out.
+
+    ``stream`` starts at the partition's first block and may be anything that reads, such as an HTTP body.
+    Raises ``CorruptData`` if a block is truncated, altered, missing, or of another partition.
+    """
+    number = 0
+    while True:
+        block = read_block(stream, name)
+        if (block.partition, block.number) != (partition, number) or block.kind == Kind.INDEX:
+            raise CorruptData(
+                f"{name} is altered: block {number} of partition {partition} expected, "
+                f"{block.number} of {block.partition} found",
+                name,
+            )
+        if block.kind == Kind.END:
+            return
+        yield block
+        number += 1

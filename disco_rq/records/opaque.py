@@ -1,0 +1,69 @@
+"""Bytes that a user's writer wrote: cut into blocks on the way in, one stream again on the way out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from disco_rq.errors import TaskError
+from disco_rq.records.blocks import Block, Kind
+
+__all__ = ["OpaqueFile", "OpaqueStream"]
+
+_BLOCK_BYTES = 256 << 10
+
+
+class OpaqueFile(io.RawIOBase):
+    """The ``fd`` of a ``map_writer`` or ``reduce_writer``: hands on what is written in pieces."""
+
+    def __init__(self, hand_on: Callable[[bytes], None]) -> None:
+        self._hand_on = hand_on
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Take bytes. ``str`` is refused by name: it has no one encoding."""
+        if isinstance(data, str):
+            raise TypeError("a writer writes bytes to fd, not str: encode it, fd.write(text.encode())")
+        piece = bytes(data)
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size >= _BLOCK_BYTES:
+            self.hand_on_rest()
+        return len(piece)
+
+    def hand_on_rest(self) -> None:
+        """Hand on what is left. Not ``flush``: that is also called when the object dies after an error."""
+        if self._size:
+            data = b"".join(self._pieces)
+            self._pieces, self._size = [], 0
+            self._hand_on(data)
+
+
+class OpaqueStream(io.RawIOBase):
+    """The bytes of opaque blocks as one stream."""
+
+    def __init__(self, blocks: Iterable[Block], name: str) -> None:
+        self._blocks = iter(blocks)
+        self._name = name
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            if block.kind != Kind.OPAQUE:
+                raise TaskError(f"{self._name} holds typed pairs: it is read without a reader")
+            self._rest = memoryview(block.data)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size

@@ -1,0 +1,115 @@
+"""Writing a record file: in one stream, block after block, complete once closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from disco_rq.records.blocks import Kind, pack_block
+from disco_rq.records.layout import PartitionPlace, pack_footer, pack_header, pack_index
+from disco_rq.records.typed import pack_columns
+
+__all__ = ["EncodedBlock", "PackedBlocks", "RecordWriter", "encode"]
+
+_BUFFER_BYTES = 256 << 10
+
+
+class EncodedBlock(NamedTuple):
+    """A block's content, before it is numbered, compressed and checksummed."""
+
+    kind: Kind
+    size: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class PackedBlocks:
+    """All blocks of one partition as they stand in a file, in pieces."""
+
+    data: Iterable[bytes]
+    nr_blocks: int
+    size: int
+    raw_bytes: int
+
+
+def encode(keys: list[Any], values: list[Any], *, grouped: bool) -> EncodedBlock:
+    """A block of pairs (``grouped``: of groups). Raises ``RecordTypeError``."""
+    count = sum(map(len, values)) if grouped else len(keys)
+    return EncodedBlock(
+        Kind.GROUPS if grouped else Kind.PAIRS, count, pack_columns(keys, values, grouped=grouped)
+    )
+
+
+class RecordWriter:
+    """Writes a record file, partition after partition, in one stream; complete once closed.
+
+    ``bytes_out`` and ``size`` (pairs, or bytes when opaque) say what it has got so far.
+    """
+
+    def __init__(self, path: Path, nr_partitions: int = 1) -> None:
+        self._nr_partitions = max(nr_partitions, 1)
+        self._file = open(path, "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - closed by close()
+        self._places: list[PartitionPlace] = []
+        self._next_number = 0
+        self._partition_start = self.bytes_out = 0
+        self._partition_size = self._partition_raw = self.size = 0
+        self._write(pack_header(self._nr_partitions))
+        self._partition_start = self.bytes_out
+
+    def __enter__(self) -> RecordWriter:
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
+        if exc_type is None:
+            self.close()
+        else:
+            self._file.close()
+
+    def add(self, partition: int, block: EncodedBlock) -> None:
+        """Append a block. Partitions come in ascending order; one may be left out and is then empty."""
+        self._advance(partition)
+        header, payload = pack_block(block.kind, partition, self._next_number, block.size, block.data)
+        self._write(header)
+        self._write(payload)
+        self._grown(1, block.size, len(block.data))
+
+    def add_packed(self, partition: int, packed: PackedBlocks) -> None:
+        """Append all blocks of a partition, packed before by ``pack_block`` and numbered from 0."""
+        self._advance(partition)
+        for data in packed.data:
+            self._write(data)
+        self._grown(packed.nr_blocks, packed.size, packed.raw_bytes)
+
+    def close(self) -> None:
+        """End the last partition, write index and footer. The file is complete after it."""
+        self._advance(self._nr_partitions)
+        index_offset = self.bytes_out
+        for part in pack_index(self._places):
+            self._write(part)
+        self._write(pack_footer(index_offset))
+        self._file.close()
+
+    def _advance(self, partition: int) -> None:
+        if partition < len(self._places) or partition > self._nr_partitions:
+            raise ValueError(
+                f"partition {partition} comes after {len(self._places)} of {self._nr_partitions}"
+            )
+        while len(self._places) < partition:
+            for part in pack_block(Kind.END, len(self._places), self._next_number, 0, b""):
+                self._write(part)
+            start, self._partition_start = self._partition_start, self.bytes_out
+            length = self.bytes_out - start
+            self._places.append(PartitionPlace(start, length, self._partition_size, self._partition_raw))
+            self._next_number = self._partition_size = self._partition_raw = 0
+
+    def _grown(self, nr_blocks: int, size: int, raw_bytes: int) -> None:
+        self._next_number += nr_blocks
+        self._partition_size += size
+        self._partition_raw += raw_bytes
+        self.size += size
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self.bytes_out += len(data)

@@ -1,0 +1,255 @@
+"""The runtime API: the names that job functions may use, with or without importing them.
+
+They work while a task runs, anywhere in its code, and raise ``NotInTask`` elsewhere.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Protocol
+
+from disco_rq.errors import (
+    DataError,
+    JobFailure,
+    MessageQuotaExceeded,
+    NotInTask,
+    OOBKeyExists,
+    OOBKeyInvalid,
+    OOBNotFound,
+    OOBNotReadable,
+    OOBQuotaExceeded,
+    OOBValueInvalid,
+    TaskError,
+)
+from disco_rq.model import MSG_MAX_CHARS, MSG_QUOTA, OOB_KEY, OOB_QUOTA, JobSpec, TaskId, readable
+
+__all__ = [
+    "counter",
+    "data_err",
+    "err",
+    "get",
+    "msg",
+    "put",
+    "this_host",
+    "this_inputs",
+    "this_master",
+    "this_name",
+    "this_partition",
+]
+
+
+class Services(Protocol):
+    """What a task's runtime needs from the outside; the worker's answers come from Redis."""
+
+    def put(self, key: str, typed_value: bytes, count: int) -> int:
+        """0 stored, 1 the key exists, 2 over the quota, 3 the attempt is not ours any more."""
+
+    def get(self, key: str, phase: str | None) -> Any:
+        """A committed result of this job; ``KeyError`` if there is none."""
+
+    def get_from(self, job: str, key: str) -> Any:
+        """A result of another job that has ended; ``OOBNotFound``, ``OOBNotReadable``."""
+
+    def message(self, text: str) -> int:
+        """1 sent, 0 dropped."""
+
+
+class Overtaken(BaseException):
+    """This attempt is not the task's any more; it ends silently. Not an ``Exception``: user code must not
+    catch it.
+    """
+
+
+@dataclass(slots=True)
+class RunningTask:
+    """The task that this process runs now, as the runtime API sees it."""
+
+    spec: JobSpec
+    task: TaskId
+    host: str
+    master: str
+    inputs: Callable[[], Sequence[str]]
+    services: Services
+    counters: Counter[str] = field(default_factory=Counter)
+    puts: int = 0
+    doom: TaskError | None = None  # ends the job even if the job function caught it
+    lock: threading.Lock = field(default_factory=threading.Lock)  # a task may use threads
+
+
+COUNTER_MAX = 2**63 - 1
+"""Redis counts in 64 bits."""
+
+_running: RunningTask | None = None
+
+
+def _task(name: str) -> RunningTask:
+    if _running is None:
+        raise NotInTask(f"{name}() works only in a job function, while a task runs it")
+    return _running
+
+
+def enter_task(task: RunningTask | None) -> None:
+    """Make ``task`` the one that the names speak of; None: none."""
+    global _running
+    _running = task
+
+
+def install_names() -> None:
+    """Let every function of this process find the runtime names, unless its own module defines them.
+
+    Python looks a name up in the function's module first and in the builtins next, which is the very rule: so
+    the names go there, and reach the helpers that a job function calls, in whatever module, too.
+    """
+    for name in __all__:
+        setattr(builtins, name, globals()[name])
+
+
+def put(key: str, value: Any) -> None:
+    """Store an out-of-band result of the job, visible when this task succeeds.
+
+    ``key``: 1 to 256 of ``[a-zA-Z_\\-:0-9]``, unique in the job. ``value``: str, bytes, or anything that JSON
+    gives back equal; at most ``oob_value_limit`` bytes. Raises ``OOBKeyInvalid``, ``OOBKeyExists``,
+    ``OOBValueInvalid``, and ``OOBQuotaExceeded`` from the 1,001st result of a task on.
+    """
+    task = _task("put")
+    if not isinstance(key, str) or not OOB_KEY.fullmatch(key):
+        shown = repr(key) if len(repr(key)) <= 80 else repr(key)[:77] + "..."
+        raise OOBKeyInvalid(
+            f"OOB key {shown}: a key is a str of 1 to 256 characters, each one of a-z A-Z 0-9 _ - :"
+        )
+    typed_value = _typed(key, value, task.spec.oob_value_limit)
+    with task.lock:
+        code = task.services.put(key, typed_value, task.puts + 1)
+        if code == 0:
+            task.puts += 1
+            return
+    if code == 1:
+        raise OOBKeyExists(f"OOB key {key!r} was put before in job {task.spec.name}")
+    if code == 2:
+        raise OOBQuotaExceeded(f"OOB key {key!r}: a task may put {OOB_QUOTA} results, and {task.task} has")
+    raise Overtaken
+
+
+def get(key: str, job: str | None = None) -> Any:
+    """The OOB result under ``key``, as the type that was put.
+
+    Without ``job``: of this job, in a reduce only, from what the map phase put. With the name of a job: of
+    that job, once it has ended. Raises ``OOBNotFound`` and ``OOBNotReadable``.
+    """
+    task = _task("get")
+    if not isinstance(key, str):
+        raise OOBKeyInvalid(f"OOB key {key!r}: a key is a str")
+    if job is not None and job != task.spec.name:
+        return task.services.get_from(job, key)
+    if task.task.phase != "reduce":
+        raise OOBNotReadable(
+            f"OOB key {key!r}: the results of the own job can be read in its reduce, not in a map"
+        )
+    try:
+        return task.services.get(key, "map")
+    except KeyError:
+        raise OOBNotFound(f"job {task.spec.name} has no OOB result {key!r} from its map phase") from None
+
+
+def msg(message: object) -> None:
+    """Send a line to the job's history (web page, ``disco-rq events``); cut at 255 characters.
+
+    A job may send 10 a second over all its tasks; more are dropped and counted, or end the job with
+    ``MessageQuotaExceeded`` if it was submitted with ``msg_overflow="fail"``.
+    """
+    task = _task("msg")
+    text = readable(" ".join(str(message).splitlines()))[:MSG_MAX_CHARS]
+    if task.services.message(text) == 0 and task.spec.msg_overflow == "fail":
+        task.doom = MessageQuotaExceeded(
+            f"more than {MSG_QUOTA} messages in a second; the one too many: {text!r}"
+        )
+        raise task.doom
+
+
+def counter(name: str, n: int = 1) -> None:
+    """Add ``n`` to a counter of the job. Counted when this task succeeds, so a re-run never counts twice."""
+    task = _task("counter")
+    if not isinstance(name, str) or not name or not isinstance(n, int):
+        raise TypeError(f"counter({name!r}, {n!r}): it takes a name, a str, and a whole number")
+    name = readable(name)
+    with task.lock:
+        total = task.counters[name] + n
+        if abs(total) > COUNTER_MAX:
+            raise OverflowError(f"counter {name!r}: {total} is out of the range of 64 bits")
+        task.counters[name] = total
+
+
+def err(message: object) -> NoReturn:
+    """End the job at once, with ``message`` as the cause. Raises ``JobFailure``."""
+    _task("err")
+    raise JobFailure(str(message))
+
+
+def data_err(message: object, url: str | None = None) -> NoReturn:
+    """Give this attempt up: the task is re-run on another node, or with the next replica. Raises
+    ``DataError``.
+    """
+    _task("data_err")
+    raise DataError(str(message), url)
+
+
+def this_partition() -> int:
+    """Map: the number of this map, in ``[0, nr_maps)``. Reduce: its partition, in ``[0, nr_reduces)``."""
+    return _task("this_partition").task.index
+
+
+def this_host() -> str:
+    """Name of the node that runs this task."""
+    return _task("this_host").host
+
+
+def this_master() -> str:
+    """``"host:port"`` of the master's HTTP address."""
+    return _task("this_master").master
+
+
+def this_inputs() -> list[str]:
+    """Addresses of this task's inputs; of a reduce: of the map outputs."""
+    return list(_task("this_inputs").inputs())
+
+
+def this_name() -> str:
+    """The job's name."""
+    return _task("this_name").spec.name
+
+
+def _typed(key: str, value: Any, limit: int) -> bytes:
+    """The value behind the letter of its type: s str, b bytes, j JSON."""
+    if isinstance(value, str):
+        typed = b"s" + value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, bytes):
+        typed = b"b" + value
+    else:
+        try:
+            if not _is_json(value):
+                raise TypeError
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise OOBValueInvalid(
+                f"OOB key {key!r}: a value is str, bytes, or what JSON gives back as it was (numbers, lists, "
+                f"dicts with str keys, …), not this {type(value).__name__}"
+            ) from None
+        typed = b"j" + text.encode("utf-8", "surrogatepass")
+    if len(typed) - 1 > limit:
+        raise OOBValueInvalid(f"OOB key {key!r}: the value has {len(typed) - 1} bytes, the limit is {limit}")
+    return typed
+
+
+def _is_json(value: Any) -> bool:
+    """True if JSON gives the value back with the same types: a tuple would be a list, an int key a str."""
+    kind = type(value)
+    if kind is list:
+        return all(map(_is_json, value))
+    if kind is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    return value is None or kind in (bool, int, float, str)

@@ -1,0 +1,55 @@
+-- Purpose: the one moment at which an attempt counts: state, output, OOB results, counters and history, all or nothing.
+-- KEYS: job, tasks, attempts, outputs, leases, staged, oob, oob types, counters, quota, events, control, active, node
+-- ARGV: job's name, task, attempt, worker, address of the output, attempt record (JSON), duration in ms,
+--       entries, records, bytes, then name, amount for each counter
+-- Returns: 'ok', also when asked again after a lost answer; 'over' (the job has ended); 'overtaken' (not its attempt)
+local name, task, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local state, attempt, node, batch, worker, since = parse(redis.call('HGET', KEYS[2], task))
+if attempt ~= wanted or worker ~= ARGV[4] then
+  return 'overtaken'
+elseif state == 'done' then
+  return 'ok'
+elseif redis.call('HGET', KEYS[1], 'status') ~= 'active' then
+  return 'over'
+elseif state ~= 'running' then
+  return 'overtaken'
+end
+local staged = redis.call('HGETALL', KEYS[6])
+for i = 1, #staged, 2 do
+  local kind = string.sub(staged[i + 1], 1, 1)
+  redis.call('HSET', KEYS[7], staged[i], string.sub(staged[i + 1], 2))
+  if kind ~= 's' then
+    redis.call('HSET', KEYS[8], staged[i], kind)
+  end
+end
+redis.call('DEL', KEYS[6])
+redis.call('HDEL', KEYS[10], 'put ' .. task .. '/' .. ARGV[3])
+for i = 11, #ARGV, 2 do
+  -- An error here would leave the commit half done: what is too large to count is told instead.
+  if type(redis.pcall('HINCRBY', KEYS[9], ARGV[i], ARGV[i + 1])) == 'table' then
+    redis.call('XADD', KEYS[11], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm',
+      'Counter ' .. ARGV[i] .. ' would leave the range of 64 bits: ' .. ARGV[i + 1] .. ' of ' .. task .. ' not counted')
+  end
+end
+redis.call('HSET', KEYS[2], task,
+  'done ' .. ARGV[3] .. ' ' .. node .. ' ' .. batch .. ' ' .. worker .. ' ' .. since)
+redis.call('HSET', KEYS[3], task .. '/' .. ARGV[3], ARGV[6])
+redis.call('HSET', KEYS[4], task, ARGV[5])
+redis.call('ZREM', KEYS[5], name .. ' ' .. task .. ' ' .. ARGV[3])
+redis.call('HINCRBY', KEYS[14], 'done', 1)
+local phase = phase_of(task)
+redis.call('HINCRBY', KEYS[1], phase .. ':running', -1)
+local done = redis.call('HINCRBY', KEYS[1], phase .. ':done', 1)
+redis.call('HINCRBY', KEYS[1], phase .. ':entries', ARGV[8])
+redis.call('HINCRBY', KEYS[1], phase .. ':records', ARGV[9])
+redis.call('HINCRBY', KEYS[1], phase .. ':bytes', ARGV[10])
+redis.call('XADD', KEYS[12], '*', 'k', 'done', 'j', name, 't', task, 'a', ARGV[3], 'ms', ARGV[7])
+local nr_maps, nr_reduces = unpack(redis.call('HMGET', KEYS[1], 'nr_maps', 'nr_reduces'))
+if phase == 'map' and done == tonumber(nr_maps) then
+  redis.call('XADD', KEYS[11], 'MAXLEN', '~', 10000, '*', 'h', 'master', 'k', 'sys', 'm', 'Map phase done')
+end
+local last = redis.call('HGET', KEYS[1], 'last_phase')
+if phase == last and done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
+  end_job({job = KEYS[1], active = KEYS[13], control = KEYS[12], events = KEYS[11]}, name, 'ready', '', 'Job is ready')
+end
+return 'ok'

@@ -1,0 +1,94 @@
+-- Purpose: an attempt ends without a result; nothing of it stays, and its task waits again or ends the job.
+-- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node
+-- ARGV: leader's token ('' if the worker itself calls), job's name, task, attempt, worker (or '*': whoever has it;
+--       '-': only while nobody has claimed it), kind, error (JSON object: message and what else is known),
+--       attempt record (JSON; '' = made here), how many failures of its kind the task survives
+-- Kinds: 'data' counts, the node is excluded for the task; 'lost' the same, and only if the lease has run out;
+--        'error' counts against task_retries; 'fatal' ends the job; 'release' hands the task back uncounted
+-- Returns: 'retry' (the task waits), 'dead' (the job ended), 'over' (it had ended before), 'overtaken' (nothing
+--          was changed: not its attempt), 'alive' (the lease was renewed meanwhile), 'notleader'
+local failure = cjson.decode(ARGV[7])  -- before anything is written: it raises where it finds no JSON
+if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 'notleader'
+end
+local name, task, wanted, kind = ARGV[2], ARGV[3], ARGV[4], ARGV[6]
+local state, attempt, node, batch, worker, since = parse(redis.call('HGET', KEYS[3], task))
+local mine = attempt == tonumber(wanted) and (ARGV[5] == '*' or worker == ARGV[5])
+if not mine or (state ~= 'running' and state ~= 'queued') then
+  return 'overtaken'
+end
+local now, member = now_ms(), name .. ' ' .. task .. ' ' .. wanted
+if kind == 'lost' and tonumber(redis.call('ZSCORE', KEYS[6], member) or 0) > now then
+  return 'alive'
+end
+
+local staged = redis.call('HKEYS', KEYS[7])
+for i = 1, #staged do
+  redis.call('HDEL', KEYS[8], staged[i])
+end
+redis.call('DEL', KEYS[7])
+redis.call('HDEL', KEYS[9], 'put ' .. task .. '/' .. wanted)
+redis.call('ZREM', KEYS[6], member)
+local phase = phase_of(task)
+if state == 'running' then
+  redis.call('HINCRBY', KEYS[2], phase .. ':running', -1)
+  redis.call('HINCRBY', KEYS[2], phase .. ':waiting', 1)
+end
+redis.call('HSET', KEYS[3], task, 'waiting ' .. wanted .. ' - - - ' .. int(now))
+local outcome = kind
+local active = redis.call('HGET', KEYS[2], 'status') == 'active'
+if not active then
+  outcome = 'killed'
+end
+if state == 'running' or kind ~= 'release' then
+  local record = ARGV[8]
+  if record == '' then
+    record = cjson.encode({node = node, worker = worker, started = tonumber(since), ended = now,
+      outcome = outcome, error = failure.message})
+  end
+  redis.call('HSET', KEYS[5], task .. '/' .. wanted, record)
+end
+if not active then
+  return 'over'
+end
+if kind == 'release' then
+  redis.call('XADD', KEYS[11], '*', 'k', 'failed', 'j', name, 't', task, 'a', wanted, 'n', '')
+  return 'retry'
+end
+
+redis.call('HINCRBY', KEYS[2], phase .. ':failed', 1)
+local counted = kind
+if kind == 'data' then
+  redis.call('HINCRBY', KEYS[13], 'data_error', 1)
+elseif kind == 'lost' then
+  redis.call('HINCRBY', KEYS[13], 'lost', 1)
+  counted = 'data'
+else
+  redis.call('HINCRBY', KEYS[13], 'error', 1)
+end
+local most = 1000
+if #failure.message > most then
+  while most > 0 and math.floor(string.byte(failure.message, most + 1) / 64) == 2 do
+    most = most - 1  -- never within a character of UTF-8: nobody could read the JSON
+  end
+end
+local failures = cjson.decode(redis.call('HGET', KEYS[4], task) or '[]')
+failures[#failures + 1] = {node = node, kind = counted, at = now, attempt = tonumber(wanted),
+  message = string.sub(failure.message, 1, most), url = failure.url}
+redis.call('HSET', KEYS[4], task, cjson.encode(failures))
+local same = 0
+for i = 1, #failures do
+  if failures[i].kind == counted then
+    same = same + 1
+  end
+end
+local text = 'Task ' .. task .. ' failed (attempt ' .. wanted .. ' on ' .. node .. '): ' .. failure.message
+if kind == 'fatal' or same > tonumber(ARGV[9]) then
+  failure.task, failure.attempt, failure.node, failure.failures = task, tonumber(wanted), node, failures
+  end_job({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead',
+    cjson.encode(failure), 'Job is dead. ' .. text)
+  return 'dead'
+end
+redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm', text)
+redis.call('XADD', KEYS[11], '*', 'k', 'failed', 'j', name, 't', task, 'a', wanted, 'n', node)
+return 'retry'

@@ -1,0 +1,35 @@
+-- Purpose: make a job exist, whole, or not at all.
+-- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events
+-- ARGV: name, spec, pack, owner, priority, number of map tasks, number of reduce tasks, inputs (msgpack list of packed inputs),
+--       '1' if there is nothing to do (empty input), token of this submission
+-- Returns: 'ok', also when asked again after a lost answer; 'exists' (the name is taken by another submission);
+--          'nomaster' (nobody leads: nothing was written)
+if redis.call('EXISTS', KEYS[5]) == 1 then
+  return redis.call('HGET', KEYS[5], 'submission') == ARGV[10] and 'ok' or 'exists'
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return 'nomaster'
+end
+local name, now = ARGV[1], now_ms()
+redis.call('HSET', KEYS[5], 'status', 'active', 'submitted', int(now), 'owner', ARGV[4], 'priority', ARGV[5],
+  'nr_maps', ARGV[6], 'nr_reduces', ARGV[7], 'msgs_dropped', 0, 'submission', ARGV[10],
+  'map:waiting', ARGV[6], 'map:running', 0, 'map:done', 0, 'map:failed', 0,
+  'last_phase', tonumber(ARGV[7]) > 0 and 'reduce' or 'map',
+  'reduce:waiting', ARGV[7], 'reduce:running', 0, 'reduce:done', 0, 'reduce:failed', 0)
+redis.call('SET', KEYS[6], ARGV[2])
+redis.call('SET', KEYS[7], ARGV[3])
+local inputs = cmsgpack.unpack(ARGV[8])
+for i = 1, #inputs do
+  redis.call('HSET', KEYS[8], i - 1, inputs[i])
+end
+redis.call('ZADD', KEYS[2], int(now), name)
+redis.call('XADD', KEYS[9], '*', 'h', 'master', 'k', 'sys', 'm',
+  'Job submitted: ' .. ARGV[6] .. ' maps, ' .. ARGV[7] .. ' reduces')
+if ARGV[9] == '1' then
+  end_job({job = KEYS[5], active = KEYS[3], control = KEYS[4], events = KEYS[9]}, name, 'ready', '',
+    'Job is ready: its input was empty')
+else
+  redis.call('SADD', KEYS[3], name)
+  redis.call('XADD', KEYS[4], '*', 'k', 'submitted', 'j', name)
+end
+return 'ok'

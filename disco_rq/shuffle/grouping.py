@@ -1,0 +1,133 @@
+"""The pairs that a reduce iterates over, and ``kvgroup``, which knows when they are grouped already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, groupby, repeat
+from operator import itemgetter
+from typing import Any
+
+from disco_rq.records import Batch
+
+__all__ = ["RecordStream", "kvgroup", "pairs_of"]
+
+_first, _second = itemgetter(0), itemgetter(1)
+
+
+def pairs_of(batch: Batch) -> Iterator[tuple[Any, Any]]:
+    """The pairs of a batch, at the speed of C."""
+    if batch.grouped:
+        return chain.from_iterable(map(zip, map(repeat, batch.keys), batch.values))
+    return zip(batch.keys, batch.values, strict=True)
+
+
+class RecordStream(Iterator[tuple[Any, Any]]):
+    """Batches as one iterator of ``(key, value)``; ``groups()`` instead streams what is grouped as it is.
+
+    ``key`` is, while ``grouping``, the key that ``groups()`` gave out last, for errors;
+    ``passed(n)`` is told how many pairs came by.
+    """
+
+    def __init__(
+        self, batches: Iterable[Batch], *, is_sorted: bool, passed: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.is_sorted = is_sorted
+        self._batches = iter(batches)
+        self._passed = passed
+        self._pairs = chain.from_iterable(map(self._opened, self._batches))
+        self._untouched = True
+        self.key: Any = None
+        self.grouping = False
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return self._pairs  # a for loop then runs without a call of ours for each pair
+
+    def __next__(self) -> tuple[Any, Any]:
+        return next(self._pairs)
+
+    def groups(self) -> Iterator[tuple[Any, Iterator[Any]]]:
+        """``(key, iterator of values)`` for each run of equal keys, without regrouping what is grouped."""
+        # When somebody has read pairs already, go on from the next one.
+        groups = self._grouped_batches() if self._untouched else _adjacent(self._pairs)
+        self.grouping = True
+        for group in groups:
+            self.key = group[0]
+            yield group
+        self.grouping = False
+
+    def _opened(self, batch: Batch) -> Iterator[tuple[Any, Any]]:
+        self._untouched = False
+        self._count(batch)
+        return pairs_of(batch)
+
+    def _count(self, batch: Batch) -> None:
+        self._passed(sum(map(len, batch.values)) if batch.grouped else len(batch.keys))
+
+    def _grouped_batches(self) -> Iterator[tuple[Any, Iterator[Any]]]:
+        """A group may go on in the next batches: its values come from there as they are asked for."""
+        batches = _LookAhead(self._batches, self._count)
+        while (batch := batches.take()) is not None:
+            if not batch.keys:
+                continue
+            start = _last_group(batch.keys)
+            key = batch.keys[-1]
+            if batch.grouped:
+                yield from zip(batch.keys[:start], map(iter, batch.values), strict=False)
+                values: Iterator[Any] = chain.from_iterable(batch.values[start:])
+            else:
+                yield from _adjacent(zip(batch.keys[:start], batch.values, strict=False))
+                values = iter(batch.values[start:])
+            rest = batches.values_of(key)
+            yield key, chain(values, rest)
+            for _ in rest:  # what the reduce has left of this group
+                pass
+
+
+class _LookAhead:
+    """Batches, of which the next may be asked for the rest of a group."""
+
+    def __init__(self, batches: Iterator[Batch], count: Callable[[Batch], None]) -> None:
+        self._batches = batches
+        self._count = count
+        self._waiting: Batch | None = None
+
+    def take(self) -> Batch | None:
+        batch, self._waiting = self._waiting, None
+        if batch is None and (batch := next(self._batches, None)) is not None:
+            self._count(batch)
+        return batch
+
+    def values_of(self, key: Any) -> Iterator[Any]:
+        """The values of ``key`` at the start of the next batches, taken out of them."""
+        while (batch := self.take()) is not None:
+            end = 0
+            while end < len(batch.keys) and batch.keys[end] == key:
+                end += 1
+            values = batch.values[:end]
+            self._waiting = Batch(batch.keys[end:], batch.values[end:], batch.grouped) if end else batch
+            yield from chain.from_iterable(values) if batch.grouped else values
+            if self._waiting.keys:
+                return
+            self._waiting = None
+
+
+def _last_group(keys: list[Any]) -> int:
+    """Where the last run of equal keys starts."""
+    start = len(keys) - 1
+    while start and keys[start - 1] == keys[-1]:
+        start -= 1
+    return start
+
+
+def _adjacent(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any]]]:
+    for key, group in groupby(pairs, _first):
+        yield key, map(_second, group)
+
+
+def kvgroup(iter: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any]]]:
+    """Group consecutive pairs with equal keys: yields ``(key, iterator of values)``.
+
+    For a job with ``sort=True`` each key comes once, and what is grouped already is not grouped again. Any
+    other iterable of pairs, sorted by key, will do. Values may be left unread; they go with the next group.
+    """
+    return iter.groups() if isinstance(iter, RecordStream) else _adjacent(iter)

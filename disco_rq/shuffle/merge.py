@@ -1,0 +1,91 @@
+"""Merging sorted runs, a block of each in memory: not pair by pair, but as far as all the blocks reach.
+
+Every run's current block ends with some key. Up to the least of these keys, all there is is in memory: that
+much is taken from each block, put together and sorted, which for sorted pieces is hardly more than comparing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from disco_rq.records import Batch
+from disco_rq.shuffle.grouping import pairs_of
+from disco_rq.shuffle.sortorder import count_up_to, least, plain_kind, sorted_keys, sorted_pairs
+
+__all__ = ["merged"]
+
+
+def merged(runs: Sequence[Iterable[Batch]]) -> Iterator[Batch]:
+    """One sorted row of batches from sorted ones; a key may go on in the next batch.
+
+    Values of equal keys come in the order of the runs as far as they are in one batch.
+    """
+    heads = [head for head in map(_Head, map(iter, runs)) if head.fill()]
+    while len(heads) > 1:
+        bound = least([head.last for head in heads])
+        pieces = [piece for head in heads if (piece := head.take(bound)).keys]
+        yield pieces[0] if len(pieces) == 1 else _together(pieces)
+        heads = [head for head in heads if head.fill()]
+    for head in heads:
+        yield from head.rest()
+
+
+class _Head:
+    """One run: its current block, and how much of it is taken."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._batch = Batch([], [], False)
+        self._start = 0
+        self._kind: str | None = None
+
+    @property
+    def last(self) -> Any:
+        return self._batch.keys[-1]
+
+    def fill(self) -> bool:
+        """Have something in memory. False: the run has ended."""
+        while self._start >= len(self._batch.keys):
+            batch = next(self._batches, None)
+            if batch is None:
+                return False
+            self._batch, self._start = batch, 0
+            self._kind = plain_kind(batch.keys)
+        return True
+
+    def take(self, bound: Any) -> Batch:
+        """What does not come after ``bound``."""
+        keys, values, grouped = self._batch
+        start, self._start = self._start, max(self._start, count_up_to(keys, self._kind, bound))
+        return Batch(keys[start : self._start], values[start : self._start], grouped)
+
+    def rest(self) -> Iterator[Batch]:
+        yield Batch(self._batch.keys[self._start :], self._batch.values[self._start :], self._batch.grouped)
+        yield from self._batches
+
+
+def _together(pieces: list[Batch]) -> Batch:
+    if any(piece.grouped for piece in pieces):
+        try:
+            return _groups_together(pieces)
+        except TypeError:  # unhashable keys
+            pass
+    return Batch(*sorted_pairs(list(chain.from_iterable(map(pairs_of, pieces)))), False)
+
+
+def _groups_together(pieces: list[Batch]) -> Batch:
+    groups: dict[Any, list[Any]] = {}
+    find = groups.get
+    for piece in pieces:
+        for key, values in zip(piece.keys, piece.values, strict=True):
+            group = find(key)
+            if not piece.grouped:
+                values = [values]
+            if group is None:
+                groups[key] = values
+            else:
+                groups[key] = group + values
+    keys = sorted_keys(list(groups))
+    return Batch(keys, list(map(groups.__getitem__, keys)), True)

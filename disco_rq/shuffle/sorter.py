@@ -1,0 +1,232 @@
+"""Sorting more pairs than memory holds: buffers them by key, spills sorted runs, merges the runs.
+
+Two ways to buffer. Grouped, ``key -> [values]``: only distinct keys are sorted. As a plain list of pairs:
+when keys hardly repeat, and when they cannot be hashed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, repeat
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from disco_rq.records import Batch, FileSource, RecordWriter, batches
+from disco_rq.records.pairs import checked
+from disco_rq.shuffle.cutting import Cutter
+from disco_rq.shuffle.grouping import pairs_of
+from disco_rq.shuffle.memory import GROUP_BYTES, PAIR_BYTES, REFERENCE_BYTES, SAMPLE, average_bytes
+from disco_rq.shuffle.merge import merged
+from disco_rq.shuffle.partition import Partitioner
+from disco_rq.shuffle.sortorder import plain_kind, sorted_keys, sorted_pairs
+
+__all__ = ["Sorter"]
+
+_SLICE_PAIRS = 8192
+_SLICE_BYTES = 1 << 20
+_JUDGE_PAIRS = 8192
+"""After so many pairs it is judged whether the keys repeat."""
+_REPEATING = 0.7
+"""Distinct keys among the pairs at which grouping costs more than it saves."""
+_MERGE_BYTES = 2 << 20
+"""What one run takes in memory while it is merged: a block, unpacked."""
+_MAX_FAN_IN = 64
+_HEADROOM = 0.8
+"""The rest of the limit is for sorting and packing while a run is written."""
+
+_key, _value = itemgetter(0), itemgetter(1)
+
+
+class Sorter:
+    """Takes pairs, then gives them partition by partition, sorted by key, holding about ``limit_bytes``."""
+
+    def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
+        self._scratch = scratch
+        self._limit_bytes = limit_bytes
+        self._partitioner = partitioner
+        self._groups: defaultdict[Any, list[Any]] = defaultdict(list)
+        self._pairs: list[tuple[Any, Any]] = []
+        self._grouping = True
+        self.judging = True
+        """Whether what comes now tells if keys repeat."""
+        self._judged_pairs = self._judged_keys = 0
+        self._taken = 0  # pairs since the last spill
+        self._bytes = 0.0
+        self._slice = SAMPLE
+        self._runs: list[Path] = []
+        self._nr_run_files = 0
+
+    def feed(self, pairs: Iterator[Any]) -> None:
+        """Take all pairs of an iterator, hardly more than ``limit_bytes`` at a time."""
+        while sample := list(islice(pairs, SAMPLE)):
+            checked(sample)
+            take = self._group if self._grouping else self._collect
+            take(sample, pairs)
+
+    def feed_batch(self, batch: Batch) -> None:
+        """Take a decoded block; its lists are taken over, not copied."""
+        if self._grouping and not plain_kind(batch.keys) and not all(map(_hashable, batch.keys)):
+            self._ungroup()
+        if self._grouping:
+            self._group_batch(batch)
+        else:
+            self._collect_batch(batch)
+
+    def finish(self) -> Iterator[tuple[int, Iterator[Batch]]]:
+        """``(partition, its sorted batches)`` in ascending order; read each before the next."""
+        if not self._runs:
+            for partition, batch in self._sorted_partitions():
+                yield partition, iter((batch,))
+            return
+        self._spill()
+        self._merge_down_to(self._fan_in())
+        for partition in range(self._partitioner.nr_partitions):
+            yield partition, merged(_read(self._runs, partition))
+
+    def _group(self, sample: list[Any], pairs: Iterator[Any]) -> None:
+        groups = self._groups
+        nr_keys = len(groups)
+        taking = chain(sample, islice(pairs, self._slice))
+        key = value = None
+        try:
+            for key, value in taking:
+                groups[key].append(value)
+        except TypeError:
+            if _hashable(key):
+                raise
+            self._ungroup()
+            self._pairs.append((key, value))
+            self._pairs += taking
+        self._weigh(sample, len(sample) + self._slice, len(groups) - nr_keys)
+
+    def _collect(self, sample: list[Any], pairs: Iterator[Any]) -> None:
+        nr_pairs = len(self._pairs)
+        self._pairs += sample
+        self._pairs += islice(pairs, self._slice)
+        self._weigh(sample, len(self._pairs) - nr_pairs, 0)
+
+    def _group_batch(self, batch: Batch) -> None:
+        groups = self._groups
+        nr_keys = len(groups)
+        nr_pairs = 0
+        if batch.grouped:
+            for key, values in zip(batch.keys, batch.values, strict=True):
+                if key in groups:
+                    groups[key] += values
+                else:
+                    groups[key] = values
+            nr_pairs = sum(map(len, batch.values))
+        else:
+            for key, value in zip(batch.keys, batch.values, strict=True):
+                groups[key].append(value)
+            nr_pairs = len(batch.keys)
+        self._weigh(_some(batch), nr_pairs, len(groups) - nr_keys)
+
+    def _collect_batch(self, batch: Batch) -> None:
+        nr_pairs = len(self._pairs)
+        self._pairs += pairs_of(batch)
+        self._weigh(_some(batch), len(self._pairs) - nr_pairs, 0)
+
+    def _ungroup(self) -> None:
+        """Go on with a plain list."""
+        self._grouping = False
+        for key, values in self._groups.items():
+            self._pairs += zip(repeat(key), values)
+        self._groups.clear()
+
+    def _weigh(self, sample: list[Any], nr_pairs: int, nr_new_keys: int) -> None:
+        """Add the weight of new pairs, judge whether grouping pays, spill when it is time."""
+        self._taken += nr_pairs
+        keys, values = average_bytes(list(map(_key, sample))), average_bytes(list(map(_value, sample)))
+        if self._grouping:
+            self._bytes += nr_pairs * (REFERENCE_BYTES + values) + nr_new_keys * (GROUP_BYTES + keys)
+        else:
+            self._bytes += nr_pairs * (PAIR_BYTES + keys + values)
+        slice_bytes = min(_SLICE_BYTES, self._limit_bytes // 16)
+        self._slice = min(max(int(slice_bytes / (PAIR_BYTES + keys + values)), SAMPLE), _SLICE_PAIRS)
+        if self._grouping and self.judging and self._judged_pairs < _JUDGE_PAIRS:
+            self._judged_pairs += nr_pairs
+            self._judged_keys += nr_new_keys
+            if self._judged_pairs >= _JUDGE_PAIRS and self._judged_keys > _REPEATING * self._judged_pairs:
+                self._ungroup()
+        if self._bytes > self._limit_bytes * _HEADROOM:
+            self._spill()
+
+    def _sorted_partitions(self) -> Iterator[tuple[int, Batch]]:
+        """What is in memory, sorted, partition by partition; memory is given up on the way."""
+        if self._grouping:
+            groups = self._groups
+            self._groups = defaultdict(list)
+            for partition, keys in enumerate(self._by_partition(list(groups), list(groups))):
+                if keys:
+                    keys = sorted_keys(keys)
+                    yield partition, Batch(keys, [groups.pop(key) for key in keys], True)
+        else:
+            pairs, self._pairs = self._pairs, []
+            keys = [key for key, _ in pairs]
+            for partition, some in enumerate(self._by_partition(keys, pairs)):
+                if some:
+                    yield partition, Batch(*sorted_pairs(some), False)
+        self._taken, self._bytes = 0, 0.0
+
+    def _by_partition(self, keys: list[Any], things: list[Any]) -> list[list[Any]]:
+        if self._partitioner.is_trivial:
+            return [things]
+        parts: list[list[Any]] = [[] for _ in range(self._partitioner.nr_partitions)]
+        for partition, thing in zip(self._partitioner.many(keys), things, strict=True):
+            parts[partition].append(thing)
+        return parts
+
+    def _spill(self) -> None:
+        if self._taken:
+            self._write_run((partition, iter((batch,))) for partition, batch in self._sorted_partitions())
+
+    def _write_run(self, partitions: Iterable[tuple[int, Iterator[Batch]]]) -> None:
+        path = self._scratch / f"run-{self._nr_run_files}"
+        self._nr_run_files += 1
+        with RecordWriter(path, self._partitioner.nr_partitions) as writer:
+            cutter = Cutter()
+            for partition, row in partitions:
+                for batch in row:
+                    for block in cutter.blocks(batch.keys, batch.values, grouped=batch.grouped):
+                        writer.add(partition, block)
+        self._runs.append(path)
+
+    def _merge_down_to(self, fan_in: int) -> None:
+        """Merge neighbouring runs into longer ones until all the rest can be merged at once."""
+        while len(self._runs) > fan_in:
+            runs, self._runs = self._runs, []
+            for first in range(0, len(runs), fan_in):
+                some = runs[first : first + fan_in]
+                self._write_run(
+                    (partition, merged(_read(some, partition)))
+                    for partition in range(self._partitioner.nr_partitions)
+                )
+                for path in some:
+                    path.unlink()
+
+    def _fan_in(self) -> int:
+        return min(max(self._limit_bytes // _MERGE_BYTES, 2), _MAX_FAN_IN)
+
+
+def _read(runs: list[Path], partition: int) -> list[Iterator[Batch]]:
+    return [batches(FileSource(path, str(path)).blocks(partition), str(path)) for path in runs]
+
+
+def _some(batch: Batch) -> list[tuple[Any, Any]]:
+    """A few pairs from all over the batch."""
+    step = len(batch.keys) // SAMPLE + 1
+    keys, values = batch.keys[::step], batch.values[::step]
+    if not batch.grouped:
+        return list(zip(keys, values, strict=True))
+    return [(key, group[len(group) // 2]) for key, group in zip(keys, values, strict=True) if group]
+
+
+def _hashable(key: Any) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True

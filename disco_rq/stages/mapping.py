@@ -1,0 +1,172 @@
+"""Calling a job's map: from inputs to pairs, without a line of Python of ours for an entry or a pair."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from itertools import chain, islice, repeat
+from traceback import walk_tb
+from types import FrameType, GeneratorType
+from typing import Any, BinaryIO
+
+from disco_rq.errors import DataError, TaskError
+from disco_rq.model import Input
+from disco_rq.records.pairs import is_pair, not_a_pair
+
+__all__ = ["MappedPairs", "Opener"]
+
+Opener = Callable[[Input], AbstractContextManager[tuple[BinaryIO, int | None]]]
+
+_MANY = sys.maxsize
+_STRICT_PAIRS = 5000
+"""So many pairs are looked at one by one: who gives out something else does it soon. Later ones in bulk."""
+_READERS = ("disco_rq.inputs", "disco_rq.func", "disco_rq.records", "disco_rq.netstr")
+_is_not_none: Any = partial(operator.is_not, None)
+
+
+class MappedPairs:
+    """Iterates over all pairs that the map gives for all inputs.
+
+    The pairs come out of a chain of C iterators. How far it has come is read from ``repeat(params)``, which
+    is asked once for each entry and knows how often it will still answer.
+    """
+
+    def __init__(
+        self,
+        map: Callable[[Any, Any], Iterable[Any] | None],
+        reader: Callable[..., Iterable[Any]],
+        init: Callable[[Iterator[Any], Any], None] | None,
+        params: Any,
+        *,
+        inputs: Sequence[Input],
+        opener: Opener,
+        status: Callable[[str], None],
+        status_interval: int,
+    ) -> None:
+        self._map = map
+        self._reader = reader
+        self._init = init
+        self._params = params
+        self._inputs = inputs
+        self._opener = opener
+        self._status = status
+        self._status_interval = status_interval
+        self._before = 0  # entries of the inputs that are done
+        self._in_input = 0  # entries of this input before the current piece of it
+        self._answers = repeat(params, 0)
+        self._answered = 0
+        self._url: str | None = None
+        self._entries: Iterator[Any] = iter(())
+        self._ended = False
+
+    def __iter__(self) -> Iterator[Any]:
+        pairs: Iterator[Any] = chain.from_iterable(chain.from_iterable(self._pieces()))
+        return chain(_one_by_one(islice(pairs, _STRICT_PAIRS)), pairs)
+
+    @property
+    def nr_entries(self) -> int:
+        """Entries that were given to the map so far."""
+        return self._before + self._entry
+
+    @property
+    def _entry(self) -> int:
+        """Entries of the current input that were given to the map."""
+        return self._in_input + self._answered - operator.length_hint(self._answers)
+
+    def _pieces(self) -> Iterator[Iterator[Iterable[Any]]]:
+        """The map's results: for each input, or for as many entries as there are between two events."""
+        init = self._init
+        until_status = self._status_interval or _MANY
+        for input in self._inputs:
+            self._before += self._in_input
+            self._in_input = 0
+            self._url = input.url
+            with self._opener(input) as (fd, size):
+                self._entries = entries = iter(self._reader(fd, size, input.url))
+                if init is not None:
+                    init(entries, self._params)
+                    init = None
+                while True:
+                    self._answers, self._answered = repeat(self._params, _MANY), _MANY
+                    self._ended = False
+                    results = map(self._map, chain(islice(entries, until_status), self._end()), self._answers)
+                    yield filter(_is_not_none, results)
+                    if not self._ended:  # the chain of iterators took it for its own end
+                        raise RuntimeError("map raised StopIteration")
+                    until_status -= self._settle()
+                    if until_status:
+                        break
+                    self._status(f"{self.nr_entries} entries mapped")
+                    until_status = self._status_interval
+
+    def _end(self) -> Iterator[Any]:
+        """Comes behind the entries of a piece: who asks for it has had them all."""
+        self._ended = True
+        yield from ()
+
+    def _settle(self) -> int:
+        """Close a piece. Returns its number of entries."""
+        in_piece = self._entry - self._in_input
+        self._in_input += in_piece
+        self._answered = 0
+        self._answers = repeat(None, 0)
+        return in_piece
+
+    @contextmanager
+    def located_errors(self) -> Iterator[None]:
+        """Add to every error where it happened; say clearly that a result is not iterable."""
+        try:
+            yield
+        except Exception as error:
+            place = self._place(error)
+            if _is_ours(error) and _complains_of_result(error):
+                raise TaskError(
+                    f"map must return or yield (key, value) pairs, or return None: {error} ({place})"
+                ) from None
+            if place:
+                error.add_note(place)
+            raise
+
+    def _place(self, error: Exception) -> str:
+        if self._url is None:
+            return ""
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        codes = {frame.f_code for frame in frames}
+        ours = _is_ours(error)
+        in_bulk = _one_by_one.__code__ not in codes
+        if ours and in_bulk and isinstance(error, TaskError) and not isinstance(error, DataError):
+            return f"noticed at entry {self._entry} of {self._url}"
+        reading = isinstance(self._entries, GeneratorType) and self._entries.gi_code in codes
+        if reading or (ours and any(_module(frame).startswith(_READERS) for frame in frames)):
+            return f"reading entry {self._entry + 1} of {self._url}"
+        return (
+            f"in entry {self._entry} of {self._url}"
+            if self._entry
+            else f"before the first entry of {self._url}"
+        )
+
+
+def _one_by_one(pairs: Iterator[Any]) -> Iterator[Any]:
+    for pair in pairs:
+        if not is_pair(pair):
+            raise not_a_pair(pair)
+        yield pair
+
+
+def _complains_of_result(error: Exception) -> bool:
+    """Whether Python could not iterate over what the map returned, or unpack it."""
+    text = str(error)
+    return isinstance(error, TypeError | ValueError) and ("is not iterable" in text or " unpack" in text)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether no frame of somebody else's is between us and the error."""
+    package = __name__.partition(".")[0] + "."
+    return all(_module(frame).startswith(package) for frame, _ in walk_tb(error.__traceback__))
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

@@ -1,0 +1,200 @@
+"""Calling a job's reduce: from blocks of many sources to pairs, and from what it gives out to a file."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from disco_rq.errors import TaskError
+from disco_rq.model import Functions, StageResult
+from disco_rq.records import Batch, Source, batches
+from disco_rq.records.blocks import Kind
+from disco_rq.records.opaque import OpaqueFile, OpaqueStream
+from disco_rq.records.pairs import checked
+from disco_rq.records.writer import EncodedBlock, RecordWriter
+from disco_rq.shuffle.cutting import Cutter
+from disco_rq.shuffle.grouping import RecordStream
+from disco_rq.shuffle.partition import Partitioner
+from disco_rq.shuffle.sorter import Sorter
+
+__all__ = ["reduced"]
+
+_BUFFER_BYTES = 256 << 10
+_SLICE_PAIRS = 512
+
+
+def reduced(
+    functions: Functions,
+    params: Any,
+    sources: Sequence[Source],
+    partition: int,
+    out: Path,
+    *,
+    sort: bool,
+    scratch: Path,
+    limit_bytes: int,
+    status: Callable[[str], None],
+    status_interval: int,
+) -> StageResult:
+    """Read the partition of each source, call init and reduce, write ``out``."""
+    progress = _Progress(status, status_interval)
+    rows: Iterator[Iterator[Batch]] = (_row(functions.reduce_reader, source, partition) for source in sources)
+    row = _sorted(rows, scratch, limit_bytes) if sort else chain.from_iterable(rows)
+    stream = RecordStream(row, is_sorted=sort, passed=progress.passed)
+    with RecordWriter(out) as writer:
+        output = _output(functions.reduce_writer, writer, params)
+        with _located_errors(stream):
+            if functions.reduce_init is not None:
+                functions.reduce_init(stream, params)
+            _call(functions.reduce, stream, output, params)
+        output.finish()
+    return StageResult(entries_in=progress.nr_pairs, records_out=output.nr_pairs, bytes_out=writer.bytes_out)
+
+
+class _Progress:
+    def __init__(self, status: Callable[[str], None], interval: int) -> None:
+        self._status = status
+        self._interval = interval
+        self.nr_pairs = 0
+
+    def passed(self, nr_pairs: int) -> None:
+        before, self.nr_pairs = self.nr_pairs, self.nr_pairs + nr_pairs
+        if self._interval and before // self._interval < self.nr_pairs // self._interval:
+            self._status(f"{self.nr_pairs // self._interval * self._interval} entries reduced")
+
+
+def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition: int) -> Iterator[Batch]:
+    """The pairs of one source."""
+    blocks = source.blocks(partition)
+    if reader is None:
+        yield from batches(blocks, source.name)
+        return
+    fd = io.BufferedReader(OpaqueStream(blocks, source.name), _BUFFER_BYTES)
+    pairs = iter(reader(fd, None, source.name))
+    while some := list(islice(pairs, _SLICE_PAIRS)):
+        checked(some)
+        yield Batch([key for key, _ in some], [value for _, value in some], False)
+
+
+def _sorted(rows: Iterator[Iterator[Batch]], scratch: Path, limit_bytes: int) -> Iterator[Batch]:
+    sorter = Sorter(scratch, limit_bytes, Partitioner(None, 1, None))
+    sorter.judging = False
+    for row in rows:
+        for batch in row:
+            sorter.feed_batch(batch)
+        sorter.judging = True  # within the first source, which is grouped, no key comes twice
+    return chain.from_iterable(row for _, row in sorter.finish())
+
+
+class _Output(Protocol):
+    """The ``out`` of a reduce."""
+
+    nr_pairs: int
+
+    def add(self, key: Any, value: Any) -> None: ...
+
+    def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def _output(write: Callable[..., None] | None, writer: RecordWriter, params: Any) -> _Output:
+    return _Records(writer) if write is None else _Opaque(writer, write, params)
+
+
+class _Records:
+    """Typed pairs, in the order in which the reduce gives them."""
+
+    def __init__(self, writer: RecordWriter) -> None:
+        self.nr_pairs = 0
+        self._writer = writer
+        self._cutter = Cutter()
+        self._keys: list[Any] = []
+        self._values: list[Any] = []
+        self._full = self._cutter.count
+
+    def add(self, key: Any, value: Any) -> None:
+        """Give out a pair."""
+        self._keys.append(key)
+        self._values.append(value)
+        if len(self._keys) >= self._full:
+            self.finish()
+
+    def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
+        """Give out many pairs."""
+        pairs = iter(pairs)
+        while some := list(islice(pairs, max(self._full - len(self._keys), 1))):
+            checked(some)
+            self._keys += [key for key, _ in some]
+            self._values += [value for _, value in some]
+            if len(self._keys) >= self._full:
+                self.finish()
+
+    def finish(self) -> None:
+        if self._keys:
+            keys, self._keys = self._keys, []
+            values, self._values = self._values, []
+            for block in self._cutter.blocks(keys, values, grouped=False):
+                self._writer.add(0, block)
+            self.nr_pairs += len(keys)
+            self._full = self._cutter.count
+
+
+class _Opaque:
+    """What a ``reduce_writer`` makes of the pairs."""
+
+    def __init__(self, writer: RecordWriter, write: Callable[..., None], params: Any) -> None:
+        self.nr_pairs = 0
+        self._file = OpaqueFile(lambda data: writer.add(0, EncodedBlock(Kind.OPAQUE, len(data), data)))
+        self._write = write
+        self._params = params
+
+    def add(self, key: Any, value: Any) -> None:
+        """Give out a pair."""
+        self._write(self._file, key, value, self._params)
+        self.nr_pairs += 1
+
+    def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
+        """Give out many pairs."""
+        for pair in pairs:
+            checked((pair,))
+            self.add(*pair)
+
+    def finish(self) -> None:
+        self._file.hand_on_rest()
+
+
+def _call(reduce: Callable[..., Any], stream: RecordStream, output: _Output, params: Any) -> None:
+    """Either form: ``reduce(iter, out, params)``, or ``reduce(iter, params)`` that yields pairs."""
+    pairs = reduce(stream, output, params) if _takes_out(reduce) else reduce(stream, params)
+    if pairs is None:
+        return
+    if not isinstance(pairs, Iterable):
+        raise TaskError(f"reduce must yield (key, value) pairs, or call out.add, not return {pairs!r}")
+    output.extend(pairs)
+
+
+def _takes_out(reduce: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(reduce).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not tell
+        return True
+    return True
+
+
+@contextmanager
+def _located_errors(stream: RecordStream) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if stream.grouping:
+            shown = repr(stream.key)
+            error.add_note(f"in key {shown if len(shown) <= 100 else shown[:100] + '…'}")
+        raise

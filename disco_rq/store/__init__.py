@@ -1,0 +1,5 @@
+"""All that disco-rq says to Redis: callers say what they want done, this package knows keys and scripts.
+
+``connection`` opens the server and runs the scripts; ``jobs`` is what a client asks, ``attempts`` what a
+worker tells, ``cluster`` what the master sees and decides.
+"""

@@ -1,0 +1,242 @@
+"""What a worker tells Redis about the attempts that it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgpack
+
+from disco_rq import keys
+from disco_rq.model import LEASE_S, MSG_QUOTA, OOB_KEY, OOB_QUOTA, JobSpec, MapInput, StageResult, readable
+from disco_rq.store.connection import Arg, Connection
+
+LEASE_MS = int(LEASE_S * 1000)
+
+FailureKind = Literal["data", "lost", "error", "fatal", "release"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One execution of a task, as its worker holds it."""
+
+    job: str
+    task: str
+    number: int  # from 1
+    node: str
+    worker: str
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed, in the words that the user will read."""
+
+    message: str  # one line: type and text of the error
+    traceback: str = ""  # the user's frames
+    url: str | None = None  # the input at fault
+
+    def pack(self) -> str:
+        told = {"message": self.message, "traceback": self.traceback, "url": self.url or ""}
+        return json.dumps({what: readable(text) for what, text in told.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What an attempt leaves when it counts."""
+
+    attempt: Attempt
+    address: str
+    started_ms: int
+    duration_ms: int
+    result: StageResult
+
+
+class AttemptStore:
+    """Claim, renew, commit and fail attempts; put OOB results; send messages."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def job(self, name: str) -> tuple[JobSpec, bytes] | None:
+        """The spec and the function pack of a job, or None if it was purged."""
+        job = keys.JobKeys(name)
+        stored: Any = self._connection.redis.mget(job.spec, job.pack)
+        spec, pack = stored
+        if spec is None or pack is None:
+            return None
+        return JobSpec.from_dict(msgpack.unpackb(spec)), pack
+
+    def claim(
+        self, job_name: str, batch: str, worker: str, tasks: Sequence[tuple[str, int]]
+    ) -> list[MapInput | Literal["reduce"] | None]:
+        """Take the attempts of a batch. For each: its input, ``"reduce"``, or None if it is not ours."""
+        job = keys.JobKeys(job_name)
+        answer = self._connection.run(
+            "claim_attempts",
+            [job.job, job.tasks, keys.LEASES, job.inputs, keys.CONTROL],
+            [job_name, batch, worker, LEASE_MS, *_flat(tasks)],
+        )
+        return [None if packed is None else unpack_input(packed) if packed else "reduce" for packed in answer]
+
+    def renew(
+        self, node: str, worker: str, job_name: str = "", tasks: Sequence[tuple[str, int]] = ()
+    ) -> set[str]:
+        """Keep the worker's slot and its attempts alive. Returns the tasks that are not its any more."""
+        slot: list[Arg] = [f"{node} {worker}", LEASE_MS]
+        if not tasks:
+            self._connection.run("renew_leases", [keys.SLOTS, keys.LEASES], slot)
+            return set()
+        job = keys.JobKeys(job_name)
+        lost = self._connection.run(
+            "renew_leases",
+            [keys.SLOTS, keys.LEASES, job.job, job.tasks],
+            [*slot, job_name, worker, *_flat(tasks)],
+        )
+        return {task.decode() for task in lost}
+
+    def commit(self, commits: Sequence[Commit]) -> list[str]:
+        """Make attempts count, each in one transition. ``ok``, ``over`` (the job ended) or ``overtaken`` for
+        each.
+        """
+        answers = self._connection.run_many(_commit_call(commit) for commit in commits)
+        return [answer.decode() for answer in answers]
+
+    def fail(
+        self, attempt: Attempt, kind: FailureKind, failure: Failure, *, survives: int, record: str = ""
+    ) -> str:
+        """End an attempt without a result. Returns ``retry``, ``dead``, ``over`` or ``overtaken``."""
+        answer: bytes = self._connection.run(
+            *fail_call(attempt, kind, failure, survives=survives, record=record)
+        )
+        return answer.decode()
+
+    def put(self, attempt: Attempt, key: str, typed_value: bytes, count: int) -> int:
+        """Stage an OOB result, the ``count``-th of the attempt. Codes: see ``put_oob.lua``."""
+        job = keys.JobKeys(attempt.job)
+        code: int = self._connection.run(
+            "put_oob",
+            [job.tasks, job.oob, job.oob_owners, job.staged(str(attempt)), job.quota],
+            [attempt.task, attempt.number, attempt.worker, key, typed_value, count, OOB_QUOTA],
+        )
+        return code
+
+    def message(self, job_name: str, host: str, text: str) -> int:
+        """A message of the job. Codes: see ``send_message.lua``."""
+        job = keys.JobKeys(job_name)
+        code: int = self._connection.run(
+            "send_message", [job.job, job.quota, job.events], [host, text, MSG_QUOTA]
+        )
+        return code
+
+    def event(self, job_name: str, host: str, text: str) -> None:
+        """A line of the system's own in a job's history; counts against no quota."""
+        add_event(self._connection, job_name, host, text)
+
+    def map_outputs(self, job_name: str) -> dict[int, str]:
+        """Index of each map -> address of its committed output."""
+        outputs: Any = self._connection.redis.hgetall(keys.JobKeys(job_name).outputs)
+        return {
+            int(task[4:]): address.decode() for task, address in outputs.items() if task.startswith(b"map:")
+        }
+
+
+def pack_input(task_input: MapInput) -> bytes:
+    """The input of a map as bytes. File names need not be UTF-8, nor text that they came out of."""
+    return bytes(msgpack.packb(task_input.pack(), unicode_errors="surrogatepass"))
+
+
+def unpack_input(packed: bytes) -> MapInput:
+    return MapInput.unpack(msgpack.unpackb(packed, unicode_errors="surrogatepass"))
+
+
+def add_event(connection: Connection, job_name: str, host: str, text: str) -> None:
+    """A line of the system's own in a job's history, if the job is still there."""
+    connection.redis.xadd(
+        keys.JobKeys(job_name).events,
+        {"h": host, "k": "sys", "m": text},
+        maxlen=10_000,
+        approximate=True,
+        nomkstream=True,
+    )
+
+
+def _commit_call(commit: Commit) -> tuple[str, list[str], list[Any]]:
+    attempt, result = commit.attempt, commit.result
+    job = keys.JobKeys(attempt.job)
+    record = json.dumps(
+        {
+            "node": attempt.node,
+            "worker": attempt.worker,
+            "started": commit.started_ms,
+            "ended": commit.started_ms + commit.duration_ms,
+            "outcome": "done",
+            "entries": result.entries_in,
+            "records": result.records_out,
+            "bytes": result.bytes_out,
+        }
+    )
+    script_keys = [
+        *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.staged(str(attempt)), job.oob),
+        *(
+            job.oob_types,
+            job.counters,
+            job.quota,
+            job.events,
+            keys.CONTROL,
+            keys.ACTIVE,
+            keys.node(attempt.node),
+        ),
+    ]
+    args: list[Any] = [attempt.job, attempt.task, attempt.number, attempt.worker, commit.address, record]
+    args += [commit.duration_ms, result.entries_in, result.records_out, result.bytes_out]
+    args += _flat(result.counters.items())
+    return "commit_attempt", script_keys, args
+
+
+def fail_call(
+    attempt: Attempt,
+    kind: FailureKind,
+    failure: Failure,
+    *,
+    survives: int,
+    record: str = "",
+    leader: str = "",
+) -> tuple[str, list[str], list[Any]]:
+    """The call of ``fail_attempt.lua``; the master makes it too, with its token as ``leader``."""
+    job = keys.JobKeys(attempt.job)
+    script_keys = [
+        *(keys.LEADER, job.job, job.tasks, job.failures, job.attempts, keys.LEASES, job.staged(str(attempt))),
+        *(job.oob_owners, job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(attempt.node)),
+    ]
+    args = [leader, attempt.job, attempt.task, attempt.number, attempt.worker or "*", kind]
+    return "fail_attempt", script_keys, [*args, failure.pack(), record, survives]
+
+
+def _flat(pairs: Iterable[tuple[str, int]]) -> list[Arg]:
+    return [part for pair in pairs for part in pair]
+
+
+def read_oob(connection: Connection, job_name: str, key: str, *, phase: str | None = None) -> Any:
+    """One committed OOB result, as the type that was put; ``KeyError`` if there is none.
+
+    With ``phase`` only what the tasks of that phase put.
+    """
+    if not isinstance(key, str) or not OOB_KEY.fullmatch(key):
+        raise KeyError(key)
+    job = keys.JobKeys(job_name)
+    pipe = connection.redis.pipeline(transaction=True)
+    pipe.hget(job.oob, key)
+    pipe.hget(job.oob_types, key)
+    pipe.hget(job.oob_owners, key)
+    value, kind, owner = pipe.execute()
+    if value is None or (phase is not None and not owner.startswith(phase.encode())):
+        raise KeyError(key)
+    if kind == b"b":
+        return value
+    text = value.decode("utf-8", "surrogatepass")
+    return json.loads(text) if kind == b"j" else text

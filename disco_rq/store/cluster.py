@@ -1,0 +1,232 @@
+"""What the master sees of the cluster, and what it decides there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+from redis.client import Pipeline
+
+from disco_rq import keys
+from disco_rq.inputs.addresses import preferred_node
+from disco_rq.model import JobSpec
+from disco_rq.store.attempts import (
+    LEASE_MS,
+    Attempt,
+    Failure,
+    FailureKind,
+    add_event,
+    fail_call,
+    unpack_input,
+)
+from disco_rq.store.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ControlEvent:
+    """One entry of the control stream. Empty where a kind has no such field."""
+
+    kind: str  # submitted, done, failed, ended, forgotten; changed (pause, resume); nodes (slots, blacklist)
+    job: str = ""
+    task: str = ""
+    attempt: int = 0
+    node: str = ""
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """The state of one task as Redis has it."""
+
+    state: str  # waiting, queued, running, done
+    attempt: int
+    node: str
+    batch: str
+    worker: str
+    since_ms: int
+
+    @classmethod
+    def parse(cls, text: bytes) -> TaskState:
+        state, attempt, node, batch, worker, since = text.decode().split(" ")
+        return cls(state, int(attempt), node, batch, worker, int(since))
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """An active job, whole, as a new master finds it."""
+
+    spec: JobSpec
+    submitted_ms: int
+    paused: bool
+    tasks: Mapping[str, TaskState]  # without those never tried
+    failures: Mapping[str, Sequence[Mapping[str, Any]]]
+    preferred: Mapping[int, str]  # index of a map -> node that has its input
+
+
+class ClusterStore:
+    """Leadership, nodes, the control stream, and the fenced decisions of one master, known by its token."""
+
+    def __init__(self, connection: Connection, token: str) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+        self.token = token
+
+    def lead(self, http: str) -> bool:
+        """Become or stay leader for another lease. False: another master leads."""
+        return bool(
+            self._connection.run("lead_cluster", [keys.LEADER, keys.MASTER], [self.token, LEASE_MS, http])
+        )
+
+    def resign(self) -> None:
+        """Give the lead up at once, if we have it."""
+        self._connection.run("resign_lead", [keys.LEADER], [self.token])
+
+    def now_ms(self) -> int:
+        seconds, micros = self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    # -- the control stream
+
+    def control_end(self) -> str:
+        """The id after which new events come."""
+        last: Any = self._redis.xrevrange(keys.CONTROL, count=1)
+        return last[0][0].decode() if last else "0-0"
+
+    def read_control(self, after: str, block_ms: int) -> tuple[str, list[ControlEvent]]:
+        """Events after an id, oldest first; waits for the first one. Returns the new id with them."""
+        answer: Any = self._redis.xread({keys.CONTROL: after}, count=1000, block=block_ms)
+        if not answer:
+            return after, []
+        entries = answer[0][1] if isinstance(answer, list) else answer[keys.CONTROL.encode()][0]
+        events = [
+            ControlEvent(
+                kind=fields[b"k"].decode(),
+                job=fields.get(b"j", b"").decode(),
+                task=fields.get(b"t", b"").decode(),
+                attempt=int(fields.get(b"a", 0)),
+                node=fields.get(b"n", b"").decode(),
+                duration_ms=int(fields.get(b"ms", 0)),
+            )
+            for _, fields in entries
+        ]
+        return entries[-1][0].decode(), events
+
+    def trim_control(self, before: str) -> None:
+        """Forget the events before an id: the leader has read them, and a new one loads the jobs whole."""
+        self._redis.xtrim(keys.CONTROL, minid=before, approximate=True)
+
+    # -- jobs and nodes
+
+    def active_jobs(self) -> set[str]:
+        members: Any = self._redis.smembers(keys.ACTIVE)
+        return {name.decode() for name in members}
+
+    def snapshot(self, job_name: str) -> JobSnapshot | None:
+        """An active job, read in one transaction; None if it has ended or gone."""
+        job = keys.JobKeys(job_name)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hmget(job.job, "status", "submitted", "paused")
+        pipe.get(job.spec)
+        pipe.hgetall(job.tasks)
+        pipe.hgetall(job.failures)
+        (status, submitted, paused), spec_data, tasks, failures = pipe.execute()
+        if status != b"active" or spec_data is None:
+            return None
+        spec = JobSpec.from_dict(msgpack.unpackb(spec_data))
+        return JobSnapshot(
+            spec=spec,
+            submitted_ms=int(submitted),
+            paused=paused == b"1",
+            tasks={task.decode(): TaskState.parse(state) for task, state in tasks.items()},
+            failures={task.decode(): json.loads(listed) for task, listed in failures.items()},
+            preferred=self._preferred(job) if spec.details.get("on_nodes") else {},
+        )
+
+    def task_failures(self, job_name: str, task: str) -> list[dict[str, Any]]:
+        listed: Any = self._redis.hget(keys.JobKeys(job_name).failures, task)
+        return json.loads(listed) if listed else []
+
+    def _preferred(self, job: keys.JobKeys) -> dict[int, str]:
+        preferred = {}
+        inputs: Any = self._redis.hgetall(job.inputs)
+        for index, packed in inputs.items():
+            nodes = [preferred_node(url) for url in unpack_input(packed).urls()]
+            if nodes[0] is not None:
+                preferred[int(index)] = nodes[0]
+        return preferred
+
+    def slots(self, now_ms: int) -> dict[str, int]:
+        """Node -> workers that are alive. Forgets the dead ones."""
+        self._redis.zremrangebyscore(keys.SLOTS, "-inf", now_ms)
+        alive: dict[str, int] = {}
+        members: Any = self._redis.zrange(keys.SLOTS, 0, -1)
+        for member in members:
+            node = member.decode().partition(" ")[0]
+            alive[node] = alive.get(node, 0) + 1
+        return alive
+
+    def nodes(self) -> list[str]:
+        """Every node that was ever seen."""
+        members: Any = self._redis.smembers(keys.NODES)
+        return [name.decode() for name in members]
+
+    def blacklist(self) -> set[str]:
+        members: Any = self._redis.smembers(keys.BLACKLIST)
+        return {name.decode() for name in members}
+
+    def event(self, job_name: str, text: str) -> None:
+        """A line of the master's in a job's history."""
+        add_event(self._connection, job_name, "master", text)
+
+    # -- decisions
+
+    def assign(
+        self, pipe: Pipeline, job_name: str, node: str, batch: str, tasks: Sequence[tuple[str, int]]
+    ) -> None:
+        """Add to a transaction: these attempts are promised to the node."""
+        job = keys.JobKeys(job_name)
+        args = [self.token, node, batch, *(part for task in tasks for part in task)]
+        self._connection.add_script(pipe, "assign_tasks", [keys.LEADER, job.job, job.tasks], args)
+
+    def transaction(self) -> Pipeline:
+        return self._redis.pipeline(transaction=True)
+
+    def server(self) -> tuple[str, int]:
+        """(run id, seconds since its start) of the server: with a new id it may have lost a second."""
+        info: Any = self._redis.info("server")
+        return info["run_id"], int(info["uptime_in_seconds"])
+
+    def expired_leases(self, now_ms: int) -> list[tuple[str, str, int]]:
+        """(job, task, attempt) of each attempt whose lease has run out."""
+        members: Any = self._redis.zrangebyscore(keys.LEASES, "-inf", now_ms, start=0, num=1000)
+        leases = [member.decode().split(" ") for member in members]
+        return [(job, task, int(attempt)) for job, task, attempt in leases]
+
+    def end_attempt(
+        self,
+        job_name: str,
+        task: str,
+        state: TaskState | None,
+        attempt: int,
+        kind: FailureKind,
+        why: str,
+        survives: int,
+    ) -> str:
+        """Fail or release an attempt whose worker cannot say it. Answers of ``fail_attempt.lua``."""
+        node = state.node if state else "-"
+        # What is released was seen in a queue: a worker that claimed it meanwhile keeps it.
+        lost = Attempt(job_name, task, attempt, node, "-" if kind == "release" else "*")
+        call = fail_call(lost, kind, Failure(why), survives=survives, leader=self.token)
+        answer: bytes = self._connection.run(*call)
+        return answer.decode()
+
+    def forget_lease(self, job_name: str, task: str, attempt: int) -> None:
+        """Drop a lease whose attempt is not running any more."""
+        self._redis.zrem(keys.LEASES, f"{job_name} {task} {attempt}")
+
+    def task_state(self, job_name: str, task: str) -> TaskState | None:
+        state: Any = self._redis.hget(keys.JobKeys(job_name).tasks, task)
+        return TaskState.parse(state) if state else None

@@ -1,0 +1,268 @@
+"""What a client asks and tells about jobs."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+from redis.client import Pipeline
+
+from disco_rq import keys
+from disco_rq.errors import NoMaster, OOBNotFound, UnknownJob
+from disco_rq.model import JobSpec, JobStatus, MapInput
+from disco_rq.store.attempts import pack_input, read_oob, unpack_input
+from disco_rq.store.connection import Connection
+
+MASTER_PATIENCE_S = 12.0
+"""For how long a submit waits for a master: one lease, so that a take-over is not noticed."""
+
+
+class Event(NamedTuple):
+    """A line of a job's history. ``timestamp``: seconds since 1970, of the Redis server."""
+
+    offset: str
+    timestamp: float
+    host: str
+    message: str
+    by_job: bool  # a message of the job itself, not of the system
+
+
+class JobRecord(NamedTuple):
+    """A job's hash, decoded: its numbers as they are in Redis, and its counts."""
+
+    status: JobStatus
+    fields: dict[str, str]
+
+    def count(self, name: str) -> int:
+        return int(self.fields.get(name, 0))
+
+    def phase(self, phase: str) -> list[int]:
+        """``[waiting, running, done, failed]``."""
+        return [self.count(f"{phase}:{state}") for state in ("waiting", "running", "done", "failed")]
+
+    @property
+    def cause(self) -> dict[str, Any] | None:
+        return json.loads(self.fields["cause"]) if "cause" in self.fields else None
+
+
+class JobStore:
+    """Submit jobs, read them, end and forget them. Methods raise ``UnknownJob`` where a job must be there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+
+    def submit(self, spec: JobSpec, pack: bytes, inputs: Sequence[MapInput]) -> bool:
+        """Make the job exist, in one transition. False: the name is taken. Raises ``NoMaster``."""
+        job = keys.JobKeys(spec.name)
+        # The server's own msgpack knows the format's older strings only.
+        packed_inputs = msgpack.packb([pack_input(entry) for entry in inputs], use_bin_type=False)
+        nothing_to_do = spec.has_map and spec.nr_maps == 0
+        reduces = spec.nr_reduces if spec.has_reduce else 0
+        script_keys = [
+            keys.LEADER,
+            keys.JOBS,
+            keys.ACTIVE,
+            keys.CONTROL,
+            job.job,
+            job.spec,
+            job.pack,
+            job.inputs,
+        ]
+        args: list[Any] = [
+            spec.name,
+            msgpack.packb(spec.to_dict()),
+            pack,
+            spec.owner,
+            spec.priority,
+            spec.nr_maps,
+            reduces,
+        ]
+        args += [packed_inputs, int(nothing_to_do), secrets.token_hex(8)]
+        deadline = time.monotonic() + MASTER_PATIENCE_S
+        while True:
+            answer = self._connection.run("submit_job", [*script_keys, job.events], args)
+            if answer != b"nomaster":
+                return bool(answer == b"ok")
+            if time.monotonic() > deadline:
+                raise NoMaster(
+                    f"no master leads the cluster at {self._connection.address}: start 'disco-rq master'"
+                )
+            time.sleep(0.05)
+
+    def record(self, name: str) -> JobRecord:
+        fields: Any = self._redis.hgetall(keys.JobKeys(name).job)
+        if not fields:
+            raise UnknownJob(f"unknown job {name!r}")
+        decoded = {field.decode(): value.decode() for field, value in fields.items()}
+        return JobRecord(decoded["status"], decoded)
+
+    def statuses(self, names: Iterable[str]) -> list[JobStatus | None]:
+        """The status of each job, None for an unknown one, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hget(keys.JobKeys(name).job, "status")
+        return [status.decode() if status else None for status in pipe.execute()]
+
+    def spec(self, name: str) -> JobSpec:
+        packed: Any = self._redis.get(keys.JobKeys(name).spec)
+        if packed is None:
+            raise UnknownJob(f"unknown job {name!r}")
+        return JobSpec.from_dict(msgpack.unpackb(packed))
+
+    def outputs(self, name: str) -> dict[str, str]:
+        """Task -> address of its committed output."""
+        outputs: Any = self._redis.hgetall(keys.JobKeys(name).outputs)
+        return {task.decode(): address.decode() for task, address in outputs.items()}
+
+    def inputs(self, name: str, most: int) -> list[MapInput]:
+        """The first inputs, in order."""
+        packed: Any = self._redis.hmget(keys.JobKeys(name).inputs, [str(i) for i in range(most)])
+        return [unpack_input(entry) for entry in packed if entry is not None]
+
+    def job_list(self, most: int = -1) -> list[tuple[str, float]]:
+        """(name, seconds since 1970 of its submission), newest first."""
+        entries: Any = self._redis.zrange(keys.JOBS, 0, most, desc=True, withscores=True)
+        return [(name.decode(), score / 1000) for name, score in entries]
+
+    def counters(self, name: str) -> dict[str, int]:
+        counters: Any = self._redis.hgetall(keys.JobKeys(name).counters)
+        return {counter.decode(): int(value) for counter, value in counters.items()}
+
+    def attempts(self, name: str) -> dict[str, dict[str, Any]]:
+        """Attempt (``map:3/1``) -> how it ended."""
+        attempts: Any = self._redis.hgetall(keys.JobKeys(name).attempts)
+        return {attempt.decode(): json.loads(record) for attempt, record in attempts.items()}
+
+    # -- history
+
+    def events(self, name: str, after: str = "0-0", most: int | None = None) -> list[Event]:
+        entries: Any = self._redis.xrange(keys.JobKeys(name).events, min=f"({after}", count=most)
+        return [_event(entry) for entry in entries]
+
+    def last_event(self, name: str) -> Event | None:
+        entries: Any = self._redis.xrevrange(keys.JobKeys(name).events, count=1)
+        return _event(entries[0]) if entries else None
+
+    def wait_events(self, after: dict[str, str], block_ms: int) -> dict[str, list[Event]]:
+        """Wait for new lines in the histories of several jobs; job -> its lines (none: none in time)."""
+        streams: Any = {keys.JobKeys(name).events: offset for name, offset in after.items()}
+        names = {keys.JobKeys(name).events: name for name in after}
+        answer: Any = self._redis.xread(streams, block=max(1, block_ms)) or {}
+        found = answer.items() if isinstance(answer, dict) else answer
+        events = {}
+        for stream, entries in found:
+            batch = entries[0] if isinstance(answer, dict) else entries
+            events[names[stream.decode()]] = [_event(entry) for entry in batch]
+        return events
+
+    # -- OOB results
+
+    def oob_list(self, name: str) -> list[str]:
+        """The committed keys, sorted. Raises ``OOBNotFound`` for an unknown job."""
+        self._known(name)
+        found: Any = self._redis.hkeys(keys.JobKeys(name).oob)
+        return sorted(key.decode() for key in found)
+
+    def oob_get(self, name: str, key: str) -> Any:
+        """A committed result. Raises ``OOBNotFound`` for an unknown job or key."""
+        self._known(name)
+        try:
+            return read_oob(self._connection, name, key)
+        except KeyError:
+            raise OOBNotFound(f"job {name} has no OOB result {key!r}") from None
+
+    def _known(self, name: str) -> None:
+        if not self._redis.exists(keys.JobKeys(name).job):
+            raise OOBNotFound(f"unknown job {name!r}")
+
+    # -- steering
+
+    def set_paused(self, name: str, paused: bool) -> None:
+        """Hold new tasks back, or no more. Raises ``UnknownJob``."""
+        job = keys.JobKeys(name).job
+
+        def change(pipe: Pipeline) -> None:
+            if not pipe.exists(job):
+                raise UnknownJob(f"unknown job {name!r}")
+            pipe.multi()
+            pipe.hset(job, "paused", int(paused))
+            pipe.xadd(keys.CONTROL, {"k": "changed", "j": name})
+
+        self._redis.transaction(change, job)  # so that it never brings back a job that is forgotten meanwhile
+
+    def running(self) -> list[dict[str, Any]]:
+        """The attempts that run now: job, task, attempt."""
+        members: Any = self._redis.zrange(keys.LEASES, 0, -1)
+        leases = [member.decode().split(" ") for member in members]
+        return [{"job": job, "task": task, "attempt": int(attempt)} for job, task, attempt in leases]
+
+    # -- the end
+
+    def kill(self, name: str, why: str) -> str:
+        """End an active job. Returns the status that it had, ``""`` for an unknown one."""
+        job = keys.JobKeys(name)
+        cause = json.dumps({"message": why, "task": "", "node": "", "attempt": 0, "traceback": "", "url": ""})
+        answer: bytes = self._connection.run(
+            "kill_job", [job.job, keys.ACTIVE, keys.CONTROL, job.events], [name, cause, f"Job is dead. {why}"]
+        )
+        return answer.decode()
+
+    def forget(self, name: str) -> None:
+        """Delete every record of an ended job. Idempotent."""
+        job = keys.JobKeys(name)
+        # The job's own hash goes first: without it no attempt can be claimed any more, so those that may have
+        # staged results are the ones that run now; and once the tasks are gone nothing can be committed or
+        # put.
+        self._redis.delete(job.job)
+        tasks: Any = self._redis.hgetall(job.tasks)
+        states = [(task.decode(), state.decode().split(" ")) for task, state in tasks.items()]
+        running = [(task, state[1]) for task, state in states if state[0] == "running"]
+        staged = [job.staged(f"{task}/{attempt}") for task, attempt in running]
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.unlink(job.tasks, *staged)
+        pipe.unlink(*job.records())
+        pipe.zrem(keys.JOBS, name)
+        pipe.zrem(keys.LEASES, name, *(f"{name} {task} {attempt}" for task, attempt in running))
+        pipe.xadd(keys.CONTROL, {"k": "forgotten", "j": name})
+        pipe.execute()
+
+    def ask_purge(self, name: str) -> list[str]:
+        """Note for every node that it is to delete the files of a job. Returns the nodes."""
+        members: Any = self._redis.smembers(keys.NODES)
+        nodes = sorted(member.decode() for member in members)
+        pipe = self._redis.pipeline(transaction=True)
+        for node in nodes:
+            pipe.sadd(keys.purges(node), name)
+        pipe.execute()
+        return nodes
+
+    def wake_nodes(self, nodes: Sequence[str]) -> None:
+        """Let the nodes look for what they are asked at once, not only with their next lease."""
+        pipe = self._redis.pipeline(transaction=True)
+        for node in nodes:
+            pipe.rpush(keys.wake(node), "purge")
+            pipe.expire(keys.wake(node), 60)
+        pipe.execute()
+
+    def purge_done(self, name: str, nodes: Sequence[str]) -> bool:
+        """True when those nodes have deleted the files of the job."""
+        pipe = self._redis.pipeline(transaction=False)
+        for node in nodes:
+            pipe.sismember(keys.purges(node), name)
+        return not any(pipe.execute())
+
+
+def _event(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+    offset, fields = entry
+    return Event(
+        offset=offset.decode(),
+        timestamp=int(offset.partition(b"-")[0]) / 1000,
+        host=fields[b"h"].decode(),
+        message=fields[b"m"].decode("utf-8", "replace"),
+        by_job=fields[b"k"] == b"msg",
+    )

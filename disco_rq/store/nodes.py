@@ -1,0 +1,92 @@
+"""What a node tells Redis of itself, and what it is asked to delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from disco_rq import keys
+from disco_rq.store.connection import Connection
+
+
+def node_about(connection: Connection, node: str) -> dict[str, str]:
+    """What a node told of itself; empty for an unknown one."""
+    about: Any = connection.redis.hgetall(keys.node(node))
+    return {field.decode(): value.decode() for field, value in about.items()}
+
+
+def node_names(connection: Connection) -> list[str]:
+    """Every node that was ever seen, sorted."""
+    members: Any = connection.redis.smembers(keys.NODES)
+    return sorted(member.decode() for member in members)
+
+
+def live_slots(connection: Connection) -> dict[str, int]:
+    """Node -> its workers whose lease has not run out."""
+    seconds, micros = connection.redis.time()
+    members: Any = connection.redis.zrangebyscore(
+        keys.SLOTS, int(seconds) * 1000 + int(micros) // 1000, "+inf"
+    )
+    alive: dict[str, int] = {}
+    for member in members:
+        node = member.decode().partition(" ")[0]
+        alive[node] = alive.get(node, 0) + 1
+    return alive
+
+
+class NodeAdmin:
+    """What people decide about nodes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._redis = connection.redis
+
+    def blacklist(self) -> set[str]:
+        members: Any = self._redis.smembers(keys.BLACKLIST)
+        return {name.decode() for name in members}
+
+    def set_blacklisted(self, node: str, blacklisted: bool) -> None:
+        """No new tasks for the node, or tasks again."""
+        pipe = self._redis.pipeline(transaction=True)
+        (pipe.sadd if blacklisted else pipe.srem)(keys.BLACKLIST, node)
+        pipe.xadd(keys.CONTROL, {"k": "nodes", "n": node})
+        pipe.execute()
+
+
+class NodeStore:
+    """One node's own entries."""
+
+    def __init__(self, connection: Connection, node: str) -> None:
+        self._redis = connection.redis
+        self._node = node
+
+    def register(self, about: Mapping[str, str]) -> None:
+        """Say where the node is, and that a worker of it came."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.sadd(keys.NODES, self._node)
+        fields: Any = dict(about)
+        pipe.hset(keys.node(self._node), mapping=fields)
+        pipe.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
+        pipe.execute()
+
+    def drop_slots(self, worker: str) -> None:
+        """Workers whose name begins so have left, or their supervisor saw them die."""
+        members: Any = self._redis.zrange(keys.SLOTS, 0, -1)
+        gone = [member for member in members if member.startswith(f"{self._node} {worker}".encode())]
+        pipe = self._redis.pipeline(transaction=True)
+        if gone:
+            pipe.zrem(keys.SLOTS, *gone)
+        pipe.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
+        pipe.execute()
+
+    def purges(self) -> list[str]:
+        """The jobs whose files this node is to delete."""
+        members: Any = self._redis.smembers(keys.purges(self._node))
+        return [job.decode() for job in members]
+
+    def wait_purge(self, timeout_s: float) -> bool:
+        """Wait until a purge is asked for, at most so long. True: one was."""
+        return self._redis.blpop([keys.wake(self._node)], timeout=max(timeout_s, 0.01)) is not None
+
+    def purged(self, job: str) -> None:
+        """The files of the job are deleted."""
+        self._redis.srem(keys.purges(self._node), job)

@@ -1,0 +1,169 @@
+"""From the arguments of ``new_job`` to a job: checked, its inputs planned, its functions packed, before
+anything is queued.
+"""
+
+from __future__ import annotations
+
+import getpass
+import random
+import string
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from disco_rq.errors import JobArgumentError
+from disco_rq.func import map_line_reader
+from disco_rq.inputs.addresses import preferred_node
+from disco_rq.inputs.plan import plan_inputs
+from disco_rq.model import JOB_PREFIX, Functions, JobSpec, MapInput
+from disco_rq.packing import pack_functions
+from disco_rq.params import Params
+
+MAX_DEFAULT_REDUCES = 100
+FUNCTIONS = tuple(field.name for field in fields(Functions))
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job that is ready to be stored."""
+
+    spec: JobSpec
+    pack: bytes
+    inputs: Sequence[MapInput]
+
+
+def build(name: Any, input: Any, arguments: Mapping[str, Any], secret: bytes | None) -> Submission:
+    """Check every argument and pack the job. Raises ``JobArgumentError`` naming what is wrong."""
+    if not isinstance(name, str) or not JOB_PREFIX.fullmatch(name):
+        raise JobArgumentError(f"name={name!r}: a job's name takes letters, digits and _, at least one")
+    unknown = sorted(set(arguments) - set(ARGUMENTS))
+    if unknown:
+        raise JobArgumentError(f"new_job() has no argument {unknown[0]!r}; it takes {', '.join(ARGUMENTS)}")
+    functions = _functions(arguments)
+    options = {option: _checked(option, arguments[option]) for option in _OPTIONS if option in arguments}
+    scheduler = options.pop("scheduler", {})
+    split_size = options.pop("split_size", 64 << 20)
+    files_per_task = options.pop("files_per_task", 1)
+    line_based = functions.map_reader in (None, map_line_reader)
+    maps = plan_inputs(input, line_based=line_based, split_size=split_size, files_per_task=files_per_task)
+    nr_reduces = options.pop("nr_reduces", None)
+    if nr_reduces is None:
+        nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0
+    if functions.reduce and nr_reduces == 0:
+        raise JobArgumentError("nr_reduces=0: a job with a reduce needs at least one")
+    on_nodes = any(preferred_node(url) for entry in maps for url in entry.urls())
+    options.setdefault("owner", _user())
+    spec = JobSpec(
+        name=unique_name(name),
+        nr_maps=len(maps),
+        nr_reduces=nr_reduces,
+        has_map=True,
+        has_reduce=functions.reduce is not None,
+        details={"functions": _described(functions), "on_nodes": on_nodes},
+        **options,
+        **scheduler,
+    )
+    pack = pack_functions(functions, arguments.get("params", Params()), job=spec.name, secret=secret)
+    return Submission(spec, pack, maps)
+
+
+def unique_name(prefix: str) -> str:
+    """``PREFIX@YYYYMMDD-HHMMSS-xxxx``, with the local time and four random letters or digits."""
+    alphabet = string.ascii_lowercase + string.digits
+    random_part = "".join(random.SystemRandom().choices(alphabet, k=4))
+    return f"{prefix}@{time.strftime('%Y%m%d-%H%M%S')}-{random_part}"
+
+
+def _functions(arguments: Mapping[str, Any]) -> Functions:
+    for argument in FUNCTIONS:
+        function = arguments.get(argument)
+        if function is not None and not callable(function):
+            raise JobArgumentError(f"{argument}={function!r}: it takes a function")
+    functions = Functions(**{argument: arguments.get(argument) for argument in FUNCTIONS})
+    if functions.map is None and functions.reduce is None:
+        raise JobArgumentError("a job needs a map, a reduce, or both; this one has neither")
+    if functions.map is None:
+        raise JobArgumentError("map is missing: this version runs no job with a reduce only")
+    return functions
+
+
+def _described(functions: Functions) -> dict[str, str]:
+    named = ((argument, getattr(functions, argument)) for argument in FUNCTIONS)
+    return {
+        argument: f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', function)}"
+        for argument, function in named
+        if function is not None
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, in a container
+        return "unknown"
+
+
+# -- what each option takes
+
+_TOO_LARGE = 1 << 53  # Lua's numbers end here
+
+
+def _checked(option: str, value: Any) -> Any:
+    accepts, takes = _OPTIONS[option]
+    if not accepts(value):
+        raise JobArgumentError(f"{option}={value!r}: it takes {takes}")
+    return value
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, int) and not isinstance(value, bool) and least <= value < _TOO_LARGE
+    )
+
+
+def _optional(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or accepts(value)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e9
+
+
+def _is_scheduler(value: Any) -> bool:
+    takes: dict[str, Callable[[Any], bool]] = {
+        "max_cores": _whole(1),
+        "force_local": _is_bool,
+        "force_remote": _is_bool,
+    }
+    if not isinstance(value, dict) or not all(key in takes and takes[key](value[key]) for key in value):
+        return False
+    return not (value.get("force_local") and value.get("force_remote"))
+
+
+_OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "nr_reduces": (_optional(_whole(0)), "a whole number from 0 on, or None"),
+    "sort": (_is_bool, "True or False"),
+    "mem_sort_limit": (_whole(1 << 20), "a number of bytes, at least 1 MiB (1048576)"),
+    "files_per_task": (_whole(1), "a whole number from 1 on"),
+    "split_size": (_optional(_whole(1)), "a number of bytes, or None for one map per input"),
+    "scheduler": (
+        _is_scheduler,
+        "a dict with max_cores (from 1 on), and at most one of force_local and force_remote (True or False)",
+    ),
+    "max_failures": (_whole(0), "a whole number from 0 on"),
+    "task_retries": (_whole(0), "a whole number from 0 on"),
+    "task_timeout": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
+    "status_interval": (_whole(0), "a number of entries, 0 for none"),
+    "msg_overflow": (lambda value: value in ("drop", "fail"), '"drop" or "fail"'),
+    "oob_value_limit": (_whole(1), "a number of bytes"),
+    "priority": (_whole(-1000), "a whole number from -1000 on"),
+    "owner": (lambda value: isinstance(value, str), "a str"),
+}
+
+ARGUMENTS = ("name", "input", *FUNCTIONS, "params", *_OPTIONS)
+"""Every argument of ``new_job``."""

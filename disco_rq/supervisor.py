@@ -1,0 +1,145 @@
+"""Child processes that are kept running: forked, watched, started again when they die, ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+log = logging.getLogger("disco_rq.supervisor")
+
+RESTART_PAUSE_S = 1.0
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(slots=True)
+class _Child:
+    name: str
+    run: Callable[[], None]
+    died: Callable[[], None]
+    started_at: float
+
+
+class Supervisor:
+    """Forks and watches children. For the main thread; on Linux the children die with their supervisor."""
+
+    def __init__(self) -> None:
+        self._children: dict[int, _Child] = {}
+        self._due: list[tuple[float, _Child]] = []  # to be started again
+        self._stopping = False
+        if sys.platform == "linux":
+            # What its descendants leave behind becomes its child: it is reaped, and found when all ends.
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._wake, wake_end = socket.socketpair()
+        self._wake.setblocking(False)
+        wake_end.setblocking(False)
+        self._wake_end = wake_end
+        signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only to be woken
+
+    def spawn(self, name: str, run: Callable[[], None], died: Callable[[], None] = lambda: None) -> int:
+        """Fork a child that calls ``run``; ``died`` is called here when it ended unasked. Returns its pid."""
+        return self._fork(_Child(name, run, died, time.monotonic()))
+
+    def stop(self) -> None:
+        """Ask ``watch`` to return. Safe in a signal handler."""
+        self._stopping = True
+
+    def watch(self, until: int | None = None) -> None:
+        """Keep the children running until ``stop``, or until the file ``until`` reaches its end."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake, selectors.EVENT_READ)
+            if until is not None:
+                selector.register(until, selectors.EVENT_READ)
+            while not self._stopping:
+                for key, _ in selector.select(timeout=RESTART_PAUSE_S):
+                    if key.fd == until:
+                        if not os.read(key.fd, 4096):
+                            return
+                    else:
+                        self._wake.recv(4096)
+                self._reap()
+                self._restart()
+
+    def end(self, grace_s: float) -> None:
+        """End every descendant of this process: SIGTERM to the children, SIGKILL to all after ``grace_s``."""
+        self._due.clear()
+        deadline = time.monotonic() + grace_s
+        if grace_s > 0:
+            for pid in self._children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        while self._children and time.monotonic() < deadline:
+            self._reap(unasked=False)
+            time.sleep(0.01)
+        while descendants := psutil.Process().children(recursive=True):
+            for process in descendants:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()  # knows by its start time whether it is still the same process
+            self._reap(unasked=False)
+            time.sleep(0.002)
+
+    def _fork(self, child: _Child) -> int:
+        supervisor = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._children[pid] = child
+            return pid
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._wake.close()
+            self._wake_end.close()
+            if sys.platform == "linux":
+                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+                if os.getppid() != supervisor:
+                    os._exit(1)
+            child.run()
+            status = 0
+        except SystemExit as exit:
+            status = exit.code if isinstance(exit.code, int) else 1
+        except (
+            BaseException
+        ):  # the last frame of a forked process: nothing may run on in a copy of its parent
+            log.exception("%s ends", child.name, extra={"action": "crash"})
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _reap(self, *, unasked: bool = True) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._children.clear()
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid, None)
+            if child is None or not unasked:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            log.warning("%s (pid %s) ended with %s", child.name, pid, code, extra={"action": "died"})
+            child.died()
+            self._due.append((max(time.monotonic(), child.started_at + RESTART_PAUSE_S), child))
+
+    def _restart(self) -> None:
+        now = time.monotonic()
+        due, self._due = self._due, [entry for entry in self._due if entry[0] > now]
+        for at, child in due:
+            if at <= now:
+                child.started_at = now
+                self._fork(child)

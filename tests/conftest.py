@@ -1,0 +1,41 @@
+"""What every test may use: short private directories, and the programs that some tests need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from disco_rq.server import private_directory
+
+
+def require_program(name: str) -> Path:
+    """The program's path. Without it the test is skipped on a laptop and fails in CI."""
+    found = shutil.which(name)
+    if found is not None:
+        return Path(found)
+    if os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed, and CI must run this test")
+    pytest.skip(f"{name} is not installed")
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A 0700 directory with a path short enough for a unix socket, which pytest's tmp_path need not have."""
+    directory = private_directory()
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def redis_cli() -> Path:
+    return require_program("redis-cli")
+
+
+@pytest.fixture
+def redis_server() -> Path:
+    """A server that was not shipped with our wheels: Debian's."""
+    return require_program("redis-server")

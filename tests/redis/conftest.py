@@ -1,0 +1,51 @@
+"""A private server for the tests of this folder: one for all of them, empty for each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from disco_rq.server import PrivateServer, private_directory
+from disco_rq.store.connection import Connection
+
+
+@pytest.fixture(scope="session")
+def private_redis() -> Iterator[PrivateServer]:
+    directory = private_directory()
+    try:
+        with PrivateServer(directory) as server:
+            yield server
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def connect(private_redis: PrivateServer) -> Iterator[Callable[[], Connection]]:
+    """Opens a connection of its own, to an empty server, for each client of the test."""
+    opened: list[Connection] = []
+
+    def connect() -> Connection:
+        opened.append(Connection(private_redis.url, patience_s=1.0))
+        return opened[-1]
+
+    first = connect()
+    first.redis.flushall()
+    first.redis.script_flush()
+    yield connect
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server says so: right after its start no lease counts as run out."""
+    said = {"uptime_in_seconds": 86_400, "redis_version": "7.2.0", "run_id": "always the same"}
+    monkeypatch.setattr(redis.Redis, "info", lambda *_: said)
+
+
+@pytest.fixture
+def connection(connect: Callable[[], Connection]) -> Connection:
+    return connect()

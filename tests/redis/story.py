@@ -1,0 +1,168 @@
+"""How a test tells what happens to a job: one line for each step that client, master or worker takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from disco_rq import keys
+from disco_rq.model import Input, JobSpec, MapInput, StageResult
+from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, FailureKind
+from disco_rq.store.cluster import ClusterStore
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
+
+JOB = "job@20260101-000000-aaaa"
+OTHER = "other@20260101-000000-bbbb"
+TOKEN = "the-leader"
+BATCH = "batch-1"
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "still not so after the deadline"
+        time.sleep(0.005)
+
+
+def race(clients: Sequence[Connection], call: Callable[[Connection, int], T]) -> list[T]:
+    """What the call gives each client when all call it at the same time."""
+    start = threading.Barrier(len(clients))
+    answers: dict[int, T] = {}
+
+    def run(number: int) -> None:
+        clients[number].redis.ping()
+        start.wait()
+        answers[number] = call(clients[number], number)
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(len(clients))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [answers[number] for number in range(len(clients))]
+
+
+def everything(connection: Connection) -> dict[str, Any]:
+    """Every key with its content."""
+    server: Any = connection.redis
+    read: dict[bytes, Callable[[bytes], Any]] = {
+        b"string": server.get,
+        b"hash": server.hgetall,
+        b"set": server.smembers,
+        b"zset": lambda key: server.zrange(key, 0, -1, withscores=True),
+        b"list": lambda key: server.lrange(key, 0, -1),
+        b"stream": server.xrange,
+    }
+    return {key.decode(): read[server.type(key)](key) for key in server.keys("*")}
+
+
+def lead(connection: Connection, token: str = TOKEN) -> ClusterStore:
+    store = ClusterStore(connection, token)
+    assert store.lead("127.0.0.1:8989")
+    return store
+
+
+def submit(
+    connection: Connection, maps: int = 2, reduces: int = 1, *, name: str = JOB, **options: Any
+) -> JobSpec:
+    spec = JobSpec(
+        name=name,
+        nr_maps=maps,
+        nr_reduces=reduces,
+        has_map=True,
+        has_reduce=reduces > 0,
+        owner="me",
+        **options,
+    )
+    assert JobStore(connection).submit(spec, b"pack", map_inputs(maps))
+    return spec
+
+
+def map_inputs(maps: int) -> list[MapInput]:
+    return [MapInput(((Input(f"raw://{i}"),),)) for i in range(maps)]
+
+
+def assign(
+    connection: Connection,
+    tasks: Sequence[tuple[str, int]],
+    *,
+    job: str = JOB,
+    node: str = "n1",
+    batch: str = BATCH,
+    token: str = TOKEN,
+) -> int:
+    store = ClusterStore(connection, token)
+    pipe = store.transaction()
+    store.assign(pipe, job, node, batch, tasks)
+    assigned: int = pipe.execute()[0]
+    return assigned
+
+
+def started(
+    connection: Connection,
+    task: str,
+    number: int = 1,
+    *,
+    job: str = JOB,
+    node: str = "n1",
+    worker: str = "w1",
+) -> Attempt:
+    """An attempt that is assigned and claimed."""
+    batch = f"{task.replace(':', '-')}_{number}"
+    assert assign(connection, [(task, number)], job=job, node=node, batch=batch) == 1
+    assert AttemptStore(connection).claim(job, batch, worker, [(task, number)]) != [None]
+    return Attempt(job, task, number, node, worker)
+
+
+def commit(
+    connection: Connection,
+    attempt: Attempt,
+    *,
+    counters: Mapping[str, int] | None = None,
+    address: str = "disco://n1/out",
+) -> str:
+    result = StageResult(entries_in=3, records_out=2, bytes_out=10, counters=counters or {})
+    return AttemptStore(connection).commit([Commit(attempt, address, 1000, 50, result)])[0]
+
+
+def fail(
+    connection: Connection,
+    attempt: Attempt,
+    kind: FailureKind = "data",
+    *,
+    survives: int = 3,
+    message: str = "DataError: bad",
+) -> str:
+    return AttemptStore(connection).fail(attempt, kind, Failure(message), survives=survives)
+
+
+def put(connection: Connection, attempt: Attempt, key: str, value: str = "v", count: int = 1) -> int:
+    return AttemptStore(connection).put(attempt, key, b"s" + value.encode(), count)
+
+
+def staged_keys(connection: Connection) -> list[str]:
+    return [key for key in everything(connection) if ":staged:" in key]
+
+
+def state_of(connection: Connection, task: str, job: str = JOB) -> str:
+    state = ClusterStore(connection, TOKEN).task_state(job, task)
+    return f"{state.state} {state.attempt}" if state else "waiting 0"
+
+
+def control_kinds(connection: Connection) -> list[str]:
+    _, events = ClusterStore(connection, TOKEN).read_control("0-0", 1)
+    return [event.kind for event in events]
+
+
+def history(connection: Connection, job: str = JOB) -> list[str]:
+    return [event.message for event in JobStore(connection).events(job)]
+
+
+def expire_lease(connection: Connection, attempt: Attempt) -> None:
+    """As if the worker had not renewed for longer than a lease."""
+    connection.redis.zadd(keys.LEASES, {f"{attempt.job} {attempt.task} {attempt.number}": 1})

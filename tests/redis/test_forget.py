@@ -1,0 +1,216 @@
+"""The end of a job's records: after clean or purge nothing of it is left in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from redis.client import Pipeline
+
+from disco_rq import keys
+from disco_rq.errors import UnknownJob
+from disco_rq.store.attempts import AttemptStore
+from disco_rq.store.cluster import ClusterStore
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import NodeStore
+from tests.redis.story import (
+    JOB,
+    OTHER,
+    assign,
+    commit,
+    everything,
+    expire_lease,
+    fail,
+    lead,
+    put,
+    race,
+    started,
+    submit,
+)
+
+CLUSTERS_OWN = {keys.LEADER, keys.MASTER, keys.CONTROL, keys.node("n1")}
+
+
+def live_through_everything(connection: Connection) -> None:
+    """A job that has every kind of key, with an attempt that runs."""
+    submit(connection, maps=4)
+    done = started(connection, "map:0")
+    AttemptStore(connection).put(done, "key", b"j1", 1)
+    commit(connection, done, counters={"lines": 1})
+    fail(connection, started(connection, "map:1"))
+    assign(connection, [("map:2", 1)])
+    put(connection, started(connection, "map:3"), "other")
+    AttemptStore(connection).message(JOB, "n1", "hello")
+
+
+def test_every_kind_of_key_of_a_job_is_there_before(connection: Connection) -> None:
+    lead(connection)
+
+    live_through_everything(connection)
+
+    job = keys.JobKeys(JOB)
+    assert set(everything(connection)) == {
+        *job.records(),
+        job.staged("map:3/1"),
+        *CLUSTERS_OWN,
+        keys.JOBS,
+        keys.ACTIVE,
+        keys.LEASES,
+    }
+
+
+def test_after_forget_nothing_of_the_job_is_left(connection: Connection) -> None:
+    # given
+    lead(connection)
+    live_through_everything(connection)
+    jobs = JobStore(connection)
+    jobs.kill(JOB, "it was purged")
+
+    # when
+    jobs.forget(JOB)
+    jobs.forget(JOB)
+
+    # then
+    assert set(everything(connection)) == CLUSTERS_OWN
+
+
+def test_forgetting_leaves_other_jobs_alone(connection: Connection) -> None:
+    lead(connection)
+    submit(connection, name=OTHER)
+    before = everything(connection)
+    live_through_everything(connection)
+    jobs = JobStore(connection)
+    jobs.kill(JOB, "why")
+
+    jobs.forget(JOB)
+
+    after = everything(connection)
+    for key in set(before) - {keys.CONTROL}:
+        assert after[key] == before[key]
+
+
+def test_forgetting_no_job_makes_none(connection: Connection) -> None:
+    JobStore(connection).forget(JOB)
+
+    assert set(everything(connection)) <= {keys.CONTROL}
+
+
+def test_a_worker_that_goes_on_with_a_forgotten_job_leaves_nothing(
+    connect: Callable[[], Connection],
+) -> None:
+    """At whatever moment of the forgetting its calls come."""
+    clients = [connect() for _ in range(3)]
+    lead(clients[0])
+    for i in range(15):
+        name = f"job@20260101-000000-{i:04}"
+        submit(clients[0], maps=3, name=name)
+        attempts = [started(clients[0], f"map:{n}", job=name, worker=f"w{n}") for n in range(2)]
+        put(clients[0], attempts[0], "key")
+        assign(clients[0], [("map:2", 1)], job=name)
+        JobStore(clients[0]).kill(name, "why")
+
+        def play(client: Connection, n: int, name: str = name, attempts: list = attempts) -> None:  # type: ignore[type-arg]
+            if n == 0:
+                JobStore(client).forget(name)
+                return
+            attempt = attempts[n - 1]
+            store = AttemptStore(client)
+            put(client, attempt, f"late:{n}", count=2)
+            store.message(name, "n1", "late")
+            store.event(name, "n1", "late")
+            assert commit(client, attempt) != "ok"
+            assert store.claim(name, "batch-1", "w9", [("map:2", 1)]) == [None]
+            fail(client, attempt)
+
+        race(clients, play)
+
+    assert set(everything(clients[0])) == CLUSTERS_OWN - {keys.node("n1")}
+
+
+def test_pausing_a_job_that_is_forgotten_meanwhile_does_not_bring_it_back(
+    connection: Connection, connect: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead(connection)
+    submit(connection)
+    jobs = JobStore(connection)
+    jobs.kill(JOB, "why")
+    look = Pipeline.exists
+
+    def exists_then_forgotten(pipe: Pipeline, *names: str) -> object:
+        found = look(pipe, *names)
+        JobStore(connect()).forget(JOB)
+        return found
+
+    monkeypatch.setattr(Pipeline, "exists", exists_then_forgotten)
+
+    with pytest.raises(UnknownJob, match=JOB):
+        jobs.set_paused(JOB, True)
+
+    assert keys.JobKeys(JOB).job not in everything(connection)
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_pausing_an_unknown_job_is_told(connection: Connection, paused: bool) -> None:
+    with pytest.raises(UnknownJob, match=JOB):
+        JobStore(connection).set_paused(JOB, paused)
+    assert everything(connection) == {}
+
+
+def test_a_pause_is_seen_by_master_and_told(connection: Connection) -> None:
+    store = lead(connection)
+    submit(connection)
+
+    JobStore(connection).set_paused(JOB, True)
+
+    snapshot = store.snapshot(JOB)
+    assert snapshot is not None
+    assert snapshot.paused
+    assert [event.kind for event in store.read_control("0-0", 1)[1]] == ["submitted", "changed"]
+
+
+def test_a_purge_is_asked_of_every_node_and_done_when_each_has_said_so(connection: Connection) -> None:
+    nodes = [NodeStore(connection, name) for name in ("n1", "n2")]
+    for node in nodes:
+        node.register({"host": "h"})
+    jobs = JobStore(connection)
+
+    asked = jobs.ask_purge(JOB)
+    jobs.wake_nodes(asked)
+
+    assert asked == ["n1", "n2"]
+    assert not jobs.purge_done(JOB, asked)
+    for node in nodes:
+        assert node.purges() == [JOB]
+        assert node.wait_purge(1)
+        node.purged(JOB)
+    assert jobs.purge_done(JOB, asked)
+    assert set(everything(connection)) == {keys.NODES, keys.node("n1"), keys.node("n2"), keys.CONTROL}
+
+
+def test_a_lease_of_no_attempt_at_all_is_dropped_when_it_has_run_out(
+    connection: Connection, up_for_long: None
+) -> None:
+    store = lead(connection)
+    connection.redis.zadd(keys.LEASES, {f"{JOB} map:3 1": 1})
+
+    [(job, task, attempt)] = store.expired_leases(store.now_ms())
+    assert store.end_attempt(job, task, None, attempt, "lost", "lost", 0) == "overtaken"
+    store.forget_lease(job, task, attempt)
+
+    assert keys.LEASES not in everything(connection)
+
+
+def test_a_lease_of_a_job_that_ended_is_cleared_away(connection: Connection) -> None:
+    store = lead(connection)
+    submit(connection)
+    attempt = started(connection, "map:0")
+    put(connection, attempt, "key")
+    JobStore(connection).kill(JOB, "why")
+    expire_lease(connection, attempt)
+
+    answer = store.end_attempt(JOB, "map:0", store.task_state(JOB, "map:0"), 1, "lost", "lost", 3)
+
+    assert answer == "over"
+    assert ClusterStore(connection, "x").expired_leases(store.now_ms()) == []
+    assert keys.JobKeys(JOB).staged("map:0/1") not in everything(connection)

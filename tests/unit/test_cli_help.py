@@ -1,0 +1,105 @@
+"""The command line explains itself, and a wrong call says so in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from disco_rq.cli.app import cli, main
+
+SILENT = {"kill", "purge", "master", "node", "up"}
+
+
+def verbs(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from verbs(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+def test_every_verb_of_the_specification_exists() -> None:
+    assert {name for name, _ in verbs(cli)} == {
+        *("run", "submit", "wait", "jobs", "info", "results", "cat", "events", "oob list", "oob get"),
+        *("kill", "purge", "nodes", "master", "node", "up"),
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, _ in verbs(cli)])
+def test_every_verb_has_help_with_an_example_of_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([*name.split(), "--help"])
+
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    assert f"disco-rq {name}" in said.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in verbs(cli) if name not in SILENT])
+def test_whatever_prints_can_print_json(name: str) -> None:
+    command = dict(verbs(cli))[name]
+
+    assert "--json" in {option for parameter in command.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("call", [["nonsense"], ["info"], ["run"], ["run", "--workers", "0", "x.py"]])
+def test_a_wrong_call_leaves_with_2_and_says_how_it_is_used(
+    call: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(call)
+
+    assert left.value.code == 2
+    assert "Usage: disco-rq" in capsys.readouterr().err
+
+
+def test_without_a_cluster_a_verb_tells_how_to_name_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISCO_RQ_REDIS", raising=False)
+
+    with pytest.raises(SystemExit) as left:
+        main(["jobs"])
+
+    assert left.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("disco-rq: which cluster? give --redis URL or set DISCO_RQ_REDIS")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://127.0.0.1:1", "127.0.0.1:1"),
+        ("unix:///nowhere/redis.sock", "/nowhere/redis.sock"),
+        ("redis://:hunter2@127.0.0.1:1", "127.0.0.1:1"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_an_unreachable_cluster_is_one_line_with_its_address_and_no_password(
+    url: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["jobs", "--redis", url])
+
+    assert left.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("disco-rq: ")
+    assert told in said
+    assert "hunter2" not in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["info", "cat", "kill"])
+def test_the_last_job_of_a_user_without_one_is_told(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    with pytest.raises(SystemExit) as left:
+        main([name, "@"])
+
+    assert left.value.code == 1
+    assert capsys.readouterr().err == "disco-rq: @ is your last job, and you have not submitted one yet\n"

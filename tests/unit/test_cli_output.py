@@ -1,0 +1,100 @@
+"""What the verbs print: every pair one line, every value some JSON, whatever the types."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from disco_rq.cli import lastjob
+from disco_rq.cli.output import json_of, print_table, text_of, write_pairs
+from disco_rq.errors import UnknownJob
+
+
+def lines(pairs: list[tuple[Any, Any]], *, as_json: bool = False) -> bytes:
+    out = io.BytesIO()
+    assert write_pairs(iter(pairs), out, as_json=as_json) == len(pairs)
+    return out.getvalue()
+
+
+def test_a_pair_is_key_tab_value() -> None:
+    assert lines([("a", 1), (("x", 2), None)]) == b"a\t1\n('x', 2)\tNone\n"
+
+
+def test_text_that_was_no_utf8_comes_out_as_it_went_in() -> None:
+    assert lines([(b"\xff\xfe", "caf\udce9")]) == b"\xff\xfe\tcaf\xe9\n"
+
+
+def test_tabs_and_line_ends_do_not_break_the_line() -> None:
+    assert lines([("a\tb", "c\nd\r")]) == b"a\\tb\tc\\nd\\r\n"
+
+
+def test_as_json_each_pair_is_a_list_on_a_line() -> None:
+    written = lines([("a\n", {"n": [1, 2.5, None]}), (("k", 1), "ü")], as_json=True)
+
+    assert [json.loads(line) for line in written.splitlines()] == [
+        ["a\n", {"n": [1, 2.5, None]}],
+        [["k", 1], "ü"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({3, 1, 2}, [1, 2, 3]),
+        (b"bytes\xff", "bytes\\xff"),
+        ("caf\udce9", "caf\\udce9"),
+        (datetime.fromisoformat("2026-11-23T20:39:00+00:00"), "2026-11-23T20:39:00+00:00"),
+        ({1: "a", ("k", 2): "b"}, {"1": "a", "['k', 2]": "b"}),
+        (2**80, 2**80),
+    ],
+)
+def test_every_type_of_record_has_some_json(value: Any, expected: Any) -> None:
+    assert json.loads(json_of(value)) == expected
+
+
+def test_text_of_numbers_is_as_python_writes_them() -> None:
+    assert [text_of(value) for value in (1.0, 2**80, True)] == [b"1.0", str(2**80).encode(), b"True"]
+
+
+def test_a_table_in_a_pipe_is_fields_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("name", "n"), [("a", 1), ("b", 22)])
+
+    assert capsys.readouterr().out == "a\t1\nb\t22\n"
+
+
+def test_a_table_on_a_terminal_has_a_header_and_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+    print_table(("name", "n"), [("a", 1), ("bcdef", 22)])
+
+    assert capsys.readouterr().out == "name   n\na      1\nbcdef  22\n"
+
+
+def test_the_last_job_is_remembered_for_the_user(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    with pytest.raises(UnknownJob, match="not submitted one yet"):
+        lastjob.recall()
+    lastjob.remember("first@20261123-203900-abcd")
+    lastjob.remember("second@20261123-203901-abcd")
+
+    assert lastjob.recall() == "second@20261123-203901-abcd"
+    assert [file.name for file in (tmp_path / "state" / "disco-rq").iterdir()] == ["last"]
+
+
+def test_a_state_directory_that_cannot_be_written_loses_no_job(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+
+    lastjob.remember("first@20261123-203900-abcd")
+
+    with pytest.raises(UnknownJob):
+        lastjob.recall()

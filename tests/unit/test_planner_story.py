@@ -1,0 +1,227 @@
+"""The planner in long random stories, seeded: whatever happens, its promises hold, and every job ends."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from disco_rq.model import TaskId
+from disco_rq.planner import Assignment, JobState, Planner
+
+MAX_STEPS = 5000
+
+
+@dataclass
+class Task:
+    """A task as Redis has it; the planner under test is only told of it."""
+
+    state: str = "waiting"  # under way, done
+    attempt: int = 0
+    node: str = ""
+    batch: str = ""
+    failed_on: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Wishes:
+    """What was submitted."""
+
+    nr_maps: int
+    nr_reduces: int
+    max_cores: int | None
+    priority: int
+    submitted_ms: int
+    preferred: dict[int, str]
+
+
+class Story:
+    """A cluster that lives: nodes come and go, tasks end or fail, masters are replaced, events come twice."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.now_s = 0.0
+        self.names = [f"n{i}" for i in range(self.random.randint(1, 4))]
+        self.slots: dict[str, int] = {name: self.random.randint(1, 3) for name in self.names}
+        self.blacklist: set[str] = set()
+        self.jobs = {f"job{i}": self.new_job(i) for i in range(self.random.randint(1, 4))}
+        self.tasks = {name: self.tasks_of(wishes) for name, wishes in self.jobs.items()}
+        self.trouble = True
+        self.told: list[tuple[str, TaskId, int, str]] = []  # events, to be told again
+        self.planner = Planner()
+        self.restart_master()
+
+    def new_job(self, number: int) -> Wishes:
+        maps = self.random.randint(1, 25)
+        homes = {i: self.random.choice(self.names) for i in range(maps) if self.random.random() < 0.3}
+        cores = self.random.choice([None, None, 1, 2])
+        return Wishes(maps, self.random.randint(0, 5), cores, self.random.choice([0, 0, 1]), number, homes)
+
+    def tasks_of(self, wishes: Wishes) -> dict[TaskId, Task]:
+        maps = {TaskId("map", i): Task() for i in range(wishes.nr_maps)}
+        return maps | {TaskId("reduce", i): Task() for i in range(wishes.nr_reduces)}
+
+    # -- what happens
+
+    def restart_master(self) -> None:
+        """Another master knows what Redis has, and nothing else."""
+        self.planner = Planner()
+        self.planner.set_nodes(self.slots, self.blacklist)
+        for name in self.active():
+            self.load(name)
+
+    def load(self, name: str) -> None:
+        wishes, tasks = self.jobs[name], self.tasks[name]
+        state = JobState(
+            name,
+            wishes.nr_maps,
+            wishes.nr_reduces,
+            priority=wishes.priority,
+            submitted_ms=wishes.submitted_ms,
+            max_cores=wishes.max_cores,
+            preferred=wishes.preferred,
+            attempts={task: it.attempt for task, it in tasks.items() if it.attempt},
+            excluded={task: dict(it.failed_on) for task, it in tasks.items() if it.failed_on},
+        )
+        self.planner.add_job(state)
+        for task, it in tasks.items():
+            if it.state == "done":
+                self.planner.task_done(name, task, it.attempt)
+            elif it.state == "under way":
+                self.planner.task_assigned(
+                    name, task, it.attempt, node=it.node, batch_id=it.batch, now_s=self.now_s
+                )
+
+    def end_one(self) -> None:
+        """An attempt that is under way is committed, fails, or is lost."""
+        running = [(job, task) for job, task, _ in self.under_way()]
+        if not running:
+            return
+        name, task = self.random.choice(running)
+        it = self.tasks[name][task]
+        if it.node in self.slots and (not self.trouble or self.random.random() < 0.7):
+            it.state = "done"
+            self.told.append((name, task, it.attempt, "done"))
+            self.planner.task_done(name, task, it.attempt, self.random.choice([0.001, 0.05, 3.0]))
+            if all(other.state == "done" for other in self.tasks[name].values()):
+                self.planner.remove_job(name)
+            return
+        guilty = it.node if self.random.random() < 0.7 else ""
+        if guilty:
+            it.failed_on[guilty] = self.now_s
+        it.state = "waiting"
+        self.told.append((name, task, it.attempt, guilty))
+        self.planner.task_failed(name, task, it.attempt, guilty, self.now_s)
+
+    def repeat_an_event(self) -> None:
+        if self.told:
+            name, task, attempt, what = self.random.choice(self.told)
+            if what == "done":
+                self.planner.task_done(name, task, attempt, 0.1)
+            else:
+                self.planner.task_failed(name, task, attempt, what, self.now_s)
+
+    def change_nodes(self) -> None:
+        name = self.random.choice(self.names)
+        if self.slots.pop(name, 0) == 0:
+            self.slots[name] = self.random.randint(1, 3)
+        if self.random.random() < 0.3:
+            self.blacklist ^= {self.random.choice(self.names)}
+        self.planner.set_nodes(self.slots, self.blacklist)
+
+    def step(self) -> None:
+        self.now_s += self.random.choice([0.01, 0.5, 3.0])
+        chance = self.random.random()
+        if self.trouble and chance < 0.06:
+            self.change_nodes()
+        elif self.trouble and chance < 0.09:
+            self.restart_master()
+        elif self.trouble and chance < 0.12 and self.active():
+            name = self.random.choice(self.active())  # paused and resumed, or not as the master thought
+            self.planner.remove_job(name)
+            self.load(name)
+        elif self.trouble and chance < 0.2:
+            self.repeat_an_event()
+        else:
+            self.end_one()
+        for assignment in self.planner.plan(self.now_s):
+            self.carry_out(assignment)
+        self.check()
+
+    def carry_out(self, assignment: Assignment) -> None:
+        """Each attempt is promised once, to a node that may have it."""
+        assert assignment.node in self.slots
+        assert assignment.node not in self.blacklist
+        maps_done = all(
+            it.state == "done" for task, it in self.tasks[assignment.job].items() if task.phase == "map"
+        )
+        for task, attempt in assignment.tasks:
+            it = self.tasks[assignment.job][task]
+            assert it.state == "waiting", f"{assignment.job} {task} is {it.state}"
+            assert attempt == it.attempt + 1
+            assert task.phase == "map" or maps_done
+            self.check_exclusion(assignment.node, it)
+            it.state, it.attempt, it.node, it.batch = "under way", attempt, assignment.node, assignment.batch
+
+    def check_exclusion(self, node: str, it: Task) -> None:
+        if node in it.failed_on:
+            usable = set(self.slots) - self.blacklist
+            assert usable <= set(it.failed_on), "a node that failed it, while another lives"
+            assert it.failed_on[node] == min(it.failed_on[name] for name in usable)
+
+    # -- what is so
+
+    def active(self) -> list[str]:
+        return [
+            name for name, tasks in self.tasks.items() if any(it.state != "done" for it in tasks.values())
+        ]
+
+    def under_way(self) -> list[tuple[str, TaskId, Task]]:
+        return [
+            (name, task, it)
+            for name, tasks in self.tasks.items()
+            for task, it in tasks.items()
+            if it.state == "under way"
+        ]
+
+    def check(self) -> None:
+        """The planner's books agree with the world."""
+        batches = {(name, it.node, it.batch) for name, _, it in self.under_way()}
+        assert {(batch.job, batch.node, key) for key, batch in self.planner.batches.items()} == batches
+        for node, state in self.planner.nodes.items():
+            assert state.batches == sum(on == node for _, on, _ in batches)
+        for name in self.active():
+            job = self.planner.jobs[name]
+            assert job.batches == sum(of == name for of, _, _ in batches)
+            assert job.running == sum(of == name for of, _, _ in self.under_way())
+            assert job.max_cores is None or job.batches <= job.max_cores
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_job_ends_and_no_promise_is_broken(seed: int) -> None:
+    story = Story(seed)
+    capacity = story.random.randint(100, 300)
+
+    steps = 0
+    while story.active():
+        steps += 1
+        assert steps < MAX_STEPS, f"still active: {story.active()}"
+        if steps == capacity:  # the trouble ends, and with it the excuses
+            story.trouble, story.blacklist = False, set()
+            story.slots = {name: story.slots.get(name, 1) for name in story.names}
+            story.planner.set_nodes(story.slots, story.blacklist)
+        story.step()
+
+    assert story.planner.batches == {}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_node_never_has_more_than_its_slots_and_one_ahead(seed: int) -> None:
+    story = Story(seed)
+    story.trouble = False  # its slots stay the same
+
+    while story.active():
+        story.step()
+        for name, state in story.planner.nodes.items():
+            assert state.batches <= story.slots[name] + 1

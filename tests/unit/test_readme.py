@@ -1,0 +1,67 @@
+"""The README tells all there is: arguments, methods, verbs, settings, runtime names; its example runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from disco_rq import Disco, Job, runtime
+from disco_rq.cli.app import cli
+from disco_rq.settings import PREFIX, Settings
+from disco_rq.submission import ARGUMENTS
+
+README = Path(__file__).parents[2] / "README.md"
+TEXT = README.read_text()
+
+
+def section(title: str) -> str:
+    """The text below a heading, up to the next one."""
+    return TEXT.split(f"\n## {title}")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_every_argument_of_new_job_is_in_its_table(argument: str) -> None:
+    assert re.search(rf"`{argument}[`(]", section("The job: arguments"))
+
+
+@pytest.mark.parametrize("name", runtime.__all__)
+def test_every_runtime_name_is_in_its_table(name: str) -> None:
+    assert re.search(rf"\b{name}\(", section("The runtime API"))
+
+
+@pytest.mark.parametrize("setting", list(Settings.__slots__))
+def test_every_setting_is_in_its_table(setting: str) -> None:
+    assert f"`{PREFIX}{setting.upper()}`" in section("Settings")
+
+
+def test_every_verb_of_the_command_line_is_listed() -> None:
+    [verbs] = re.findall(r"^    disco-rq (run .*)$", section("The command line"), re.MULTILINE)
+    assert set(verbs.split()) == set(cli.commands)
+
+
+@pytest.mark.parametrize("cls", [Job, Disco])
+def test_every_public_method_is_named(cls: type) -> None:
+    methods = {name for name in vars(cls) if not name.startswith("_")} - {"close", "is_embedded", "new_job"}
+    words = set(re.findall(r"\w+", section("The job: arguments")))
+    assert methods <= words
+
+
+def test_the_twenty_line_job_runs_as_printed() -> None:
+    [example] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 22
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    program = subprocess.run(
+        [sys.executable, "-c", example], cwd=README.parent, env=environment, capture_output=True, text=True
+    )
+    assert program.returncode == 0, program.stderr
+    lines = program.stdout.splitlines()
+    counts = dict(line.split() for line in lines[:-1])
+    expected = re.findall(r"\w+", TEXT.lower())
+    assert int(counts["disco"]) == expected.count("disco")
+    assert len(counts) == len(set(expected))
+    assert lines[-1] == f"localhost {{'words': {len(expected)}}}"
