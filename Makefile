@@ -3,13 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test lint format redis clean
+.PHONY: demo test bench chaos lint format redis clean
 
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
 
 test: lint redis  ## what CI runs
 	$(BIN)/python -m pytest
+
+chaos: $(INSTALLED)  ## 50 rounds in which everything dies or hangs at random moments, some minutes; SEED=n plays them again
+	$(BIN)/python -m tests.chaos --rounds 50 $(if $(SEED),--seed $(SEED))
+
+bench: $(INSTALLED)  ## against programs written by hand; some minutes. ARGS='--row wordcount --rounds 3 --scale 0.1'
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

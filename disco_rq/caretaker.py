@@ -63,6 +63,7 @@ class Caretaker:
         now = time.monotonic()
         if now - began > SLOW_S or began - self._looked_at > RENEW_S + SLOW_S:
             self._no_loss_before = now + LEASE_S
+            log.warning("this master or Redis stood still: leases get time", extra={"action": "still"})
         self._looked_at = now
         if now >= self._no_loss_before:
             self._expire_leases()
@@ -125,8 +126,12 @@ class Caretaker:
         for task in sorted(batch.open_tasks):
             state = self._store.task_state(batch.job, str(task))
             if state is not None and state.state == "queued" and state.batch == batch_id:
-                self._store.end_attempt(batch.job, str(task), state, state.attempt, "release", why, 0)
-                log.warning("%s %s: %s", batch.job, task, why, extra={"action": "release", "job": batch.job})
+                answer = self._store.end_attempt(
+                    batch.job, str(task), state, state.attempt, "release", why, 0
+                )
+                told = {"action": "release", "job": batch.job}
+                log.warning("%s %s: %s (%s)", batch.job, task, why, answer, extra=told)
+                claimed |= answer in ("overtaken", "notleader")  # a worker, or another master, was faster
             else:
                 claimed = True
         return not claimed
@@ -153,4 +158,5 @@ class Caretaker:
             for registry in (queue.finished_job_registry, queue.failed_job_registry):
                 for batch_id in registry.get_job_ids(cleanup=False):
                     if job_of_batch(batch_id) in self._forgotten:
-                        registry.remove(batch_id, delete_job=True)
+                        with contextlib.suppress(NoSuchJobError):  # its record expires before its place here
+                            registry.remove(batch_id, delete_job=True)

@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from disco_rq.embedded import EmbeddedCluster
-from disco_rq.errors import JobError, UnknownJob
-from disco_rq.locations import Locator
+from disco_rq.errors import DiscoError, JobError, UnknownJob
+from disco_rq.locations import Locator, output_address
 from disco_rq.model import JOB_NAME, TaskId
-from disco_rq.resultfiles import Results, forget_locator, remember_locator
+from disco_rq.resultfiles import Results, forget_locator, read_log, remember_locator, results_of
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
@@ -54,7 +54,7 @@ class Disco:
             self._connection.check()
         self._store = JobStore(self._connection)
         connection = self._connection
-        self._locator = Locator(lambda node: node_about(connection, node))
+        self._locator = Locator(lambda node: node_about(connection, node), secret=self._settings.secret)
         remember_locator(self._locator)
 
     def __enter__(self) -> Self:
@@ -185,10 +185,8 @@ class Disco:
                 finished.append((name, (status or "unknown job", addresses)))
         return finished, [(name, ("active", [])) for name in active]
 
-    def _results_of(self, name: str) -> Results:
-        outputs = {TaskId.parse(task): address for task, address in self._store.outputs(name).items()}
-        phase = "reduce" if any(task.phase == "reduce" for task in outputs) else "map"
-        return Results([outputs[task] for task in sorted(outputs) if task.phase == phase], self._locator)
+    def _results_of(self, name: str, *, settled: bool = True) -> Results:
+        return results_of(self._store.outputs(name), self._locator, settled=settled)
 
     def _last_event(self, name: str) -> str:
         events = self._store.last_event(name)
@@ -214,7 +212,7 @@ class Disco:
             "mapi": record.phase("map"),
             "redi": record.phase("reduce"),
             "reduce": record.count("nr_reduces") > 0,
-            "results": list(self._results_of(name)) if record.status == "ready" else [],
+            "results": list(self._results_of(name, settled=False)) if record.status == "ready" else [],
             "inputs": [entry.urls() for entry in self._store.inputs(name, 100)],
             "nodes": sorted({attempt["node"] for attempt in attempts.values() if attempt["node"] != "-"}),
             "owner": record.fields["owner"],
@@ -274,6 +272,28 @@ class Disco:
         for event in self._store.events(name, offset):
             yield event.offset, (event.timestamp, event.host, event.message)
 
+    def story(self, name: str, task: str) -> list[dict[str, Any]]:
+        """The attempts of a task (``map:3``), oldest first.
+
+        For each ``attempt``, ``node``, ``worker``, ``started`` and ``ended`` (milliseconds since 1970, None
+        if not yet), ``outcome`` (done, data, lost, error, fatal, release, killed; queued, running), and with
+        it ``error`` or ``entries``, ``records`` and ``bytes``. Empty: never tried. Raises ``UnknownJob``.
+        """
+        self._store.record(name)
+        return self._store.story(name, str(_task(task)))
+
+    def log(self, name: str, task: str, attempt: int | None = None) -> str:
+        """What an attempt of a task printed and logged (default: the last one), 64 KiB at most.
+
+        Empty if it printed nothing. Raises ``UnknownJob``, ``DataError`` if its node cannot be read.
+        """
+        told = self.story(name, task)
+        wanted = [one for one in told if attempt is None or one["attempt"] == attempt]
+        if not wanted:
+            return ""
+        node, number = wanted[-1]["node"], wanted[-1]["attempt"]
+        return read_log(self._locator, output_address(node, name, _task(task), number))
+
     def oob_list(self, name: str) -> list[str]:
         """The keys of the job's committed OOB results, sorted. Raises ``OOBNotFound`` for an unknown job."""
         return self._store.oob_list(name)
@@ -291,17 +311,23 @@ class Disco:
 
     def clean(self, name: str) -> None:
         """Forget the job's records, keep its files. Raises ``JobError`` for an active job, ``UnknownJob``."""
-        if self._store.record(name).status == "active":
+        status = self._store.record(name).status
+        if status == "active":
             raise JobError(f"job {name} is active: kill it, or wait for its end, before it is cleaned")
+        if status == "ready":
+            self._results_of(name)  # saved results get their names, while these are known
         self._store.forget(name)
 
     def purge(self, name: str) -> None:
         """Kill the job if it is active, and delete its records and its files on every node. Idempotent.
 
-        Waits for the nodes that are alive; one that is not deletes the files when it comes back.
+        Waits for the nodes that are alive; one that is not deletes the files when it comes back. Saved
+        results stay.
         """
         if not JOB_NAME.fullmatch(name):
             return  # no job is called so, and no node has files of it
+        if self._store.statuses([name]) == ["ready"]:
+            self._results_of(name)
         self._store.kill(name, "it was purged")
         asked = self._store.ask_purge(name)  # first, so that no file is left without a record of what to do
         self._store.forget(name)
@@ -363,6 +389,12 @@ class Job:
     def events(self, offset: str = "0-0") -> Iterator[tuple[str, tuple[float, str, str]]]:
         return self._disco.events(self.name, offset)
 
+    def story(self, task: str) -> list[dict[str, Any]]:
+        return self._disco.story(self.name, task)
+
+    def log(self, task: str, attempt: int | None = None) -> str:
+        return self._disco.log(self.name, task, attempt)
+
     def oob_list(self) -> list[str]:
         return self._disco.oob_list(self.name)
 
@@ -397,6 +429,13 @@ def describe_death(name: str, record: JobRecord) -> str:
     if cause.get("traceback"):
         lines.append(cause["traceback"].rstrip())
     return "\n".join(lines)
+
+
+def _task(text: str) -> TaskId:
+    try:
+        return TaskId.parse(text)
+    except ValueError:
+        raise DiscoError(f"{text!r} is no task: it takes map:N or reduce:N") from None
 
 
 def _display(show: bool | Display | None) -> AbstractContextManager[Display | None]:

@@ -52,6 +52,7 @@ def main() -> None:
 def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int) -> None:
     os.chdir("/")
     with PrivateServer(directory) as server:
+        supervisor.spare(server.pid)
         environment = Settings.from_env()
         settings = Settings(
             redis=server.url,

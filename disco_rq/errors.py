@@ -11,7 +11,7 @@
     ├── TaskError                raised inside a task; what follows is said by each class
     │   ├── JobFailure           ends the job, no retry
     │   ├── DataError            the task is re-run on another node
-    │   │   └── CorruptData      a record file is truncated or altered
+    │   │   └── CorruptData      a record file is truncated, altered or gone
     │   ├── RecordTypeError      the record format does not hold a type (also a TypeError)
     │   ├── PartitionError       a partition function answered outside [0, nr_reduces)
     │   ├── OOBKeyInvalid        the key breaks the rule of put()
@@ -27,6 +27,8 @@
 
 Unless a class says otherwise, an error that a job function lets through ends its job.
 """
+
+from collections.abc import Sequence
 
 __all__ = [
     "BadSignature",
@@ -112,7 +114,14 @@ class DataError(TaskError):
 
 
 class CorruptData(DataError):
-    """A record file is truncated or altered. As the input of a reduce it makes its map run again."""
+    """A record file is truncated, altered or gone. As the input of a reduce it makes its map run again.
+
+    ``urls`` are the addresses of all files that are known to be lost, ``url`` the first of them.
+    """
+
+    def __init__(self, message: str, url: str | None = None, *, urls: Sequence[str] = ()) -> None:
+        super().__init__(message, url)
+        self.urls = tuple(urls) or ((url,) if url is not None else ())
 
 
 class RecordTypeError(TaskError, TypeError):

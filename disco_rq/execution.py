@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -16,15 +18,18 @@ from types import FrameType
 from typing import Any, Literal
 
 from disco_rq.attemptlog import AttemptLog
-from disco_rq.errors import OOBNotFound, OOBNotReadable, TaskTimeout
+from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable, TaskTimeout
+from disco_rq.fetch import reduce_sources
+from disco_rq.horse import Progress, leftovers
 from disco_rq.inputs import open_input
-from disco_rq.locations import DataDir, Locator, output_address
+from disco_rq.locations import DataDir, Locator, map_task_of, output_address
 from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
 from disco_rq.packing import UnpackedJob, unpack_functions
-from disco_rq.records import FileSource
+from disco_rq.remote import RemoteFile
 from disco_rq.runtime import Overtaken, RunningTask, enter_task
+from disco_rq.saving import discard, is_saved, publish, upload
 from disco_rq.stages import TaskWork, run_map, run_reduce
-from disco_rq.store.attempts import Attempt, AttemptStore, Commit, read_oob
+from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
@@ -32,6 +37,7 @@ from disco_rq.usercode import describe, failure_kind
 
 log = logging.getLogger("disco_rq.execution")
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 FLUSH_S = 0.02
 """Commits of small tasks are sent together, but none waits longer than this for the next task to end."""
 
@@ -42,6 +48,10 @@ class Program:
 
     spec: JobSpec
     unpacked: UnpackedJob
+
+
+class InputsMissing(BaseException):
+    """An output of the map phase was lost after this reduce was assigned. Not for user code to catch."""
 
 
 class Executor:
@@ -56,6 +66,7 @@ class Executor:
         data: DataDir,
         master: str,
         secret: bytes | None,
+        progress: Progress,
     ) -> None:
         self._connection = connection
         self._store = AttemptStore(connection)
@@ -64,8 +75,11 @@ class Executor:
         self._data = data
         self._master = master
         self._secret = secret
-        self._locator = Locator(lambda other: node_about(connection, other), own=(node, data.root))
-        self._opener = partial(open_input, resolve=lambda address: str(self._locator.path(address)))
+        self._progress = progress
+        self._locator = Locator(
+            lambda other: node_about(connection, other), own=(node, data.root), secret=secret
+        )
+        self._opener = partial(open_input, resolve=self._resolve)
         self._programs: dict[str, Program] = {}
         self._scratch = data.scratch(worker, os.getpid())
         self._log = AttemptLog(self._scratch.log)
@@ -80,35 +94,59 @@ class Executor:
         tempfile.tempdir = str(directory)
         os.environ["TMPDIR"] = str(directory)
         self._log.capture()
+        self._connection.redis.ping()  # connected before the first batch
+        self._environment, self._path = dict(os.environ), list(sys.path)
+        self._raw_environment = dict(_raw_environment())
 
-    def run_batch(self, job: str, batch: str, tasks: Sequence[tuple[str, int]], progress: Any) -> None:
-        """Claim the batch, run what was claimed. ``progress[0]`` says which of its tasks is running, for the
-        parent.
+    def run_batch(self, job: str, batch: str, tasks: Sequence[tuple[str, int]]) -> None:
+        """Claim the batch, and run what was claimed; tell the parent which of its tasks is running.
+
+        An attempt that leaves threads or child processes behind is the last one in this process: the others
+        of the batch are handed back.
         """
         claimed = self._store.claim(job, batch, self._worker, tasks)
+        left_behind = False
         for i, ((task, number), task_input) in enumerate(zip(tasks, claimed, strict=True)):
             if task_input is None:
                 continue
-            progress[0] = i
             attempt = Attempt(job, task, number, self._node, self._worker)
-            try:
-                self._commits.append(self._attempt(attempt, task_input))
-            except Overtaken:
-                log.warning("%s %s was overtaken", job, attempt, extra={"action": "overtaken", "job": job})
-            except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
-                self._flush()
-                self._keep_log(attempt)  # before anybody hears of the failure and looks for it
-                self._fail(attempt, error)
-            finally:
-                enter_task(None)
-                self._clean_up(attempt)
-            if self._commits and time.monotonic() - self._first_commit_at > FLUSH_S:
+            if left_behind:
+                self._release(attempt, "the task before it left threads or processes behind")
+                continue
+            self._progress.begin(i)
+            self._run(attempt, task_input)
+            left_behind = leftovers()
+            if self._commits and (left_behind or time.monotonic() - self._first_commit_at > FLUSH_S):
                 self._flush()
         self._flush()
+
+    def _run(self, attempt: Attempt, task_input: MapInput | Literal["reduce"]) -> None:
+        """One attempt, to its commit (which may wait for others) or to its failure."""
+        told = {"action": "attempt", "job": attempt.job}
+        try:
+            self._commits.append(self._attempt(attempt, task_input))
+        except Overtaken:
+            log.warning("%s %s was overtaken", attempt.job, attempt, extra=told)
+        except InputsMissing:
+            self._release(attempt, "a map is made again first")
+        except ConnectionLost:
+            raise  # nothing can be told; the lease tells
+        except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
+            if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+                error.add_note(f"in the data directory {self._data.root} of node {self._node}")
+            self._flush()
+            self._keep_log(attempt)  # before anybody hears of the failure and looks for it
+            self._fail(attempt, error)
+        finally:
+            enter_task(None)
+            self._clean_up(attempt)
 
     def _attempt(self, attempt: Attempt, task_input: MapInput | Literal["reduce"]) -> Commit:
         program = self._program(attempt.job)
         task = TaskId.parse(attempt.task)
+        if task_input != "reduce" and task_input.is_redundant:
+            # Each failure drops the replica that was read; when all were, the first one is tried again.
+            task_input = task_input.replica(self._store.count_failures(attempt.job, attempt.task))
         running = RunningTask(
             spec=program.spec,
             task=task,
@@ -125,16 +163,17 @@ class Executor:
             scratch=self._scratch.directory,
             status=lambda text: self._store.event(attempt.job, self._node, f"{attempt.task}: {text}"),
         )
-        out = self._data.output(attempt.job, task, attempt.number)
         aside = self._scratch.out
         started_ms, started = round(time.time() * 1000), time.monotonic()
         enter_task(running)
         try:
-            with _time_limit(program.spec.task_timeout):
+            limit_s = program.spec.task_timeout
+            self._progress.begin(self._progress.index, limit_s)
+            with _time_limit(limit_s):
                 result = self._stage(work, task_input, aside)
-            if running.doom is not None:
-                raise running.doom
-            _move(aside, out)
+                if running.doom is not None:
+                    raise running.doom
+                address = self._place_output(work, attempt, aside)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
@@ -142,7 +181,7 @@ class Executor:
             self._first_commit_at = time.monotonic()
         return Commit(
             attempt=attempt,
-            address=output_address(self._node, attempt.job, task, attempt.number),
+            address=address,
             started_ms=started_ms,
             duration_ms=round((time.monotonic() - started) * 1000),
             result=StageResult(
@@ -150,12 +189,29 @@ class Executor:
             ),
         )
 
+    def _place_output(self, work: TaskWork, attempt: Attempt, aside: Path) -> str:
+        """Bring the complete output to where the commit says that it is: saved, or a file of this node."""
+        task = work.task
+        if work.spec.saves(task):
+            address = upload(work.spec, task, attempt.number, aside, work.scratch)
+            aside.unlink(missing_ok=True)
+            return address
+        _move(aside, self._data.output(attempt.job, task, attempt.number))
+        return output_address(self._node, attempt.job, task, attempt.number)
+
     def _stage(self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path) -> StageResult:
         if task_input != "reduce":
             return run_map(work, task_input, out, opener=self._opener)
         outputs = self._store.map_outputs(work.spec.name)
-        sources = [FileSource(self._locator.path(outputs[i]), outputs[i]) for i in range(work.spec.nr_maps)]
+        if len(outputs) < work.spec.nr_maps:
+            raise InputsMissing
+        addresses = [outputs[i] for i in range(work.spec.nr_maps)]
+        sources = reduce_sources(self._locator, addresses, work.task.index, work.scratch)
         return run_reduce(work, sources, out)
+
+    def _resolve(self, address: str) -> str | RemoteFile:
+        path = self._locator.path(address)
+        return RemoteFile(address, lambda: self._locator.server(address)) if path is None else str(path)
 
     def _program(self, job: str) -> Program:
         if job not in self._programs:
@@ -178,11 +234,15 @@ class Executor:
         """Commit what has ended. An attempt that does not count leaves no file behind."""
         commits, self._commits = self._commits, []
         for commit, answer in zip(commits, self._store.commit(commits) if commits else [], strict=True):
-            if answer != "ok":
-                attempt = commit.attempt
+            attempt = commit.attempt
+            if answer == "ok":
+                _publish(commit)
+            else:
                 self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number).unlink(
                     missing_ok=True
                 )
+                if is_saved(commit.address):
+                    discard(commit.address)
                 log.warning(
                     "%s %s: %s", attempt.job, attempt, answer, extra={"action": answer, "job": attempt.job}
                 )
@@ -190,15 +250,25 @@ class Executor:
                     self._data.purge(attempt.job)  # purged while this attempt was writing
 
     def _fail(self, attempt: Attempt, error: BaseException) -> None:
-        program = self._programs.get(attempt.job)
+        spec = self._programs[attempt.job].spec if attempt.job in self._programs else None
         kind, failure = failure_kind(error), describe(error)
         survives = 0
-        if program is not None:
-            survives = program.spec.max_failures if kind == "data" else program.spec.task_retries
+        if spec is not None:
+            survives = spec.max_failures if kind == "data" else spec.task_retries
+            addresses = getattr(error, "urls", ()) or (failure.url or "",)
+            lost = [(task, url) for url in addresses if (task := map_task_of(attempt.job, url))]
+            if kind == "data" and lost and attempt.task.startswith("reduce:"):
+                # Not the reduce's fault: it waits for the maps to be made again.
+                for task, url in lost:
+                    self._store.lose_output(attempt.job, str(task), url, failure, survives=survives)
+                kind = "release"
         answer = self._store.fail(attempt, kind, failure, survives=survives)
-        log.info(
-            "%s %s failed: %s (%s)", attempt.job, attempt, failure.message, answer, extra={"action": "fail"}
-        )
+        told = {"action": "fail", "job": attempt.job}
+        log.info("%s %s failed: %s (%s)", attempt.job, attempt, failure.message, answer, extra=told)
+
+    def _release(self, attempt: Attempt, why: str) -> None:
+        """Hand an attempt back, uncounted."""
+        self._store.fail(attempt, "release", Failure(why), survives=0)
 
     def _keep_log(self, attempt: Attempt) -> None:
         self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
@@ -208,6 +278,16 @@ class Executor:
         self._keep_log(attempt)
         os.chdir(self._scratch.directory)
         self._scratch.empty()
+        if _raw_environment() != self._raw_environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        sys.path[:] = self._path
+
+
+def _raw_environment() -> dict[Any, Any]:
+    """The environment as Python keeps it, encoded: ``os.environ == …`` decodes all of it, for every task."""
+    raw: dict[Any, Any] = vars(os.environ)["_data"]
+    return raw
 
 
 class _TaskServices:
@@ -235,6 +315,19 @@ class _TaskServices:
 
     def message(self, text: str) -> int:
         return self._store.message(self._attempt.job, self._attempt.node, text)
+
+
+def _publish(commit: Commit) -> None:
+    """Give a saved output its final name, now that it counts. What goes wrong here is done again by the
+    client that asks for the results.
+    """
+    if not is_saved(commit.address):
+        return
+    try:
+        publish(commit.address)
+    except DataError as error:
+        told = {"action": "publish", "job": commit.attempt.job}
+        log.warning("%s %s: %s", commit.attempt.job, commit.attempt, error, extra=told)
 
 
 def _move(aside: Path, out: Path) -> None:

@@ -1,30 +1,37 @@
-"""The warm horse: a forked process that waits for RQ jobs of one disco job, and runs them one after the
-other.
-"""
+"""The warm horse: a forked process that waits for batches of one job, and runs them one after the other."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import mmap
 import os
+import select
 import signal
 import socket
 import struct
-import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable
 from resource import struct_rusage
+from typing import Any, TypeAlias
 
 import msgpack
 
+from disco_rq.orphans import die_with_parent
+
 log = logging.getLogger("disco_rq.horse")
 
+RunBatch: TypeAlias = Callable[[str, str, list[tuple[str, int]]], None]
+"""What a horse does: ``run(job, batch, [(task, attempt), …])``."""
+
 DONE = b"+"
-"""The horse's answer: the RQ job is through, send the next."""
+"""The horse's answer: the batch is through, send the next."""
 SPENT = b"-"
 """The same, but something of it is left behind (threads, child processes): this horse must go."""
+FAILED = b"!"
+"""The batch itself failed, and nobody has been told why; a traceback follows. This horse must go."""
 
 MAX_BATCHES = 1000
 """A horse is replaced after so many batches, whatever they were."""
@@ -32,20 +39,45 @@ MAX_RSS_BYTES = 768 << 20
 """A horse that is larger between two batches is replaced: what it holds is leaked or cached by user code."""
 
 _LENGTH = struct.Struct("!I")
-_PR_SET_PDEATHSIG = 1
+_KNOWN_THREADS = {"MainThread", "fsspecIO"}  # fsspec keeps one for its remote file systems
+
+
+class Progress:
+    """Memory that a worker shares with its horse: which task of the batch runs, and until when it may."""
+
+    _LAYOUT = struct.Struct(
+        "qd"
+    )  # index, deadline by the monotonic clock (0: none), the same in both processes
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+
+    def begin(self, index: int, limit_s: float | None = None) -> None:
+        """The task of this index begins, or has learnt its time limit."""
+        self._LAYOUT.pack_into(self._memory, 0, index, time.monotonic() + limit_s if limit_s else 0.0)
+
+    @property
+    def index(self) -> int:
+        return int(self._LAYOUT.unpack_from(self._memory)[0])
+
+    @property
+    def overdue_s(self) -> float:
+        """For how long the task has been over its limit; negative or 0 if it is not."""
+        deadline = self._LAYOUT.unpack_from(self._memory)[1]
+        return time.monotonic() - deadline if deadline else 0.0
 
 
 class Horse:
     """A horse as its worker sees it. It is a process group of its own, and dies with its worker."""
 
-    def __init__(
-        self, run: Callable[[str, str], None], progress: mmap.mmap, in_child: Callable[[], None]
-    ) -> None:
-        """Fork. In the child ``in_child()`` once, then ``run(rq_job_id, execution_id)`` for each request."""
+    def __init__(self, in_child: Callable[[], RunBatch], progress: Progress) -> None:
+        """Fork. The child calls ``in_child()`` once, and what that returns for each request."""
         self.job = ""  # the disco job that it is bound to; "" none yet
+        self.is_spent = False  # it must not get another batch
         self.progress = progress
         self._batches = 0
         self._buried = False
+        self._oom_kills = _oom_kills()
         ours, theirs = socket.socketpair()
         worker_pid = os.getpid()
         self.pid = os.fork()
@@ -54,9 +86,8 @@ class Horse:
             try:
                 ours.close()
                 os.setpgrp()
-                _die_with_parent(worker_pid)
-                in_child()
-                _serve(theirs, run)
+                die_with_parent(worker_pid)
+                _serve(theirs, in_child())
                 status = 0
             except BaseException:
                 log.exception("horse %s ends", os.getpid(), extra={"action": "horse"})
@@ -65,15 +96,24 @@ class Horse:
         theirs.close()
         self._socket = ours
 
-    def start(self, rq_job_id: str, execution_id: str) -> None:
-        """Hand an RQ job over; ``wait`` tells its end."""
+    def start(self, job: str, batch: str, tasks: list[Any]) -> None:
+        """Hand a batch over; ``wait`` tells its end."""
         self._batches += 1
-        request = msgpack.packb([rq_job_id, execution_id])
+        request = msgpack.packb([job, batch, tasks])
         with contextlib.suppress(OSError):  # it died while it was idle: wait() will tell
             self._socket.sendall(_LENGTH.pack(len(request)) + request)
 
+    def answers_within(self, seconds: float) -> bool:
+        """True if the batch is through so soon; False also for a horse that has died."""
+        if not select.select([self._socket], [], [], seconds)[0]:
+            return False
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except ConnectionResetError:
+            return False
+
     def wait(self) -> int:
-        """Wait for the end of the RQ job: 0 if the horse lives on, else its wait status.
+        """Wait for the end of the batch: 0 if the horse lives on, else its wait status.
 
         May be interrupted by an exception of a signal handler at any instruction and called again: nothing is
         taken here. ``settle`` takes the answer, ``bury`` the dead horse.
@@ -89,10 +129,19 @@ class Horse:
             return (end.si_status if end else 0) << 8 or 1 << 8
         return int(end.si_status)
 
-    def settle(self) -> bool:
-        """Take the answer of the job that ended. False: this horse is spent."""
+    def settle(self) -> str:
+        """Take the answer of the batch that ended: why it failed as a whole, ``""`` if it did not."""
         answer = self._socket.recv(1)
-        return answer == DONE and self._batches < MAX_BATCHES and _rss_bytes(self.pid) < MAX_RSS_BYTES
+        fit = answer == DONE and self._batches < MAX_BATCHES and _rss_bytes(self.pid) < MAX_RSS_BYTES
+        self.is_spent = not fit
+        if answer != FAILED:
+            return ""
+        with self._socket.makefile("rb") as stream:
+            return stream.read(_LENGTH.unpack(stream.read(_LENGTH.size))[0]).decode()
+
+    def out_of_memory(self) -> bool:
+        """True if the kernel has killed some process for lack of memory since this horse began."""
+        return _oom_kills() > self._oom_kills
 
     def bury(self) -> struct_rusage | None:
         """End the horse and its process group, if they are still there. Returns what it used; idempotent."""
@@ -108,18 +157,23 @@ class Horse:
             return None
 
 
-def _serve(requests: socket.socket, run: Callable[[str, str], None]) -> None:
+def _serve(requests: socket.socket, run: RunBatch) -> None:
     """The child's loop, until the parent closes its end."""
     stream = requests.makefile("rb")
     while length := stream.read(_LENGTH.size):
-        rq_job_id, execution_id = msgpack.unpackb(stream.read(_LENGTH.unpack(length)[0]))
-        run(rq_job_id, execution_id)
-        requests.send(SPENT if _leftovers() else DONE)
+        job, batch, tasks = msgpack.unpackb(stream.read(_LENGTH.unpack(length)[0]))
+        try:
+            run(job, batch, [(task, attempt) for task, attempt in tasks])
+        except Exception:  # noqa: BLE001  whatever it is, RQ is to keep it
+            why = traceback.format_exc().encode("utf-8", "backslashreplace")
+            requests.sendall(FAILED + _LENGTH.pack(len(why)) + why)
+        else:
+            requests.send(SPENT if leftovers() else DONE)
 
 
-def _leftovers() -> bool:
-    """True if user code left threads or child processes behind."""
-    if threading.active_count() > 1:
+def leftovers() -> bool:
+    """True if user code left threads or child processes behind in this process."""
+    if any(thread.name not in _KNOWN_THREADS for thread in threading.enumerate()):
         return True
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -128,19 +182,18 @@ def _leftovers() -> bool:
     return True
 
 
-def _die_with_parent(worker_pid: int) -> None:
-    """End this process when its worker ends, however that happens (Linux; elsewhere the closed socket does
-    it).
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != worker_pid:  # it ended before the call
-            os._exit(1)
-
-
 def _rss_bytes(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/statm", "rb") as statm:
             return int(statm.read().split()[1]) * mmap.PAGESIZE
     except OSError:
         return 0  # no /proc on this system: replaced by number of batches only
+
+
+def _oom_kills() -> int:
+    """How many processes this kernel has killed for lack of memory."""
+    try:
+        with open("/proc/vmstat") as vmstat:
+            return sum(int(line.split()[1]) for line in vmstat if line.startswith("oom_kill "))
+    except OSError:
+        return 0

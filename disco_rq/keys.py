@@ -17,8 +17,8 @@ disco:slots           zset    "node worker" -> end of its lease. W: the worker, 
 disco:leases          zset    "job task attempt" -> end of its lease. W: claim, renew. Leaves with the end of
                               the attempt
 disco:nodes           set     names of the nodes that were ever seen. W: worker
-disco:node:<node>     hash    where it is and how it fared: host, data, word, python, version; done,
-                              data_error, error, lost. W: worker; commit, fail
+disco:node:<node>     hash    where it is and how it fared: host, data, word, python, version, url (of its
+                              data server); done, data_error, error, lost. W: worker, node; commit, fail
 disco:blacklist       set     nodes that get no new tasks. W: client
 disco:purges:<node>   set     jobs whose files the node is to delete. W: purge. A job leaves when it is done
 disco:wake:<node>     list    wakes a worker of the node for that. W: purge. Expires after 60 s
@@ -36,8 +36,9 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :pack                 string  its functions and params, signed (packing). W: submit
 :inputs               hash    index of a map -> its input (msgpack of model.MapInput). W: submit
 :tasks                hash    task -> "state attempt node batch worker since": queued, running, done, waiting.
-                              No field: waiting, never tried. W: assign, claim, commit, fail
-:failures             hash    task -> JSON list of its failed attempts that count: node, kind, at. W: fail
+                              No field: waiting, never tried. W: assign, claim, commit, fail, lose
+:failures             hash    task -> JSON list of its failures that count: node, kind, at, attempt, message,
+                              url. W: fail, lose
 :attempts             hash    attempt -> JSON: node, worker, started, ended, outcome, error, entries,
                               records, bytes. W: commit, fail
 :outputs              hash    task -> address of its committed output. W: commit
@@ -46,6 +47,7 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :oob:owners           hash    key -> task that put it, committed or not. W: put; freed by fail
 :staged:<attempt>     hash    key -> type letter and value, put by an attempt that runs. W: put. Deleted with
                               the end of the attempt
+:remade               set     maps that were committed once and lost their output. W: lose
 :counters             hash    name -> sum over the committed tasks. W: commit
 :quota                hash    "put <attempt>" -> results it put; "second", "messages": the message window.
                               W: put, message
@@ -112,7 +114,8 @@ class JobKeys:
                 self.attempts,
                 self.outputs,
             ),
-            *(self.oob, self.oob_types, self.oob_owners, self.counters, self.quota, self.events),
+            *(self.oob, self.oob_types, self.oob_owners, self.remade),
+            *(self.counters, self.quota, self.events),
         ]
 
     @property
@@ -154,6 +157,10 @@ class JobKeys:
     @property
     def oob_owners(self) -> str:
         return self.prefix + "oob:owners"
+
+    @property
+    def remade(self) -> str:
+        return self.prefix + "remade"
 
     @property
     def counters(self) -> str:

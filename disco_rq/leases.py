@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from redis.exceptions import RedisError
 
 from disco_rq.errors import DiscoError
+from disco_rq.horse import Progress
 from disco_rq.locations import DataDir
 from disco_rq.model import RENEW_S
 from disco_rq.store.attempts import AttemptStore
@@ -19,6 +19,10 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
 
 log = logging.getLogger("disco_rq.leases")
+
+
+TIMEOUT_GRACE_S = 3.0
+"""A task that runs on for so long after its time limit, whatever it was told, is ended with its process."""
 
 
 class LeaseKeeper(threading.Thread):
@@ -29,7 +33,7 @@ class LeaseKeeper(threading.Thread):
     """
 
     def __init__(
-        self, connection: Connection, *, node: str, worker: str, data: DataDir, overtaken: Callable[[], None]
+        self, connection: Connection, *, node: str, worker: str, data: DataDir, end_horse: Callable[[], None]
     ) -> None:
         super().__init__(name="leases", daemon=True)
         self._nodes = NodeStore(connection, node)
@@ -37,16 +41,16 @@ class LeaseKeeper(threading.Thread):
         self._node = node
         self._worker = worker
         self._data = data
-        self._overtaken = overtaken
+        self._end_horse = end_horse
         self._lock = threading.Lock()
         self._job = ""
         self._tasks: Sequence[tuple[str, int]] = ()
-        self._progress: Any = None
+        self._progress = Progress()
         self._suspect = ""
         self._ended = threading.Event()
 
-    def watch(self, job: str, tasks: Sequence[tuple[str, int]], progress: Any) -> None:
-        """From now on renew these attempts; ``progress[0]`` is the one that runs."""
+    def watch(self, job: str, tasks: Sequence[tuple[str, int]], progress: Progress) -> None:
+        """From now on renew these attempts; ``progress`` knows the one that runs."""
         with self._lock:
             self._job, self._tasks, self._progress, self._suspect = job, tasks, progress, ""
 
@@ -77,14 +81,18 @@ class LeaseKeeper(threading.Thread):
         with self._lock:
             if job != self._job or tasks is not self._tasks or not tasks:
                 return
-            current = tasks[self._progress[0]][0]
+            current = tasks[self._progress.index][0]
             # Twice in a row: the horse may just have reported this very task as failed and be on its way to
             # the next.
             overtaken = current in lost and self._suspect == current
             self._suspect = current if current in lost else ""
+            overdue = self._progress.overdue_s > TIMEOUT_GRACE_S
+        if overdue:
+            log.warning("%s %s does not end at its time limit", job, current, extra={"action": "overdue"})
+            self._end_horse()
         if overtaken:
             log.warning("%s %s is not ours any more", job, current, extra={"action": "overtaken", "job": job})
-            self._overtaken()
+            self._end_horse()
 
     def _purge(self) -> None:
         """Until the next renewal: delete what is purged."""

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import secrets
 import shutil
+import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from disco_rq.datawire import tokens
 from disco_rq.errors import DataError
 from disco_rq.model import JOB_NAME, NODE_NAME, TaskId
+from disco_rq.version import __version__
 
 ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/((?:map|reduce)-\d+\.\d+)")
 NODE_ID = ".node-id"
@@ -31,6 +35,23 @@ def output_name(task: TaskId, attempt: int) -> str:
 
 def output_address(node: str, job: str, task: TaskId, attempt: int) -> str:
     return f"disco://{node}/{job}/{output_name(task, attempt)}"
+
+
+def split_address(address: str) -> tuple[str, str, str]:
+    """Node, job and file name of an output's address. ``DataError`` for anything else."""
+    match = ADDRESS.fullmatch(address)
+    if match is None:
+        raise DataError("not the address of a task output", url=address)
+    node, job, name = match.groups()
+    return node, job, name
+
+
+def map_task_of(job: str, address: str | None) -> TaskId | None:
+    """The map of the job whose output is at the address, or None if it is no such output."""
+    match = ADDRESS.fullmatch(address or "")
+    if match is None or match[2] != job or not match[3].startswith("map-"):
+        return None
+    return TaskId("map", int(match[3].removeprefix("map-").partition(".")[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +105,16 @@ class DataDir:
             aside.unlink()
         return word_file.read_text()
 
+    def about(self) -> dict[str, str]:
+        """What the node tells the others of itself."""
+        return {
+            "host": socket.gethostname(),
+            "data": str(self.root),
+            "word": self.prepare(),
+            "python": platform.python_version(),
+            "version": __version__,
+        }
+
     def output(self, job: str, task: TaskId, attempt: int) -> Path:
         return self.job(job) / output_name(task, attempt)
 
@@ -126,37 +157,64 @@ def _alive(pid: int) -> bool:
     return True
 
 
-class Locator:
-    """From a ``disco://`` address to the file, where this process may read it directly."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a node serves its files, and what opens it: a secret, for this node only."""
 
-    def __init__(self, about: Callable[[str], dict[str, str]], own: tuple[str, Path] | None = None) -> None:
+    url: str
+    token: str | None = field(repr=False)
+
+
+class Locator:
+    """From a ``disco://`` address to the file, where this process may read it directly, or to its server."""
+
+    def __init__(
+        self,
+        about: Callable[[str], dict[str, str]],
+        own: tuple[str, Path] | None = None,
+        secret: bytes | None = None,
+    ) -> None:
         """``about``: what a node tells of itself. ``own``: this process' node and data directory, if it has
-        one.
+        one. ``secret``: the cluster's.
         """
         self._about = about
-        self._roots: dict[str, Path] = dict([own]) if own else {}
+        self._roots: dict[str, Path | None] = dict([own]) if own else {}
+        self._secret = secret
 
-    def path(self, address: str) -> Path:
-        """The file behind an address. ``DataError`` if it cannot be read from here."""
-        match = ADDRESS.fullmatch(address)
-        if match is None:
-            raise DataError("not the address of a task output", url=address)
-        node, job, name = match.groups()
+    def path(self, address: str) -> Path | None:
+        """The file behind an address, there or not; None if its node's files cannot be read from here.
+
+        ``DataError`` if there is no such node.
+        """
+        node, job, name = split_address(address)
         if node not in self._roots:
-            self._roots[node] = self._find(node, address)
-        return self._roots[node] / job / name
+            self._roots[node] = _reachable(self._of(node, address))
+        root = self._roots[node]
+        return None if root is None else root / job / name
 
-    def _find(self, node: str, address: str) -> Path:
-        about = self._about(node)
-        if not about:
-            raise DataError(f"there is no node {node}", url=address)
-        root = Path(about["data"])
-        try:
-            same = (root / NODE_ID).read_text() == about["word"]
-        except OSError:
-            same = False
-        if not same:
+    def server(self, address: str) -> Server:
+        """The data server of an address' node, as told now: it may move. ``DataError`` if it has none."""
+        node = split_address(address)[0]
+        about = self._of(node, address)
+        if "url" not in about:
             raise DataError(
-                f"the files of node {node} ({about['host']}) cannot be read from here", url=address
+                f"the files of node {node} ({about['host']}) cannot be read from here, and it serves none: "
+                "run 'disco-rq node' there",
+                url=address,
             )
-        return root
+        return Server(about["url"], next(iter(tokens(self._secret, node)), None))
+
+    def _of(self, node: str, address: str) -> dict[str, str]:
+        about = self._about(node)
+        if "word" not in about:
+            raise DataError(f"there is no node {node}", url=address)
+        return about
+
+
+def _reachable(about: dict[str, str]) -> Path | None:
+    """The directory of a node, if it is the same one here."""
+    root = Path(about["data"])
+    try:
+        return root if (root / NODE_ID).read_text() == about["word"] else None
+    except (OSError, ValueError):  # not there, not ours to read, or not a text
+        return None

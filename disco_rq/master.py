@@ -51,6 +51,7 @@ class Master:
         self._store = ClusterStore(connection, token or secrets.token_hex(8))
         self._planner = Planner()
         self._jobs: dict[str, JobSnapshot] = {}
+        self._queues: dict[str, Queue] = {}
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -79,6 +80,9 @@ class Master:
             self._load(name)
         renew_at = look_at = 0.0
         while not self._stop.is_set():
+            # First what a job waits for, then the duties; then again, for what these have found.
+            if not self._assign(self._planner.plan(time.monotonic())):
+                return
             now = time.monotonic()
             if now >= renew_at:
                 if not self._store.lead(self._settings.http):
@@ -91,8 +95,7 @@ class Master:
                     return
                 self._store.trim_control(position)
                 look_at = now + POLL_MS / 1000
-            if not self._assign(self._planner.plan(time.monotonic())):
-                return
+                continue
             position, events = self._store.read_control(position, POLL_MS)
             for event in events:
                 self._apply(event)
@@ -109,6 +112,9 @@ class Master:
             case "failed":
                 task = TaskId.parse(event.task)
                 self._planner.task_failed(event.job, task, event.attempt, event.node, time.monotonic())
+            case "lost":
+                task = TaskId.parse(event.task)
+                self._planner.output_lost(event.job, task, event.attempt, event.node, time.monotonic())
             case "ended":
                 self._end(event.job)
             case "forgotten":
@@ -145,12 +151,15 @@ class Master:
     # -- carrying out
 
     def _assign(self, assignments: Sequence[Assignment]) -> bool:
-        """Promise and enqueue, for each batch in one transaction. False: this master leads no more."""
+        """Promise and enqueue, all in one transaction. False: this master leads no more."""
+        if not assignments:
+            return True
+        pipe = self._store.transaction()
+        places = []  # of the answers to the promises
         for assignment in assignments:
             tasks = [(str(task), attempt) for task, attempt in assignment.tasks]
-            pipe = self._store.transaction()
+            places.append(len(pipe))
             self._store.assign(pipe, assignment.job, assignment.node, assignment.batch, tasks)
-            queue = node_queue(self._connection.redis, assignment.node)
             data = Queue.prepare_data(
                 RUN_BATCH,
                 args=[assignment.job, assignment.batch, tasks],
@@ -160,14 +169,22 @@ class Master:
                 failure_ttl=FAILURE_TTL_S,
                 description=f"{assignment.job} {tasks[0][0]} and {len(tasks) - 1} more",
             )
-            queue.enqueue_many([data], pipeline=pipe)
-            assigned: int = pipe.execute()[0]
-            if assigned == -1:
-                return False
-            if assigned != len(tasks):  # not as we thought: the job ended, or another master was here before
-                self._planner.remove_job(assignment.job)
-                self._load(assignment.job)
+            self._queue(assignment.node).enqueue_many([data], pipeline=pipe)
+        answers = pipe.execute()
+        assigned = [answers[place] for place in places]
+        if -1 in assigned:
+            return False
+        # Not as we thought: the job ended, or another master was here before.
+        wrong = {a.job for a, number in zip(assignments, assigned, strict=True) if number != len(a.tasks)}
+        for job in sorted(wrong):
+            self._planner.remove_job(job)
+            self._load(job)
         return True
+
+    def _queue(self, node: str) -> Queue:
+        if node not in self._queues:
+            self._queues[node] = node_queue(self._connection.redis, node)
+        return self._queues[node]
 
 
 def _job_state(snapshot: JobSnapshot) -> JobState:

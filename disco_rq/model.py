@@ -72,13 +72,18 @@ class JobSpec:
     oob_value_limit: int = 1 << 20  # bytes
     priority: int = 0
     owner: str = ""
-    save: str | None = None
+    save: str | None = None  # address of the directory where results are saved
+    save_format: str | None = None  # as what: a name of saving.FORMATS
     max_cores: int | None = None
     force_local: bool = False
     force_remote: bool = False
     details: Mapping[str, Any] = field(
         default_factory=dict
     )  # what only jobspec() shows: inputs, function names
+
+    def saves(self, task: TaskId) -> bool:
+        """Whether the task's output is a result that is saved."""
+        return self.save is not None and task.phase == ("reduce" if self.has_reduce else "map")
 
     @property
     def nr_partitions(self) -> int:
@@ -124,8 +129,16 @@ class MapInput:
         return cls(tuple(tuple(Input(*replica) for replica in part) for part in data))
 
     def urls(self) -> list[str]:
-        """The addresses, replicas after one another, as ``this_inputs()`` shows them."""
+        """The addresses, replicas after one another."""
         return [replica.url for part in self.parts for replica in part]
+
+    @property
+    def is_redundant(self) -> bool:
+        return any(len(part) > 1 for part in self.parts)
+
+    def replica(self, number: int) -> MapInput:
+        """The same input with one replica of each part; numbers beyond the last one begin again."""
+        return MapInput(tuple((part[number % len(part)],) for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)

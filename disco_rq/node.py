@@ -12,10 +12,12 @@ from functools import partial
 import redis
 
 from disco_rq import keys
-from disco_rq.errors import ConnectionLost, DiscoError
+from disco_rq.dataport import DataPort
+from disco_rq.errors import ConnectionLost, DiscoError, SettingsError
+from disco_rq.locations import DataDir
 from disco_rq.settings import Settings
-from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import NodeStore
+from disco_rq.store.connection import Connection, Vigil
+from disco_rq.store.nodes import NodeStore, live_slots, node_about
 from disco_rq.supervisor import Supervisor
 from disco_rq.worker import DiscoWorker
 
@@ -25,23 +27,31 @@ GRACE_S = 30.0
 """For how long a node that is asked to leave lets its tasks finish."""
 
 
-def start_workers(supervisor: Supervisor, settings: Settings, slots: int) -> None:
-    """Fork the workers of a node; each dead one is told to the cluster at once, and replaced."""
+def start_workers(
+    supervisor: Supervisor, settings: Settings, slots: int, in_child: Callable[[], None] = lambda: None
+) -> None:
+    """Fork the workers of a node; each dead one is told to the cluster at once, and replaced.
+
+    ``in_child`` is called first in each.
+    """
     assert settings.redis is not None
     connection = Connection(settings.redis, patience_s=3.0)
     node = NodeStore(connection, settings.node)
     for number in range(slots):
         slot = f"{settings.node}.{number}"
-        supervisor.spawn(f"worker {slot}", _worker(settings, slot), died=partial(_dropped, node, slot))
+        supervisor.spawn(
+            f"worker {slot}", _worker(settings, slot, in_child), died=partial(_dropped, node, slot)
+        )
 
 
-def _worker(settings: Settings, slot: str) -> Callable[[], None]:
+def _worker(settings: Settings, slot: str, in_child: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
+        in_child()
         assert settings.redis is not None
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # RQ installs its own as soon as it works
         # A name of its own for each life: RQ refuses a name whose last bearer was killed.
         name = f"{slot}-{secrets.token_hex(3)}"
-        # RQ waits for a lost Redis in its own way, so it gets a client as it expects one.
+        # RQ waits for a lost Redis in its own way, so it gets a client that raises what it expects.
         connection = redis.Redis.from_url(settings.redis)
         worker = DiscoWorker([keys.queue(settings.node)], name, connection=connection, settings=settings)
         worker.work(logging_level="ERROR")
@@ -57,16 +67,61 @@ def _dropped(node: NodeStore, slot: str) -> None:
 
 
 def run_node(settings: Settings, slots: int) -> None:
-    """The program ``disco-rq node``: run a node until SIGTERM or SIGINT, then finish its tasks and leave."""
+    """The program ``disco-rq node``: run a node until SIGTERM or SIGINT, then finish its tasks and leave.
+
+    ``ConnectionLost`` when Redis is away for too long.
+
+    Without slots it only serves the files of the node, whose workers are run by other means.
+    """
     if settings.redis is None:
         raise ConnectionLost("a node needs the address of a Redis: set DISCO_RQ_REDIS or give --redis")
-    Connection(settings.redis).check()
+    connection, vigil = Connection(settings.redis), Vigil(settings.redis)
+    connection.check()
     settings = replace(settings, data=settings.data.absolute())
+    about = _about(connection, settings)
+    port = DataPort(settings)
+    NodeStore(connection, settings.node).register(about | {"url": port.url})
+    connection.close()
     supervisor = Supervisor()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: supervisor.stop())
-    start_workers(supervisor, settings, slots)
+    log.info("node %s serves its files at %s", settings.node, port.url, extra={"action": "serve"})
+    supervisor.spawn("data server", partial(_serve_data, port, settings))
+    start_workers(supervisor, settings, slots, in_child=port.close)
+    grace_s = GRACE_S
     try:
-        supervisor.watch()
+        supervisor.watch(look=vigil.look)
+    except ConnectionLost:
+        grace_s = 0.0  # what runs cannot be committed
+        raise
     finally:
-        supervisor.end(GRACE_S)
+        port.close()
+        supervisor.end(grace_s)
+
+
+def _about(connection: Connection, settings: Settings) -> dict[str, str]:
+    """What the node tells of itself. ``SettingsError`` if its directory or its name cannot be its own."""
+    try:
+        about = DataDir(settings.data).about()
+    except OSError as error:
+        raise SettingsError(f"data directory {settings.data}: {error.strerror or error}") from None
+    for node in live_slots(connection):
+        other = node_about(connection, node)
+        same_place = other.get("word") == about["word"]
+        if node == settings.node and not same_place:
+            raise SettingsError(
+                f"node {node} runs already, at {other.get('data')} on {other.get('host')}: give this one "
+                "another --node name, or the same --data directory"
+            )
+        if node != settings.node and same_place:
+            raise SettingsError(f"data directory {settings.data} is that of node {node}: give each its own")
+    return about
+
+
+def _serve_data(port: DataPort, settings: Settings) -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_DFL)  # until it has its own
+    # Only here: no other process of ours is to wait for a web server to be imported, or to hold one.
+    from disco_rq.dataserver import serve
+
+    serve(port.listener, settings.data, settings.node, settings.secret)

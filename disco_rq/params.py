@@ -16,9 +16,8 @@ class Params:
 
     def __getattr__(self, name: str) -> Any:
         # Only called for what is missing; it also tells type checkers that any attribute may be there.
-        raise AttributeError(
-            f"the job's params have no {name!r}, only {', '.join(self.__dict__) or 'nothing'}"
-        )
+        has = f"only {', '.join(self.__dict__)}" if self.__dict__ else "it was given none"
+        raise AttributeError(f"the job's params have no {name!r}, {has}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Params) and self.__dict__ == other.__dict__

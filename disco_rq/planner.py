@@ -19,7 +19,7 @@ from disco_rq.model import TaskId
 
 BATCH_S = 0.1
 """The working time that one batch of small tasks aims at."""
-BATCH_MAX = 100
+BATCH_MAX = 250
 AHEAD_BELOW_S = 1.0
 """Tasks shorter than this are worth having one batch ahead in a node's queue."""
 BACKOFF_S = 0.5
@@ -221,22 +221,15 @@ class Planner:
             return
         job.attempts[task] = attempt
         self._close(job, task)
-        if not node:
-            self._wait(job, task, first=True)
-            return
-        excluded = job.excluded.setdefault(task, {})
-        excluded[node] = now_s
-        if any(other not in excluded for other in self._candidates(job, task)):
-            self._wait(job, task, first=True)
-        else:
-            phase.delayed[task.index] = now_s + _backoff_s(job.name, task, attempt)
+        self._retry(job, task, node, now_s)
 
-    def forget_done(self, name: str, task: TaskId) -> None:
-        """The output of a map is gone: the map waits again."""
+    def output_lost(self, name: str, task: TaskId, attempt: int, node: str, now_s: float) -> None:
+        """The committed output of a map cannot be read any more: the map waits again, not on that node."""
         job = self.jobs.get(name)
-        if job is not None and task.index in job.maps.done:
-            job.maps.done.discard(task.index)
-            self._wait(job, task, first=True)
+        if job is None or task.index not in job.maps.done or attempt != job.attempts.get(task):
+            return
+        job.maps.done.discard(task.index)
+        self._retry(job, task, node, now_s)
 
     # -- what to do
 
@@ -319,6 +312,18 @@ class Planner:
         return [
             name for name, state in self.nodes.items() if not state.blacklisted and _allows(job, task, name)
         ]
+
+    def _retry(self, job: JobState, task: TaskId, node: str, now_s: float) -> None:
+        """Let a task wait again: at once where another node may take it, else after a backoff."""
+        if not node:
+            self._wait(job, task, first=True)
+            return
+        excluded = job.excluded.setdefault(task, {})
+        excluded[node] = now_s
+        if any(other not in excluded for other in self._candidates(job, task)):
+            self._wait(job, task, first=True)
+        else:
+            job.phase(task).delayed[task.index] = now_s + _backoff_s(job.name, task, job.attempts[task])
 
     def _wait(self, job: JobState, task: TaskId, *, first: bool = False) -> None:
         phase = job.phase(task)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
-from disco_rq.errors import ConnectionLost, DataError
-from disco_rq.locations import Locator
+from disco_rq.errors import ConnectionLost, DataError, DiscoError
+from disco_rq.locations import Locator, split_address
+from disco_rq.model import TaskId
 from disco_rq.records import read_pairs, read_with
+from disco_rq.remote import NETWORK_ERRORS, ask, open_remote, reason
+from disco_rq.saving import final_address, is_saved, read_saved, settle
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import node_about
@@ -19,6 +23,19 @@ class Results(list[str]):
     def __init__(self, addresses: Iterable[str], locator: Locator) -> None:
         super().__init__(addresses)
         self.locator = locator
+
+
+def results_of(outputs: Mapping[str, str], locator: Locator, *, settled: bool) -> Results:
+    """The results among the committed ``outputs`` (task -> address): those of the last phase, in order.
+
+    ``settled``, for a job that is ready: saved ones are all there under their final names.
+    """
+    tasks = sorted(map(TaskId.parse, outputs))
+    phase = "reduce" if any(task.phase == "reduce" for task in tasks) else "map"
+    addresses = [outputs[str(task)] for task in tasks if task.phase == phase]
+    if settled:
+        settle([address for address in addresses if is_saved(address)])
+    return Results(map(final_address, addresses), locator)
 
 
 _last_locator: Locator | None = None
@@ -44,18 +61,47 @@ def result_iterator(
 ) -> Iterator[Any]:
     """Stream the ``(key, value)`` pairs of all results, in order, one file at a time.
 
-    ``results``: what ``wait`` or ``results`` returned. ``notifier(address)`` is called as each file is
-    opened. ``reader(fd, size, name)`` yields the entries where the job had a writer of its own. Raises
-    ``DataError`` naming the address that cannot be read.
+    ``results``: what ``wait`` or ``results`` returned; saved results need no cluster. ``notifier(address)``
+    is called as each file is opened. ``reader(fd, size, name)`` yields the entries where the job had a writer
+    of its own. Raises ``DataError`` naming the address that cannot be read.
     """
-    locator = results.locator if isinstance(results, Results) else _last_locator or _locator_of_environment()
+    if isinstance(results, str):
+        raise DiscoError(f"result_iterator takes a list of addresses, not the str {results!r}")
+    locator: Locator | None = None
     for address in results:
+        if is_saved(address):
+            if notifier is not None:
+                notifier(address)
+            yield from read_saved(address, reader)
+            continue
+        locator = locator or _locator_of(results)
         path = locator.path(address)
         if notifier is not None:
             notifier(address)
-        if not path.exists():
+        if path is not None and not path.exists():
             raise DataError("the result is gone: was its job purged, or its cluster closed?", url=address)
-        yield from read_pairs(path, address) if reader is None else read_with(reader, path, address)
+        with nullcontext(path) if path is not None else open_remote(locator, address) as file:
+            yield from read_pairs(file, address) if reader is None else read_with(reader, file, address)
+
+
+def _locator_of(results: Iterable[str]) -> Locator:
+    return results.locator if isinstance(results, Results) else _last_locator or _locator_of_environment()
+
+
+def read_log(locator: Locator, address: str) -> str:
+    """What the attempt printed whose output has the address; empty if nothing."""
+    path = locator.path(address)
+    if path is not None:
+        log = path.with_name(f"{path.name}.log")
+        return log.read_text(errors="replace") if log.exists() else ""
+    _, job, name = split_address(address)
+    try:
+        with ask(locator.server(address), f"/{job}/{name}.log") as response:
+            return response.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    except NETWORK_ERRORS as error:
+        raise DataError(f"the log cannot be read: {reason(error)}", url=address) from error
 
 
 def _locator_of_environment() -> Locator:
@@ -64,4 +110,4 @@ def _locator_of_environment() -> Locator:
         raise ConnectionLost("whose results are these? Open the cluster with Disco(…), or set DISCO_RQ_REDIS")
     connection = Connection(settings.redis)
     connection.check()
-    return Locator(lambda node: node_about(connection, node))
+    return Locator(lambda node: node_about(connection, node), secret=settings.secret)

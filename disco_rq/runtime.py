@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from disco_rq.errors import (
+    ConnectionLost,
     DataError,
+    DiscoError,
     JobFailure,
     MessageQuotaExceeded,
     NotInTask,
@@ -24,7 +26,6 @@ from disco_rq.errors import (
     OOBNotReadable,
     OOBQuotaExceeded,
     OOBValueInvalid,
-    TaskError,
 )
 from disco_rq.model import MSG_MAX_CHARS, MSG_QUOTA, OOB_KEY, OOB_QUOTA, JobSpec, TaskId, readable
 
@@ -77,7 +78,7 @@ class RunningTask:
     services: Services
     counters: Counter[str] = field(default_factory=Counter)
     puts: int = 0
-    doom: TaskError | None = None  # ends the job even if the job function caught it
+    doom: DiscoError | None = None  # ends the attempt even if the job function caught it
     lock: threading.Lock = field(default_factory=threading.Lock)  # a task may use threads
 
 
@@ -124,7 +125,11 @@ def put(key: str, value: Any) -> None:
         )
     typed_value = _typed(key, value, task.spec.oob_value_limit)
     with task.lock:
-        code = task.services.put(key, typed_value, task.puts + 1)
+        try:
+            code = task.services.put(key, typed_value, task.puts + 1)
+        except ConnectionLost as error:
+            task.doom = error  # nobody knows whether it is stored: this attempt must not count
+            raise
         if code == 0:
             task.puts += 1
             return

@@ -28,6 +28,10 @@ class Settings:
     """The key that signs function packs; a worker that has one refuses packs without a good signature."""
     http: str = "127.0.0.1:8989"
     """``host:port`` of the master's HTTP address, as ``this_master()`` says it."""
+    data_http: str = "127.0.0.1:0"
+    """``host:port`` on which this node serves its files to the others; port 0 is any free one."""
+    data_url: str | None = None
+    """Where the others reach that, if not at the host and port on which it listens."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -45,4 +49,6 @@ class Settings:
             data=Path(data) if data else home / "disco-rq" / node,
             secret=secret.encode() if secret else None,
             http=env.get(PREFIX + "HTTP") or "127.0.0.1:8989",
+            data_http=env.get(PREFIX + "DATA_HTTP") or "127.0.0.1:0",
+            data_url=env.get(PREFIX + "DATA_URL") or None,
         )

@@ -4,7 +4,9 @@ anything is queued.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import inspect
 import random
 import string
 import time
@@ -19,6 +21,7 @@ from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, MapInput
 from disco_rq.packing import pack_functions
 from disco_rq.params import Params
+from disco_rq.saving import check_target
 
 MAX_DEFAULT_REDUCES = 100
 FUNCTIONS = tuple(field.name for field in fields(Functions))
@@ -54,6 +57,7 @@ def build(name: Any, input: Any, arguments: Mapping[str, Any], secret: bytes | N
         raise JobArgumentError("nr_reduces=0: a job with a reduce needs at least one")
     on_nodes = any(preferred_node(url) for entry in maps for url in entry.urls())
     options.setdefault("owner", _user())
+    options.update(_saving(functions, options.pop("save", None), options.pop("save_format", None)))
     spec = JobSpec(
         name=unique_name(name),
         nr_maps=len(maps),
@@ -85,7 +89,50 @@ def _functions(arguments: Mapping[str, Any]) -> Functions:
         raise JobArgumentError("a job needs a map, a reduce, or both; this one has neither")
     if functions.map is None:
         raise JobArgumentError("map is missing: this version runs no job with a reduce only")
+    for argument in FUNCTIONS:
+        if arguments.get(argument) is not None:
+            _check_arity(argument, arguments[argument])
     return functions
+
+
+def _check_arity(argument: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that cannot be called as it will be, as far as it tells its parameters."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some written in C do not tell
+        return
+    calls = [call.split(", ") for call in _CALLED_WITH[argument]]
+    for call in calls:
+        with contextlib.suppress(TypeError):
+            signature.bind(*call)
+            return
+    expected = " or ".join(f"({call})" for call in _CALLED_WITH[argument])
+    raise JobArgumentError(f"{argument} is called with {expected}, but it takes {signature}")
+
+
+_CALLED_WITH = {
+    "map": ("entry, params",),
+    "map_reader": ("fd, size, name",),
+    "map_init": ("entries, params",),
+    "map_writer": ("fd, key, value, params",),
+    "reduce": ("pairs, params", "pairs, out, params"),
+    "reduce_reader": ("fd, size, name",),
+    "reduce_init": ("pairs, params",),
+    "reduce_writer": ("fd, key, value, params",),
+    "partition": ("key, nr_reduces, params",),
+    "combiner": ("key, value, buffer, done, params",),
+}
+
+
+def _saving(functions: Functions, save: Any, format: Any) -> dict[str, str]:
+    if save is None:
+        if format is not None:
+            raise JobArgumentError(f"save_format={format!r}: there is no save, which says where")
+        return {}
+    writer = "reduce_writer" if functions.reduce else "map_writer"
+    has_writer = getattr(functions, writer) is not None
+    address, format = check_target(save, format, writer if has_writer else None)
+    return {"save": address, "save_format": format}
 
 
 def _described(functions: Functions) -> dict[str, str]:
@@ -163,6 +210,8 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "oob_value_limit": (_whole(1), "a number of bytes"),
     "priority": (_whole(-1000), "a whole number from -1000 on"),
     "owner": (lambda value: isinstance(value, str), "a str"),
+    "save": (lambda _: True, "the address of a directory"),  # check_target looks at both
+    "save_format": (lambda _: True, "the name of a format"),
 }
 
 ARGUMENTS = ("name", "input", *FUNCTIONS, "params", *_OPTIONS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import selectors
@@ -16,11 +15,13 @@ from dataclasses import dataclass
 
 import psutil
 
+from disco_rq.orphans import adopt_orphans, die_with_parent, end_orphans
+
 log = logging.getLogger("disco_rq.supervisor")
 
 RESTART_PAUSE_S = 1.0
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
+ORPHANS_S = 5.0
+"""For how long after a child's death what it had started is looked for, and ended."""
 
 
 @dataclass(slots=True)
@@ -38,9 +39,9 @@ class Supervisor:
         self._children: dict[int, _Child] = {}
         self._due: list[tuple[float, _Child]] = []  # to be started again
         self._stopping = False
-        if sys.platform == "linux":
-            # What its descendants leave behind becomes its child: it is reaped, and found when all ends.
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._spared: set[int] = set()
+        self._orphans_until = 0.0
+        adopt_orphans()
         self._wake, wake_end = socket.socketpair()
         self._wake.setblocking(False)
         wake_end.setblocking(False)
@@ -52,12 +53,19 @@ class Supervisor:
         """Fork a child that calls ``run``; ``died`` is called here when it ended unasked. Returns its pid."""
         return self._fork(_Child(name, run, died, time.monotonic()))
 
+    def spare(self, pid: int) -> None:
+        """A child that somebody else in this process looks after."""
+        self._spared.add(pid)
+
     def stop(self) -> None:
         """Ask ``watch`` to return. Safe in a signal handler."""
         self._stopping = True
 
-    def watch(self, until: int | None = None) -> None:
-        """Keep the children running until ``stop``, or until the file ``until`` reaches its end."""
+    def watch(self, until: int | None = None, look: Callable[[], None] = lambda: None) -> None:
+        """Keep the children running until ``stop``, or until the file ``until`` reaches its end.
+
+        ``look`` is called about once a second; what it raises ends the watch.
+        """
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake, selectors.EVENT_READ)
             if until is not None:
@@ -70,7 +78,10 @@ class Supervisor:
                     else:
                         self._wake.recv(4096)
                 self._reap()
+                if time.monotonic() < self._orphans_until:
+                    end_orphans(spare=self._children.keys() | self._spared)
                 self._restart()
+                look()
 
     def end(self, grace_s: float) -> None:
         """End every descendant of this process: SIGTERM to the children, SIGKILL to all after ``grace_s``."""
@@ -84,7 +95,8 @@ class Supervisor:
             self._reap(unasked=False)
             time.sleep(0.01)
         while descendants := psutil.Process().children(recursive=True):
-            for process in descendants:
+            # What we forked first: it uses what somebody else here started, such as the server.
+            for process in sorted(descendants, key=lambda one: one.pid in self._spared):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()  # knows by its start time whether it is still the same process
             self._reap(unasked=False)
@@ -102,10 +114,7 @@ class Supervisor:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._wake.close()
             self._wake_end.close()
-            if sys.platform == "linux":
-                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-                if os.getppid() != supervisor:
-                    os._exit(1)
+            die_with_parent(supervisor)
             child.run()
             status = 0
         except SystemExit as exit:
@@ -133,6 +142,7 @@ class Supervisor:
                 continue
             code = os.waitstatus_to_exitcode(status)
             log.warning("%s (pid %s) ended with %s", child.name, pid, code, extra={"action": "died"})
+            self._orphans_until = time.monotonic() + ORPHANS_S
             child.died()
             self._due.append((max(time.monotonic(), child.started_at + RESTART_PAUSE_S), child))
 

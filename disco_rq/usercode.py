@@ -13,7 +13,12 @@ from disco_rq.store.attempts import Failure, FailureKind
 
 _OURS = Path(__file__).parent
 _STDLIB = tuple(f"{sysconfig.get_path(key)}{os.sep}" for key in ("stdlib", "platstdlib"))
-_CALLED_BY_US = frozenset(("msgpack", "redis", "hiredis", "rq", "fsspec", "lz4", "zstandard"))
+_CALLED_BY_US = frozenset(
+    [
+        *("msgpack", "redis", "hiredis", "rq", "fsspec", "lz4", "zstandard", "pyarrow"),
+        *("s3fs", "aiobotocore", "botocore", "aiohttp"),
+    ]
+)
 _FATAL = (JobFailure, BadSignature)
 _RETRIED_ERRORS = ("RecordTypeError", "PartitionError", "TaskTimeout")
 
@@ -96,7 +101,7 @@ def _is_library(filename: str) -> bool:
         if part in ("site-packages", "dist-packages"):
             return parts[i + 1] in _CALLED_BY_US
     # A compiled module tells no more than "msgpack/_packer.pyx".
-    return filename.startswith(_STDLIB) or parts[0] in _CALLED_BY_US
+    return filename.startswith((*_STDLIB, "<frozen ")) or parts[0] in _CALLED_BY_US
 
 
 def _is_ours(filename: str) -> bool:

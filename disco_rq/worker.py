@@ -6,53 +6,65 @@ runs is ``run_batch``: ids only, the rest is read from Redis by the horse (``exe
 
 from __future__ import annotations
 
+import gc
 import logging
-import mmap
 import os
-import platform
 import secrets
 import signal
-import socket
+import time
 from resource import struct_rusage
 from typing import Any, cast
 
 from redis import Redis
 from rq import Queue, Worker
 from rq.executions import Execution
-from rq.job import Job
+from rq.job import Job, JobStatus
+from rq.utils import now
+from rq.worker.base import WorkerStatus
 
 from disco_rq import keys
 from disco_rq.attemptlog import salvage
 from disco_rq.errors import DiscoError
 from disco_rq.execution import Executor
-from disco_rq.horse import Horse
+from disco_rq.horse import Horse, Progress, RunBatch
 from disco_rq.leases import LeaseKeeper
 from disco_rq.locations import DataDir
 from disco_rq.model import TaskId
+from disco_rq.orphans import adopt_orphans, end_orphans
 from disco_rq.packing import Serializer
 from disco_rq.runtime import install_names
 from disco_rq.settings import Settings
-from disco_rq.store.attempts import Attempt, AttemptStore, Failure
-from disco_rq.store.connection import Connection, url_of
+from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
+from disco_rq.store.connection import Connection, PatientRetry, load_scripts, url_of
+from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeStore
-from disco_rq.version import __version__
 
 log = logging.getLogger("disco_rq.worker")
 
 WORKER_TTL_S = 20
 """RQ waits for a job this minus 15 s at a time, so a connection that hangs is noticed soon."""
 MONITORING_S = 10
+PATIENCE_S = 60.0
+"""For how long a worker waits for a Redis that is away: longer than its node, which ends it."""
+
+SHORT_S = 0.05
+"""A batch that is through so soon is told to RQ once, at its end; a longer one at its beginning, too."""
+HEARTBEAT_S = 2.0
+"""RQ asks for a heartbeat several times a job; more often than this they tell nothing."""
+TIDY_AFTER_S = 0.002
+"""A worker whose queue is empty for so long has time to end one horse and to fork another."""
 
 _QUEUE_PREFIX = keys.queue("")
-_executor: Executor | None = None
-_progress: Any = None
 
 
 def run_batch(job: str, batch: str, tasks: list[list[Any]]) -> None:
-    """The function of every RQ job of ours: run the attempts of a batch. ``tasks``: (task, attempt) pairs."""
-    if _executor is None:
-        raise DiscoError("batches of disco-rq need its own worker: rq worker -w disco_rq.worker.DiscoWorker")
-    _executor.run_batch(job, batch, [(task, attempt) for task, attempt in tasks], _progress)
+    """The function of every RQ job of ours; ``DiscoWorker`` hands its arguments to a horse instead.
+
+    ``tasks``: (task, attempt) pairs.
+    """
+    raise DiscoError(
+        f"{batch} ({len(tasks)} tasks of {job}) needs our worker: rq worker -w disco_rq.worker.DiscoWorker"
+    )
 
 
 class DiscoWorker(Worker):
@@ -88,45 +100,49 @@ class DiscoWorker(Worker):
         super().__init__([queue], worker_name, connection=connection, **options)
         self.log_result_lifespan = False
         self._address = self._settings.redis or url_of(connection)
-        self._own = Connection(self._address)
+        connection.set_retry(
+            PatientRetry(PATIENCE_S)
+        )  # RQ's worker gives up, and its task, at the first error
+        self._own = Connection(self._address, patience_s=PATIENCE_S)
         self._store = AttemptStore(self._own)
+        self._jobs = JobStore(self._own)
         self._nodes = NodeStore(self._own, self.node)
         self._data = DataDir(self._settings.data.absolute())
         self._horse: Horse | None = None
         self._spare: Horse | None = None
         self._died = 0  # wait status of the horse that died in the last job
         self._keeper: LeaseKeeper | None = None
+        self._former: Horse | None = None  # replaced, to be ended when there is time
+        self._told_state = ""
+        self._heartbeat_at = -HEARTBEAT_S
 
     # -- life
 
     def register_birth(self) -> None:
-        word = self._data.prepare()
+        adopt_orphans()
+        self._data.prepare()
         self._data.sweep()
         super().register_birth()  # type: ignore[no-untyped-call]
+        # Shared with the horses for good: a collection in one would touch, and so copy, every page.
+        load_scripts()
+        gc.collect()
+        gc.freeze()
         self._spare = self._new_horse()
         self._keeper = LeaseKeeper(
             Connection(self._address, patience_s=3.0),
             node=self.node,
             worker=self.name,
             data=self._data,
-            overtaken=self.kill_horse,
+            end_horse=self.kill_horse,
         )
         self._store.renew(self.node, self.name)
         self._keeper.start()
-        self._nodes.register(
-            {
-                "host": socket.gethostname(),
-                "data": str(self._data.root),
-                "word": word,
-                "python": platform.python_version(),
-                "version": __version__,
-            }
-        )
+        self._nodes.register(self._data.about())
 
     def register_death(self) -> None:
         if self._keeper is not None:
             self._keeper.stop()
-        for horse in (self._horse, self._spare):
+        for horse in (self._horse, self._spare, self._former):
             if horse is not None:
                 self._retire(horse)
         self._nodes.drop_slots(self.name)
@@ -134,39 +150,107 @@ class DiscoWorker(Worker):
 
     # -- RQ's hooks around one job
 
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        if self._former is not None or self._spare is None:
+            pause: Any = TIDY_AFTER_S
+            found = super().dequeue_job_and_maintain_ttl(pause, pause) if timeout else None
+            if found is not None:
+                return found
+            self._tidy()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Hand a batch to the horse. RQ is told of a short one once, when it is through."""
+        self._state = WorkerStatus.BUSY  # from here on a signal lets the batch end first
+        job.started_at = now()
+        job.worker_name = self.name
+        self.fork_work_horse(job, queue)
+        execution = None
+        horse = self._horse
+        assert horse is not None
+        if not horse.answers_within(SHORT_S):
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+            self.connection.delete(queue.intermediate_queue.get_first_seen_key(job.id))
+            self._tidy()
+            self._stop_if_over(job)
+            self.monitor_work_horse(job, queue, execution)
+        self._horse_pid = 0
+        assert self._keeper is not None
+        self._keeper.unwatch()
+        if self._died:
+            self._tell_death(job, horse)
+            self._dismiss()
+        else:
+            failure = horse.settle()
+            self._tell_end(job, queue, execution, failure)
+            if horse.is_spent:
+                self._dismiss()
+        self.set_state(WorkerStatus.IDLE)
+
     def fork_work_horse(self, job: Job, queue: Queue) -> None:  # noqa: ARG002
-        disco_job, _, tasks = job.args
-        former = self._horse if self._horse is not None and self._horse.job != disco_job else None
-        horse = self._horse = self._horse_for(disco_job)
+        disco_job, batch, tasks = job.args
+        horse = self._horse_for(disco_job)
         self._horse_pid = horse.pid
         self._died = 0
-        horse.progress[0] = 0
+        horse.progress.begin(0)
         assert self._keeper is not None
-        assert self.execution is not None
         self._keeper.watch(disco_job, [(task, attempt) for task, attempt in tasks], horse.progress)
-        horse.start(job.id, self.execution.id)
-        # The rest while it works: a process takes milliseconds to end, and as many to fork.
-        if former is not None:
-            self._retire(former)
-        if self._spare is None:
-            self._spare = self._new_horse()
+        horse.start(disco_job, batch, tasks)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
         assert self._horse is not None
         self._died = self._horse.wait()
         return self._horse.pid, self._died, None
 
-    def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
-        super().monitor_work_horse(job, queue, execution)
-        assert self._keeper is not None
-        assert self._horse is not None
-        self._keeper.unwatch()
-        if self._died:
-            self._tell_death(job, self._horse)
-        elif self._horse.settle():
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        if pipeline is None:
+            if time.monotonic() - self._heartbeat_at < HEARTBEAT_S:
+                return
+            with self.connection.pipeline(transaction=False) as pipe:
+                super().heartbeat(timeout, pipe)
+                pipe.execute()
+        else:
+            super().heartbeat(timeout, pipeline)
+        self._heartbeat_at = time.monotonic()
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        if pipeline is None and state == self._told_state:
+            self._state = state
+        else:
+            super().set_state(state, pipeline)
+            self._told_state = state
+
+    def _stop_if_over(self, job: Job) -> None:
+        """Who ended the disco job before RQ knew of this batch could not stop it."""
+        if self._jobs.statuses([job.args[0]])[0] != "active":
+            self._stopped_job_id = job.id
+            self.kill_horse()
+
+    def _tell_end(self, job: Job, queue: Queue, execution: Execution | None, failure: str) -> None:
+        """What RQ does at the end of a job, in one round trip: ours have no dependents and no callbacks."""
+        job.ended_at = now()
+        if failure:
+            if execution is None:
+                self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+            self.handle_job_failure(job, queue, exc_string=failure, execution=execution)
             return
-        self._retire(self._horse)
-        self._horse = None
+        assert job.started_at is not None
+        ttl = job.get_result_ttl(self.default_result_ttl)
+        with self.connection.pipeline() as pipe:
+            pipe.lrem(queue.intermediate_queue_key, 1, job.id)
+            # A worker that cleans up may have noted that it saw the job there.
+            pipe.delete(queue.intermediate_queue.get_first_seen_key(job.id))
+            self.increment_successful_job_count(pipe)
+            self.increment_total_working_time(job.ended_at - job.started_at, pipe)
+            job._status = JobStatus.FINISHED
+            job._result = None
+            job._handle_success(ttl, pipe, self.name, execution.id if execution else None)
+            job.cleanup(ttl, pipe, remove_from_queue=False)
+            self.cleanup_execution(job, pipe, execution)
+            pipe.execute()
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         if self.horse_pid > 0:  # 0 would be our own process group
@@ -176,72 +260,103 @@ class DiscoWorker(Worker):
 
     def _horse_for(self, disco_job: str) -> Horse:
         """A horse bound to this job: the one at hand if it is, else a fresh one."""
-        if self._horse is not None and self._horse.job == disco_job:
-            return self._horse
+        if self._horse is not None:
+            if self._horse.job == disco_job:
+                return self._horse
+            self._dismiss()
         horse, self._spare = self._spare or self._new_horse(), None
         horse.job = disco_job
+        self._horse = horse
         return horse
 
     def _new_horse(self) -> Horse:
-        progress = mmap.mmap(-1, mmap.PAGESIZE)  # shared with the child
-        return Horse(self._run_in_horse, progress, lambda: self._enter_horse(progress))
+        progress = Progress()
+        # Made here, connected there: what a fork touches first costs it several times as much.
+        connection = Connection(self._address, patience_s=PATIENCE_S)
+        return Horse(lambda: self._enter_horse(connection, progress), progress)
 
-    def _enter_horse(self, progress: mmap.mmap) -> None:
+    def _enter_horse(self, connection: Connection, progress: Progress) -> RunBatch:
         """In the new child: nothing of the parent's connections is used again."""
-        global _executor, _progress
         self.setup_work_horse_signals()  # type: ignore[no-untyped-call]
         self._is_horse = True
         self.connection.connection_pool.reset()
-        _progress = progress
-        _executor = Executor(
-            Connection(self._address),
+        executor = Executor(
+            connection,
             node=self.node,
             worker=self.name,
             data=self._data,
             master=self._settings.http,
             secret=self._settings.secret,
+            progress=progress,
         )
-        _executor.prepare()
+        executor.prepare()
         install_names()
+        return executor.run_batch
 
-    def _run_in_horse(self, rq_job_id: str, execution_id: str) -> None:
-        """In the child: perform one RQ job, by RQ's own protocol."""
-        job = Job.fetch(rq_job_id, connection=self.connection, serializer=self.serializer)
-        execution = Execution.fetch(execution_id, rq_job_id, connection=self.connection)
-        execution._job = job
-        self.executions = {execution.id: execution}
-        self.perform_job(job, self.queues[0], execution)
+    def _dismiss(self) -> None:
+        """The horse at hand is not used again. It ends when there is time: that takes milliseconds."""
+        self._retire_former()
+        self._former, self._horse = self._horse, None
+
+    def _tidy(self) -> None:
+        """End the former horse, and fork a spare one."""
+        self._retire_former()
+        if self._spare is None:
+            self._spare = self._new_horse()
+
+    def _retire_former(self) -> None:
+        former, self._former = self._former, None
+        if former is not None:
+            self._retire(former)
 
     def _tell_death(self, job: Job, horse: Horse) -> None:
         """The horse died: the task that it ran has failed, those behind it in the batch are handed back."""
         disco_job, _, tasks = job.args
-        failure = Failure(_death(self._died, horse.bury()))
+        overdue = horse.progress.overdue_s > 0
+        failure = Failure(
+            _death(self._died, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
+        )
         found = self._store.job(disco_job)
         if found is None:  # purged, and this batch stopped for it: RQ need not remember it either
             job.delete()
             return
-        survives = found[0].max_failures
+        spec = found[0]
         for i, (task, number) in enumerate(tasks):
             attempt = Attempt(disco_job, task, number, self.node, self.name)
-            current = i == horse.progress[0]
-            if current:
-                salvage(
-                    self._data.scratch(self.name, horse.pid).log,
-                    self._data.log(disco_job, TaskId.parse(task), number),
-                )
-            self._store.fail(attempt, "data" if current else "release", failure, survives=survives)
+            if i != horse.progress.index:
+                self._store.fail(attempt, "release", failure, survives=0)
+                continue
+            salvage(
+                self._data.scratch(self.name, horse.pid).log,
+                self._data.log(disco_job, TaskId.parse(task), number),
+            )
+            kind: FailureKind = "error" if overdue else "data"
+            survives = spec.task_retries if overdue else spec.max_failures
+            self._store.fail(attempt, kind, failure, survives=survives)
 
     def _retire(self, horse: Horse) -> None:
+        """End a horse and all that its tasks have started, and delete its scratch files."""
         horse.bury()
+        kept = (self._horse, self._spare, self._former)
+        ours = {one.pid for one in kept if one is not None and one is not horse}
+        if (
+            self.scheduler is not None and self.scheduler._process is not None
+        ):  # of `rq worker --with-scheduler`
+            ours.add(self.scheduler._process.pid)
+        end_orphans(spare=ours)
         self._data.scratch(self.name, horse.pid).remove()
 
 
-def _death(status: int, usage: struct_rusage | None) -> str:
-    """What a wait status says, in words."""
+def _death(status: int, usage: struct_rusage | None, *, overdue: bool, out_of_memory: bool) -> str:
+    """Why the process of a task ended, in words."""
+    if overdue:
+        return "TaskTimeout: the task ran on after its task_timeout, and was killed"
     if os.WIFSIGNALED(status):
         how = f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
     else:
         how = f"exited with status {os.waitstatus_to_exitcode(status)}"
+    if out_of_memory:
+        how += " (the kernel ran out of memory)"
     peak = f", peak memory {usage.ru_maxrss // 1024} MB" if usage is not None else ""  # Linux counts KiB
     return f"the process of the task {how}{peak}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from disco_rq.server import private_directory
+from tests.nodes import NodeCluster
 
 
 def require_program(name: str) -> Path:
@@ -28,6 +29,13 @@ def short_dir() -> Iterator[Path]:
     directory = private_directory()
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def nodes() -> Iterator[NodeCluster]:
+    """A Redis, with as yet no master and no node, to be harmed."""
+    with NodeCluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

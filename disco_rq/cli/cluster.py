@@ -29,7 +29,7 @@ def nodes(redis: str | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    columns = ("node", "max_workers", "job_ok", "data_error", "error", "blacklisted")
+    columns = ("node", "max_workers", "job_ok", "data_error", "error", "lost", "blacklisted")
     print_table(columns, [[node[column] for column in columns] for node in found["available"]])
 
 
@@ -44,19 +44,28 @@ def master(redis: str | None, http: str | None) -> None:
 
 @verb("DISCO_RQ_REDIS=redis://cluster disco-rq node --slots 8 --data /var/lib/disco-rq")
 @click.option(
-    "--slots", type=click.IntRange(min=1), metavar="N", help="Tasks at a time. [default: one a core]"
+    "--slots",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Tasks at a time; 0 only serves the node's files. [default: one a core]",
 )
-@click.option(
-    "--node", "name", metavar="NAME", help="The node's name. [default: $DISCO_RQ_NODE or the host's]"
-)
+@click.option("--node", metavar="NAME", help="The node's name. [default: $DISCO_RQ_NODE or the host's]")
 @click.option(
     "--data", type=click.Path(file_okay=False), metavar="DIR", help="For files. [default: $DISCO_RQ_DATA]"
 )
+@click.option(
+    "--data-http", metavar="HOST:PORT", help="Where it serves the files. [default: $DISCO_RQ_DATA_HTTP]"
+)
+@click.option(
+    "--data-url",
+    metavar="URL",
+    help="Where others reach that. [default: $DISCO_RQ_DATA_URL or as it listens]",
+)
 @redis_option
-def node(slots: int | None, name: str | None, data: str | None, redis: str | None) -> None:
-    """Run this machine's workers until they are stopped."""
+def node(slots: int | None, redis: str | None, **options: str | None) -> None:
+    """Run this machine's workers, and serve their files to the others, until they are stopped."""
     log_to_stderr()
-    run_node(settings_with(redis=redis, node=name, data=data), slots or os.cpu_count() or 1)
+    run_node(settings_with(redis=redis, **options), os.cpu_count() or 1 if slots is None else slots)
 
 
 @verb("disco-rq up --workers 4")

@@ -37,8 +37,17 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
         print_json(found)
         return
     rows: list[tuple[str, object]] = [("job", job), ("status", found["active"])]
+    if found["cause"]:
+        rows += [("cause", " ".join(str(found["cause"][part]) for part in ("task", "message")).strip())]
     rows += [("started", local_time(found["timestamp"]))]
+    if found["ended"]:
+        rows += [("ended", local_time(found["ended"]))]
     rows += [("map", Phase(*found["mapi"])), ("reduce", Phase(*found["redi"]))]
+    for phase in ("map", "reduce"):
+        told = [f"{found[what][phase]:,} {what}" for what in ("entries", "records", "bytes")]
+        rows += [(f"{phase} output", ", ".join(told))]
+    if found["msgs_dropped"]:
+        rows += [("messages dropped", found["msgs_dropped"])]
     rows += [(f"counter {name}", value) for name, value in sorted(found["counters"].items())]
     rows += [("input", " ".join(urls)) for urls in found["inputs"]]
     rows += [("result", url) for url in found["results"]]
@@ -67,6 +76,50 @@ def events(job: str, follow: bool, redis: str | None, as_json: bool) -> None:
                     click.echo(event_text(timestamp, host, message).plain)
 
 
+@verb("disco-rq story @ map:3")
+@job_argument
+@click.argument("task")
+@redis_option
+@json_option
+def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
+    """Tell what became of each attempt of a task, such as map:3."""
+    with connect(redis) as disco:
+        told = disco.story(job, task)
+    if as_json:
+        print_json(told)
+        return
+    print_table(
+        ("attempt", "node", "started", "seconds", "outcome", ""),
+        [
+            (
+                one["attempt"],
+                one["node"],
+                local_time(one["started"] / 1000) if one["started"] else "",
+                f"{(one['ended'] - one['started']) / 1000:.1f}" if one["started"] and one["ended"] else "",
+                one["outcome"],
+                one.get("error", ""),
+            )
+            for one in told
+        ],
+    )
+
+
+@verb("disco-rq log @ map:3")
+@job_argument
+@click.argument("task")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Which one. [default: the last]")
+@redis_option
+@json_option
+def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bool) -> None:
+    """Print what a task printed and logged."""
+    with connect(redis) as disco:
+        text = disco.log(job, task, attempt)
+    if as_json:
+        print_json(text)
+    else:
+        click.echo(text, nl=False)
+
+
 @verb("disco-rq kill @")
 @click.argument("names", nargs=-1, required=True, type=job_name, metavar="JOB…")
 @redis_option
@@ -90,4 +143,4 @@ def purge(names: tuple[str, ...], redis: str | None) -> None:
             disco.purge(name)
 
 
-VERBS = (jobs, info, events, kill, purge)
+VERBS = (jobs, info, events, story, log, kill, purge)

@@ -11,9 +11,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import click
 
 from disco_rq import Params
 from disco_rq.errors import DiscoError, JobArgumentError
@@ -37,6 +40,8 @@ def load_program(program: str) -> Program:
     ``JobArgumentError`` for any error in it, in one line that names the file and the line.
     """
     is_file = program.endswith(".py") or "/" in program
+    if Path(program).is_dir():
+        raise JobArgumentError(f"program {program}: it is a directory")
     if is_file and not Path(program).is_file():
         raise JobArgumentError(f"program {program}: no such file")
     try:
@@ -52,6 +57,10 @@ def load_program(program: str) -> Program:
     }
     if not arguments.keys() & {"map", "reduce"}:
         raise JobArgumentError(f"program {program}: it defines neither map nor reduce")
+    for name in vars(module):
+        meant = get_close_matches(name, JOB_ARGUMENTS - {name}, 1, 0.85)
+        if meant and name not in JOB_ARGUMENTS and meant[0] not in arguments:
+            click.echo(f"disco-rq: {program}: {name} is no argument of a job; {meant[0]}?", err=True)
     stem = Path(program).stem if is_file else program.rpartition(".")[2]
     return Program(re.sub(r"[^a-zA-Z0-9_]", "_", stem), arguments)
 

@@ -19,7 +19,7 @@ from disco_rq.cli import lastjob
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.output import json_of, print_json, write_pairs
 from disco_rq.cli.program import load_program, with_params
-from disco_rq.errors import DiscoError
+from disco_rq.errors import DiscoError, JobArgumentError
 from disco_rq.progress import display_for
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def program_options(function: F) -> F:
     """PROGRAM INPUT… and the options that win over what the program says."""
     for decorate in (
-        click.argument("inputs", nargs=-1, metavar="INPUT…"),
+        click.argument("inputs", nargs=-1, metavar="[INPUT…]"),
         click.argument("program", metavar="PROGRAM"),
         click.option("--name", help="The job's name begins with it. [default: the program's name]"),
         click.option("-p", "--param", "param", multiple=True, metavar="NAME=VALUE", help="Set a parameter."),
@@ -50,6 +50,8 @@ def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: d
         arguments["params"] = params
     if inputs:
         arguments["input"] = list(inputs)
+    elif "input" not in loaded.arguments:
+        raise JobArgumentError(f"no input: name files, or give {program} a list of them as its input")
     return disco.new_job(options["name"] or loaded.name, **arguments)
 
 
@@ -74,6 +76,7 @@ def run(
     PROGRAM is a Python file or a dotted module with map and reduce, and any other argument of new_job, as
     names at its top level. INPUT are files, folders, globs or URLs. Results are KEY<TAB>VALUE lines, or JSON
     lines. Without the address of a Redis it runs on this machine, on a cluster that lives as long as the job.
+    Ctrl-C ends the job and deletes what there is of it.
     """
     console = Console(stderr=True)
     with results_file(output) as out, stopped_like_ctrl_c(), Disco(redis, workers=workers) as disco:
@@ -84,6 +87,7 @@ def run(
             addresses = job.wait(show=display_for(console, quiet=quiet))
         except KeyboardInterrupt:
             job.purge()
+            console.print(f"disco-rq: job {job.name} is purged", markup=False, highlight=False)
             raise
         write_pairs(result_iterator(addresses), out, as_json=as_json)
         if not quiet:
@@ -132,7 +136,9 @@ def summarise(job: Job, console: Console) -> None:
     counters = job.jobinfo()["counters"]
     shown = [f"{name} {value:,}" for name, value in sorted(counters.items())]
     keys = job.oob_list()
-    shown += [f"{key} = {json_of(job.oob_get(key))[:60]}" for key in keys[:8]]
+    for key in keys[:8]:
+        value = json_of(job.oob_get(key))
+        shown.append(f"{key} = {value if len(value) <= 60 else value[:59] + '…'}")
     if len(keys) > 8:
         shown.append(f"and {len(keys) - 8} more OOB results")
     for line in shown:

@@ -23,6 +23,7 @@ from disco_rq.inputs.httpfile import HttpFile
 from disco_rq.inputs.pieces import Window, own_lines
 from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import Input
+from disco_rq.remote import RemoteFile
 
 __all__ = ["HTTP_TIMEOUT_S", "open_input", "plan_inputs", "preferred_node", "redact"]
 
@@ -37,13 +38,13 @@ _Source = tuple[io.RawIOBase | io.BufferedIOBase, int | None]
 
 @contextmanager
 def open_input(
-    inp: Input, *, resolve: Callable[[str], str] | None = None, timeout_s: float = HTTP_TIMEOUT_S
+    inp: Input, *, resolve: Callable[[str], str | RemoteFile] | None = None, timeout_s: float = HTTP_TIMEOUT_S
 ) -> Iterator[tuple[io.BufferedReader, int | None]]:
     """``(fd, size)``: the input's bytes, decompressed; a piece (``start``, ``length``) is whole lines.
 
     ``size`` is the number of bytes that ``fd`` will give, None when that is not known. ``fd`` can seek where
     the source can and is not compressed. ``resolve`` says what to read for a ``disco://`` address: a path on
-    this node, or the http address of the node that has it. Every failure to open or to read raises
+    this node, an http address, or the open file of another node. Every failure to open or to read raises
     ``DataError`` with the address (passwords redacted) in text and ``url``; what the ``with`` block itself
     raises passes unchanged.
     """
@@ -56,7 +57,10 @@ def open_input(
 
 
 def _open_window(
-    inp: Input, resolve: Callable[[str], str] | None, timeout_s: float, opened: contextlib.ExitStack
+    inp: Input,
+    resolve: Callable[[str], str | RemoteFile] | None,
+    timeout_s: float,
+    opened: contextlib.ExitStack,
 ) -> tuple[Window, int | None]:
     source, size = _open_source(inp.url, resolve, timeout_s, opened)
     opened.callback(_close, source)
@@ -80,7 +84,10 @@ def _open_window(
 
 
 def _open_source(
-    url: str, resolve: Callable[[str], str] | None, timeout_s: float, opened: contextlib.ExitStack
+    url: str,
+    resolve: Callable[[str], str | RemoteFile] | None,
+    timeout_s: float,
+    opened: contextlib.ExitStack,
 ) -> _Source:
     if (path := local_path(url)) is not None:
         return _open_local(path)
@@ -94,7 +101,10 @@ def _open_source(
         case "disco":
             if resolve is None:
                 raise ValueError("disco:// addresses are read by the nodes of a cluster only")
-            return _open_source(resolve(url), None, timeout_s, opened)
+            found = resolve(url)
+            if isinstance(found, RemoteFile):
+                return found, found.size
+            return _open_source(found, None, timeout_s, opened)
         case _:
             fs, path = filesystem(url)
             opened.callback(id, fs)  # kept until then: an archive is closed when its file system is collected

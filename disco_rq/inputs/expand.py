@@ -145,7 +145,7 @@ def _expand_remote(url: str) -> tuple[list[Found], bool]:
     except (ImportError, ValueError) as error:
         raise JobArgumentError(f"input {redact(url)}: {redact(' '.join(str(error).split()))}") from None
     except Exception as error:  # noqa: BLE001  any fsspec file system's
-        if _GLOB.isdisjoint(path) and not url.endswith("/"):
+        if _GLOB.isdisjoint(url.partition("::")[0]) and not url.endswith("/"):
             return [Found(url)], False  # a node may have the right to read what the client has not
         text = redact(" ".join(str(error).split()))
         raise JobArgumentError(

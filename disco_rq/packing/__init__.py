@@ -21,7 +21,7 @@ from disco_rq.model import Functions
 from disco_rq.packing.culprits import why_unshippable
 from disco_rq.packing.shipping import ship, unship
 
-__all__ = ["MAX_PACK_BYTES", "Serializer", "UnpackedJob", "pack_functions", "unpack_functions"]
+__all__ = ["MAX_PACK_BYTES", "Serializer", "UnpackedJob", "pack_functions", "secret_keys", "unpack_functions"]
 
 MAX_PACK_BYTES = 32 << 20
 """Functions and params of one job, packed. More belongs into files: Redis keeps the pack as long as the
@@ -84,7 +84,7 @@ def pack_functions(functions: Functions, params: Any, *, job: str, secret: bytes
         raise _unshippable({"params": params}, error) from None
     _check_size({**arguments, "params": params}, len(shipped) + len(shipped_params))
     body = _BODY.pack(*sys.version_info[:2], len(shipped)) + shipped + shipped_params
-    keys = _keys(secret)
+    keys = secret_keys(secret)
     signature = _sign(keys[0], job, body) if keys else _UNSIGNED
     return _HEAD.pack(_MAGIC, bool(keys), signature) + body
 
@@ -104,7 +104,7 @@ def unpack_functions(data: bytes, *, job: str, secret: bytes | None) -> Unpacked
         )
     _, signed, signature = _HEAD.unpack_from(data)
     body = data[_HEAD.size :]
-    keys = _keys(secret)
+    keys = secret_keys(secret)
     if keys and not signed:
         raise BadSignature(f"the function pack of {job} is unsigned: its client has no DISCO_RQ_SECRET")
     if keys and not any(hmac.compare_digest(_sign(key, job, body), signature) for key in keys):
@@ -127,7 +127,7 @@ def unpack_functions(data: bytes, *, job: str, secret: bytes | None) -> Unpacked
         ) from error
 
 
-def _keys(secret: bytes | None) -> list[bytes]:
+def secret_keys(secret: bytes | None) -> list[bytes]:
     """The keys in ``secret``; none at all only when there is no secret."""
     if secret is None:
         return []

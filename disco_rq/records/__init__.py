@@ -90,7 +90,7 @@ class FileSource:
 
     def blocks(self, partition: int) -> Iterator[Block]:
         """The blocks of one partition, streamed. Raises ``CorruptData`` also when the file is missing."""
-        with _opened(self.path, self.name) as file:
+        with _opened(self.path, self.name) as file, _readable(self.name):
             index = read_file_index(file, self.name)
             if partition >= len(index):
                 raise CorruptData(
@@ -178,6 +178,15 @@ class _Exactly:
             data = b"".join(parts)
         self.position += len(data)
         return data
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """A disk that cannot give the bytes of a file has lost them, like one that gives others."""
+    try:
+        yield
+    except OSError as error:
+        raise CorruptData(f"cannot read {name}: {error.strerror}", name) from error
 
 
 @contextmanager

@@ -20,6 +20,27 @@ local function phase_of(task)
   return string.match(task, '^(%a+):')
 end
 
+-- Notes a failure of a task that counts. Returns all of its failures, and how many are of this kind.
+local function add_failure(failures_key, task, failure)
+  local most = 1000
+  if #failure.message > most then
+    while most > 0 and math.floor(string.byte(failure.message, most + 1) / 64) == 2 do
+      most = most - 1  -- never within a character of UTF-8: nobody could read the JSON
+    end
+    failure.message = string.sub(failure.message, 1, most)
+  end
+  local failures = cjson.decode(redis.call('HGET', failures_key, task) or '[]')
+  failures[#failures + 1] = failure
+  redis.call('HSET', failures_key, task, cjson.encode(failures))
+  local same = 0
+  for i = 1, #failures do
+    if failures[i].kind == failure.kind then
+      same = same + 1
+    end
+  end
+  return failures, same
+end
+
 -- Ends an active job. keys: job, active, control, events.
 local function end_job(keys, name, status, cause, message)
   redis.call('HSET', keys.job, 'status', status, 'ended', int(now_ms()))

@@ -1,7 +1,9 @@
 -- Purpose: the one moment at which an attempt counts: state, output, OOB results, counters and history, all or nothing.
--- KEYS: job, tasks, attempts, outputs, leases, staged, oob, oob types, counters, quota, events, control, active, node
+-- KEYS: job, tasks, attempts, outputs, leases, staged, oob, oob types, counters, quota, events, control, active, node,
+--       oob owners, remade
 -- ARGV: job's name, task, attempt, worker, address of the output, attempt record (JSON), duration in ms,
 --       entries, records, bytes, then name, amount for each counter
+-- A map that was committed before and is made again, since its output was lost, leaves its new output and no more.
 -- Returns: 'ok', also when asked again after a lost answer; 'over' (the job has ended); 'overtaken' (not its attempt)
 local name, task, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local state, attempt, node, batch, worker, since = parse(redis.call('HGET', KEYS[2], task))
@@ -14,17 +16,23 @@ elseif redis.call('HGET', KEYS[1], 'status') ~= 'active' then
 elseif state ~= 'running' then
   return 'overtaken'
 end
+local phase = phase_of(task)
+local remade = redis.call('SISMEMBER', KEYS[16], task) == 1
 local staged = redis.call('HGETALL', KEYS[6])
 for i = 1, #staged, 2 do
   local kind = string.sub(staged[i + 1], 1, 1)
-  redis.call('HSET', KEYS[7], staged[i], string.sub(staged[i + 1], 2))
-  if kind ~= 's' then
-    redis.call('HSET', KEYS[8], staged[i], kind)
+  if not remade then
+    redis.call('HSET', KEYS[7], staged[i], string.sub(staged[i + 1], 2))
+    if kind ~= 's' then
+      redis.call('HSET', KEYS[8], staged[i], kind)
+    end
+  elseif redis.call('HEXISTS', KEYS[7], staged[i]) == 0 then
+    redis.call('HDEL', KEYS[15], staged[i])
   end
 end
 redis.call('DEL', KEYS[6])
 redis.call('HDEL', KEYS[10], 'put ' .. task .. '/' .. ARGV[3])
-for i = 11, #ARGV, 2 do
+for i = 11, remade and 0 or #ARGV, 2 do
   -- An error here would leave the commit half done: what is too large to count is told instead.
   if type(redis.pcall('HINCRBY', KEYS[9], ARGV[i], ARGV[i + 1])) == 'table' then
     redis.call('XADD', KEYS[11], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm',
@@ -37,12 +45,13 @@ redis.call('HSET', KEYS[3], task .. '/' .. ARGV[3], ARGV[6])
 redis.call('HSET', KEYS[4], task, ARGV[5])
 redis.call('ZREM', KEYS[5], name .. ' ' .. task .. ' ' .. ARGV[3])
 redis.call('HINCRBY', KEYS[14], 'done', 1)
-local phase = phase_of(task)
 redis.call('HINCRBY', KEYS[1], phase .. ':running', -1)
 local done = redis.call('HINCRBY', KEYS[1], phase .. ':done', 1)
-redis.call('HINCRBY', KEYS[1], phase .. ':entries', ARGV[8])
-redis.call('HINCRBY', KEYS[1], phase .. ':records', ARGV[9])
-redis.call('HINCRBY', KEYS[1], phase .. ':bytes', ARGV[10])
+if not remade then
+  redis.call('HINCRBY', KEYS[1], phase .. ':entries', ARGV[8])
+  redis.call('HINCRBY', KEYS[1], phase .. ':records', ARGV[9])
+  redis.call('HINCRBY', KEYS[1], phase .. ':bytes', ARGV[10])
+end
 redis.call('XADD', KEYS[12], '*', 'k', 'done', 'j', name, 't', task, 'a', ARGV[3], 'ms', ARGV[7])
 local nr_maps, nr_reduces = unpack(redis.call('HMGET', KEYS[1], 'nr_maps', 'nr_reduces'))
 if phase == 'map' and done == tonumber(nr_maps) then

@@ -1,5 +1,5 @@
 -- Purpose: an attempt ends without a result; nothing of it stays, and its task waits again or ends the job.
--- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node
+-- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node, oob
 -- ARGV: leader's token ('' if the worker itself calls), job's name, task, attempt, worker (or '*': whoever has it;
 --       '-': only while nobody has claimed it), kind, error (JSON object: message and what else is known),
 --       attempt record (JSON; '' = made here), how many failures of its kind the task survives
@@ -24,7 +24,9 @@ end
 
 local staged = redis.call('HKEYS', KEYS[7])
 for i = 1, #staged do
-  redis.call('HDEL', KEYS[8], staged[i])
+  if redis.call('HEXISTS', KEYS[14], staged[i]) == 0 then  -- else a map that is made again has put it before
+    redis.call('HDEL', KEYS[8], staged[i])
+  end
 end
 redis.call('DEL', KEYS[7])
 redis.call('HDEL', KEYS[9], 'put ' .. task .. '/' .. wanted)
@@ -66,22 +68,8 @@ elseif kind == 'lost' then
 else
   redis.call('HINCRBY', KEYS[13], 'error', 1)
 end
-local most = 1000
-if #failure.message > most then
-  while most > 0 and math.floor(string.byte(failure.message, most + 1) / 64) == 2 do
-    most = most - 1  -- never within a character of UTF-8: nobody could read the JSON
-  end
-end
-local failures = cjson.decode(redis.call('HGET', KEYS[4], task) or '[]')
-failures[#failures + 1] = {node = node, kind = counted, at = now, attempt = tonumber(wanted),
-  message = string.sub(failure.message, 1, most), url = failure.url}
-redis.call('HSET', KEYS[4], task, cjson.encode(failures))
-local same = 0
-for i = 1, #failures do
-  if failures[i].kind == counted then
-    same = same + 1
-  end
-end
+local failures, same = add_failure(KEYS[4], task, {node = node, kind = counted, at = now,
+  attempt = tonumber(wanted), message = failure.message, url = failure.url})
 local text = 'Task ' .. task .. ' failed (attempt ' .. wanted .. ' on ' .. node .. '): ' .. failure.message
 if kind == 'fatal' or same > tonumber(ARGV[9]) then
   failure.task, failure.attempt, failure.node, failure.failures = task, tonumber(wanted), node, failures

@@ -1,5 +1,5 @@
 -- Purpose: stage one OOB result of a running attempt, within its quota and only under a free key.
--- KEYS: tasks, oob, oob owners, staged, quota
+-- KEYS: tasks, oob, oob owners, staged, quota, remade
 -- ARGV: task, attempt, worker, key, type letter and value, which put of the attempt this is (from 1), quota
 -- Returns: 0 stored (also when asked again after a lost answer), 1 the key exists, 2 over the quota,
 --          3 the attempt is not this worker's any more
@@ -9,6 +9,16 @@ if state ~= 'running' or current ~= tonumber(attempt) or worker ~= ARGV[3] then
   return 3
 end
 local field = 'put ' .. task .. '/' .. attempt
+-- Whatever is staged or committed has an owner, so a key without one is free.
+if redis.call('HSETNX', KEYS[3], key, task) == 1 then
+  if redis.call('HINCRBY', KEYS[5], field, 1) > tonumber(ARGV[7]) then
+    redis.call('HINCRBY', KEYS[5], field, -1)
+    redis.call('HDEL', KEYS[3], key)
+    return 2
+  end
+  redis.call('HSET', KEYS[4], key, ARGV[5])
+  return 0
+end
 local stored = tonumber(redis.call('HGET', KEYS[5], field) or 0)
 if redis.call('HEXISTS', KEYS[4], key) == 1 then
   if stored == tonumber(ARGV[6]) and redis.call('HGET', KEYS[4], key) == ARGV[5] then
@@ -17,13 +27,14 @@ if redis.call('HEXISTS', KEYS[4], key) == 1 then
   return 1
 end
 local owner = redis.call('HGET', KEYS[3], key)
-if (owner and owner ~= task) or redis.call('HEXISTS', KEYS[2], key) == 1 then
+local committed = redis.call('HEXISTS', KEYS[2], key) == 1
+local remade = owner == task and redis.call('SISMEMBER', KEYS[6], task) == 1  -- it put the key before, and may again
+if owner ~= task or (committed and not remade) then
   return 1
 end
 if stored >= tonumber(ARGV[7]) then
   return 2
 end
 redis.call('HINCRBY', KEYS[5], field, 1)
-redis.call('HSET', KEYS[3], key, task)
 redis.call('HSET', KEYS[4], key, ARGV[5])
 return 0

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from disco_rq.records.writer import EncodedBlock, encode
+from disco_rq.shuffle.memory import SAMPLE, average_bytes
 
 __all__ = ["BLOCK_BYTES", "Cutter"]
 
@@ -23,15 +24,22 @@ class Cutter:
     def __init__(self) -> None:
         self.count = _FIRST_COUNT
         """Pairs that are likely to make a block."""
+        self._measured = False
 
     def blocks(self, keys: list[Any], values: list[Any], *, grouped: bool) -> Iterator[EncodedBlock]:
         """The columns in blocks. Raises ``RecordTypeError``."""
+        if not self._measured and keys:
+            first = [group[0] for group in values[:SAMPLE] if group] if grouped else values[:SAMPLE]
+            self._learn(average_bytes(keys[:SAMPLE]) + average_bytes(first))
+            self._measured = True
         cut = self._cut_groups if grouped else self._cut_pairs
         for some_keys, some_values in cut(keys, values):
             block = encode(some_keys, some_values, grouped=grouped)
-            per_pair = max(len(block.data) / max(block.size, 1), 1.0)
-            self.count = min(max(int(BLOCK_BYTES / per_pair), _MIN_COUNT), _MAX_COUNT)
+            self._learn(len(block.data) / max(block.size, 1))
             yield block
+
+    def _learn(self, bytes_per_pair: float) -> None:
+        self.count = min(max(int(BLOCK_BYTES / max(bytes_per_pair, 1.0)), _MIN_COUNT), _MAX_COUNT)
 
     def _cut_pairs(self, keys: list[Any], values: list[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
         start = 0

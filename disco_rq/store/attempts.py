@@ -115,12 +115,31 @@ class AttemptStore:
         )
         return answer.decode()
 
+    def lose_output(self, job_name: str, task: str, address: str, failure: Failure, *, survives: int) -> str:
+        """The output of a map cannot be read: let it be made again. ``lost``, ``kept`` or ``dead``."""
+        job = keys.JobKeys(job_name)
+        node = address.removeprefix("disco://").partition("/")[0]
+        answer: bytes = self._connection.run(
+            "lose_output",
+            [
+                *(job.job, job.tasks, job.failures, job.outputs, job.events, keys.CONTROL, keys.ACTIVE),
+                *(keys.node(node), job.remade),
+            ],
+            [job_name, task, address, failure.pack(), survives],
+        )
+        return answer.decode()
+
+    def count_failures(self, job_name: str, task: str) -> int:
+        """How often the task has failed so far."""
+        listed: Any = self._connection.redis.hget(keys.JobKeys(job_name).failures, task)
+        return len(json.loads(listed)) if listed else 0
+
     def put(self, attempt: Attempt, key: str, typed_value: bytes, count: int) -> int:
         """Stage an OOB result, the ``count``-th of the attempt. Codes: see ``put_oob.lua``."""
         job = keys.JobKeys(attempt.job)
         code: int = self._connection.run(
             "put_oob",
-            [job.tasks, job.oob, job.oob_owners, job.staged(str(attempt)), job.quota],
+            [job.tasks, job.oob, job.oob_owners, job.staged(str(attempt)), job.quota, job.remade],
             [attempt.task, attempt.number, attempt.worker, key, typed_value, count, OOB_QUOTA],
         )
         return code
@@ -182,15 +201,8 @@ def _commit_call(commit: Commit) -> tuple[str, list[str], list[Any]]:
     )
     script_keys = [
         *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.staged(str(attempt)), job.oob),
-        *(
-            job.oob_types,
-            job.counters,
-            job.quota,
-            job.events,
-            keys.CONTROL,
-            keys.ACTIVE,
-            keys.node(attempt.node),
-        ),
+        *(job.oob_types, job.counters, job.quota, job.events, keys.CONTROL, keys.ACTIVE),
+        *(keys.node(attempt.node), job.oob_owners, job.remade),
     ]
     args: list[Any] = [attempt.job, attempt.task, attempt.number, attempt.worker, commit.address, record]
     args += [commit.duration_ms, result.entries_in, result.records_out, result.bytes_out]
@@ -211,7 +223,7 @@ def fail_call(
     job = keys.JobKeys(attempt.job)
     script_keys = [
         *(keys.LEADER, job.job, job.tasks, job.failures, job.attempts, keys.LEASES, job.staged(str(attempt))),
-        *(job.oob_owners, job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(attempt.node)),
+        *(job.oob_owners, job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(attempt.node), job.oob),
     ]
     args = [leader, attempt.job, attempt.task, attempt.number, attempt.worker or "*", kind]
     return "fail_attempt", script_keys, [*args, failure.pack(), record, survives]

@@ -29,7 +29,7 @@ from disco_rq.store.connection import Connection
 class ControlEvent:
     """One entry of the control stream. Empty where a kind has no such field."""
 
-    kind: str  # submitted, done, failed, ended, forgotten; changed (pause, resume); nodes (slots, blacklist)
+    kind: str  # submitted, changed (paused or resumed), done, failed, lost, ended, forgotten, nodes
     job: str = ""
     task: str = ""
     attempt: int = 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha1
 from importlib import resources
-from typing import Any, TypeAlias
+from inspect import signature
+from typing import Any, Self, TypeAlias
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.client import Pipeline
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -22,6 +24,16 @@ from disco_rq.errors import ConnectionLost, SettingsError
 Arg: TypeAlias = str | bytes | int | float
 
 OLDEST_SERVER = (6, 2)
+PATIENCE_S = 30.0
+"""For how long a program waits for a Redis that is away."""
+SOCKET_TIMEOUT_S = 5.0
+"""For how long one answer is waited for: a server that is stopped, or cut off, is away too."""
+MAX_BLOCK_S = 2.5
+"""For how long the server may be asked to wait with an answer; safely less than the above."""
+
+
+# redis-py looks its own version up, in files, for each new connection, and tells it in two more round trips.
+_ANONYMOUS = {"driver_info": None} if "driver_info" in signature(redis.Connection).parameters else {}
 
 
 @cache
@@ -34,6 +46,13 @@ def script_source(name: str) -> str:
 @cache
 def script_sha(name: str) -> str:
     return sha1(script_source(name).encode(), usedforsecurity=False).hexdigest()
+
+
+def load_scripts() -> None:
+    """Read all scripts now: who forks spares its children the reading."""
+    for path in (resources.files("disco_rq") / "scripts").iterdir():
+        if path.name.endswith(".lua") and not path.name.startswith("_"):
+            script_sha(path.name.removesuffix(".lua"))
 
 
 def redact(url: str) -> str:
@@ -62,19 +81,55 @@ def url_of(client: redis.Redis) -> str:
     return f"{scheme}://{login}{options.get('host', 'localhost')}:{options.get('port', 6379)}/{database}"
 
 
-class _PatientRetry(Retry):
-    """Tries again for a while, about once a second; then says so in our own words, whatever the command."""
+class PatientRetry(Retry):
+    """Tries a command again, at first at once, then about once a second, until ``patience_s`` are over."""
 
-    def __init__(self, address: str, patience_s: float) -> None:
+    def __init__(self, patience_s: float) -> None:
         backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)  # 0.05, 0.1 … 1 s
-        super().__init__(backoff, max(1, round(patience_s)) + 4)
+        super().__init__(backoff, 1_000_000)  # the time ends it, not the number: one try may take seconds
+        self._patience_s = patience_s
+
+    def call_with_retry(self, do: Any, fail: Any, *args: Any, **kwargs: Any) -> Any:
+        deadline = time.monotonic() + self._patience_s
+
+        def fail_in_time(error: Exception, *count: int) -> None:
+            fail(error, *count)
+            if time.monotonic() > deadline:
+                raise self._given_up(error)
+
+        return super().call_with_retry(do, fail_in_time, *args, **kwargs)
+
+    def _given_up(self, error: Exception) -> Exception:
+        return error
+
+
+class _Closed:
+    """Whether a connection was closed; one for all copies that redis-py makes of its settings."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+
+class _TellingRetry(PatientRetry):
+    """Says in our own words that the time is up, or the connection closed."""
+
+    def __init__(self, address: str, patience_s: float, closed: _Closed) -> None:
+        super().__init__(patience_s)
         self._address = address
+        self._closed = closed
 
     def call_with_retry(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().call_with_retry(*args, **kwargs)
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise ConnectionLost(f"Redis at {self._address} cannot be reached: {error}") from error
+        if self._closed.told:
+            raise ConnectionLost(f"the connection to Redis at {self._address} was closed")
+        return super().call_with_retry(*args, **kwargs)
+
+    def _given_up(self, error: Exception) -> Exception:
+        lost = ConnectionLost(f"Redis at {self._address} cannot be reached: {error}")
+        lost.__cause__ = error
+        return lost
 
 
 class Connection:
@@ -85,16 +140,21 @@ class Connection:
     address.
     """
 
-    def __init__(self, url: str, *, patience_s: float = 30.0) -> None:
+    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
         if not url.startswith(("redis://", "rediss://", "unix://")):
             raise SettingsError(
                 f"{redact(url)!r} is no Redis address: it takes redis://, rediss:// or unix://"
             )
         self.url = url
         self.address = redact(url)
+        self._closed = _Closed()
         try:
             self.redis: redis.Redis = redis.Redis.from_url(
-                url, retry=_PatientRetry(self.address, patience_s), socket_connect_timeout=5.0
+                url,
+                retry=_TellingRetry(self.address, patience_s, self._closed),
+                socket_connect_timeout=SOCKET_TIMEOUT_S,
+                socket_timeout=SOCKET_TIMEOUT_S,
+                **_ANONYMOUS,
             )
         except ValueError as error:  # a port that is no number, an option that is none
             raise SettingsError(f"{self.address!r} is no Redis address: {error}") from None
@@ -144,4 +204,30 @@ class Connection:
         pipe.eval(script_source(script), len(keys), *keys, *args)
 
     def close(self) -> None:
+        """Close it for good: what is asked of it afterwards raises ``ConnectionLost`` at once."""
+        self._closed.told = True
         self.redis.close()
+
+
+class Vigil:
+    """Looks now and then whether Redis is there, and notices when it has been away for too long."""
+
+    def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
+        self._address = redact(url)
+        self._patience_s = patience_s
+        self._redis = redis.Redis.from_url(
+            url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1.0, socket_timeout=1.0
+        )
+        self._away_since: float | None = None
+
+    def look(self) -> None:
+        """Takes a second at most. Raises ``ConnectionLost`` when it is away for longer than the patience."""
+        try:
+            self._redis.ping()
+            self._away_since = None
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            now = time.monotonic()
+            if self._away_since is None:
+                self._away_since = now
+            elif now - self._away_since > self._patience_s:
+                raise ConnectionLost(f"Redis at {self._address} cannot be reached: {error}") from error

@@ -15,8 +15,9 @@ from disco_rq import keys
 from disco_rq.errors import NoMaster, OOBNotFound, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
-from disco_rq.store.connection import Connection
+from disco_rq.store.connection import MAX_BLOCK_S, Connection
 
+MAX_BLOCK_MS = int(MAX_BLOCK_S * 1000)
 MASTER_PATIENCE_S = 12.0
 """For how long a submit waits for a master: one lease, so that a take-over is not noticed."""
 
@@ -138,6 +139,31 @@ class JobStore:
         attempts: Any = self._redis.hgetall(keys.JobKeys(name).attempts)
         return {attempt.decode(): json.loads(record) for attempt, record in attempts.items()}
 
+    def story(self, name: str, task: str) -> list[dict[str, Any]]:
+        """The attempts of a task, oldest first, each as it ended, or as it is."""
+        job = keys.JobKeys(name)
+        state: Any = self._redis.hget(job.tasks, task)
+        if state is None:
+            return []
+        word, attempt, node, _, worker, since = state.decode().split(" ")
+        numbers = range(1, int(attempt) + 1)
+        ended: Any = self._redis.hmget(job.attempts, [f"{task}/{number}" for number in numbers])
+        told = [
+            {"attempt": n, **json.loads(record)} for n, record in zip(numbers, ended, strict=True) if record
+        ]
+        if word in ("queued", "running"):
+            told.append(
+                {
+                    "attempt": int(attempt),
+                    "node": node,
+                    "worker": worker,
+                    "started": int(since) if word == "running" else None,
+                    "ended": None,
+                    "outcome": word,
+                }
+            )
+        return told
+
     # -- history
 
     def events(self, name: str, after: str = "0-0", most: int | None = None) -> list[Event]:
@@ -149,10 +175,13 @@ class JobStore:
         return _event(entries[0]) if entries else None
 
     def wait_events(self, after: dict[str, str], block_ms: int) -> dict[str, list[Event]]:
-        """Wait for new lines in the histories of several jobs; job -> its lines (none: none in time)."""
+        """Wait for new lines in the histories of several jobs; job -> its lines.
+
+        Empty when none came in time, or in the longest time that one answer may take: look again then.
+        """
         streams: Any = {keys.JobKeys(name).events: offset for name, offset in after.items()}
         names = {keys.JobKeys(name).events: name for name in after}
-        answer: Any = self._redis.xread(streams, block=max(1, block_ms)) or {}
+        answer: Any = self._redis.xread(streams, block=max(1, min(block_ms, MAX_BLOCK_MS))) or {}
         found = answer.items() if isinstance(answer, dict) else answer
         events = {}
         for stream, entries in found:

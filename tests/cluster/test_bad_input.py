@@ -264,8 +264,9 @@ def test_an_exception_in_a_map_ends_the_job_in_one_line_that_names_the_input(dis
 
 
 @pytest.mark.parametrize("wrong", [lambda: None, lambda e: None, lambda e, params, more: None])
-def test_a_map_with_a_wrong_signature_ends_the_job(disco: Disco, wrong: Any) -> None:
-    assert "TypeError" in death(disco, map=wrong).splitlines()[0]
+def test_a_map_with_a_wrong_signature_is_refused_at_submit(disco: Disco, wrong: Any) -> None:
+    with pytest.raises(JobArgumentError, match=r"map is called with \(entry, params\), but it takes"):
+        disco.new_job("wrong", ["raw://x"], map=wrong)
 
 
 # -- names of jobs and results

@@ -9,7 +9,7 @@ from redis.client import Pipeline
 
 from disco_rq import keys
 from disco_rq.errors import UnknownJob
-from disco_rq.store.attempts import AttemptStore
+from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
@@ -38,6 +38,8 @@ def live_through_everything(connection: Connection) -> None:
     done = started(connection, "map:0")
     AttemptStore(connection).put(done, "key", b"j1", 1)
     commit(connection, done, counters={"lines": 1})
+    AttemptStore(connection).lose_output(JOB, done.task, "disco://n1/out", Failure("gone"), survives=3)
+    commit(connection, started(connection, "map:0", 2))
     fail(connection, started(connection, "map:1"))
     assign(connection, [("map:2", 1)])
     put(connection, started(connection, "map:3"), "other")

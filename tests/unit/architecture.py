@@ -13,12 +13,24 @@ MAX_LINES = 450
 
 LAYERS = (
     {"version", "errors", "settings", "model", "params"},
-    {"keys", "planner", "server", "packing", "records", "shuffle", "inputs", "locations"},
+    {
+        "keys",
+        "planner",
+        "server",
+        "packing",
+        "records",
+        "shuffle",
+        "inputs",
+        "saving",
+        "locations",
+        "datawire",
+        "remote",
+    },
     {"scripts", "store"},
-    {"runtime", "func", "netstr", "stages", "usercode", "submission", "resultfiles"},
+    {"runtime", "func", "netstr", "stages", "usercode", "submission", "resultfiles", "dataserver", "fetch"},
     {
         *("master", "caretaker", "client", "progress", "embedded", "clusterhost", "supervisor"),
-        *("worker", "horse", "execution", "leases", "attemptlog", "node"),
+        *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
     },
     {"cli", "web"},
     {"examples"},

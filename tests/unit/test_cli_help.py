@@ -22,7 +22,20 @@ def verbs(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Comm
 
 def test_every_verb_of_the_specification_exists() -> None:
     assert {name for name, _ in verbs(cli)} == {
-        *("run", "submit", "wait", "jobs", "info", "results", "cat", "events", "oob list", "oob get"),
+        *(
+            "run",
+            "submit",
+            "wait",
+            "jobs",
+            "info",
+            "results",
+            "cat",
+            "events",
+            "oob list",
+            "oob get",
+            "story",
+            "log",
+        ),
         *("kill", "purge", "nodes", "master", "node", "up"),
     }
 

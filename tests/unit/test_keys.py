@@ -78,6 +78,9 @@ CALLS: dict[str, Callable[[Any], object]] = {
         [Commit(ATTEMPT, "disco://x", 1, 1, StageResult(1, 1, 1))]
     ),
     "fail_attempt": lambda it: AttemptStore(it).fail(ATTEMPT, "data", Failure("why"), survives=1),
+    "lose_output": lambda it: AttemptStore(it).lose_output(
+        "JOB", "map:0", "disco://n1/JOB/map-0.1", Failure("why"), survives=3
+    ),
     "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
     "lead_cluster": lambda it: ClusterStore(it, "token").lead("host:1"),
@@ -94,7 +97,7 @@ def key_named(name: str) -> str:
         return JOB_KEYS.job
     if name == "staged":
         return JOB_KEYS.staged("map:0/1")
-    if name == "node":
+    if name in ("node", "node (that had the output)"):
         return keys.node("n1")
     if (found := getattr(JOB_KEYS, name.replace(" ", "_"), None)) is not None:
         return str(found)

@@ -90,14 +90,16 @@ def test_the_reduces_wait_for_every_map() -> None:
     assert told(planner.plan(2)) == ["job a reduce:0/1", "job a reduce:1/1"]
 
 
-def test_a_map_that_is_lost_holds_the_reduces_back_again() -> None:
+def test_a_map_whose_output_is_lost_runs_again_elsewhere_and_holds_the_reduces_back() -> None:
     planner = planner_with(job(maps=1, reduces=2), nodes={"a": 1})
     finish(planner, planner.plan(0))
     reduces = planner.plan(1)
-    planner.forget_done("job", TaskId("map", 0))
+    planner.set_nodes({"a": 1, "b": 1}, [])
+    for _ in range(2):  # told twice by two reduces, or read again
+        planner.output_lost("job", TaskId("map", 0), 1, "a", 2.0)
     fail(planner, reduces[0], 2.0, node="")
 
-    assert told(planner.plan(3)) == ["job a map:0/2"]
+    assert told(planner.plan(3)) == ["job b map:0/2"]
 
 
 # -- several jobs

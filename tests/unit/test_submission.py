@@ -14,7 +14,7 @@ from disco_rq.errors import JobArgumentError, Unshippable
 from disco_rq.model import JOB_NAME
 from disco_rq.packing import unpack_functions
 from disco_rq.params import Params
-from disco_rq.submission import FUNCTIONS, Submission, build, unique_name
+from disco_rq.submission import FUNCTIONS, Submission, _check_arity, build, unique_name
 
 
 def a_map(entry: Any, params: Any) -> Iterator[tuple[Any, int]]:
@@ -179,3 +179,16 @@ def test_the_example_in_an_error_is_a_real_list_of_arguments() -> None:
     listed = re.split(r", ", refused(nosuch=1).partition("it takes ")[2])
 
     assert {"name", "input", "params", *FUNCTIONS, "scheduler"} <= set(listed)
+
+
+def test_a_function_that_cannot_be_called_as_it_will_be_is_refused() -> None:
+    assert refused(map=lambda entry: []) == "map is called with (entry, params), but it takes (entry)"
+    assert refused(reduce=lambda pairs: []).startswith(
+        "reduce is called with (pairs, params) or (pairs, out, params)"
+    )
+    assert refused(partition=lambda key, nr_reduces: 0).startswith("partition is called with")
+
+
+@pytest.mark.parametrize("fine", [print, lambda *all: [], lambda entry, params, more=1: [], dict])
+def test_a_function_that_may_be_callable_is_taken(fine: Any) -> None:
+    _check_arity("map", fine)

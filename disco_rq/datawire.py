@@ -1,0 +1,68 @@
+"""What a node's data server and its readers agree on: the requests, the token, and frames.
+
+    GET  /<job>/<file>          one output, or with ``.log`` behind it what its attempt printed; with ranges
+    POST /<job>/partitions/<n>  partition n of many outputs; the body has a line ``<file> <offset>`` for each
+
+The answer to the second is a row of frames, ``kind, line, length`` and a payload. First a LOST frame, with
+the reason, for each file that is not there; then for each other line DATA frames with the blocks of the
+partition from the offset on, and an END; a file that turns out unreadable has LOST in its place. DONE is the
+last one: what ends without it was cut off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import struct
+from enum import IntEnum
+
+from disco_rq.packing import secret_keys
+
+__all__ = [
+    "CHUNK_BYTES",
+    "FILE",
+    "FRAME",
+    "OUTPUT",
+    "FrameKind",
+    "pack_frame",
+    "partitions_path",
+    "tokens",
+]
+
+OUTPUT = re.compile(r"(?:map|reduce)-[0-9]+\.[0-9]+")
+FILE = re.compile(rf"{OUTPUT.pattern}(?:\.log)?")
+CHUNK_BYTES = 128 << 10
+"""What either side holds of a stream at a time."""
+FRAME = struct.Struct("<BII")  # kind, number of the line that asked for it, length of the payload
+
+_CONTEXT = b"disco-rq data server 1 "
+
+
+class FrameKind(IntEnum):
+    DATA = 1
+    """A piece of the partition."""
+    END = 2
+    """The partition of this file is complete."""
+    LOST = 3
+    """The file cannot be read; the payload says why, in UTF-8."""
+    DONE = 4
+    """The end of the answer."""
+
+
+def pack_frame(kind: FrameKind, line: int = 0, payload: bytes = b"") -> bytes:
+    return FRAME.pack(kind, line, len(payload)) + payload
+
+
+def partitions_path(job: str, partition: int) -> str:
+    return f"/{job}/partitions/{partition}"
+
+
+def tokens(secret: bytes | None, node: str) -> list[str]:
+    """The tokens that open a node's data server; the first is the one to send. Empty without a secret.
+
+    Each node has its own, so one that was sent to a node opens no other. ``secret`` may hold several keys
+    separated by commas, for rotation.
+    """
+    context = _CONTEXT + node.encode()
+    return [hmac.new(key, context, hashlib.sha256).hexdigest() for key in secret_keys(secret)]

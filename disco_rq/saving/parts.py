@@ -1,0 +1,123 @@
+"""From a task's record file to its part of the saved results. The package says why in this order."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from disco_rq.model import JobSpec, TaskId
+from disco_rq.saving.formats import FORMATS
+from disco_rq.saving.places import has_rename, move, place, prepare, problem, remove
+
+__all__ = ["discard", "final_address", "publish", "settle", "upload"]
+
+PATIENCE_S = 10.0
+"""For how long a client leaves it to the workers to publish what they have committed, if that is a copy."""
+
+_COPY_BYTES_PER_S = 10 << 20
+_PAUSE_S = 0.02
+_PAUSE_MAX_S = 0.5
+_ATTEMPT = re.compile(r"\.(part-\d{5,})\.\d+-[0-9a-f]{8}(\.\w+)")
+
+
+def upload(spec: JobSpec, task: TaskId, attempt: int, records: Path, scratch: Path) -> str:
+    """Save a task's complete record file under a name of this attempt. Returns its address, for the commit.
+
+    Raises ``RecordTypeError`` for what the format does not hold, ``DataError`` naming the address when it
+    cannot be written; nothing is left then. Converted on disk first, so that what is uploaded is whole.
+    """
+    format = FORMATS[spec.save_format or "msgpack"]
+    directory = f"{spec.save}/{spec.name}"
+    word = f"{attempt}-{secrets.token_hex(4)}"
+    address = f"{directory}/.part-{task.index:05d}.{word}{format.extension}"
+    converted = format.write(records, scratch / f".saved-{word}")
+    try:
+        prepare(directory)
+        fs, path = place(address)
+        fs.put_file(str(converted), path)
+    except BaseException as error:
+        remove(address)
+        if isinstance(error, Exception):
+            raise problem(address, error) from error
+        raise
+    return address
+
+
+def final_address(address: str) -> str:
+    """Where the file of an attempt is when it is published; any other address as it is."""
+    directory, _, name = address.rpartition("/")
+    match = _ATTEMPT.fullmatch(name)
+    return f"{directory}/{match[1]}{match[2]}" if match else address
+
+
+def publish(address: str) -> None:
+    """Give the file of a *committed* attempt its final name. Idempotent, and safe beside others who do it.
+
+    A file that its owner has deleted is no error here. Raises ``DataError`` naming the address.
+    """
+    final = final_address(address)
+    try:
+        move(address, final)
+    except Exception as error:  # any fsspec file system's
+        if isinstance(error, FileNotFoundError):
+            return  # it was published by somebody else
+        with suppress(Exception):
+            fs, path = place(final)
+            fs.invalidate_cache()
+            if fs.exists(path):
+                return
+        raise problem(final, error) from error
+
+
+def discard(address: str) -> None:
+    """Delete the file of an attempt that does not count."""
+    remove(address)
+
+
+def settle(addresses: Sequence[str]) -> None:
+    """Publish what is not yet published of a *ready* job's committed addresses.
+
+    Where that is a copy, the workers have time to end theirs first: a reader may notice that the object was
+    replaced, if only by its like. Deletes what attempts that do not count have left beside them. Raises
+    ``DataError``.
+    """
+    if not addresses:
+        return
+    directory = addresses[0].rpartition("/")[0]
+    finals = {final_address(address).rpartition("/")[2]: address for address in addresses}
+    since, before, pause_s = time.monotonic(), len(addresses), _PAUSE_S
+    while True:
+        sizes = _listing(directory)
+        missing = [address for name, address in finals.items() if name not in sizes]
+        coming = [sizes[name] for address in missing if (name := address.rpartition("/")[2]) in sizes]
+        if len(missing) < before:
+            since, before, pause_s = time.monotonic(), len(missing), _PAUSE_S
+        patience_s = PATIENCE_S + sum(coming) / _COPY_BYTES_PER_S
+        if not coming or has_rename(directory) or time.monotonic() - since > patience_s:
+            break
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+    for address in missing:
+        publish(address)
+    published = {address.rpartition("/")[2] for address in missing}
+    for name in sizes:
+        if _ATTEMPT.fullmatch(name) and name not in published:
+            remove(f"{directory}/{name}")
+
+
+def _listing(directory: str) -> dict[str, int]:
+    """Names and sizes; nothing if its owner has deleted it."""
+    try:
+        fs, path = place(directory)
+        fs.invalidate_cache()
+        return {
+            PurePosixPath(entry["name"]).name: entry.get("size") or 0 for entry in fs.ls(path, detail=True)
+        }
+    except FileNotFoundError:
+        return {}
+    except Exception as error:  # any fsspec file system's
+        raise problem(directory, error) from error

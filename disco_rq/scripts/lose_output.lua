@@ -1,0 +1,33 @@
+-- Purpose: a reduce could not read the committed output of a map: the map is made again. Its OOB results and counters
+--          stay committed, the new attempt adds none.
+-- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade
+-- ARGV: job's name, map task, address that could not be read, error (JSON object), failures that a task survives
+-- Returns: 'lost' (the map waits again), 'kept' (that output does not count any more, or the job has ended),
+--          'dead' (it was lost too often: the job ended)
+local failure = cjson.decode(ARGV[4])
+local name, task = ARGV[1], ARGV[2]
+local state, attempt, node = parse(redis.call('HGET', KEYS[2], task))
+if redis.call('HGET', KEYS[1], 'status') ~= 'active' or state ~= 'done'
+    or redis.call('HGET', KEYS[4], task) ~= ARGV[3] then
+  return 'kept'
+end
+local now = now_ms()
+redis.call('SADD', KEYS[9], task)
+redis.call('HDEL', KEYS[4], task)
+redis.call('HSET', KEYS[2], task, 'waiting ' .. attempt .. ' - - - ' .. int(now))
+redis.call('HINCRBY', KEYS[1], 'map:done', -1)
+redis.call('HINCRBY', KEYS[1], 'map:waiting', 1)
+redis.call('HINCRBY', KEYS[1], 'map:failed', 1)
+redis.call('HINCRBY', KEYS[8], 'lost', 1)
+local failures, same = add_failure(KEYS[3], task, {node = node, kind = 'data', at = now, attempt = attempt,
+  message = 'output lost: ' .. failure.message, url = ARGV[3]})
+local text = 'Output of ' .. task .. ' on ' .. node .. ' is lost: ' .. failure.message
+if same > tonumber(ARGV[5]) then
+  failure.task, failure.attempt, failure.node, failure.failures = task, attempt, node, failures
+  end_job({job = KEYS[1], active = KEYS[7], control = KEYS[6], events = KEYS[5]}, name, 'dead',
+    cjson.encode(failure), 'Job is dead. ' .. text)
+  return 'dead'
+end
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm', text .. '. It is made again')
+redis.call('XADD', KEYS[6], '*', 'k', 'lost', 'j', name, 't', task, 'a', attempt, 'n', node)
+return 'lost'

@@ -1,0 +1,46 @@
+"""``python -m tests.chaos``: rounds of chaos, each a process with its own seed; status 1 if one is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+ROUND_TIMEOUT_S = 180
+
+
+def play_rounds(seeds: Iterable[int], at_once: int) -> Iterator[tuple[bool, str]]:
+    """For each seed, in order: whether its round went well, and how."""
+    with ThreadPoolExecutor(at_once) as pool:
+        yield from pool.map(_play, seeds)
+
+
+def _play(seed: int) -> tuple[bool, str]:
+    command = [sys.executable, "-m", "tests.chaos.round", str(seed)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ROUND_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return False, f"seed {seed}: the round itself did not end within {ROUND_TIMEOUT_S} s"
+    return done.returncode == 0, (done.stdout + done.stderr).strip() or f"seed {seed}: said nothing"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, help="of the first round, the others count on [default: random]")
+    parser.add_argument("--at-once", type=int, default=3, help="rounds that are played at the same time")
+    chosen = parser.parse_args()
+    first = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
+    wrong = 0
+    for went_well, how in play_rounds(range(first, first + chosen.rounds), chosen.at_once):
+        wrong += not went_well
+        print("ok   " if went_well else "WRONG", how, flush=True)
+    print(f"{chosen.rounds} rounds from seed {first} on, {wrong} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Programs that die of their own hand, once right before and once right after each step that they take.
+
+A *step* is a Redis call or a rename, named by who takes it and what it is: ``horse: script put_oob of map``.
+Nothing of the product knows of it: this puts itself around redis-py's calls and ``os.rename``, and calls the
+ordinary entry points in forked children, again and again until none dies any more.
+
+``python -m tests.chaos.deadly MARKS master NUMBER`` and ``… nodes NAME…`` run them; MARKS is the directory in
+which each death leaves a file, so that it is died but once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.client import Pipeline
+
+import disco_rq.dataserver  # noqa: F401  imported once here, for all that are forked
+from disco_rq.master import run_master
+from disco_rq.node import run_node
+from disco_rq.settings import Settings
+from disco_rq.store.connection import script_sha, script_source
+
+AGAIN_S = 0.01
+TASK = re.compile(r"(map|reduce):\d+")
+JOB = re.compile(r"(\w+)@\d{8}-\d{6}-\w{4}", re.ASCII)
+
+
+class Steps:
+    """Told of every step of this process and its children; kills the process that takes one first."""
+
+    def __init__(self, marks: Path, who: Callable[[], str]) -> None:
+        self._marks = marks
+        self._who = who
+        self._survived: set[str] = set()
+
+    def install(self) -> None:
+        """Come between this process and its Redis calls and renames, for good."""
+        client_class: Any = redis.Redis
+        pipeline_class: Any = Pipeline
+        call = client_class.execute_command
+        execute, at_once = pipeline_class.execute, pipeline_class.immediate_execute_command
+
+        def execute_command(client: Any, *args: Any, **options: Any) -> Any:
+            return self._take(_name(args), lambda: call(client, *args, **options))
+
+        def execute_pipeline(pipe: Pipeline, raise_on_error: bool = True) -> Any:
+            if not pipe.command_stack:
+                return execute(pipe, raise_on_error)
+            names = ", ".join(dict.fromkeys(_name(queued[0]) for queued in pipe.command_stack))
+            return self._take(f"[{names}]", lambda: execute(pipe, raise_on_error))
+
+        def execute_at_once(pipe: Pipeline, *args: Any, **options: Any) -> Any:
+            return self._take(_name(args), lambda: at_once(pipe, *args, **options))
+
+        def around(rename: Callable[..., None]) -> Callable[..., None]:
+            return lambda *args, **kwargs: self._take("rename", lambda: rename(*args, **kwargs))
+
+        client_class.execute_command = execute_command
+        pipeline_class.execute = execute_pipeline
+        pipeline_class.immediate_execute_command = execute_at_once
+        os.rename, os.replace = around(os.rename), around(os.replace)
+
+    def _take(self, name: str, act: Callable[[], Any]) -> Any:
+        step = f"{self._who()}: {name}"
+        self._die_once(f"before {step}")
+        answer = act()
+        self._die_once(f"after {step}")
+        return answer
+
+    def _die_once(self, moment: str) -> None:
+        if moment in self._survived:
+            return
+        self._survived.add(moment)
+        mark = self._marks / hashlib.sha1(moment.encode(), usedforsecurity=False).hexdigest()
+        try:
+            with mark.open("x") as file:
+                file.write(moment)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deaths(marks: Path) -> list[str]:
+    """The moments at which something died so far: ``after master: TIME``."""
+    return sorted(mark.read_text() for mark in marks.iterdir())
+
+
+def keep(runs: Sequence[Callable[[], None]]) -> None:
+    """Run each in a child of its own, and again whenever it was killed; returns when none is left."""
+    alive = {_forked(run): run for run in runs}
+    while alive:
+        pid, status = os.wait()
+        run = alive.pop(pid)
+        if os.WIFSIGNALED(status):
+            time.sleep(AGAIN_S)
+            alive[_forked(run)] = run
+
+
+def _forked(run: Callable[[], None]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run()
+        except BaseException:
+            logging.exception("a deadly program ends")
+        finally:
+            os._exit(0)
+    return pid
+
+
+def deadly_master(marks: Path, settings: Settings, token: str) -> None:
+    """A master with a token that all its lives have, since none of them waits for the last one's lease."""
+    Steps(marks, lambda: "master").install()
+    run_master(settings, token)
+
+
+def deadly_node(marks: Path, settings: Settings) -> None:
+    """A node with one slot."""
+    node = os.getpid()
+
+    def who() -> str:
+        if os.getpid() == node:
+            return "node"
+        if os.getppid() != node:
+            return "horse"
+        return "leases" if threading.current_thread().name == "leases" else "worker"
+
+    Steps(marks, who).install()
+    run_node(settings, 1)
+
+
+def main(marks: Path, program: str, names: Sequence[str]) -> None:
+    settings = Settings.from_env()
+    if program == "master":
+        keep([partial(deadly_master, marks, settings, name) for name in names])
+    else:
+        homes = [replace(settings, node=name, data=settings.data / name) for name in names]
+        keep([partial(deadly_node, marks, home) for home in homes])
+
+
+def _name(args: Any) -> str:
+    """What a command is about, without the names of jobs, workers and batches in it."""
+    words = [word.decode("latin-1") if isinstance(word, bytes) else str(word) for word in args]
+    command = words[0].upper()
+    if command in ("EVALSHA", "EVAL"):
+        script = _scripts().get(words[1], "of RQ")
+        phase = next((word.partition(":")[0] for word in words[3:] if TASK.fullmatch(word)), "")
+        jobs = {found[1] for word in words[2:] if (found := JOB.search(word))}
+        return " of ".join([f"script {script}", *filter(None, [phase, *jobs])])
+    key = words[1] if len(words) > 1 else ""
+    if key.startswith("rq:"):
+        return f"{command} {':'.join(key.split(':')[:2])}"
+    if key.startswith("disco:"):
+        nameless = re.sub(r"(purges|wake|node):.*", r"\1", JOB.sub("JOB", key))
+        return f"{command} {nameless}"
+    return command
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    """The sha of each of our scripts, and its text, lead to its name."""
+    files = (resources.files("disco_rq") / "scripts").iterdir()
+    names = [file.name.removesuffix(".lua") for file in files if file.name.endswith(".lua")]
+    names.remove("_lib")
+    return {known: name for name in names for known in (script_sha(name), script_source(name))}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

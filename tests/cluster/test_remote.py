@@ -1,0 +1,265 @@
+"""Nodes that cannot see each other's files: all that one has of another comes over HTTP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from disco_rq import DataError, Disco, Job, keys, result_iterator
+from disco_rq.func import chain_reader, kvgroup, sum_combiner
+from disco_rq.locations import NODE_ID, split_address
+from disco_rq.runtime import put, this_host, this_name, this_partition
+from disco_rq.server import PrivateServer, private_directory
+from disco_rq.settings import PREFIX
+from disco_rq.store.nodes import node_about
+from tests.cluster.conftest import wait_until
+from tests.cluster.cutting_proxy import cutting
+from tests.cluster.programs import data_server_of, program, running_node
+
+SECRET = "one for all"
+MANY = 400
+"""Times a kilobyte that no compression makes smaller: the partition of one map."""
+
+
+@dataclass
+class Cluster:
+    disco: Disco
+    nodes: dict[str, psutil.Process]
+    data: dict[str, Path]
+
+    def url(self, node: str) -> str:
+        return node_about(self.disco._connection, node)["url"]
+
+    def tell_url(self, node: str, url: str) -> None:
+        self.disco._connection.redis.hset(keys.node(node), "url", url)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two nodes of one worker each; to each, and to the client, the others seem to be other machines."""
+    data = {name: tmp_path_factory.mktemp(f"node-{name}") for name in "AB"}
+    with pytest.MonkeyPatch.context() as patch, PrivateServer(private_directory()) as server:
+        patch.setenv(PREFIX + "SECRET", SECRET)
+        with (
+            program("master", redis=server.url),
+            running_node(server.url, "A", data["A"], secret=SECRET) as a,
+            running_node(server.url, "B", data["B"], secret=SECRET) as b,
+            Disco(server.url) as disco,
+        ):
+            wait_until(lambda: disco._connection.redis.exists(keys.LEADER))
+            # Whoever has worked has told all of itself, and does not write that file any more.
+            begun = str(tmp_path_factory.mktemp("begun"))
+            disco.new_job("first", ["raw://a"] * 4, map=on_both, params=begun).wait(timeout=30)
+            for directory in data.values():
+                (directory / NODE_ID).unlink()
+            yield Cluster(disco, {"A": a, "B": b}, data)
+
+
+def wait_for_the_other_node(directory: str) -> None:
+    """So that each of them has maps."""
+    Path(directory, f"{this_host()}.ran").touch()
+    while len(list(Path(directory).glob("*.ran"))) < 2:
+        time.sleep(0.005)
+
+
+def on_both(entry: str, params: Any) -> Iterator[tuple[str, int]]:
+    """Words; a map waits until there is one on the other node, too."""
+    wait_for_the_other_node(params)
+    put(f"host:{this_partition()}", this_host())
+    for word in entry.split():
+        yield word, 1
+
+
+def big(entry: str, params: Any) -> Iterator[tuple[int, bytes]]:
+    wait_for_the_other_node(params)
+    for n in range(MANY):
+        yield n, os.urandom(1 << 10)
+
+
+def sizes(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
+    yield this_host(), sum(len(value) for _, value in pairs)
+
+
+def totals(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
+    for word, ones in kvgroup(pairs):
+        yield word, sum(ones)
+
+
+def word_count(cluster: Cluster, directory: Path, **arguments: Any) -> Job:
+    inputs = ["raw://a b a", "raw://b c", "raw://a", "raw://d d d"]
+    options: dict[str, Any] = {"map": on_both, "reduce": totals, "sort": True, "nr_reduces": 2} | arguments
+    return cluster.disco.new_job("words", inputs, params=str(directory), **options)
+
+
+COUNTS = {"a": 3, "b": 2, "c": 1, "d": 3}
+
+
+def big_job(cluster: Cluster, directory: Path) -> Job:
+    arguments: dict[str, Any] = {"map": big, "reduce": sizes, "nr_reduces": 1, "max_failures": 0}
+    return cluster.disco.new_job("big", ["raw://x"] * 4, params=str(directory), **arguments)
+
+
+def assert_big(job: Job) -> None:
+    [(_, size)] = result_iterator(job.wait(timeout=60))
+    assert size == 4 * MANY * 1024
+    assert job.jobinfo()["mapi"] == [0, 0, 4, 0]
+
+
+@pytest.mark.parametrize("options", [{}, {"combiner": sum_combiner}, {"sort": False}])
+def test_a_reduce_gets_the_maps_of_all_nodes(
+    cluster: Cluster, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    job = word_count(cluster, tmp_path, **options)
+    results = job.wait(timeout=60)
+    assert {job.oob_get(key) for key in job.oob_list()} == {"A", "B"}
+    found: dict[str, int] = {}
+    for word, number in result_iterator(results):
+        found[word] = found.get(word, 0) + number
+    assert found == COUNTS
+    assert job.jobinfo()["redi"] == [0, 0, 2, 0]
+
+
+def test_a_client_reads_map_results_of_all_nodes_over_http(cluster: Cluster, tmp_path: Path) -> None:
+    results = word_count(cluster, tmp_path, reduce=None, nr_reduces=0).wait(timeout=60)
+    assert {split_address(address)[0] for address in results} == {"A", "B"}
+    assert all(cluster.disco._locator.path(address) is None for address in results)
+    opened: list[str] = []
+    words = [word for word, _ in result_iterator(results, notifier=opened.append)]
+    assert sorted(words) == ["a", "a", "a", "b", "b", "c", "d", "d", "d"]
+    assert opened == results
+
+
+def test_a_job_reads_the_results_of_another_from_all_nodes(cluster: Cluster, tmp_path: Path) -> None:
+    first = word_count(cluster, tmp_path, reduce=None, nr_reduces=0).wait(timeout=60)
+    # every node reads the other's results
+    second = cluster.disco.new_job(
+        "chained",
+        list(first),
+        map=lambda pair, params: [pair],
+        map_reader=chain_reader,
+        reduce=totals,
+        sort=True,
+        nr_reduces=1,
+        scheduler={"force_remote": True},
+    )
+    assert dict(result_iterator(second.wait(timeout=60))) == COUNTS
+
+
+def test_a_purged_result_is_said_to_be_gone(cluster: Cluster, tmp_path: Path) -> None:
+    job = word_count(cluster, tmp_path)
+    results = job.wait(timeout=60)
+    job.purge()
+    with pytest.raises(DataError, match="gone from its node") as caught:
+        list(result_iterator(results))
+    assert caught.value.url == results[0]
+
+
+def test_a_fetch_that_is_cut_goes_on_where_it_was_cut(cluster: Cluster, tmp_path: Path) -> None:
+    urls = {node: cluster.url(node) for node in "AB"}
+    try:
+        with cutting(urls["A"], 0, 100_000, 7, 300_000) as a, cutting(urls["B"], 0, 100_000, 7, 300_000) as b:
+            cluster.tell_url("A", a.url)
+            cluster.tell_url("B", b.url)
+            job = big_job(cluster, tmp_path)
+            assert_big(job)
+            assert max(a.cut, b.cut) == 4  # the reduce fetched from the node that it was not on
+            assert job.jobinfo()["redi"] == [0, 0, 1, 0]
+    finally:
+        for node, url in urls.items():
+            cluster.tell_url(node, url)
+
+
+def test_all_maps_whose_files_a_node_has_lost_run_again(cluster: Cluster, tmp_path: Path) -> None:
+    def lose_them(entry: str, params: Any) -> Iterator[tuple[str, int]]:
+        """The last map takes away what the other node has."""
+        yield from on_both(entry, params[0])
+        if entry == "last" and not Path(params[0], "lost").exists():
+            other = "AB".replace(this_host(), "")
+            gone = Path(params[1][other], this_name())
+            while not list(gone.glob("map-*")):
+                time.sleep(0.005)
+            Path(params[0], "lost").touch()
+            for file in gone.iterdir():
+                file.unlink()
+
+    inputs = ["raw://a b a", "raw://b c", "raw://a", "raw://d d d", "raw://last"]
+    params = (str(tmp_path), {node: str(path) for node, path in cluster.data.items()})
+    job = cluster.disco.new_job(
+        "losing", inputs, map=lose_them, reduce=totals, params=params, sort=True, nr_reduces=1
+    )
+    assert dict(result_iterator(job.wait(timeout=60))) == COUNTS | {"last": 1}
+    assert job.jobinfo()["mapi"][3] > 0
+
+
+def test_a_result_that_is_cut_goes_on_where_it_was_cut(cluster: Cluster, tmp_path: Path) -> None:
+    results = cluster.disco.new_job("big", ["raw://x"] * 2, params=str(tmp_path), map=big).wait(timeout=60)
+    expected = list(result_iterator(results))
+    node = split_address(results[0])[0]
+    url = cluster.url(node)
+    try:
+        with cutting(url, 150_000, 10, 150_000) as proxy:
+            cluster.tell_url(node, proxy.url)
+            assert list(result_iterator(results)) == expected
+            assert proxy.cut == 3
+    finally:
+        cluster.tell_url(node, url)
+
+
+def test_a_data_server_killed_while_it_serves_is_started_again_and_the_job_is_right(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    urls = {node: cluster.url(node) for node in "AB"}
+    killed: list[int] = []
+
+    def kill(node: str) -> None:
+        server = data_server_of(cluster.nodes[node])
+        assert server is not None
+        killed.append(server.pid)
+        server.kill()
+
+    try:
+        with (
+            cutting(urls["A"], 200_000, before_cut=lambda: kill("A")) as a,
+            cutting(urls["B"], 200_000, before_cut=lambda: kill("B")) as b,
+        ):
+            cluster.tell_url("A", a.url)
+            cluster.tell_url("B", b.url)
+            assert_big(big_job(cluster, tmp_path))
+            assert len(killed) == 1
+    finally:
+        for node, url in urls.items():
+            cluster.tell_url(node, url)
+    for node, process in cluster.nodes.items():
+        server = wait_until(partial(data_server_of, process))
+        assert server.pid not in killed, node
+
+
+def test_a_client_reads_large_results_in_bounded_memory(cluster: Cluster, tmp_path: Path) -> None:
+    def large(entry: str, params: Any) -> Iterator[tuple[int, bytes]]:
+        for n in range(64 << 10):
+            yield n, os.urandom(1 << 10)
+
+    [result] = cluster.disco.new_job("large", ["raw://x"], map=large).wait(timeout=60)
+    count = (
+        "import resource, sys; from disco_rq import Disco, result_iterator; disco = Disco(sys.argv[1]);"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "print(sum(len(value) for _, value in result_iterator([sys.argv[2]])));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", count, cluster.disco.url, result], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    size, grown_kib = map(int, done.stdout.split())
+    assert size == 64 << 20
+    assert grown_kib < 30 << 10

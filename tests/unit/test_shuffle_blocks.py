@@ -1,0 +1,24 @@
+"""Blocks are of about one size from the first one on, however heavy the pairs."""
+
+from __future__ import annotations
+
+import pytest
+
+from disco_rq.shuffle.cutting import BLOCK_BYTES, Cutter
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_first_block_of_heavy_values_is_small_too(grouped: bool) -> None:
+    keys = list(range(64))
+    heavy = [f"{key:04d}" * 50_000 for key in keys]  # 200 kB each
+    columns = [[value] for value in heavy] if grouped else heavy
+    blocks = list(Cutter().blocks(keys, columns, grouped=grouped))
+    assert [block.size for block in blocks] == [1] * 64
+
+
+def test_light_pairs_share_a_block() -> None:
+    keys = list(range(100_000))
+    blocks = list(Cutter().blocks(keys, keys, grouped=False))
+    assert sum(block.size for block in blocks) == 100_000
+    assert len(blocks) < 100
+    assert BLOCK_BYTES / len(keys) < len(blocks)
