@@ -1,8 +1,9 @@
 """disco-rq: MapReduce in plain Python functions, on the Redis and RQ that you already have."""
 
-from disco_rq.client import Disco, Job
+from disco_rq.client import Disco
 from disco_rq.errors import *  # noqa: F403
 from disco_rq.errors import __all__ as _errors
+from disco_rq.job import Job
 from disco_rq.params import Params
 from disco_rq.resultfiles import result_iterator
 from disco_rq.version import __version__

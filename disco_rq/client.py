@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import DiscoError, JobError, UnknownJob
+from disco_rq.job import Job
 from disco_rq.locations import Locator, output_address
-from disco_rq.model import JOB_NAME, TaskId
+from disco_rq.model import JOB_NAME, ResultStatus, TaskId
 from disco_rq.resultfiles import Results, forget_locator, read_log, remember_locator, results_of
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
@@ -22,7 +23,6 @@ from disco_rq.submission import build
 if TYPE_CHECKING:
     from disco_rq.progress import Display
 
-ResultStatus = Literal["active", "ready", "dead", "unknown job"]
 NamedResults = tuple[str, tuple[ResultStatus, "list[str]"]]
 
 REFRESH_S = 0.2
@@ -356,65 +356,6 @@ class Disco:
     def whitelist(self, node: str) -> None:
         """Give the node tasks again."""
         NodeAdmin(self._connection).set_blacklisted(node, False)
-
-
-class Job:
-    """One job of a cluster; its methods are those of ``Disco``, with the job's name filled in."""
-
-    def __init__(self, disco: Disco, name: str) -> None:
-        self._disco = disco
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<Job {self.name}>"
-
-    def wait(
-        self,
-        timeout: float | None = None,
-        poll_interval: float = 5.0,
-        clean: bool = False,
-        show: bool | Display | None = None,
-    ) -> Results:
-        return self._disco.wait(self.name, timeout, poll_interval, clean, show)
-
-    def results(self, timeout: float = 2.0) -> tuple[ResultStatus, list[str]]:
-        return self._disco.results(self.name, timeout)
-
-    def jobinfo(self) -> dict[str, Any]:
-        return self._disco.jobinfo(self.name)
-
-    def jobspec(self) -> dict[str, Any]:
-        return self._disco.jobspec(self.name)
-
-    def events(self, offset: str = "0-0") -> Iterator[tuple[str, tuple[float, str, str]]]:
-        return self._disco.events(self.name, offset)
-
-    def story(self, task: str) -> list[dict[str, Any]]:
-        return self._disco.story(self.name, task)
-
-    def log(self, task: str, attempt: int | None = None) -> str:
-        return self._disco.log(self.name, task, attempt)
-
-    def oob_list(self) -> list[str]:
-        return self._disco.oob_list(self.name)
-
-    def oob_get(self, key: str) -> Any:
-        return self._disco.oob_get(self.name, key)
-
-    def kill(self) -> None:
-        self._disco.kill(self.name)
-
-    def clean(self) -> None:
-        self._disco.clean(self.name)
-
-    def purge(self) -> None:
-        self._disco.purge(self.name)
-
-    def pause(self) -> None:
-        self._disco.pause(self.name)
-
-    def resume(self) -> None:
-        self._disco.resume(self.name)
 
 
 def describe_death(name: str, record: JobRecord) -> str:

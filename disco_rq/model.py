@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 JobStatus = Literal["active", "ready", "dead"]
+ResultStatus = Literal["active", "ready", "dead", "unknown job"]
 Phase = Literal["map", "reduce"]
 
 JOB_PREFIX = re.compile(r"[a-zA-Z0-9_]+")

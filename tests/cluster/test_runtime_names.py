@@ -110,7 +110,9 @@ def test_each_task_has_its_own_partition_and_inputs(disco: Disco) -> None:
     assert sorted(pairs(job)) == [(i, ("map", i, [f"raw://{i}"], i % 3)) for i in range(5)]
 
 
-def test_the_inputs_of_a_task_are_the_replica_that_it_reads_or_its_whole_group(disco: Disco, tmp_path: Path) -> None:
+def test_the_inputs_of_a_task_are_the_replica_it_reads_or_its_whole_group(
+    disco: Disco, tmp_path: Path
+) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_text(f"{name}\n")
 

@@ -29,7 +29,7 @@ LAYERS = (
     {"scripts", "store"},
     {"runtime", "func", "netstr", "stages", "usercode", "submission", "resultfiles", "dataserver", "fetch"},
     {
-        *("master", "caretaker", "client", "progress", "embedded", "clusterhost", "supervisor"),
+        *("master", "caretaker", "client", "job", "progress", "embedded", "clusterhost", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
     },
     {"cli", "web"},
@@ -38,7 +38,7 @@ LAYERS = (
 """Imports go from a later layer to an earlier one, or stay in their own."""
 
 STRANGERS = (
-    {"client"},
+    {"client", "job"},
     {"master", "caretaker"},
     {"worker", "horse", "execution", "leases", "attemptlog", "node"},
 )
