@@ -8,7 +8,7 @@ import pickle
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -39,13 +39,17 @@ def groups(pairs: Any, params: Any) -> Iterator[tuple[str, tuple[int, int]]]:
 def run(bench: Bench) -> list[Line]:
     paths = Text(bench.size(64), 8).paths
 
-    def ours() -> dict[str, tuple[int, int]]:
+    def ours() -> Callable[[], dict[str, tuple[int, int]]]:
         job = bench.disco.new_job(
             "groupby", list(map(str, paths)), map=words, reduce=groups, sort=True, nr_reduces=REDUCES
         )
         answer = dict(result_iterator(job.wait()))
-        job.purge()
-        return answer
+
+        def purged() -> dict[str, tuple[int, int]]:
+            job.purge()
+            return answer
+
+        return purged
 
     grouped = bench.compare(ours, partial(by_hand, paths=paths, stage=(_map_grouped, _reduce_grouped)))
     sorted_ = bench.compare(ours, partial(by_hand, paths=paths, stage=(_map_sorted, _reduce_sorted)))

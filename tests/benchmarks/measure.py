@@ -63,7 +63,7 @@ class Bench:
         return [*parents, *(horse for process in parents for horse in process.children(recursive=True))]
 
     def compare(self, ours: Callable[[], Any], yardstick: Callable[[Pool], Any]) -> Comparison:
-        """Run both in turn, each with an answer that must be the same; the pool is as warm as the cluster."""
+        """Run both in turn. Answers must be equal, and may be calls. The pool is as warm as the cluster."""
         result = Comparison()
         for _ in range(self.rounds):
             with peak_memory(lambda: [psutil.Process(), *self.cluster()]) as memory:
@@ -79,11 +79,8 @@ class Bench:
                     expected = yardstick(pool)
                     result.yardstick_s.append(time.perf_counter() - began)
             result.yardstick_bytes = max(result.yardstick_bytes, memory.total_bytes)
-            if callable(answer):
-                answer = answer()
-            if callable(expected):
-                expected = expected()
-            assert answer == expected, "the answers differ"
+            # What comes after the work, such as to read files again or to delete them, is not measured.
+            assert settled(answer) == settled(expected), "the answers differ"
         return result
 
 
@@ -152,6 +149,11 @@ def peak_memory(processes: Callable[[], list[psutil.Process]]) -> Iterator[PeakM
     finally:
         ended.set()
         thread.join()
+
+
+def settled(answer: Any) -> Any:
+    """An answer, or what the call of it gives."""
+    return answer() if callable(answer) else answer
 
 
 def pin() -> list[int]:
