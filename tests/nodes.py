@@ -244,6 +244,6 @@ def marked(mark: str) -> Iterator[psutil.Process]:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return process.children()
+        return list(process.children())
     except psutil.NoSuchProcess:
         return []
