@@ -21,8 +21,8 @@ def trace(params: Any, what: str) -> None:
 
 
 def map_words(line: str, params: Any) -> Iterator[tuple[str, int]]:
-    trace(params, "map")
     put(f"map:{this_partition()}", line)
+    trace(params, "map")  # from here on it needs no Redis until its commit
     counter("lines")
     while not Path(params.directory, "maps-may-end").exists():
         time.sleep(0.005)
@@ -34,8 +34,8 @@ def map_words(line: str, params: Any) -> Iterator[tuple[str, int]]:
 def reduce_words(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
     from disco_rq.func import kvgroup
 
-    trace(params, "reduce")
     put(f"reduce:{this_partition()}", b"\xff")
+    trace(params, "reduce")
     while not Path(params.directory, "reduces-may-end").exists():
         time.sleep(0.005)
     for word, ones in kvgroup(pairs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import socket
 import threading
 import time
@@ -37,8 +38,10 @@ NODE = "served"
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[str]:
-    with PrivateServer(private_directory()) as server:
+    directory = private_directory()
+    with PrivateServer(directory) as server:
         yield server.url
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -48,7 +49,8 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two nodes of one worker each; to each, and to the client, the others seem to be other machines."""
     data = {name: tmp_path_factory.mktemp(f"node-{name}") for name in "AB"}
-    with pytest.MonkeyPatch.context() as patch, PrivateServer(private_directory()) as server:
+    directory = private_directory()
+    with pytest.MonkeyPatch.context() as patch, PrivateServer(directory) as server:
         patch.setenv(PREFIX + "SECRET", SECRET)
         with (
             program("master", redis=server.url),
@@ -60,9 +62,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             # Whoever has worked has told all of itself, and does not write that file any more.
             begun = str(tmp_path_factory.mktemp("begun"))
             disco.new_job("first", ["raw://a"] * 4, map=on_both, params=begun).wait(timeout=30)
-            for directory in data.values():
-                (directory / NODE_ID).unlink()
+            for root in data.values():
+                (root / NODE_ID).unlink()
             yield Cluster(disco, {"A": a, "B": b}, data)
+    shutil.rmtree(directory)
 
 
 def wait_for_the_other_node(directory: str) -> None:
