@@ -45,9 +45,8 @@ _KNOWN_THREADS = {"MainThread", "fsspecIO"}  # fsspec keeps one for its remote f
 class Progress:
     """Memory that a worker shares with its horse: which task of the batch runs, and until when it may."""
 
-    _LAYOUT = struct.Struct(
-        "qd"
-    )  # index, deadline by the monotonic clock (0: none), the same in both processes
+    # Index; deadline by the monotonic clock, which is the same in both processes (0: none).
+    _LAYOUT = struct.Struct("qd")
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)

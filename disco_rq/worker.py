@@ -100,9 +100,8 @@ class DiscoWorker(Worker):
         super().__init__([queue], worker_name, connection=connection, **options)
         self.log_result_lifespan = False
         self._address = self._settings.redis or url_of(connection)
-        connection.set_retry(
-            PatientRetry(PATIENCE_S)
-        )  # RQ's worker gives up, and its task, at the first error
+        # RQ's worker would give up, and its task with it, at the first error.
+        connection.set_retry(PatientRetry(PATIENCE_S))
         self._own = Connection(self._address, patience_s=PATIENCE_S)
         self._store = AttemptStore(self._own)
         self._jobs = JobStore(self._own)
@@ -339,9 +338,8 @@ class DiscoWorker(Worker):
         horse.bury()
         kept = (self._horse, self._spare, self._former)
         ours = {one.pid for one in kept if one is not None and one is not horse}
-        if (
-            self.scheduler is not None and self.scheduler._process is not None
-        ):  # of `rq worker --with-scheduler`
+        # The scheduler of `rq worker --with-scheduler` is a child, too.
+        if self.scheduler is not None and self.scheduler._process is not None:
             ours.add(self.scheduler._process.pid)
         end_orphans(spare=ours)
         self._data.scratch(self.name, horse.pid).remove()
