@@ -36,14 +36,16 @@ class AttemptLog:
             stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
         )
 
-    def keep(self, path: Path) -> None:
-        """Put what was printed since the last time under ``path``; nothing printed, no file."""
+    def has_content(self) -> bool:
+        """True if something was printed since the last time."""
         sys.stdout.flush()
         sys.stderr.flush()
-        size = os.fstat(self._fd).st_size
-        if size:
-            keep_capped(self._fd, size, path)
-            os.ftruncate(self._fd, 0)
+        return os.fstat(self._fd).st_size > 0
+
+    def keep(self, path: Path) -> None:
+        """Put what was printed since the last time under ``path``."""
+        keep_capped(self._fd, os.fstat(self._fd).st_size, path)
+        os.ftruncate(self._fd, 0)
 
 
 def keep_capped(fd: int, size: int, path: Path) -> None:

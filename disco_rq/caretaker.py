@@ -160,3 +160,8 @@ class Caretaker:
                     if job_of_batch(batch_id) in self._forgotten:
                         with contextlib.suppress(NoSuchJobError):  # its record expires before its place here
                             registry.remove(batch_id, delete_job=True)
+            for batch_id in queue.intermediate_queue.get_job_ids():  # of workers that died untold
+                if job_of_batch(batch_id) in self._forgotten:
+                    queue.intermediate_queue.remove(batch_id)
+                    with contextlib.suppress(NoSuchJobError):
+                        Job.fetch(batch_id, self._redis, Serializer).delete()

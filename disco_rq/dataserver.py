@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from disco_rq.datawire import CHUNK_BYTES, FILE, OUTPUT, FrameKind, pack_frame, tokens
 from disco_rq.errors import CorruptData
 from disco_rq.model import JOB_NAME
+from disco_rq.records import open_output
 from disco_rq.records.layout import read_file_index
 
 __all__ = ["data_app", "serve"]
@@ -134,7 +135,8 @@ class _Files:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise FileNotFoundError(f"no file of a task: {job}/{name}")
-        return open(fd, "rb", buffering=0)
+        file = open(fd, "rb", buffering=0)  # noqa: SIM115
+        return open_output(file, name) if OUTPUT.fullmatch(name) else file
 
     def missing(self, job: str, names: Sequence[str]) -> dict[int, str]:
         """Which of the files are not there, by their number, and why."""
@@ -238,9 +240,9 @@ def _joined(frames: Iterable[bytes]) -> Generator[bytes, None, None]:
 def _file_response(files: _Files, request: Request) -> Response:
     try:
         file = files.open(request.path_params["job"], request.path_params["file"])
-    except OSError:
+    except (OSError, CorruptData):
         return PlainTextResponse("no such file", 404)
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
     wanted = _range_of(request.headers.get("range"), size)
     if wanted is None:
         file.close()
@@ -279,9 +281,10 @@ def _closing(file: BinaryIO, start: int, length: int) -> Generator[bytes, None, 
 
 def _pieces(file: BinaryIO, start: int, length: int) -> Iterator[bytes]:
     """The bytes of a file from ``start`` on, fewer than ``length`` where it ends before."""
-    while length and (piece := os.pread(file.fileno(), min(length, CHUNK_BYTES), start)):
+    file.seek(start)
+    while length and (piece := file.read(min(length, CHUNK_BYTES))):
         yield piece
-        start, length = start + len(piece), length - len(piece)
+        length -= len(piece)
 
 
 def _why(error: OSError | CorruptData) -> str:

@@ -22,9 +22,10 @@ from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadab
 from disco_rq.fetch import reduce_sources
 from disco_rq.horse import Progress, leftovers
 from disco_rq.inputs import open_input
-from disco_rq.locations import DataDir, Locator, map_task_of, output_address
+from disco_rq.locations import DataDir, Locator, map_task_of, output_address, output_name
 from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
 from disco_rq.packing import UnpackedJob, unpack_functions
+from disco_rq.records import write_outputs
 from disco_rq.remote import RemoteFile
 from disco_rq.runtime import Overtaken, RunningTask, enter_task
 from disco_rq.saving import discard, is_saved, publish, upload
@@ -40,6 +41,8 @@ log = logging.getLogger("disco_rq.execution")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 FLUSH_S = 0.02
 """Commits of small tasks are sent together, but none waits longer than this for the next task to end."""
+SMALL_BYTES = 64 << 10
+"""Outputs no larger than this wait in memory for that, and are written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Executor:
         self._opener = partial(open_input, resolve=self._resolve)
         self._programs: dict[str, Program] = {}
         self._scratch = data.scratch(worker, os.getpid())
+        self._workplace, self._aside = str(self._scratch.directory), self._scratch.out
         self._log = AttemptLog(self._scratch.log)
         self._commits: list[Commit] = []
         self._first_commit_at = 0.0
@@ -94,7 +98,6 @@ class Executor:
         tempfile.tempdir = str(directory)
         os.environ["TMPDIR"] = str(directory)
         self._log.capture()
-        self._connection.redis.ping()  # connected before the first batch
         self._environment, self._path = dict(os.environ), list(sys.path)
         self._raw_environment = dict(_raw_environment())
 
@@ -132,8 +135,7 @@ class Executor:
         except ConnectionLost:
             raise  # nothing can be told; the lease tells
         except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
-            if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
-                error.add_note(f"in the data directory {self._data.root} of node {self._node}")
+            self._blame_disk(error)
             self._flush()
             self._keep_log(attempt)  # before anybody hears of the failure and looks for it
             self._fail(attempt, error)
@@ -162,8 +164,9 @@ class Executor:
             task=task,
             scratch=self._scratch.directory,
             status=lambda text: self._store.event(attempt.job, self._node, f"{attempt.task}: {text}"),
+            memory_bytes=0 if program.spec.saves(task) else SMALL_BYTES,
         )
-        aside = self._scratch.out
+        aside = self._aside
         started_ms, started = round(time.time() * 1000), time.monotonic()
         enter_task(running)
         try:
@@ -173,7 +176,7 @@ class Executor:
                 result = self._stage(work, task_input, aside)
                 if running.doom is not None:
                     raise running.doom
-                address = self._place_output(work, attempt, aside)
+                address = self._place_output(work, attempt, aside, result)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
@@ -185,18 +188,25 @@ class Executor:
             started_ms=started_ms,
             duration_ms=round((time.monotonic() - started) * 1000),
             result=StageResult(
-                result.entries_in, result.records_out, result.bytes_out, counters=dict(running.counters)
+                result.entries_in,
+                result.records_out,
+                result.bytes_out,
+                counters=dict(running.counters),
+                content=result.content,
             ),
         )
 
-    def _place_output(self, work: TaskWork, attempt: Attempt, aside: Path) -> str:
-        """Bring the complete output to where the commit says that it is: saved, or a file of this node."""
+    def _place_output(self, work: TaskWork, attempt: Attempt, aside: Path, result: StageResult) -> str:
+        """Bring the complete output to where the commit says that it is: saved, or a file of this node. A
+        small one waits in memory for the flush.
+        """
         task = work.task
         if work.spec.saves(task):
             address = upload(work.spec, task, attempt.number, aside, work.scratch)
             aside.unlink(missing_ok=True)
             return address
-        _move(aside, self._data.output(attempt.job, task, attempt.number))
+        if result.content is None:
+            _move(aside, self._data.output(attempt.job, task, attempt.number))
         return output_address(self._node, attempt.job, task, attempt.number)
 
     def _stage(self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path) -> StageResult:
@@ -233,6 +243,7 @@ class Executor:
     def _flush(self) -> None:
         """Commit what has ended. An attempt that does not count leaves no file behind."""
         commits, self._commits = self._commits, []
+        commits = self._write_small(commits)
         for commit, answer in zip(commits, self._store.commit(commits) if commits else [], strict=True):
             attempt = commit.attempt
             if answer == "ok":
@@ -248,6 +259,29 @@ class Executor:
                 )
                 if self._store.job(attempt.job) is None:
                     self._data.purge(attempt.job)  # purged while this attempt was writing
+
+    def _write_small(self, commits: list[Commit]) -> list[Commit]:
+        """Write the outputs that are in memory. Returns the commits whose output is there."""
+        small = {
+            output_name(TaskId.parse(commit.attempt.task), commit.attempt.number): commit.result.content
+            for commit in commits
+            if commit.result.content is not None
+        }
+        if not small:
+            return commits
+        try:
+            write_outputs(self._data.job(commits[0].attempt.job), small, self._scratch.out)
+        except OSError as error:
+            self._blame_disk(error)
+            for commit in commits:
+                if commit.result.content is not None:
+                    self._fail(commit.attempt, error)
+            return [commit for commit in commits if commit.result.content is None]
+        return commits
+
+    def _blame_disk(self, error: BaseException) -> None:
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+            error.add_note(f"in the data directory {self._data.root} of node {self._node}")
 
     def _fail(self, attempt: Attempt, error: BaseException) -> None:
         spec = self._programs[attempt.job].spec if attempt.job in self._programs else None
@@ -271,12 +305,13 @@ class Executor:
         self._store.fail(attempt, "release", Failure(why), survives=0)
 
     def _keep_log(self, attempt: Attempt) -> None:
-        self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
+        if self._log.has_content():
+            self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
 
     def _clean_up(self, attempt: Attempt) -> None:
         """Nothing of an attempt is there for the next one; what it printed is kept."""
         self._keep_log(attempt)
-        os.chdir(self._scratch.directory)
+        os.chdir(self._workplace)
         self._scratch.empty()
         if _raw_environment() != self._raw_environment:
             os.environ.clear()

@@ -150,6 +150,7 @@ class StageResult:
     records_out: int
     bytes_out: int
     counters: Mapping[str, int] = field(default_factory=dict)
+    content: bytes | None = None  # the output, if it is small and not in the file
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ SHORT_S = 0.05
 """A batch that is through so soon is told to RQ once, at its end; a longer one at its beginning, too."""
 HEARTBEAT_S = 2.0
 """RQ asks for a heartbeat several times a job; more often than this they tell nothing."""
-TIDY_AFTER_S = 0.002
+TIDY_AFTER_S = 0.02
 """A worker whose queue is empty for so long has time to end one horse and to fork another."""
 
 _QUEUE_PREFIX = keys.queue("")
@@ -270,15 +270,17 @@ class DiscoWorker(Worker):
 
     def _new_horse(self) -> Horse:
         progress = Progress()
-        # Made here, connected there: what a fork touches first costs it several times as much.
+        # Connected here, used there: what a forked process touches first costs it several times as much.
         connection = Connection(self._address, patience_s=PATIENCE_S)
-        return Horse(lambda: self._enter_horse(connection, progress), progress)
+        connection.line.open()
+        horse = Horse(lambda: self._enter_horse(connection, progress), progress)
+        connection.line.give_away()
+        return horse
 
     def _enter_horse(self, connection: Connection, progress: Progress) -> RunBatch:
-        """In the new child: nothing of the parent's connections is used again."""
+        """In the new child, which uses none of its parent's connections but the one that it was given."""
         self.setup_work_horse_signals()  # type: ignore[no-untyped-call]
         self._is_horse = True
-        self.connection.connection_pool.reset()
         executor = Executor(
             connection,
             node=self.node,

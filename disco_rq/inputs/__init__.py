@@ -13,6 +13,7 @@ import stat
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 from disco_rq.errors import DataError, DiscoError
@@ -23,6 +24,7 @@ from disco_rq.inputs.httpfile import HttpFile
 from disco_rq.inputs.pieces import Window, own_lines
 from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import Input
+from disco_rq.records import open_output
 from disco_rq.remote import RemoteFile
 
 __all__ = ["HTTP_TIMEOUT_S", "open_input", "plan_inputs", "preferred_node", "redact"]
@@ -104,7 +106,7 @@ def _open_source(
             found = resolve(url)
             if isinstance(found, RemoteFile):
                 return found, found.size
-            return _open_source(found, None, timeout_s, opened)
+            return _open_result(Path(found))
         case _:
             fs, path = filesystem(url)
             opened.callback(id, fs)  # kept until then: an archive is closed when its file system is collected
@@ -117,6 +119,13 @@ def _open_local(path: str) -> _Source:
     info = os.fstat(file.fileno())
     # Files in /proc and pipes say 0 and have content: read those to their end.
     return file, info.st_size if stat.S_ISREG(info.st_mode) and info.st_size else None
+
+
+def _open_result(path: Path) -> _Source:
+    file = open_output(open(path, "rb", buffering=0), path.name)  # noqa: SIM115
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return cast("io.RawIOBase", file), size
 
 
 def _close(source: io.RawIOBase | io.BufferedIOBase) -> None:

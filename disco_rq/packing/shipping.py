@@ -76,6 +76,10 @@ def cached_again(function: Callable[..., Any], maxsize: int | None, typed: bool)
     return functools.lru_cache(maxsize, typed)(function)
 
 
+_foreign: dict[str, types.ModuleType] = {}
+"""Modules that were looked at before and are not local: there are hundreds."""
+
+
 @contextmanager
 def _local_modules_by_value() -> Iterator[Callable[[], None]]:
     """Tell cloudpickle about the local modules, for a while. Yields what to call when more were imported."""
@@ -84,10 +88,14 @@ def _local_modules_by_value() -> Iterator[Callable[[], None]]:
     def register() -> None:
         before = cloudpickle.list_registry_pickle_by_value()
         for name, module in list(sys.modules.items()):
+            if name in before or _foreign.get(name) is module:
+                continue
             # One module may be there under two names: the registry goes by __name__.
-            if name not in before and getattr(module, "__name__", None) == name and is_local_module(module):
+            if getattr(module, "__name__", None) == name and is_local_module(module):
                 cloudpickle.register_pickle_by_value(module)
                 ours[name] = module
+            else:
+                _foreign[name] = module
 
     try:
         register()

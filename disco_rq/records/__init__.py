@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from disco_rq.errors import CorruptData, TaskError
 from disco_rq.records.blocks import Block, Kind, Readable, read_block, read_blocks
+from disco_rq.records.bundle import open_output, write_outputs
 from disco_rq.records.layout import (
     Index,
     PartitionPlace,
@@ -36,10 +37,12 @@ __all__ = [
     "RecordWriter",
     "Source",
     "batches",
+    "open_output",
     "read_blocks",
     "read_index",
     "read_pairs",
     "read_with",
+    "write_outputs",
 ]
 
 _BUFFER_BYTES = 256 << 10
@@ -192,7 +195,7 @@ def _readable(name: str) -> Iterator[None]:
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
     try:
-        file = open(path, "rb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - the with is below
+        file = open_output(open(path, "rb", buffering=_BUFFER_BYTES), path.name)  # noqa: SIM115
     except OSError as error:
         raise CorruptData(f"cannot open {name}: {error.strerror}", name) from error
     with file:

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 from disco_rq.records.blocks import Kind, pack_block
 from disco_rq.records.layout import PartitionPlace, pack_footer, pack_header, pack_index
+from disco_rq.records.spool import Spool
 from disco_rq.records.typed import pack_columns
 
 __all__ = ["EncodedBlock", "PackedBlocks", "RecordWriter", "encode"]
-
-_BUFFER_BYTES = 256 << 10
 
 
 class EncodedBlock(NamedTuple):
@@ -45,12 +44,13 @@ def encode(keys: list[Any], values: list[Any], *, grouped: bool) -> EncodedBlock
 class RecordWriter:
     """Writes a record file, partition after partition, in one stream; complete once closed.
 
-    ``bytes_out`` and ``size`` (pairs, or bytes when opaque) say what it has got so far.
+    ``bytes_out`` and ``size`` (pairs, or bytes when opaque) say what it has got so far. What needs no more
+    than ``memory_bytes`` is not written to the file: it is ``content()``.
     """
 
-    def __init__(self, path: Path, nr_partitions: int = 1) -> None:
+    def __init__(self, path: Path, nr_partitions: int = 1, memory_bytes: int = 0) -> None:
         self._nr_partitions = max(nr_partitions, 1)
-        self._file = open(path, "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - closed by close()
+        self._file = Spool(path, memory_bytes)
         self._places: list[PartitionPlace] = []
         self._next_number = 0
         self._partition_start = self.bytes_out = 0
@@ -90,6 +90,10 @@ class RecordWriter:
             self._write(part)
         self._write(pack_footer(index_offset))
         self._file.close()
+
+    def content(self) -> bytes | None:
+        """The complete file, if it stayed in memory."""
+        return self._file.content()
 
     def _advance(self, partition: int) -> None:
         if partition < len(self._places) or partition > self._nr_partitions:

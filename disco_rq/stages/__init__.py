@@ -29,6 +29,7 @@ class TaskWork:
     task: TaskId
     scratch: Path  # an empty directory of this attempt, for spills; removed by the caller
     status: Callable[[str], None]  # system event: "100000 entries mapped"
+    memory_bytes: int = 0  # an output no larger than this is the result's ``content``, and no file
 
 
 def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener = open_input) -> StageResult:
@@ -59,9 +60,14 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
         elif functions.combiner is not None:
             pairs = combined(pairs, functions.combiner, partitioner, params)
         shuffle.feed(pairs)
-    with RecordWriter(out, partitioner.nr_partitions) as writer:
+    with RecordWriter(out, partitioner.nr_partitions, work.memory_bytes) as writer:
         nr_pairs = shuffle.finish(writer)
-    return StageResult(entries_in=mapped.nr_entries, records_out=nr_pairs, bytes_out=writer.bytes_out)
+    return StageResult(
+        entries_in=mapped.nr_entries,
+        records_out=nr_pairs,
+        bytes_out=writer.bytes_out,
+        content=writer.content(),
+    )
 
 
 def _shuffle(work: TaskWork, partitioner: Partitioner) -> Shuffle:
@@ -90,6 +96,7 @@ def run_reduce(work: TaskWork, sources: Sequence[Source], out: Path) -> StageRes
         sort=work.spec.sort,
         scratch=work.scratch,
         limit_bytes=work.spec.mem_sort_limit,
+        memory_bytes=work.memory_bytes,
         status=work.status,
         status_interval=work.spec.status_interval,
     )

@@ -38,6 +38,7 @@ def reduced(
     sort: bool,
     scratch: Path,
     limit_bytes: int,
+    memory_bytes: int,
     status: Callable[[str], None],
     status_interval: int,
 ) -> StageResult:
@@ -46,14 +47,19 @@ def reduced(
     rows: Iterator[Iterator[Batch]] = (_row(functions.reduce_reader, source, partition) for source in sources)
     row = _sorted(rows, scratch, limit_bytes) if sort else chain.from_iterable(rows)
     stream = RecordStream(row, is_sorted=sort, passed=progress.passed)
-    with RecordWriter(out) as writer:
+    with RecordWriter(out, memory_bytes=memory_bytes) as writer:
         output = _output(functions.reduce_writer, writer, params)
         with _located_errors(stream):
             if functions.reduce_init is not None:
                 functions.reduce_init(stream, params)
             _call(functions.reduce, stream, output, params)
         output.finish()
-    return StageResult(entries_in=progress.nr_pairs, records_out=output.nr_pairs, bytes_out=writer.bytes_out)
+    return StageResult(
+        entries_in=progress.nr_pairs,
+        records_out=output.nr_pairs,
+        bytes_out=writer.bytes_out,
+        content=writer.content(),
+    )
 
 
 class _Progress:

@@ -11,7 +11,8 @@ import msgpack
 
 from disco_rq import keys
 from disco_rq.model import LEASE_S, MSG_QUOTA, OOB_KEY, OOB_QUOTA, JobSpec, MapInput, StageResult, readable
-from disco_rq.store.connection import Arg, Connection
+from disco_rq.store.connection import Connection
+from disco_rq.store.line import Arg
 
 LEASE_MS = int(LEASE_S * 1000)
 
@@ -65,8 +66,7 @@ class AttemptStore:
     def job(self, name: str) -> tuple[JobSpec, bytes] | None:
         """The spec and the function pack of a job, or None if it was purged."""
         job = keys.JobKeys(name)
-        stored: Any = self._connection.redis.mget(job.spec, job.pack)
-        spec, pack = stored
+        spec, pack = self._connection.read("MGET", job.spec, job.pack)
         if spec is None or pack is None:
             return None
         return JobSpec.from_dict(msgpack.unpackb(spec)), pack

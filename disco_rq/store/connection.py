@@ -8,20 +8,20 @@ from functools import cache
 from hashlib import sha1
 from importlib import resources
 from inspect import signature
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.client import Pipeline
+from redis.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from disco_rq.errors import ConnectionLost, SettingsError
-
-Arg: TypeAlias = str | bytes | int | float
+from disco_rq.store.line import Arg, Line
 
 OLDEST_SERVER = (6, 2)
 PATIENCE_S = 30.0
@@ -32,8 +32,11 @@ MAX_BLOCK_S = 2.5
 """For how long the server may be asked to wait with an answer; safely less than the above."""
 
 
-# redis-py looks its own version up, in files, for each new connection, and tells it in two more round trips.
-_ANONYMOUS = {"driver_info": None} if "driver_info" in signature(redis.Connection).parameters else {}
+# redis-py looks its own version up, in files, for each new connection, and tells it in more round trips;
+# RESP3 takes two more.
+_QUIET: dict[str, Any] = {"protocol": 2}
+if "driver_info" in signature(AbstractConnection).parameters:
+    _QUIET["driver_info"] = None
 
 
 @cache
@@ -154,10 +157,11 @@ class Connection:
                 retry=_TellingRetry(self.address, patience_s, self._closed),
                 socket_connect_timeout=SOCKET_TIMEOUT_S,
                 socket_timeout=SOCKET_TIMEOUT_S,
-                **_ANONYMOUS,
+                **_QUIET,
             )
         except ValueError as error:  # a port that is no number, an option that is none
             raise SettingsError(f"{self.address!r} is no Redis address: {error}") from None
+        self.line = Line(self.redis.connection_pool)
 
     def check(self) -> None:
         """Raise ``ConnectionLost`` unless a server of a version that we can use answers now."""
@@ -180,23 +184,37 @@ class Connection:
 
     def run(self, script: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Run one script; load it first where the server does not have it."""
-        try:
-            return self.redis.evalsha(script_sha(script), len(keys), *keys, *args)
-        except NoScriptError:
-            return self.redis.eval(script_source(script), len(keys), *keys, *args)
+        return self.run_many([(script, keys, args)])[0]
 
     def run_many(self, calls: Iterable[tuple[str, Sequence[str], Sequence[Arg]]]) -> list[Any]:
         """Run several scripts in one round trip, each a transition of its own. Answers in order."""
         calls = list(calls)
-        pipe = self.redis.pipeline(transaction=False)
-        for script, keys, args in calls:
-            pipe.evalsha(script_sha(script), len(keys), *keys, *args)
-        answers: list[Any] = pipe.execute(raise_on_error=False)
+        answers = self._ask(
+            [("EVALSHA", script_sha(script), len(keys), *keys, *args) for script, keys, args in calls]
+        )
         for i, answer in enumerate(answers):
             if isinstance(answer, NoScriptError):
-                answers[i] = self.run(*calls[i])
+                script, keys, args = calls[i]
+                answers[i] = self.redis.eval(script_source(script), len(keys), *keys, *args)
             elif isinstance(answer, ResponseError):
                 raise answer
+        return answers
+
+    def read(self, *command: Arg) -> Any:
+        """The answer to one command that reads, as the server gives it."""
+        (answer,) = self._ask([command])
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
+
+    def _ask(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        answers = self.line.ask(commands)
+        if answers is None:
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.response_callbacks = {}  # type: ignore[assignment]  # answers as the server gives them
+            for command in commands:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            answers = pipe.execute(raise_on_error=False)
         return answers
 
     def add_script(self, pipe: Pipeline, script: str, keys: Sequence[str], args: Sequence[Arg]) -> None:
@@ -206,6 +224,7 @@ class Connection:
     def close(self) -> None:
         """Close it for good: what is asked of it afterwards raises ``ConnectionLost`` at once."""
         self._closed.told = True
+        self.line.close()
         self.redis.close()
 
 

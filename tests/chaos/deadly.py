@@ -27,12 +27,14 @@ from typing import Any
 
 import redis
 from redis.client import Pipeline
+from redis.exceptions import NoScriptError
 
 import disco_rq.dataserver  # noqa: F401  imported once here, for all that are forked
 from disco_rq.master import run_master
 from disco_rq.node import run_node
 from disco_rq.settings import Settings
 from disco_rq.store.connection import script_sha, script_source
+from disco_rq.store.line import Line
 
 AGAIN_S = 0.01
 TASK = re.compile(r"(map|reduce):\d+")
@@ -66,13 +68,25 @@ class Steps:
         def execute_at_once(pipe: Pipeline, *args: Any, **options: Any) -> Any:
             return self._take(_name(args), lambda: at_once(pipe, *args, **options))
 
-        def around(rename: Callable[..., None]) -> Callable[..., None]:
-            return lambda *args, **kwargs: self._take("rename", lambda: rename(*args, **kwargs))
+        def around(name: str, act: Callable[..., None]) -> Callable[..., None]:
+            return lambda *args, **kwargs: self._take(name, lambda: act(*args, **kwargs))
 
+        def ask_over_line(line: Line, commands: Any) -> Any:
+            names = ", ".join(dict.fromkeys(map(_name, commands)))
+            step = f"{self._who()}: {names if len(commands) == 1 else f'[{names}]'}"
+            self._die_once(f"before {step}")
+            answers = ask(line, commands)
+            if not any(isinstance(answer, NoScriptError) for answer in answers or ()):
+                self._die_once(f"after {step}")
+            return answers
+
+        ask = Line.ask
+        Line.ask = ask_over_line  # type: ignore[method-assign,assignment]
         client_class.execute_command = execute_command
         pipeline_class.execute = execute_pipeline
         pipeline_class.immediate_execute_command = execute_at_once
-        os.rename, os.replace = around(os.rename), around(os.replace)
+        os.rename, os.replace = around("rename", os.rename), around("rename", os.replace)
+        os.link = around("link", os.link)
 
     def _take(self, name: str, act: Callable[[], Any]) -> Any:
         step = f"{self._who()}: {name}"

@@ -1,0 +1,77 @@
+"""A line to Redis for short commands.
+
+redis-py's client takes as long as a short command itself for finding a connection, measuring, and being ready
+to try again. The line is one of its connections, without the client around it: who finds it busy or broken
+asks the client.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
+
+from hiredis import pack_command
+from redis.connection import ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+Arg: TypeAlias = str | bytes | int | float
+
+_BROKEN = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
+class Line:
+    """One connection. It is made when it is first used, or by ``open`` in the process that forks its user."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._connection: Any = None
+
+    def open(self) -> None:
+        """Connect, if that goes at once."""
+        self._connection = self._connection or self._pool.make_connection()
+        try:
+            self._connection.connect_check_health(check_health=False, retry_socket_connect=False)
+        except _BROKEN:
+            self._connection.disconnect()
+
+    def give_away(self) -> None:
+        """After a fork: the connection is the child's now. Ours is closed without a word to the server."""
+        if self._connection is not None and self._connection._sock is not None:
+            self._connection._sock.close()
+        self._connection = None
+
+    def ask(self, commands: Sequence[Sequence[Arg]]) -> list[Any] | None:
+        """The answers, among them ``ResponseError`` objects; None if the line is busy or broke.
+
+        Then it is not known whether the commands were carried out.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if self._connection is None:
+                self._connection = self._pool.make_connection()
+            packed = b"".join(pack_command(cast("Any", tuple(command))) for command in commands)
+            self._connection.send_packed_command([packed], check_health=False)
+            return [self._answer() for _ in commands]
+        except _BROKEN:
+            return None
+        except BaseException:
+            # A time limit may strike anywhere: no answer must be left for the next who asks.
+            self.close()
+            raise
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.disconnect()
+
+    def _answer(self) -> Any:
+        try:
+            return self._connection.read_response()
+        except ResponseError as error:
+            return error
