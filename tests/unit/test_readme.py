@@ -65,3 +65,8 @@ def test_the_twenty_line_job_runs_as_printed() -> None:
     assert int(counts["disco"]) == expected.count("disco")
     assert len(counts) == len(set(expected))
     assert lines[-1] == f"localhost {{'words': {len(expected)}}}"
+
+
+def test_every_example_is_listed() -> None:
+    programs = {path.name for path in (README.parent / "disco_rq" / "examples").glob("*.py")}
+    assert programs - {"__init__.py", "demo.py"} == set(re.findall(r"^\| `(\w+\.py)`", TEXT, re.MULTILINE))
