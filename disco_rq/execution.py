@@ -97,6 +97,10 @@ class Executor:
         os.environ["TMPDIR"] = str(directory)
         self._log.capture()
         self._connection.redis.ping()  # connected before the first batch
+        self._remember_surroundings()
+
+    def _remember_surroundings(self) -> None:
+        """What each attempt finds."""
         self._environment, self._path = dict(os.environ), list(sys.path)
         self._raw_environment = dict(_raw_environment())
 
@@ -166,6 +170,7 @@ class Executor:
             status=lambda text: self._store.event(attempt.job, self._node, f"{attempt.task}: {text}"),
         )
         aside = self._scratch.out
+        program.unpacked.required.link(self._scratch.required, into=self._scratch.directory)
         started_ms, started = round(time.time() * 1000), time.monotonic()
         enter_task(running)
         try:
@@ -234,7 +239,9 @@ class Executor:
             if found is None:
                 raise Overtaken  # purged meanwhile
             spec, pack = found
-            self._programs = {job: Program(spec, unpack_functions(pack, job=job, secret=self._secret))}
+            unpacked = unpack_functions(pack, job=job, secret=self._secret, directory=self._scratch.required)
+            self._programs = {job: Program(spec, unpacked)}
+            self._remember_surroundings()
         return self._programs[job]
 
     def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:
