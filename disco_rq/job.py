@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pstats
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,9 @@ class Job:
 
     def log(self, task: str, attempt: int | None = None) -> str:
         return self._disco.log(self.name, task, attempt)
+
+    def profile_stats(self, mode: str = "") -> pstats.Stats:
+        return self._disco.profile_stats(self.name, mode)
 
     def oob_list(self) -> list[str]:
         return self._disco.oob_list(self.name)

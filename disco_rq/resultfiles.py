@@ -100,18 +100,22 @@ def count_partitions(locator: Locator, address: str) -> int:
 
 def read_log(locator: Locator, address: str) -> str:
     """What the attempt printed whose output has the address; empty if nothing."""
+    return (read_beside(locator, address, ".log") or b"").decode(errors="replace")
+
+
+def read_beside(locator: Locator, address: str, suffix: str) -> bytes | None:
+    """The file with the suffix beside an attempt's output; None if there is none. Raises ``DataError``."""
     path = locator.path(address)
-    if path is not None:
-        log = path.with_name(f"{path.name}.log")
-        return log.read_text(errors="replace") if log.exists() else ""
-    _, job, name = split_address(address)
     try:
-        with ask(locator.server(address), f"/{job}/{name}.log") as response:
-            return response.read().decode(errors="replace")
+        if path is not None:
+            return path.with_name(path.name + suffix).read_bytes()
+        _, job, name = split_address(address)
+        with ask(locator.server(address), f"/{job}/{name}{suffix}") as response:
+            return response.read()
     except FileNotFoundError:
-        return ""
+        return None
     except NETWORK_ERRORS as error:
-        raise DataError(f"the log cannot be read: {reason(error)}", url=address) from error
+        raise DataError(f"its {suffix} file cannot be read: {reason(error)}", url=address) from error
 
 
 def _locator_of_environment() -> Locator:

@@ -20,7 +20,7 @@ from disco_rq.inputs.addresses import preferred_node
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, MapInput
-from disco_rq.packing import pack_functions
+from disco_rq.packing import gather, pack_functions
 from disco_rq.params import Params
 from disco_rq.saving import check_target
 
@@ -63,6 +63,7 @@ def build(
     scheduler = options.pop("scheduler", {})
     inputs, nr_reduces = _planned(functions, input, options, partitions_of)
     has_map = functions.map is not None
+    required = gather(options.pop("required_modules", ()), options.pop("required_files", ()))
     on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
     options.setdefault("owner", _user())
     options.update(_saving(functions, options.pop("save", None), options.pop("save_format", None)))
@@ -76,7 +77,8 @@ def build(
         **options,
         **scheduler,
     )
-    pack = pack_functions(functions, arguments.get("params", Params()), job=spec.name, secret=secret)
+    params = arguments.get("params", Params())
+    pack = pack_functions(functions, params, job=spec.name, secret=secret, required=required)
     return Submission(spec, pack, inputs)
 
 
@@ -242,6 +244,9 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task_retries": (_whole(0), "a whole number from 0 on"),
     "task_timeout": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
     "status_interval": (_whole(0), "a number of entries, 0 for none"),
+    "profile": (_is_bool, "True or False"),
+    "required_modules": (lambda _: True, "names of modules, or (name, path)"),  # gather looks at both
+    "required_files": (lambda _: True, "paths, or a dict of names and their bytes"),
     "msg_overflow": (lambda value: value in ("drop", "fail"), '"drop" or "fail"'),
     "oob_value_limit": (_whole(1), "a number of bytes"),
     "priority": (_whole(-1000), "a whole number from -1000 on"),
