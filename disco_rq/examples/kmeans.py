@@ -86,8 +86,7 @@ def mean(pairs, params):
 # -- the program
 
 
-def kmeans(disco: Disco, inputs: list[str], k: int, max_rounds: int = 50) -> list[tuple[Point, int]]:
-    """``(center, its number of points)`` for each cluster; less than k if there are less different points."""
+def first_centers(disco, inputs, k):
     centers = []
     while len(centers) < k:
         job = disco.new_job(
@@ -99,34 +98,45 @@ def kmeans(disco: Disco, inputs: list[str], k: int, max_rounds: int = 50) -> lis
             nr_reduces=1,
             params=Params(centers=centers),
         )
-        [(distance, center)] = list(result_iterator(job.wait())) or [(0, None)]
+        found = list(result_iterator(job.wait()))
         job.purge()
-        if center is None or (centers and distance == 0):
-            break
-        centers.append(center)
+        if not found:
+            break  # there is no point at all
+        [(distance, point)] = found
+        if centers and distance == 0:
+            break  # each point is a center
+        centers.append(point)
+    return centers
 
-    before = math.inf
-    clusters = []
+
+def better_centers(disco, inputs, centers):
+    """The mean of each cluster with its number of points; and the error, which the old centers had."""
+    job = disco.new_job(
+        "kmeans",
+        inputs,
+        map=map_nearest,
+        combiner=add_up,
+        reduce=mean,
+        sort=True,
+        params=Params(centers=centers),
+    )
+    means = dict(result_iterator(job.wait()))
+    stats = {cluster: job.oob_get(f"cluster:{cluster}") for cluster in means}
+    job.purge()
+    clusters = [(means[cluster], stats[cluster]["points"]) for cluster in sorted(means)]
+    return clusters, sum(stat["error"] for stat in stats.values())
+
+
+def kmeans(disco: Disco, inputs: list[str], k: int, max_rounds: int = 50) -> list[tuple[Point, int]]:
+    """``(center, its number of points)`` of each cluster: k, or less if there are less different points."""
+    centers = first_centers(disco, inputs, k)
+    before, clusters = math.inf, []
     for _ in range(max_rounds if centers else 0):
-        job = disco.new_job(
-            "kmeans",
-            inputs,
-            map=map_nearest,
-            combiner=add_up,
-            reduce=mean,
-            sort=True,
-            params=Params(centers=centers),
-        )
-        means = sorted(result_iterator(job.wait()))
-        stats = [job.oob_get(f"cluster:{cluster}") for cluster, _ in means]
-        job.purge()
-        clusters = [(center, stat["points"]) for (_, center), stat in zip(means, stats, strict=True)]
-        centers = [center for center, _ in clusters]
-        error = sum(stat["error"] for stat in stats)
+        clusters, error = better_centers(disco, inputs, centers)
         print(f"squared distance to {len(centers)} centers: {error:g}", file=sys.stderr)
         if error >= before:
             break
-        before = error
+        before, centers = error, [center for center, _ in clusters]
     return clusters
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,27 @@ def test_force_remote_runs_maps_where_their_input_is_not(
     cluster: NodeCluster, results_on_a: list[str]
 ) -> None:
     assert pairs(reading(cluster, results_on_a, "force_remote")) == [("b", "a")] * 4
+
+
+def test_scheduler_wishes_that_are_false_are_none(
+    cluster: NodeCluster, results_on_a: list[str], tmp_path: Path
+) -> None:
+    def on_both(pair: tuple[str, int], params: Any) -> list[tuple[str, None]]:
+        Path(params, this_host()).touch()
+        while len(list(Path(params).iterdir())) < 2:
+            time.sleep(0.002)
+        return [(this_host(), None)]
+
+    job = cluster.disco.new_job(
+        "anywhere",
+        results_on_a,
+        map=on_both,
+        map_reader=chain_reader,
+        scheduler={"force_local": False, "force_remote": False},
+        params=str(tmp_path),
+    )
+
+    assert {host for host, _ in pairs(job)} == {"a", "b"}
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,34 @@ def test_a_wait_that_times_out_tells_so_and_the_job_goes_on(disco: Disco, tmp_pa
     assert pairs(job) == [("a", 1)]
 
 
+def test_a_paused_job_starts_nothing_until_it_is_resumed(disco: Disco, tmp_path: Path) -> None:
+    def gated(entry: str, params: Any) -> list[Any]:
+        Path(params.directory, entry).touch()
+        wait_for_file(params.gate)
+        return [(entry, 1)]
+
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    names = [f"{n}" for n in range(8)]
+    job = disco.new_job(
+        "paused",
+        [f"raw://{name}" for name in names],
+        map=gated,
+        params=Params(directory=str(begun), gate=str(tmp_path / "gate")),
+    )
+    wait_until(lambda: len(list(begun.iterdir())) == 2)
+
+    job.pause()
+    (tmp_path / "gate").touch()
+    # what was queued before still runs; a job that comes behind it is not held up
+    run(disco, input=["raw://x"] * 4, map=lambda entry, params: [])
+    wait_until(lambda: len(list(begun.iterdir())) == job.jobinfo()["mapi"][2])
+    assert 2 <= job.jobinfo()["mapi"][2] < len(names)
+
+    job.resume()
+    assert pairs(job) == [(name, 1) for name in names]
+
+
 # -- events
 
 
