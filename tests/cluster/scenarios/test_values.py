@@ -64,7 +64,7 @@ def test_writers_and_readers_of_the_jobs_own_carry_everything(disco: Disco, tmp_
         input=prime_files(tmp_path),
         map=with_equals,
         map_writer=map_writer,
-        reduce_reader=lambda fd, size, name: map(tuple, reduce_reader(fd, size, name)),
+        reduce_reader=reduce_reader,
         reduce=multiply,
         reduce_writer=reduce_writer,
         nr_reduces=1,
