@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from disco_rq.arguments import Address, JobArguments
 from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import DiscoError, JobError, UnknownJob
 from disco_rq.job import Job
@@ -90,11 +91,19 @@ class Disco:
 
     # -- jobs
 
-    def new_job(self, name: str, input: Sequence[str | Sequence[str]], **arguments: Any) -> Job:
-        """Submit a job and return at once. ``arguments``: map, reduce and the others of the README's table.
+    def new_job(
+        self,
+        name: str,
+        input: Sequence[Address | Sequence[Address]],
+        **arguments: Unpack[JobArguments],
+    ) -> Job:
+        """Submit a job and return at once.
 
-        Wrong use raises ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no
-        master leads the cluster.
+        ``name``: letters, digits and _; the job's own name begins with it. ``input``: addresses; a list among
+        them names redundant replicas. ``arguments``: a ``map``, a ``reduce`` or both, and what else the class
+        ``JobArguments`` lists and the README explains; sizes are bytes, times seconds. Wrong use raises
+        ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no master leads the
+        cluster.
         """
         partitions_of = partial(count_partitions, self._locator)
         submission = build(name, input, arguments, self._settings.secret, partitions_of)
@@ -239,8 +248,12 @@ class Disco:
         }
 
     def jobspec(self, name: str) -> dict[str, Any]:
-        """The job as it was submitted: its options and the names of its functions."""
-        return self._store.spec(name).to_dict()
+        """Every argument of ``new_job`` as the job was submitted with it, or its default.
+
+        Plain data: functions by their names, ``params`` by their ``repr``, ``input`` the first 100 entries;
+        ``name`` is the job's whole name. Raises ``UnknownJob``.
+        """
+        return dict(self._store.spec(name).details["arguments"])
 
     def joblist(self) -> list[tuple[float, str, str]]:
         """``(start, status, name)`` of every job, newest first; start in seconds since 1970."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, BinaryIO, TypeVar, overload
 
 from disco_rq.errors import ConnectionLost, DataError, DiscoError
+from disco_rq.func import chain_reader
 from disco_rq.locations import Locator, split_address
 from disco_rq.model import TaskId
 from disco_rq.records import nr_partitions_of, read_pairs, read_with
@@ -15,6 +16,8 @@ from disco_rq.saving import final_address, is_saved, read_saved, settle
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import node_about
+
+T = TypeVar("T")
 
 
 class Results(list[str]):
@@ -54,19 +57,44 @@ def remember_locator(locator: Locator) -> None:
     _last_locator = locator
 
 
+@overload
+def result_iterator(
+    results: Iterable[str], notifier: Callable[[str], object] | None = None, reader: None = None
+) -> Iterator[tuple[Any, Any]]: ...
+
+
+@overload
 def result_iterator(
     results: Iterable[str],
     notifier: Callable[[str], object] | None = None,
-    reader: Callable[..., Iterator[Any]] | None = None,
+    *,
+    reader: Callable[[BinaryIO, int | None, str], Iterable[T]],
+) -> Iterator[T]: ...
+
+
+@overload
+def result_iterator(
+    results: Iterable[str],
+    notifier: Callable[[str], object] | None,
+    reader: Callable[[BinaryIO, int | None, str], Iterable[T]],
+) -> Iterator[T]: ...
+
+
+def result_iterator(
+    results: Iterable[str],
+    notifier: Callable[[str], object] | None = None,
+    reader: Callable[..., Iterable[Any]] | None = None,
 ) -> Iterator[Any]:
     """Stream the ``(key, value)`` pairs of all results, in order, one file at a time.
 
     ``results``: what ``wait`` or ``results`` returned; saved results need no cluster. ``notifier(address)``
     is called as each file is opened. ``reader(fd, size, name)`` yields the entries where the job had a writer
-    of its own. Raises ``DataError`` naming the address that cannot be read.
+    of its own; ``func.chain_reader`` is what reads where it had none. Raises ``DataError`` naming the address
+    that cannot be read.
     """
     if isinstance(results, str):
         raise DiscoError(f"result_iterator takes a list of addresses, not the str {results!r}")
+    reader = None if reader is chain_reader else reader
     locator: Locator | None = None
     for address in results:
         if is_saved(address):

@@ -34,6 +34,7 @@ LAYERS = (
         "profiling",
         "stages",
         "usercode",
+        "arguments",
         "submission",
         "resultfiles",
         "dataserver",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from disco_rq import Job, Params, result_iterator
+from disco_rq.arguments import Scheduler
 from disco_rq.caretaker import node_queue
 from disco_rq.func import chain_reader
 from disco_rq.runtime import this_host, this_inputs
@@ -55,9 +55,13 @@ def where(pair: tuple[str, int], params: Any) -> list[tuple[str, str]]:
     return [(this_host(), this_inputs()[0].removeprefix("disco://").partition("/")[0])]
 
 
-def reading(cluster: NodeCluster, results: list[str], wish: str, params: Any = None) -> Job:
+LOCAL: Scheduler = {"force_local": True}
+REMOTE: Scheduler = {"force_remote": True}
+
+
+def reading(cluster: NodeCluster, results: list[str], wish: Scheduler, params: Any = None) -> Job:
     return cluster.disco.new_job(
-        wish, results, map=where, map_reader=chain_reader, scheduler={wish: True}, params=params
+        "reading", results, map=where, map_reader=chain_reader, scheduler=wish, params=params
     )
 
 
@@ -69,7 +73,7 @@ def test_force_local_runs_maps_where_their_input_is_though_another_node_is_idle(
     cluster: NodeCluster, results_on_a: list[str], tmp_path: Path
 ) -> None:
     gate, begun = tmp_path / "gate", tmp_path / "begun"
-    job = reading(cluster, results_on_a, "force_local", Params(gate=str(gate), begun=str(begun)))
+    job = reading(cluster, results_on_a, LOCAL, Params(gate=str(gate), begun=str(begun)))
     wait_until(begun.exists)
     # given a later job that finds node b idle, while maps of this one wait for a
     assert run(cluster.disco, map=lambda entry, params: []).jobinfo()["nodes"] == ["b"]
@@ -83,39 +87,18 @@ def test_force_local_runs_maps_where_their_input_is_though_another_node_is_idle(
 def test_force_remote_runs_maps_where_their_input_is_not(
     cluster: NodeCluster, results_on_a: list[str]
 ) -> None:
-    assert pairs(reading(cluster, results_on_a, "force_remote")) == [("b", "a")] * 4
-
-
-def test_scheduler_wishes_that_are_false_are_none(
-    cluster: NodeCluster, results_on_a: list[str], tmp_path: Path
-) -> None:
-    def on_both(pair: tuple[str, int], params: Any) -> list[tuple[str, None]]:
-        Path(params, this_host()).touch()
-        while len(list(Path(params).iterdir())) < 2:
-            time.sleep(0.002)
-        return [(this_host(), None)]
-
-    job = cluster.disco.new_job(
-        "anywhere",
-        results_on_a,
-        map=on_both,
-        map_reader=chain_reader,
-        scheduler={"force_local": False, "force_remote": False},
-        params=str(tmp_path),
-    )
-
-    assert {host for host, _ in pairs(job)} == {"a", "b"}
+    assert pairs(reading(cluster, results_on_a, REMOTE)) == [("b", "a")] * 4
 
 
 @pytest.mark.parametrize(
     ("wish", "missing", "says"),
     [
-        ("force_local", "a", "force_local: the job waits for a"),
-        ("force_remote", "b", "force_remote: the job waits for another node than a"),
+        (LOCAL, "a", "force_local: the job waits for a"),
+        (REMOTE, "b", "force_remote: the job waits for another node than a"),
     ],
 )
 def test_a_job_that_no_node_may_run_says_so_and_goes_on_when_one_may(
-    cluster: NodeCluster, results_on_a: list[str], wish: str, missing: str, says: str
+    cluster: NodeCluster, results_on_a: list[str], wish: Scheduler, missing: str, says: str
 ) -> None:
     cluster.disco.blacklist(missing)
     job = reading(cluster, results_on_a, wish)
