@@ -244,7 +244,8 @@ class Executor:
             spec, pack = found
             unpacked = unpack_functions(pack, job=job, secret=self._secret, directory=self._scratch.required)
             self._programs = {job: Program(spec, unpacked)}
-            self._remember_surroundings()
+            if unpacked.required:
+                self._remember_surroundings()
         return self._programs[job]
 
     def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:

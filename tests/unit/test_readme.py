@@ -52,7 +52,7 @@ def test_every_public_method_is_named(cls: type) -> None:
 
 
 def test_the_twenty_line_job_runs_as_printed() -> None:
-    [example] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[0]
     assert len([line for line in example.splitlines() if line.strip()]) <= 22
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     program = subprocess.run(
