@@ -138,16 +138,12 @@ class Caretaker:
 
     def _tell_stranded(self) -> None:
         """A job that waits for a node says so in its history, and says when one has come."""
-        alive = any(not node.blacklisted for node in self._planner.nodes.values())
-        self._stranded &= self._planner.jobs.keys()
-        if alive:
-            for job in self._stranded:
-                self._store.event(job, "A node is there again: the job goes on")
-            self._stranded.clear()
-            return
-        for job in self._planner.jobs.keys() - self._stranded:
-            self._store.event(job, "No node is alive: the job waits for one")
-            self._stranded.add(job)
+        waiting = self._planner.stranded()
+        for job in (self._stranded - waiting.keys()) & self._planner.jobs.keys():
+            self._store.event(job, "A node is there again: the job goes on")
+        for job in waiting.keys() - self._stranded:
+            self._store.event(job, waiting[job])
+        self._stranded = set(waiting)
 
     def _forget_in_rq(self) -> None:
         """Delete what RQ keeps of forgotten jobs: batches that are through, and those that end now."""

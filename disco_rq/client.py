@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import math
+import pstats
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Self, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from disco_rq.arguments import Address, JobArguments
 from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import DiscoError, JobError, UnknownJob
+from disco_rq.facts import describe_death, job_facts, node_facts
 from disco_rq.job import Job
 from disco_rq.locations import Locator, output_address
 from disco_rq.model import JOB_NAME, ResultStatus, TaskId
-from disco_rq.resultfiles import Results, forget_locator, read_log, remember_locator, results_of
+from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
+from disco_rq.profiling import merged
+from disco_rq.resultfiles import (
+    Results,
+    count_partitions,
+    forget_locator,
+    read_beside,
+    read_log,
+    remember_locator,
+    results_of,
+)
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
-from disco_rq.store.nodes import NodeAdmin, live_slots, node_about, node_names
+from disco_rq.store.nodes import NodeAdmin, live_slots, node_about
 from disco_rq.submission import build
 
 if TYPE_CHECKING:
@@ -78,13 +92,22 @@ class Disco:
 
     # -- jobs
 
-    def new_job(self, name: str, input: Sequence[str | Sequence[str]], **arguments: Any) -> Job:
-        """Submit a job and return at once. ``arguments``: map, reduce and the others of the README's table.
+    def new_job(
+        self,
+        name: str,
+        input: Sequence[Address | Sequence[Address]],
+        **arguments: Unpack[JobArguments],
+    ) -> Job:
+        """Submit a job and return at once.
 
-        Wrong use raises ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no
-        master leads the cluster.
+        ``name``: letters, digits and _; the job's own name begins with it. ``input``: addresses; a list among
+        them names redundant replicas. ``arguments``: a ``map``, a ``reduce`` or both, and what else the class
+        ``JobArguments`` lists and the README explains; sizes are bytes, times seconds. Wrong use raises
+        ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no master leads the
+        cluster.
         """
-        submission = build(name, input, arguments, self._settings.secret)
+        partitions_of = partial(count_partitions, self._locator)
+        submission = build(name, input, arguments, self._settings.secret, partitions_of)
         if not self._store.submit(submission.spec, submission.pack, submission.inputs):
             return self.new_job(name, input, **arguments)  # the random part of the name was taken
         return Job(self, submission.spec.name)
@@ -203,31 +226,16 @@ class Disco:
         ``records`` and ``bytes`` (each by phase).
         """
         record = self._store.record(name)
-        attempts = self._store.attempts(name)
-        return {
-            "name": name,
-            "timestamp": record.count("submitted") / 1000,
-            "ended": record.count("ended") / 1000 if "ended" in record.fields else None,
-            "active": record.status,
-            "mapi": record.phase("map"),
-            "redi": record.phase("reduce"),
-            "reduce": record.count("nr_reduces") > 0,
-            "results": list(self._results_of(name, settled=False)) if record.status == "ready" else [],
-            "inputs": [entry.urls() for entry in self._store.inputs(name, 100)],
-            "nodes": sorted({attempt["node"] for attempt in attempts.values() if attempt["node"] != "-"}),
-            "owner": record.fields["owner"],
-            "priority": record.count("priority"),
-            "counters": self._store.counters(name),
-            "msgs_dropped": record.count("msgs_dropped"),
-            "entries": {phase: record.count(f"{phase}:entries") for phase in ("map", "reduce")},
-            "records": {phase: record.count(f"{phase}:records") for phase in ("map", "reduce")},
-            "bytes": {phase: record.count(f"{phase}:bytes") for phase in ("map", "reduce")},
-            "cause": record.cause,
-        }
+        results = list(self._results_of(name, settled=False)) if record.status == "ready" else []
+        return {**job_facts(self._store, name, record), "results": results}
 
     def jobspec(self, name: str) -> dict[str, Any]:
-        """The job as it was submitted: its options and the names of its functions."""
-        return self._store.spec(name).to_dict()
+        """Every argument of ``new_job`` as the job was submitted with it, or its default.
+
+        Plain data: functions by their names, ``params`` by their ``repr``, ``input`` the first 100 entries;
+        ``name`` is the job's whole name. Raises ``UnknownJob``.
+        """
+        return dict(self._store.spec(name).details.get("arguments", {}))
 
     def joblist(self) -> list[tuple[float, str, str]]:
         """``(start, status, name)`` of every job, newest first; start in seconds since 1970."""
@@ -244,24 +252,7 @@ class Disco:
         ``available``: a dict for each node, with ``node``, ``max_workers`` (alive now), ``job_ok``,
         ``data_error``, ``error``, ``lost``, ``blacklisted``, ``host``; ``active``: one for each running task.
         """
-        alive = live_slots(self._connection)
-        blacklist = NodeAdmin(self._connection).blacklist()
-        available = []
-        for node in node_names(self._connection):
-            about = node_about(self._connection, node)
-            available.append(
-                {
-                    "node": node,
-                    "host": about.get("host", ""),
-                    "max_workers": alive.get(node, 0),
-                    "job_ok": int(about.get("done", 0)),
-                    "data_error": int(about.get("data_error", 0)),
-                    "error": int(about.get("error", 0)),
-                    "lost": int(about.get("lost", 0)),
-                    "blacklisted": node in blacklist,
-                }
-            )
-        return {"available": available, "active": self._store.running()}
+        return {"available": node_facts(self._connection), "active": self._store.running()}
 
     def events(self, name: str, offset: str = "0-0") -> Iterator[tuple[str, tuple[float, str, str]]]:
         """The job's history after ``offset``, oldest first: ``(offset, (timestamp, host, message))``.
@@ -293,6 +284,29 @@ class Disco:
             return ""
         node, number = wanted[-1]["node"], wanted[-1]["attempt"]
         return read_log(self._locator, output_address(node, name, _task(task), number))
+
+    def profile_stats(self, name: str, mode: str = "") -> pstats.Stats:
+        """The profiles of the job's tasks that are done, as one. ``mode``: "map" or "reduce", "" for both.
+
+        Raises ``JobError("No profile data")`` if the job was not submitted with ``profile=True``, or no such
+        task is done; ``UnknownJob``; ``DataError`` if a node cannot be read.
+        """
+        if mode not in ("", "map", "reduce"):
+            raise DiscoError(f'mode={mode!r}: it takes "map", "reduce", or "" for both')
+        self._store.record(name)
+        done: dict[str, tuple[int, str]] = {}  # of a map that was made again the last attempt counts
+        for attempt, record in self._store.attempts(name).items():
+            task, _, number = attempt.partition("/")
+            if record["outcome"] == "done" and task.startswith(mode):
+                done[task] = max(done.get(task, (0, "")), (int(number), record["node"]))
+        addresses = [
+            output_address(node, name, TaskId.parse(task), number) for task, (number, node) in done.items()
+        ]
+        found = ((address, read_beside(self._locator, address, PROFILE_SUFFIX)) for address in addresses)
+        stats = merged((address, data) for address, data in found if data is not None)
+        if stats is None:
+            raise JobError(f"No profile data: job {name} has none{mode and f' of a {mode}'}")
+        return stats
 
     def oob_list(self, name: str) -> list[str]:
         """The keys of the job's committed OOB results, sorted. Raises ``OOBNotFound`` for an unknown job."""
@@ -356,20 +370,6 @@ class Disco:
     def whitelist(self, node: str) -> None:
         """Give the node tasks again."""
         NodeAdmin(self._connection).set_blacklisted(node, False)
-
-
-def describe_death(name: str, record: JobRecord) -> str:
-    """Why a job is dead: one line that names task, attempt, node and error; the user's traceback below it."""
-    cause = record.cause or {"message": "the cause was not told"}
-    where = ""
-    if cause.get("task"):
-        where = f"{cause['task']}, attempt {cause['attempt']} on {cause['node']}: "
-    lines = [f"job {name} is dead: {where}{cause['message']}"]
-    earlier = [failure for failure in cause.get("failures", []) if failure["attempt"] != cause["attempt"]]
-    lines += [f"  before, attempt {f['attempt']} on {f['node']}: {f['message']}" for f in earlier]
-    if cause.get("traceback"):
-        lines.append(cause["traceback"].rstrip())
-    return "\n".join(lines)
 
 
 def _task(text: str) -> TaskId:

@@ -21,15 +21,18 @@ from disco_rq.attemptlog import AttemptLog
 from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable, TaskTimeout
 from disco_rq.fetch import reduce_sources
 from disco_rq.horse import Progress, leftovers
-from disco_rq.inputs import open_input
+from disco_rq.inputs import open_input, preferred_node
 from disco_rq.locations import DataDir, Locator, map_task_of, output_address, output_name
 from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
 from disco_rq.packing import UnpackedJob, unpack_functions
-from disco_rq.records import write_outputs
+from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
+from disco_rq.profiling import profiled
+from disco_rq.records import Source, write_outputs
 from disco_rq.remote import RemoteFile
 from disco_rq.runtime import Overtaken, RunningTask, enter_task
 from disco_rq.saving import discard, is_saved, publish, upload
 from disco_rq.stages import TaskWork, run_map, run_reduce
+from disco_rq.stages.inputsource import InputSource
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
@@ -98,6 +101,10 @@ class Executor:
         tempfile.tempdir = str(directory)
         os.environ["TMPDIR"] = str(directory)
         self._log.capture()
+        self._remember_surroundings()
+
+    def _remember_surroundings(self) -> None:
+        """What each attempt finds."""
         self._environment, self._path = dict(os.environ), list(sys.path)
         self._raw_environment = dict(_raw_environment())
 
@@ -167,13 +174,15 @@ class Executor:
             memory_bytes=0 if program.spec.saves(task) else SMALL_BYTES,
         )
         aside = self._aside
+        program.unpacked.required.link(self._scratch.required, into=self._scratch.directory)
         started_ms, started = round(time.time() * 1000), time.monotonic()
         enter_task(running)
         try:
             limit_s = program.spec.task_timeout
             self._progress.begin(self._progress.index, limit_s)
             with _time_limit(limit_s):
-                result = self._stage(work, task_input, aside)
+                with profiled(self._profile(attempt) if program.spec.profile else None):
+                    result = self._stage(work, task_input, aside)
                 if running.doom is not None:
                     raise running.doom
                 address = self._place_output(work, attempt, aside, result)
@@ -212,12 +221,25 @@ class Executor:
     def _stage(self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path) -> StageResult:
         if task_input != "reduce":
             return run_map(work, task_input, out, opener=self._opener)
+        if not work.spec.has_map:
+            return run_reduce(work, self._merged(work), out)
         outputs = self._store.map_outputs(work.spec.name)
         if len(outputs) < work.spec.nr_maps:
             raise InputsMissing
         addresses = [outputs[i] for i in range(work.spec.nr_maps)]
         sources = reduce_sources(self._locator, addresses, work.task.index, work.scratch)
         return run_reduce(work, sources, out)
+
+    def _merged(self, work: TaskWork) -> list[Source]:
+        """The sources of a reduce without maps: its partition of earlier results, or files of any kind."""
+        inputs = self._store.inputs(work.spec.name)
+        results = [entry.url for entry in inputs if preferred_node(entry.url)]
+        fetched = iter(reduce_sources(self._locator, results, work.task.index, work.scratch))
+        has_reader = work.functions.reduce_reader is not None
+        return [
+            next(fetched) if preferred_node(entry.url) else InputSource(entry, self._opener, has_reader)
+            for entry in inputs
+        ]
 
     def _resolve(self, address: str) -> str | RemoteFile:
         path = self._locator.path(address)
@@ -229,12 +251,17 @@ class Executor:
             if found is None:
                 raise Overtaken  # purged meanwhile
             spec, pack = found
-            self._programs = {job: Program(spec, unpack_functions(pack, job=job, secret=self._secret))}
+            unpacked = unpack_functions(pack, job=job, secret=self._secret, directory=self._scratch.required)
+            self._programs = {job: Program(spec, unpacked)}
+            if unpacked.required:
+                self._remember_surroundings()
         return self._programs[job]
 
     def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:
         if task_input != "reduce":
             return task_input.urls()
+        if not self._program(job).spec.has_map:
+            return [entry.url for entry in self._store.inputs(job)]
         outputs = self._store.map_outputs(job)
         return [outputs[i] for i in sorted(outputs)]
 
@@ -252,6 +279,7 @@ class Executor:
                 self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number).unlink(
                     missing_ok=True
                 )
+                self._profile(attempt).unlink(missing_ok=True)
                 if is_saved(commit.address):
                     discard(commit.address)
                 log.warning(
@@ -303,6 +331,10 @@ class Executor:
     def _release(self, attempt: Attempt, why: str) -> None:
         """Hand an attempt back, uncounted."""
         self._store.fail(attempt, "release", Failure(why), survives=0)
+
+    def _profile(self, attempt: Attempt) -> Path:
+        output = self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number)
+        return output.with_name(output.name + PROFILE_SUFFIX)
 
     def _keep_log(self, attempt: Attempt) -> None:
         if self._log.has_content():

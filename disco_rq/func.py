@@ -16,6 +16,8 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, BinaryIO, Protocol
 
+import cloudpickle
+
 from disco_rq.errors import DataError, NotInTask
 from disco_rq.netstr import netstr_pairs
 from disco_rq.records import read_pairs
@@ -100,10 +102,20 @@ def netstr_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[tuple[
 
 
 def object_writer(fd: BinaryIO, key: Any, value: Any, params: Any) -> None:  # noqa: ARG001
-    """Write a pair of anything that pickle takes; ``object_reader`` reads it."""
-    netstr_writer(
-        fd, pickle.dumps(key, pickle.HIGHEST_PROTOCOL), pickle.dumps(value, pickle.HIGHEST_PROTOCOL), None
-    )
+    """Write a pair of anything that pickle or cloudpickle takes; ``object_reader`` reads it.
+
+    Objects of classes that came with the job's functions are larger: each brings its class along.
+    """
+    netstr_writer(fd, _pickled(key), _pickled(value), None)
+
+
+def _pickled(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        # A class of the user's program was shipped by value: no module of this process has it.
+        packed: bytes = cloudpickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        return packed
 
 
 def object_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[tuple[Any, Any]]:  # noqa: ARG001

@@ -257,6 +257,25 @@ class Planner:
             answer.append(assignment)
         return answer
 
+    def stranded(self) -> dict[str, str]:
+        """The jobs that cannot go on with the nodes there are, each with what it waits for."""
+        usable = {name for name, node in self.nodes.items() if not node.blacklisted}
+        if not usable:
+            return dict.fromkeys(self.jobs, "No node is alive: the job waits for one")
+        answer = {}
+        for job in self.jobs.values():
+            if job.running or not job.maps.pending or not (job.force_local or job.force_remote):
+                continue
+            homes = {job.preferred.get(index, "") for index in job.maps.pending}
+            named = " and ".join(sorted(homes))
+            if "" in homes:
+                continue  # what has no home may run everywhere
+            if job.force_local and homes.isdisjoint(usable):
+                answer[job.name] = f"force_local: the job waits for {named}"
+            elif job.force_remote and homes == usable and len(usable) == 1:
+                answer[job.name] = f"force_remote: the job waits for another node than {named}"
+        return answer
+
     # -- inside
 
     def _next_batch(self, name: str, node: NodeState, slots: int) -> Assignment | None:

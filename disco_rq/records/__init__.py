@@ -18,6 +18,7 @@ from disco_rq.errors import CorruptData, TaskError
 from disco_rq.records.blocks import Block, Kind, Readable, read_block, read_blocks
 from disco_rq.records.bundle import open_output, write_outputs
 from disco_rq.records.layout import (
+    MAGIC,
     Index,
     PartitionPlace,
     parse_index,
@@ -36,7 +37,10 @@ __all__ = [
     "PartitionPlace",
     "RecordWriter",
     "Source",
+    "all_blocks",
     "batches",
+    "is_record_file",
+    "nr_partitions_of",
     "open_output",
     "read_blocks",
     "read_index",
@@ -110,6 +114,16 @@ def read_index(path: Path, name: str | None = None) -> Index:
         return read_file_index(file, name)
 
 
+def is_record_file(head: bytes) -> bool:
+    """Whether a file that begins so is a record file, or was meant to be one."""
+    return head.startswith(MAGIC)
+
+
+def nr_partitions_of(file: Readable, name: str) -> int:
+    """How many partitions a record file has, by its first bytes. Raises ``CorruptData``."""
+    return read_header(file, name)
+
+
 def read_pairs(file: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Iterator[tuple[Any, Any]]:
     """All pairs of a record file, partition after partition, in bounded memory.
 
@@ -117,7 +131,7 @@ def read_pairs(file: str | os.PathLike[str] | BinaryIO, name: str | None = None)
     and unaltered, and ``TaskError`` when a ``reduce_writer`` or ``map_writer`` wrote it (see ``read_with``).
     """
     name = _name_of(file, name)
-    for batch in batches(_all_blocks(file, name), name):
+    for batch in batches(all_blocks(file, name), name):
         if batch.grouped:
             for key, values in zip(batch.keys, batch.values, strict=True):
                 for value in values:
@@ -131,7 +145,7 @@ def read_with(
 ) -> Iterator[Any]:
     """What ``reader(fd, size, fname)`` yields from a file that a user's writer wrote. ``size`` is None."""
     name = _name_of(file, name)
-    stream = OpaqueStream(_all_blocks(file, name), name)
+    stream = OpaqueStream(all_blocks(file, name), name)
     yield from reader(io.BufferedReader(stream, _BUFFER_BYTES), None, name)
 
 
@@ -141,10 +155,11 @@ def _name_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> str:
     return os.fspath(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", "a stream"))
 
 
-def _all_blocks(file: str | os.PathLike[str] | BinaryIO, name: str) -> Iterator[Block]:
+def all_blocks(file: str | os.PathLike[str] | BinaryIO, name: str) -> Iterator[Block]:
+    """The blocks of a whole record file, partition after partition. Raises ``CorruptData``."""
     if isinstance(file, str | os.PathLike):
         with _opened(Path(file), name) as opened:
-            yield from _all_blocks(opened, name)
+            yield from all_blocks(opened, name)
         return
     stream = _Exactly(file)
     places: list[PartitionPlace] = []

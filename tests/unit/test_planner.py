@@ -229,6 +229,30 @@ def test_force_remote_takes_any_other_node() -> None:
     assert told(planner.plan(1)) == ["job b map:0/1"]
 
 
+def test_a_job_that_no_live_node_may_run_is_told_what_it_waits_for() -> None:
+    planner = planner_with(
+        job("stays", maps=2, force_local=True, preferred={0: "b", 1: "c"}),
+        job("leaves", maps=1, force_remote=True, preferred={0: "a"}),
+        job("anywhere"),
+    )
+    waits = {
+        "stays": "force_local: the job waits for b and c",
+        "leaves": "force_remote: the job waits for another node than a",
+    }
+    assert planner.stranded() == waits
+
+    # not while something of it can be done
+    planner.set_nodes({"a": 1, "b": 1}, [])
+    assert planner.stranded() == {}
+    planner.set_nodes({"a": 1, "b": 1}, ["b"])
+    assert planner.stranded() == waits
+
+    planner.set_nodes({"a": 1}, ["a"])
+    assert planner.stranded() == dict.fromkeys(
+        ("stays", "leaves", "anywhere"), "No node is alive: the job waits for one"
+    )
+
+
 # -- failures
 
 

@@ -52,7 +52,7 @@ def test_every_public_method_is_named(cls: type) -> None:
 
 
 def test_the_twenty_line_job_runs_as_printed() -> None:
-    [example] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[0]
     assert len([line for line in example.splitlines() if line.strip()]) <= 22
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     program = subprocess.run(
@@ -65,3 +65,8 @@ def test_the_twenty_line_job_runs_as_printed() -> None:
     assert int(counts["disco"]) == expected.count("disco")
     assert len(counts) == len(set(expected))
     assert lines[-1] == f"localhost {{'words': {len(expected)}}}"
+
+
+def test_every_example_is_listed() -> None:
+    programs = {path.name for path in (README.parent / "disco_rq" / "examples").glob("*.py")}
+    assert programs - {"__init__.py", "demo.py"} == set(re.findall(r"^\| `(\w+\.py)`", TEXT, re.MULTILINE))
