@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, overload
 
 from disco_rq.errors import ConnectionLost, DataError, DiscoError
