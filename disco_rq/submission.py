@@ -11,10 +11,11 @@ import random
 import string
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
+from disco_rq.external import ExternalProgram, encoded_params
 from disco_rq.func import map_line_reader
 from disco_rq.inputs.addresses import preferred_node
 from disco_rq.inputs.plan import plan_inputs
@@ -25,6 +26,8 @@ from disco_rq.saving import check_target
 
 MAX_DEFAULT_REDUCES = 100
 FUNCTIONS = tuple(field.name for field in fields(Functions))
+EXTERNAL = ("map", "reduce")
+"""Those that may be programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Submission:
     spec: JobSpec
     pack: bytes
     inputs: Sequence[MapInput]
+    functions: Functions
 
 
 def build(name: Any, input: Any, arguments: Mapping[str, Any], secret: bytes | None) -> Submission:
@@ -69,7 +73,7 @@ def build(name: Any, input: Any, arguments: Mapping[str, Any], secret: bytes | N
         **scheduler,
     )
     pack = pack_functions(functions, arguments.get("params", Params()), job=spec.name, secret=secret)
-    return Submission(spec, pack, maps)
+    return Submission(spec, pack, maps, functions)
 
 
 def unique_name(prefix: str) -> str:
@@ -80,19 +84,35 @@ def unique_name(prefix: str) -> str:
 
 
 def _functions(arguments: Mapping[str, Any]) -> Functions:
-    for argument in FUNCTIONS:
-        function = arguments.get(argument)
+    given = _with_ext_params(arguments)
+    for argument, function in given.items():
+        if isinstance(function, ExternalProgram) and argument in EXTERNAL:
+            continue
         if function is not None and not callable(function):
-            raise JobArgumentError(f"{argument}={function!r}: it takes a function")
-    functions = Functions(**{argument: arguments.get(argument) for argument in FUNCTIONS})
+            program = " or a program, external([…])" if argument in EXTERNAL else ""
+            raise JobArgumentError(f"{argument}={function!r}: it takes a function{program}")
+    functions = Functions(**given)
     if functions.map is None and functions.reduce is None:
         raise JobArgumentError("a job needs a map, a reduce, or both; this one has neither")
     if functions.map is None:
         raise JobArgumentError("map is missing: this version runs no job with a reduce only")
     for argument in FUNCTIONS:
-        if arguments.get(argument) is not None:
-            _check_arity(argument, arguments[argument])
+        if callable(given[argument]):
+            _check_arity(argument, given[argument])
     return functions
+
+
+def _with_ext_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The functions, and the programs with what they are to be sent."""
+    given: dict[str, Any] = {argument: arguments.get(argument) for argument in FUNCTIONS}
+    params = arguments.get("ext_params")
+    encoded = encoded_params(params)
+    programs = [name for name in EXTERNAL if isinstance(given[name], ExternalProgram)]
+    if params is not None and not programs:
+        raise JobArgumentError("ext_params is for external programs, and neither map nor reduce is one")
+    for name in programs:
+        given[name] = replace(given[name], params=encoded)
+    return given
 
 
 def _check_arity(argument: str, function: Callable[..., Any]) -> None:
@@ -138,7 +158,9 @@ def _saving(functions: Functions, save: Any, format: Any) -> dict[str, str]:
 def _described(functions: Functions) -> dict[str, str]:
     named = ((argument, getattr(functions, argument)) for argument in FUNCTIONS)
     return {
-        argument: f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', function)}"
+        argument: str(function)
+        if isinstance(function, ExternalProgram)
+        else f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', function)}"
         for argument, function in named
         if function is not None
     }
@@ -214,5 +236,5 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "save_format": (lambda _: True, "the name of a format"),
 }
 
-ARGUMENTS = ("name", "input", *FUNCTIONS, "params", *_OPTIONS)
+ARGUMENTS = ("name", "input", *FUNCTIONS, "params", "ext_params", *_OPTIONS)
 """Every argument of ``new_job``."""

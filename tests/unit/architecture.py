@@ -27,7 +27,10 @@ LAYERS = (
         "remote",
     },
     {"scripts", "store"},
-    {"runtime", "func", "netstr", "stages", "usercode", "submission", "resultfiles", "dataserver", "fetch"},
+    {
+        *("runtime", "func", "netstr", "external", "stages", "usercode", "submission", "resultfiles"),
+        *("dataserver", "fetch"),
+    },
     {
         *("master", "caretaker", "client", "job", "progress", "embedded", "clusterhost", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
