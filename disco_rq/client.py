@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from disco_rq.embedded import EmbeddedCluster
@@ -13,7 +14,14 @@ from disco_rq.errors import DiscoError, JobError, UnknownJob
 from disco_rq.job import Job
 from disco_rq.locations import Locator, output_address
 from disco_rq.model import JOB_NAME, ResultStatus, TaskId
-from disco_rq.resultfiles import Results, forget_locator, read_log, remember_locator, results_of
+from disco_rq.resultfiles import (
+    Results,
+    count_partitions,
+    forget_locator,
+    read_log,
+    remember_locator,
+    results_of,
+)
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
@@ -84,7 +92,8 @@ class Disco:
         Wrong use raises ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no
         master leads the cluster.
         """
-        submission = build(name, input, arguments, self._settings.secret)
+        partitions_of = partial(count_partitions, self._locator)
+        submission = build(name, input, arguments, self._settings.secret, partitions_of)
         if not self._store.submit(submission.spec, submission.pack, submission.inputs):
             return self.new_job(name, input, **arguments)  # the random part of the name was taken
         return Job(self, submission.spec.name)

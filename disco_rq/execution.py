@@ -21,14 +21,16 @@ from disco_rq.attemptlog import AttemptLog
 from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable, TaskTimeout
 from disco_rq.fetch import reduce_sources
 from disco_rq.horse import Progress, leftovers
-from disco_rq.inputs import open_input
+from disco_rq.inputs import open_input, preferred_node
 from disco_rq.locations import DataDir, Locator, map_task_of, output_address
 from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
 from disco_rq.packing import UnpackedJob, unpack_functions
+from disco_rq.records import Source
 from disco_rq.remote import RemoteFile
 from disco_rq.runtime import Overtaken, RunningTask, enter_task
 from disco_rq.saving import discard, is_saved, publish, upload
 from disco_rq.stages import TaskWork, run_map, run_reduce
+from disco_rq.stages.inputsource import InputSource
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
@@ -202,12 +204,25 @@ class Executor:
     def _stage(self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path) -> StageResult:
         if task_input != "reduce":
             return run_map(work, task_input, out, opener=self._opener)
+        if not work.spec.has_map:
+            return run_reduce(work, self._merged(work), out)
         outputs = self._store.map_outputs(work.spec.name)
         if len(outputs) < work.spec.nr_maps:
             raise InputsMissing
         addresses = [outputs[i] for i in range(work.spec.nr_maps)]
         sources = reduce_sources(self._locator, addresses, work.task.index, work.scratch)
         return run_reduce(work, sources, out)
+
+    def _merged(self, work: TaskWork) -> list[Source]:
+        """The sources of a reduce without maps: its partition of earlier results, or files of any kind."""
+        inputs = self._store.inputs(work.spec.name)
+        results = [entry.url for entry in inputs if preferred_node(entry.url)]
+        fetched = iter(reduce_sources(self._locator, results, work.task.index, work.scratch))
+        has_reader = work.functions.reduce_reader is not None
+        return [
+            next(fetched) if preferred_node(entry.url) else InputSource(entry, self._opener, has_reader)
+            for entry in inputs
+        ]
 
     def _resolve(self, address: str) -> str | RemoteFile:
         path = self._locator.path(address)
@@ -225,6 +240,8 @@ class Executor:
     def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:
         if task_input != "reduce":
             return task_input.urls()
+        if not self._program(job).spec.has_map:
+            return [entry.url for entry in self._store.inputs(job)]
         outputs = self._store.map_outputs(job)
         return [outputs[i] for i in sorted(outputs)]
 

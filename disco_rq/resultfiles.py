@@ -9,7 +9,7 @@ from typing import Any
 from disco_rq.errors import ConnectionLost, DataError, DiscoError
 from disco_rq.locations import Locator, split_address
 from disco_rq.model import TaskId
-from disco_rq.records import read_pairs, read_with
+from disco_rq.records import nr_partitions_of, read_pairs, read_with
 from disco_rq.remote import NETWORK_ERRORS, ask, open_remote, reason
 from disco_rq.saving import final_address, is_saved, read_saved, settle
 from disco_rq.settings import Settings
@@ -86,6 +86,16 @@ def result_iterator(
 
 def _locator_of(results: Iterable[str]) -> Locator:
     return results.locator if isinstance(results, Results) else _last_locator or _locator_of_environment()
+
+
+def count_partitions(locator: Locator, address: str) -> int:
+    """How many partitions a result on a node has. Raises ``DataError`` if it cannot be read."""
+    path = locator.path(address)
+    try:
+        with open(path, "rb") if path is not None else open_remote(locator, address) as file:
+            return nr_partitions_of(file, address)
+    except OSError as error:
+        raise DataError(f"cannot be read: {reason(error)}", address) from error
 
 
 def read_log(locator: Locator, address: str) -> str:

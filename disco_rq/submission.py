@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from disco_rq.errors import JobArgumentError
+from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.external import ExternalProgram, encoded_params
-from disco_rq.func import map_line_reader
+from disco_rq.func import chain_reader, map_line_reader
 from disco_rq.inputs.addresses import preferred_node
+from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, MapInput
 from disco_rq.packing import pack_functions
@@ -40,8 +41,22 @@ class Submission:
     functions: Functions
 
 
-def build(name: Any, input: Any, arguments: Mapping[str, Any], secret: bytes | None) -> Submission:
-    """Check every argument and pack the job. Raises ``JobArgumentError`` naming what is wrong."""
+def no_results(address: str) -> int:
+    """The ``partitions_of`` of who has no cluster that keeps results. Raises ``DataError``."""
+    raise DataError("results of a cluster's jobs cannot be read here", address)
+
+
+def build(
+    name: Any,
+    input: Any,
+    arguments: Mapping[str, Any],
+    secret: bytes | None,
+    partitions_of: PartitionsOf = no_results,
+) -> Submission:
+    """Check every argument and pack the job. Raises ``JobArgumentError`` naming what is wrong.
+
+    ``partitions_of`` is asked about the results of other jobs that a job with a reduce only merges.
+    """
     if not isinstance(name, str) or not JOB_PREFIX.fullmatch(name):
         raise JobArgumentError(f"name={name!r}: a job's name takes letters, digits and _, at least one")
     unknown = sorted(set(arguments) - set(ARGUMENTS))
@@ -50,30 +65,43 @@ def build(name: Any, input: Any, arguments: Mapping[str, Any], secret: bytes | N
     functions = _functions(arguments)
     options = {option: _checked(option, arguments[option]) for option in _OPTIONS if option in arguments}
     scheduler = options.pop("scheduler", {})
-    split_size = options.pop("split_size", 64 << 20)
-    files_per_task = options.pop("files_per_task", 1)
-    line_based = functions.map_reader in (None, map_line_reader)
-    maps = plan_inputs(input, line_based=line_based, split_size=split_size, files_per_task=files_per_task)
-    nr_reduces = options.pop("nr_reduces", None)
-    if nr_reduces is None:
-        nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0
-    if functions.reduce and nr_reduces == 0:
-        raise JobArgumentError("nr_reduces=0: a job with a reduce needs at least one")
-    on_nodes = any(preferred_node(url) for entry in maps for url in entry.urls())
+    inputs, nr_reduces = _planned(functions, input, options, partitions_of)
+    has_map = functions.map is not None
+    on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
     options.setdefault("owner", _user())
     options.update(_saving(functions, options.pop("save", None), options.pop("save_format", None)))
     spec = JobSpec(
         name=unique_name(name),
-        nr_maps=len(maps),
+        nr_maps=len(inputs) if has_map else 0,
         nr_reduces=nr_reduces,
-        has_map=True,
+        has_map=has_map,
         has_reduce=functions.reduce is not None,
         details={"functions": _described(functions), "on_nodes": on_nodes},
         **options,
         **scheduler,
     )
     pack = pack_functions(functions, arguments.get("params", Params()), job=spec.name, secret=secret)
-    return Submission(spec, pack, maps, functions)
+    return Submission(spec, pack, inputs, functions)
+
+
+def _planned(
+    functions: Functions, input: Any, options: dict[str, Any], partitions_of: PartitionsOf
+) -> tuple[Sequence[MapInput], int]:
+    """What the maps read, or the reduces of a job without a map, and the number of reduces (of a map-only
+    job: of partitions). Takes the options that say it.
+    """
+    nr_reduces = options.pop("nr_reduces", None)
+    if functions.reduce and nr_reduces == 0:
+        raise JobArgumentError("nr_reduces=0: a job with a reduce needs at least one")
+    split_size = options.pop("split_size", 64 << 20)
+    files_per_task = options.pop("files_per_task", 1)
+    if functions.map is None:
+        return plan_merge(input, nr_reduces, partitions_of)
+    line_based = functions.map_reader in (None, map_line_reader)
+    maps = plan_inputs(input, line_based=line_based, split_size=split_size, files_per_task=files_per_task)
+    if nr_reduces is None:
+        nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0
+    return maps, nr_reduces
 
 
 def unique_name(prefix: str) -> str:
@@ -94,11 +122,15 @@ def _functions(arguments: Mapping[str, Any]) -> Functions:
     functions = Functions(**given)
     if functions.map is None and functions.reduce is None:
         raise JobArgumentError("a job needs a map, a reduce, or both; this one has neither")
-    if functions.map is None:
-        raise JobArgumentError("map is missing: this version runs no job with a reduce only")
+    for phase, helpers in _HELPERS.items():
+        for helper in helpers:
+            if getattr(functions, phase) is None and getattr(functions, helper) is not None:
+                raise JobArgumentError(f"{helper}: this job has no {phase}, which it would be for")
     for argument in FUNCTIONS:
         if callable(given[argument]):
             _check_arity(argument, given[argument])
+    if functions.reduce_reader is chain_reader:  # it reads what a reduce reads without a reader
+        return replace(functions, reduce_reader=None)
     return functions
 
 
@@ -130,6 +162,10 @@ def _check_arity(argument: str, function: Callable[..., Any]) -> None:
     raise JobArgumentError(f"{argument} is called with {expected}, but it takes {signature}")
 
 
+_HELPERS = {
+    "map": ("map_reader", "map_init", "map_writer", "combiner", "partition"),
+    "reduce": ("reduce_reader", "reduce_init", "reduce_writer"),
+}
 _CALLED_WITH = {
     "map": ("entry, params",),
     "map_reader": ("fd, size, name",),

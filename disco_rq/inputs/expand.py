@@ -14,6 +14,7 @@ from disco_rq.errors import JobArgumentError
 from disco_rq.inputs.addresses import absolute, local_path, redact, scheme_of
 from disco_rq.inputs.filesystems import can_cut, child_url, filesystem
 from disco_rq.inputs.httpfile import probe
+from disco_rq.locations import ADDRESS
 
 __all__ = ["Found", "MissingFile", "expand", "look_up_web"]
 
@@ -55,6 +56,8 @@ def expand(url: str, web: dict[str, Found]) -> tuple[list[Found], bool]:
             return [Found(url)], False
         case "dir":
             inner = url[len(_DIR) :]
+            if ADDRESS.fullmatch(f"disco://{inner}"):  # Disco's way to name a result with partitions
+                return [Found(f"disco://{inner}")], False
             files, is_many = expand(inner, web)
             if not is_many:
                 raise JobArgumentError(f"input {redact(url)}: not a directory")

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 from disco_rq.errors import CorruptData, TaskError
 from disco_rq.records.blocks import Block, Kind, Readable, read_block, read_blocks
 from disco_rq.records.layout import (
+    MAGIC,
     Index,
     PartitionPlace,
     parse_index,
@@ -35,7 +36,10 @@ __all__ = [
     "PartitionPlace",
     "RecordWriter",
     "Source",
+    "all_blocks",
     "batches",
+    "is_record_file",
+    "nr_partitions_of",
     "read_blocks",
     "read_index",
     "read_pairs",
@@ -107,6 +111,16 @@ def read_index(path: Path, name: str | None = None) -> Index:
         return read_file_index(file, name)
 
 
+def is_record_file(head: bytes) -> bool:
+    """Whether a file that begins so is a record file, or was meant to be one."""
+    return head.startswith(MAGIC)
+
+
+def nr_partitions_of(file: Readable, name: str) -> int:
+    """How many partitions a record file has, by its first bytes. Raises ``CorruptData``."""
+    return read_header(file, name)
+
+
 def read_pairs(file: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Iterator[tuple[Any, Any]]:
     """All pairs of a record file, partition after partition, in bounded memory.
 
@@ -114,7 +128,7 @@ def read_pairs(file: str | os.PathLike[str] | BinaryIO, name: str | None = None)
     and unaltered, and ``TaskError`` when a ``reduce_writer`` or ``map_writer`` wrote it (see ``read_with``).
     """
     name = _name_of(file, name)
-    for batch in batches(_all_blocks(file, name), name):
+    for batch in batches(all_blocks(file, name), name):
         if batch.grouped:
             for key, values in zip(batch.keys, batch.values, strict=True):
                 for value in values:
@@ -128,7 +142,7 @@ def read_with(
 ) -> Iterator[Any]:
     """What ``reader(fd, size, fname)`` yields from a file that a user's writer wrote. ``size`` is None."""
     name = _name_of(file, name)
-    stream = OpaqueStream(_all_blocks(file, name), name)
+    stream = OpaqueStream(all_blocks(file, name), name)
     yield from reader(io.BufferedReader(stream, _BUFFER_BYTES), None, name)
 
 
@@ -138,10 +152,11 @@ def _name_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> str:
     return os.fspath(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", "a stream"))
 
 
-def _all_blocks(file: str | os.PathLike[str] | BinaryIO, name: str) -> Iterator[Block]:
+def all_blocks(file: str | os.PathLike[str] | BinaryIO, name: str) -> Iterator[Block]:
+    """The blocks of a whole record file, partition after partition. Raises ``CorruptData``."""
     if isinstance(file, str | os.PathLike):
         with _opened(Path(file), name) as opened:
-            yield from _all_blocks(opened, name)
+            yield from all_blocks(opened, name)
         return
     stream = _Exactly(file)
     places: list[PartitionPlace] = []

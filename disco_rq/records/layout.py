@@ -20,6 +20,7 @@ from disco_rq.errors import CorruptData
 from disco_rq.records.blocks import Block, Kind, Readable, pack_block, read_block
 
 __all__ = [
+    "MAGIC",
     "Index",
     "PartitionPlace",
     "pack_footer",
@@ -36,7 +37,7 @@ _HEADER = struct.Struct("<8sHxxI")
 _FOOTER = struct.Struct("<Q8s")
 _CHECK = struct.Struct("<I")
 _PLACE = struct.Struct("<QQQQ")
-_MAGIC = b"disco-rq"
+MAGIC = b"disco-rq"
 _END_MAGIC = b"qr-ocsid"
 _HEADER_BYTES = _HEADER.size + _CHECK.size
 _FOOTER_BYTES = _FOOTER.size + _CHECK.size
@@ -55,7 +56,7 @@ Index = tuple[PartitionPlace, ...]
 
 
 def pack_header(nr_partitions: int) -> bytes:
-    header = _HEADER.pack(_MAGIC, VERSION, nr_partitions)
+    header = _HEADER.pack(MAGIC, VERSION, nr_partitions)
     return header + _CHECK.pack(xxh32_intdigest(header))
 
 
@@ -77,7 +78,7 @@ def read_header(stream: Readable, name: str) -> int:
     if len(header) < _HEADER_BYTES:
         raise CorruptData(f"{name} is truncated: no whole header", name)
     magic, version, nr_partitions = _HEADER.unpack_from(header)
-    if magic != _MAGIC:
+    if magic != MAGIC:
         raise CorruptData(f"{name} is no record file of disco-rq", name)
     if _CHECK.unpack_from(header, _HEADER.size) != (xxh32_intdigest(header[: _HEADER.size]),):
         raise CorruptData(f"{name} is altered: its header has a wrong checksum", name)

@@ -10,7 +10,17 @@ from typing import Any, Literal
 import msgpack
 
 from disco_rq import keys
-from disco_rq.model import LEASE_S, MSG_QUOTA, OOB_KEY, OOB_QUOTA, JobSpec, MapInput, StageResult, readable
+from disco_rq.model import (
+    LEASE_S,
+    MSG_QUOTA,
+    OOB_KEY,
+    OOB_QUOTA,
+    Input,
+    JobSpec,
+    MapInput,
+    StageResult,
+    readable,
+)
 from disco_rq.store.connection import Arg, Connection
 
 LEASE_MS = int(LEASE_S * 1000)
@@ -155,6 +165,11 @@ class AttemptStore:
     def event(self, job_name: str, host: str, text: str) -> None:
         """A line of the system's own in a job's history; counts against no quota."""
         add_event(self._connection, job_name, host, text)
+
+    def inputs(self, job_name: str) -> list[Input]:
+        """What every reduce of a job with a reduce only reads, in order."""
+        packed: Any = self._connection.redis.hgetall(keys.JobKeys(job_name).inputs)
+        return [part[0] for index in sorted(packed, key=int) for part in unpack_input(packed[index]).parts]
 
     def map_outputs(self, job_name: str) -> dict[int, str]:
         """Index of each map -> address of its committed output."""

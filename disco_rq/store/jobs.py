@@ -62,7 +62,6 @@ class JobStore:
         job = keys.JobKeys(spec.name)
         # The server's own msgpack knows the format's older strings only.
         packed_inputs = msgpack.packb([pack_input(entry) for entry in inputs], use_bin_type=False)
-        nothing_to_do = spec.has_map and spec.nr_maps == 0
         reduces = spec.nr_reduces if spec.has_reduce else 0
         script_keys = [
             keys.LEADER,
@@ -83,7 +82,7 @@ class JobStore:
             spec.nr_maps,
             reduces,
         ]
-        args += [packed_inputs, int(nothing_to_do), secrets.token_hex(8)]
+        args += [packed_inputs, int(not inputs), secrets.token_hex(8)]
         deadline = time.monotonic() + MASTER_PATIENCE_S
         while True:
             answer = self._connection.run("submit_job", [*script_keys, job.events], args)

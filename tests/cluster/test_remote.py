@@ -107,6 +107,18 @@ def word_count(cluster: Cluster, directory: Path, **arguments: Any) -> Job:
 COUNTS = {"a": 3, "b": 2, "c": 1, "d": 3}
 
 
+def test_partitioned_results_on_both_nodes_are_merged_on_either(cluster: Cluster, tmp_path: Path) -> None:
+    job = word_count(cluster, tmp_path, reduce=None, nr_reduces=3)
+    results = job.wait(timeout=30)
+    assert {split_address(address)[0] for address in results} == {"A", "B"}
+    merged = cluster.disco.new_job("merged", results, reduce=totals, sort=True)
+    assert dict(result_iterator(merged.wait(timeout=30))) == COUNTS
+    assert merged.jobinfo()["redi"] == [0, 0, 3, 0]
+    assert sorted(result_iterator(results)) == sorted(
+        (word, 1) for word, count in COUNTS.items() for _ in range(count)
+    )
+
+
 def big_job(cluster: Cluster, directory: Path) -> Job:
     arguments: dict[str, Any] = {"map": big, "reduce": sizes, "nr_reduces": 1, "max_failures": 0}
     return cluster.disco.new_job("big", ["raw://x"] * 4, params=str(directory), **arguments)

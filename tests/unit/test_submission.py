@@ -98,6 +98,25 @@ def test_a_job_with_neither_map_nor_reduce_is_refused(arguments: dict[str, Any])
     assert "neither" in refused(**arguments)
 
 
+@pytest.mark.parametrize("argument", ["map_reader", "map_init", "map_writer", "combiner", "partition"])
+def test_a_function_for_a_map_that_there_is_not_is_refused(argument: str) -> None:
+    assert refused(map=None, reduce=a_reduce, **{argument: print}).startswith(
+        f"{argument}: this job has no map"
+    )
+
+
+@pytest.mark.parametrize("argument", ["reduce_reader", "reduce_init", "reduce_writer"])
+def test_a_function_for_a_reduce_that_there_is_not_is_refused(argument: str) -> None:
+    assert refused(**{argument: print}).startswith(f"{argument}: this job has no reduce")
+
+
+def test_a_job_with_a_reduce_only_has_no_maps() -> None:
+    made = submission(["raw://a", "raw://b"], map=None, reduce=a_reduce)
+
+    assert (made.spec.nr_maps, made.spec.nr_reduces, made.spec.has_map) == (0, 1, False)
+    assert [entry.urls() for entry in made.inputs] == [["raw://a"], ["raw://b"]]
+
+
 @pytest.mark.parametrize("argument", FUNCTIONS)
 @pytest.mark.parametrize("value", [5, "cat", []])
 def test_what_is_no_function_is_named(argument: str, value: Any) -> None:
