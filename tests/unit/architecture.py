@@ -29,10 +29,21 @@ LAYERS = (
     {"scripts", "store"},
     {
         *("runtime", "func", "netstr", "external", "stages", "usercode", "submission", "resultfiles"),
-        *("dataserver", "fetch"),
+        *("dataserver", "fetch", "taskfiles", "timelimit"),
     },
     {
-        *("master", "caretaker", "client", "job", "progress", "embedded", "clusterhost", "supervisor"),
+        *(
+            "master",
+            "caretaker",
+            "client",
+            "job",
+            "local",
+            "localtasks",
+            "progress",
+            "embedded",
+            "clusterhost",
+            "supervisor",
+        ),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
     },
     {"cli", "web"},
