@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+import pstats
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from disco_rq.arguments import Address, JobArguments
 from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import DiscoError, JobError, UnknownJob
 from disco_rq.job import Job
 from disco_rq.locations import Locator, output_address
 from disco_rq.model import JOB_NAME, ResultStatus, TaskId
+from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
+from disco_rq.profiling import merged
 from disco_rq.resultfiles import (
     Results,
     count_partitions,
     forget_locator,
+    read_beside,
     read_log,
     remember_locator,
     results_of,
@@ -86,11 +91,19 @@ class Disco:
 
     # -- jobs
 
-    def new_job(self, name: str, input: Sequence[str | Sequence[str]], **arguments: Any) -> Job:
-        """Submit a job and return at once. ``arguments``: map, reduce and the others of the README's table.
+    def new_job(
+        self,
+        name: str,
+        input: Sequence[Address | Sequence[Address]],
+        **arguments: Unpack[JobArguments],
+    ) -> Job:
+        """Submit a job and return at once.
 
-        Wrong use raises ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no
-        master leads the cluster.
+        ``name``: letters, digits and _; the job's own name begins with it. ``input``: addresses; a list among
+        them names redundant replicas. ``arguments``: a ``map``, a ``reduce`` or both, and what else the class
+        ``JobArguments`` lists and the README explains; sizes are bytes, times seconds. Wrong use raises
+        ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no master leads the
+        cluster.
         """
         partitions_of = partial(count_partitions, self._locator)
         submission = build(name, input, arguments, self._settings.secret, partitions_of)
@@ -235,8 +248,12 @@ class Disco:
         }
 
     def jobspec(self, name: str) -> dict[str, Any]:
-        """The job as it was submitted: its options and the names of its functions."""
-        return self._store.spec(name).to_dict()
+        """Every argument of ``new_job`` as the job was submitted with it, or its default.
+
+        Plain data: functions by their names, ``params`` by their ``repr``, ``input`` the first 100 entries;
+        ``name`` is the job's whole name. Raises ``UnknownJob``.
+        """
+        return dict(self._store.spec(name).details["arguments"])
 
     def joblist(self) -> list[tuple[float, str, str]]:
         """``(start, status, name)`` of every job, newest first; start in seconds since 1970."""
@@ -302,6 +319,29 @@ class Disco:
             return ""
         node, number = wanted[-1]["node"], wanted[-1]["attempt"]
         return read_log(self._locator, output_address(node, name, _task(task), number))
+
+    def profile_stats(self, name: str, mode: str = "") -> pstats.Stats:
+        """The profiles of the job's tasks that are done, as one. ``mode``: "map" or "reduce", "" for both.
+
+        Raises ``JobError("No profile data")`` if the job was not submitted with ``profile=True``, or no such
+        task is done; ``UnknownJob``; ``DataError`` if a node cannot be read.
+        """
+        if mode not in ("", "map", "reduce"):
+            raise DiscoError(f'mode={mode!r}: it takes "map", "reduce", or "" for both')
+        self._store.record(name)
+        done: dict[str, tuple[int, str]] = {}  # of a map that was made again the last attempt counts
+        for attempt, record in self._store.attempts(name).items():
+            task, _, number = attempt.partition("/")
+            if record["outcome"] == "done" and task.startswith(mode):
+                done[task] = max(done.get(task, (0, "")), (int(number), record["node"]))
+        addresses = [
+            output_address(node, name, TaskId.parse(task), number) for task, (number, node) in done.items()
+        ]
+        found = ((address, read_beside(self._locator, address, PROFILE_SUFFIX)) for address in addresses)
+        stats = merged((address, data) for address, data in found if data is not None)
+        if stats is None:
+            raise JobError(f"No profile data: job {name} has none{mode and f' of a {mode}'}")
+        return stats
 
     def oob_list(self, name: str) -> list[str]:
         """The keys of the job's committed OOB results, sorted. Raises ``OOBNotFound`` for an unknown job."""

@@ -1,4 +1,4 @@
-"""The data server of a node: its task outputs and logs, read-only over HTTP (``datawire`` says how).
+"""The data server of a node: its task outputs, logs, profiles, read-only over HTTP (``datawire`` says how).
 
 Only files that tasks have made are there: names that match, in the directory of a job, no links. With a
 secret each request needs the node's token.

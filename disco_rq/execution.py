@@ -20,6 +20,8 @@ from disco_rq.horse import Progress, leftovers
 from disco_rq.locations import DataDir, Locator, map_task_of
 from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
 from disco_rq.packing import UnpackedJob, unpack_functions
+from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
+from disco_rq.profiling import profiled
 from disco_rq.runtime import Overtaken, RunningTask, enter_task
 from disco_rq.saving import discard, is_saved, publish
 from disco_rq.stages import TaskWork, run_map, run_reduce
@@ -91,6 +93,10 @@ class Executor:
         os.environ["TMPDIR"] = str(directory)
         self._log.capture()
         self._connection.redis.ping()  # connected before the first batch
+        self._remember_surroundings()
+
+    def _remember_surroundings(self) -> None:
+        """What each attempt finds."""
         self._environment, self._path = dict(os.environ), list(sys.path)
         self._raw_environment = dict(_raw_environment())
 
@@ -160,13 +166,15 @@ class Executor:
             status=lambda text: self._store.event(attempt.job, self._node, f"{attempt.task}: {text}"),
         )
         aside = self._scratch.out
+        program.unpacked.required.link(self._scratch.required, into=self._scratch.directory)
         started_ms, started = round(time.time() * 1000), time.monotonic()
         enter_task(running)
         try:
             limit_s = program.spec.task_timeout
             self._progress.begin(self._progress.index, limit_s)
             with time_limit(limit_s):
-                result = self._stage(work, task_input, aside)
+                with profiled(self._profile(attempt) if program.spec.profile else None):
+                    result = self._stage(work, task_input, aside)
                 if running.doom is not None:
                     raise running.doom
                 address = place_output(work, attempt.number, aside, self._data, self._node)
@@ -204,7 +212,9 @@ class Executor:
             if found is None:
                 raise Overtaken  # purged meanwhile
             spec, pack = found
-            self._programs = {job: Program(spec, unpack_functions(pack, job=job, secret=self._secret))}
+            unpacked = unpack_functions(pack, job=job, secret=self._secret, directory=self._scratch.required)
+            self._programs = {job: Program(spec, unpacked)}
+            self._remember_surroundings()
         return self._programs[job]
 
     def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:
@@ -228,6 +238,7 @@ class Executor:
                 self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number).unlink(
                     missing_ok=True
                 )
+                self._profile(attempt).unlink(missing_ok=True)
                 if is_saved(commit.address):
                     discard(commit.address)
                 log.warning(
@@ -256,6 +267,10 @@ class Executor:
     def _release(self, attempt: Attempt, why: str) -> None:
         """Hand an attempt back, uncounted."""
         self._store.fail(attempt, "release", Failure(why), survives=0)
+
+    def _profile(self, attempt: Attempt) -> Path:
+        output = self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number)
+        return output.with_name(output.name + PROFILE_SUFFIX)
 
     def _keep_log(self, attempt: Attempt) -> None:
         self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))

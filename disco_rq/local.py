@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import atexit
 import os
+import pstats
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from disco_rq.errors import DataError, DiscoError, OOBNotFound
+from disco_rq.arguments import Address, JobArguments
+from disco_rq.errors import DataError, DiscoError, JobError, OOBNotFound
 from disco_rq.inputs import open_input
 from disco_rq.localtasks import NODE, LocalRecord, LocalTasks
 from disco_rq.locations import DataDir, Locator
 from disco_rq.model import ResultStatus
-from disco_rq.packing import unpack_functions
+from disco_rq.profiling import merged
 from disco_rq.resultfiles import Results, count_partitions, results_of
 from disco_rq.runtime import installed_names, is_in_task, untyped
 from disco_rq.server import private_directory
@@ -75,17 +77,28 @@ class LocalJob:
         """The totals of ``counter``."""
         return dict(self._record.counters)
 
+    def profile_stats(self, mode: str = "") -> pstats.Stats:
+        """The profiles of its tasks as one (``mode``: "map", "reduce", or both); ``JobError`` if none."""
+        found = [path for path in self._record.profiles if path.name.startswith(mode)]
+        stats = merged((str(path), path.read_bytes()) for path in found)
+        if stats is None:
+            raise JobError(f"No profile data: job {self.name} has none{mode and f' of a {mode}'}")
+        return stats
+
     def purge(self) -> None:
         """Delete its files now, not at the end of this process. Idempotent. Saved results stay."""
         _here.forget(self.name)
 
 
-def run(name: str, input: Sequence[str | Sequence[str]], **arguments: Any) -> LocalJob:
+def run(
+    name: str, input: Sequence[Address | Sequence[Address]], **arguments: Unpack[JobArguments]
+) -> LocalJob:
     """Run a job to its end in this process, with the arguments of ``new_job``.
 
     Everything is as on a cluster: the checks, also whether the functions can be shipped; the inputs, the
     partitions, quotas and retries. But the functions themselves are called, not copies of them, so that
-    breakpoints stop and their modules' variables can be looked at; only ``params`` are a copy for each task.
+    breakpoints stop and their modules' variables can be looked at; while they run, the working directory
+    is one of the task's own. Only ``params`` are a copy for each task.
     A single file that can be cut is cut in two unless ``split_size`` is given, and there are at least two
     reduces unless ``nr_reduces`` is, so that mistakes between tasks show.
 
@@ -97,8 +110,7 @@ def run(name: str, input: Sequence[str | Sequence[str]], **arguments: Any) -> Lo
     with _here.turn:
         submission = _planned(name, input, arguments)
         spec = submission.spec
-        unpacked = unpack_functions(submission.pack, job=spec.name, secret=None)
-        tasks = LocalTasks(submission, unpacked, _here.data, _here.locator, _here.record)
+        tasks = LocalTasks(submission, _here.data, _here.locator, _here.record)
         try:
             with installed_names():
                 tasks.run()

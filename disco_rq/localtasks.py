@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 from bdb import BdbQuit
 from collections import Counter
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from disco_rq.client import describe_death
 from disco_rq.errors import JobError, OOBNotFound
 from disco_rq.fetch import reduce_sources
-from disco_rq.locations import DataDir, Locator
+from disco_rq.locations import DataDir, Locator, Scratch
 from disco_rq.model import MSG_QUOTA, OOB_QUOTA, MapInput, TaskId
-from disco_rq.packing import UnpackedJob
+from disco_rq.packing import unpack_functions
+from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
+from disco_rq.profiling import profiled
 from disco_rq.runtime import RunningTask, enter_task, untyped
 from disco_rq.saving import final_address, is_saved, publish
 from disco_rq.settings import Settings
@@ -58,6 +62,7 @@ class LocalRecord:
     oob: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # key -> phase, typed value
     counters: Counter[str] = field(default_factory=Counter)
     events: list[LocalEvent] = field(default_factory=list)
+    profiles: list[Path] = field(default_factory=list)
     msgs_dropped: int = 0
 
     def tell(self, host: str, text: str, *, by_job: bool = False) -> None:
@@ -71,7 +76,6 @@ class LocalTasks:
     def __init__(
         self,
         submission: Submission,
-        unpacked: UnpackedJob,
         data: DataDir,
         locator: Locator,
         other_jobs: Callable[[str], LocalRecord],
@@ -79,9 +83,9 @@ class LocalTasks:
         """``other_jobs`` finds a job that has ended; ``OOBNotFound``."""
         self.record = LocalRecord(submission.spec.name)
         self._spec = submission.spec
+        self._pack = submission.pack
         self._functions = submission.functions
         self._inputs = submission.inputs
-        self._params = unpacked.params
         self._data = data
         self._locator = locator
         self._other_jobs = other_jobs
@@ -98,15 +102,16 @@ class LocalTasks:
             record.tell("master", "Job is ready: its input was empty")
             return
         self._scratch.directory.mkdir(parents=True)
-        try:
+        with _surroundings(self._scratch):
+            self._unpacked = unpack_functions(
+                self._pack, job=spec.name, secret=None, directory=self._scratch.required
+            )
             if spec.has_map:
                 for index, task_input in enumerate(self._inputs):
                     self._task(TaskId("map", index), task_input)
                 record.tell("master", "Map phase done")
             for partition in range(nr_reduces):
                 self._task(TaskId("reduce", partition), "reduce")
-        finally:
-            self._scratch.remove()
         record.tell("master", "Job is ready")
 
     def _task(self, task: TaskId, task_input: MapInput | Literal["reduce"]) -> None:
@@ -130,6 +135,7 @@ class LocalTasks:
                     raise self._death(task, failure, failures) from error
                 self.record.tell(NODE, text)
             finally:
+                os.chdir(self._scratch.directory)
                 self._scratch.out.unlink(missing_ok=True)
                 self._scratch.empty()
 
@@ -144,16 +150,20 @@ class LocalTasks:
         work = TaskWork(
             spec,
             self._functions,
-            self._params(),
+            self._unpacked.params(),
             task,
             scratch=self._scratch.directory,
             status=lambda text: self.record.tell(NODE, f"{task}: {text}"),
         )
+        self._unpacked.required.link(self._scratch.required, into=self._scratch.directory)
+        output = self._data.output(spec.name, task, number)
+        profile = output.with_name(output.name + PROFILE_SUFFIX) if spec.profile else None
         is_main = threading.current_thread() is threading.main_thread()  # signals reach no other
         enter_task(running)
         try:
             with time_limit(spec.task_timeout) if is_main else nullcontext():
-                self._stage(work, task_input)
+                with profiled(profile):
+                    self._stage(work, task_input)
                 if running.doom is not None:
                     raise running.doom
                 address = place_output(work, number, self._scratch.out, self._data, NODE)
@@ -162,6 +172,7 @@ class LocalTasks:
         if is_saved(address):
             publish(address)
         self.record.outputs[task] = final_address(address)
+        self.record.profiles += [profile] if profile is not None else []
         self.record.oob.update(services.staged)
         self.record.counters.update(running.counters)
 
@@ -188,6 +199,24 @@ class LocalTasks:
         told = {"message": failure.message, "traceback": failure.traceback, "failures": failures}
         cause = {"task": str(task), "attempt": len(failures), "node": NODE, **told}
         return JobError(describe_death(self._spec.name, JobRecord("dead", {"cause": json.dumps(cause)})))
+
+
+@contextmanager
+def _surroundings(scratch: Scratch) -> Iterator[None]:
+    """Tasks find a directory of their own, as on a node; afterwards this process finds its own as before."""
+    directory, environment, path = Path.cwd(), dict(os.environ), list(sys.path)
+    os.chdir(scratch.directory)
+    try:
+        yield
+    finally:
+        os.chdir(directory)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:] = path
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None) or "").startswith(f"{scratch.required}{os.sep}"):
+                del sys.modules[name]  # the next job may bring another of that name
+        scratch.remove()
 
 
 class _Services:

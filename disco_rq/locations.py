@@ -71,6 +71,11 @@ class Scratch:
         """The output of an attempt while it is written."""
         return self.directory.with_name(self.directory.name + ".out")
 
+    @property
+    def required(self) -> Path:
+        """Where the files lie that the job brings along; all its tasks in this process share them."""
+        return self.directory.with_name(self.directory.name + ".required")
+
     def empty(self) -> None:
         """Delete what is in the directory."""
         for entry in self.directory.iterdir():
@@ -82,6 +87,7 @@ class Scratch:
     def remove(self) -> None:
         """Delete it all. Idempotent."""
         shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.required, ignore_errors=True)
         self.log.unlink(missing_ok=True)
         self.out.unlink(missing_ok=True)
 
@@ -134,7 +140,7 @@ class DataDir:
     def sweep(self) -> None:
         """Delete the scratch files of processes that are gone."""
         for entry in (self.root / TMP).iterdir():
-            pid = re.search(r"\.(\d+)(?:\.out|\.log)?$", entry.name)
+            pid = re.search(r"\.(\d+)(?:\.out|\.log|\.required)?$", entry.name)
             if pid and not _alive(int(pid[1])):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
 

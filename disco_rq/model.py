@@ -78,9 +78,8 @@ class JobSpec:
     max_cores: int | None = None
     force_local: bool = False
     force_remote: bool = False
-    details: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what only jobspec() shows: inputs, function names
+    # on_nodes (whether any input is on a node), arguments (as jobspec() tells them)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def saves(self, task: TaskId) -> bool:
         """Whether the task's output is a result that is saved."""

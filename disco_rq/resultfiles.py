@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, BinaryIO, TypeVar, overload
 
 from disco_rq.errors import ConnectionLost, DataError, DiscoError
+from disco_rq.func import chain_reader
 from disco_rq.locations import Locator, split_address
 from disco_rq.model import TaskId
 from disco_rq.records import nr_partitions_of, read_pairs, read_with
@@ -15,6 +16,8 @@ from disco_rq.saving import final_address, is_saved, read_saved, settle
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import node_about
+
+T = TypeVar("T")
 
 
 class Results(list[str]):
@@ -54,19 +57,44 @@ def remember_locator(locator: Locator) -> None:
     _last_locator = locator
 
 
+@overload
+def result_iterator(
+    results: Iterable[str], notifier: Callable[[str], object] | None = None, reader: None = None
+) -> Iterator[tuple[Any, Any]]: ...
+
+
+@overload
 def result_iterator(
     results: Iterable[str],
     notifier: Callable[[str], object] | None = None,
-    reader: Callable[..., Iterator[Any]] | None = None,
+    *,
+    reader: Callable[[BinaryIO, int | None, str], Iterable[T]],
+) -> Iterator[T]: ...
+
+
+@overload
+def result_iterator(
+    results: Iterable[str],
+    notifier: Callable[[str], object] | None,
+    reader: Callable[[BinaryIO, int | None, str], Iterable[T]],
+) -> Iterator[T]: ...
+
+
+def result_iterator(
+    results: Iterable[str],
+    notifier: Callable[[str], object] | None = None,
+    reader: Callable[..., Iterable[Any]] | None = None,
 ) -> Iterator[Any]:
     """Stream the ``(key, value)`` pairs of all results, in order, one file at a time.
 
     ``results``: what ``wait`` or ``results`` returned; saved results need no cluster. ``notifier(address)``
     is called as each file is opened. ``reader(fd, size, name)`` yields the entries where the job had a writer
-    of its own. Raises ``DataError`` naming the address that cannot be read.
+    of its own; ``func.chain_reader`` is what reads where it had none. Raises ``DataError`` naming the address
+    that cannot be read.
     """
     if isinstance(results, str):
         raise DiscoError(f"result_iterator takes a list of addresses, not the str {results!r}")
+    reader = None if reader is chain_reader else reader
     locator: Locator | None = None
     for address in results:
         if is_saved(address):
@@ -100,18 +128,22 @@ def count_partitions(locator: Locator, address: str) -> int:
 
 def read_log(locator: Locator, address: str) -> str:
     """What the attempt printed whose output has the address; empty if nothing."""
+    return (read_beside(locator, address, ".log") or b"").decode(errors="replace")
+
+
+def read_beside(locator: Locator, address: str, suffix: str) -> bytes | None:
+    """The file with the suffix beside an attempt's output; None if there is none. Raises ``DataError``."""
     path = locator.path(address)
-    if path is not None:
-        log = path.with_name(f"{path.name}.log")
-        return log.read_text(errors="replace") if log.exists() else ""
-    _, job, name = split_address(address)
     try:
-        with ask(locator.server(address), f"/{job}/{name}.log") as response:
-            return response.read().decode(errors="replace")
+        if path is not None:
+            return path.with_name(path.name + suffix).read_bytes()
+        _, job, name = split_address(address)
+        with ask(locator.server(address), f"/{job}/{name}{suffix}") as response:
+            return response.read()
     except FileNotFoundError:
-        return ""
+        return None
     except NETWORK_ERRORS as error:
-        raise DataError(f"the log cannot be read: {reason(error)}", url=address) from error
+        raise DataError(f"its {suffix} file cannot be read: {reason(error)}", url=address) from error
 
 
 def _locator_of_environment() -> Locator:

@@ -118,15 +118,15 @@ def install_names() -> None:
 
 @contextmanager
 def installed_names() -> Iterator[None]:
-    """Like ``install_names``, for a while."""
-    before = {name: vars(builtins)[name] for name in __all__ if name in vars(builtins)}
+    """Like ``install_names``, for a while: afterwards the builtins are as before."""
+    before = dict(vars(builtins))
     install_names()
     try:
         yield
     finally:
-        for name in __all__:
-            delattr(builtins, name)
         vars(builtins).update(before)
+        for name in vars(builtins).keys() - before.keys():
+            delattr(builtins, name)
 
 
 def put(key: str, value: Any) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from disco_rq.arguments import told
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.external import ExternalProgram, encoded_params
 from disco_rq.func import chain_reader, map_line_reader
@@ -21,11 +22,19 @@ from disco_rq.inputs.addresses import preferred_node
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, MapInput
-from disco_rq.packing import pack_functions
+from disco_rq.packing import gather, pack_functions
 from disco_rq.params import Params
 from disco_rq.saving import check_target
 
 MAX_DEFAULT_REDUCES = 100
+_DEFAULTS: dict[str, Any] = {  # of what is no field of JobSpec
+    "params": Params(),
+    "split_size": 64 << 20,
+    "files_per_task": 1,
+    "scheduler": {},
+    "required_modules": (),
+    "required_files": (),
+}
 FUNCTIONS = tuple(field.name for field in fields(Functions))
 EXTERNAL = ("map", "reduce")
 """Those that may be programs."""
@@ -67,6 +76,7 @@ def build(
     scheduler = options.pop("scheduler", {})
     inputs, nr_reduces = _planned(functions, input, options, partitions_of)
     has_map = functions.map is not None
+    required = gather(*(options.pop(f"required_{what}", ()) for what in ("modules", "files")))
     on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
     options.setdefault("owner", _user())
     options.update(_saving(functions, options.pop("save", None), options.pop("save_format", None)))
@@ -76,11 +86,13 @@ def build(
         nr_reduces=nr_reduces,
         has_map=has_map,
         has_reduce=functions.reduce is not None,
-        details={"functions": _described(functions), "on_nodes": on_nodes},
+        details={"on_nodes": on_nodes},
         **options,
         **scheduler,
     )
-    pack = pack_functions(functions, arguments.get("params", Params()), job=spec.name, secret=secret)
+    spec = replace(spec, details={**spec.details, "arguments": _told(spec, input, arguments)})
+    params = arguments.get("params", _DEFAULTS["params"])
+    pack = pack_functions(functions, params, job=spec.name, secret=secret, required=required)
     return Submission(spec, pack, inputs, functions)
 
 
@@ -93,8 +105,8 @@ def _planned(
     nr_reduces = options.pop("nr_reduces", None)
     if functions.reduce and nr_reduces == 0:
         raise JobArgumentError("nr_reduces=0: a job with a reduce needs at least one")
-    split_size = options.pop("split_size", 64 << 20)
-    files_per_task = options.pop("files_per_task", 1)
+    split_size = options.pop("split_size", _DEFAULTS["split_size"])
+    files_per_task = options.pop("files_per_task", _DEFAULTS["files_per_task"])
     if functions.map is None:
         return plan_merge(input, nr_reduces, partitions_of)
     line_based = functions.map_reader in (None, map_line_reader)
@@ -191,15 +203,12 @@ def _saving(functions: Functions, save: Any, format: Any) -> dict[str, str]:
     return {"save": address, "save_format": format}
 
 
-def _described(functions: Functions) -> dict[str, str]:
-    named = ((argument, getattr(functions, argument)) for argument in FUNCTIONS)
-    return {
-        argument: str(function)
-        if isinstance(function, ExternalProgram)
-        else f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', function)}"
-        for argument, function in named
-        if function is not None
-    }
+def _told(spec: JobSpec, input: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Every argument: as it was given, or its default."""
+    given = {**arguments, "name": spec.name, "input": input}
+    in_effect = {option: getattr(spec, option, _DEFAULTS.get(option)) for option in ARGUMENTS}
+    in_effect |= {name: value for name, value in given.items() if (name, value) != ("nr_reduces", None)}
+    return {argument: told(argument, in_effect[argument]) for argument in ARGUMENTS}
 
 
 def _user() -> str:
@@ -264,6 +273,9 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task_retries": (_whole(0), "a whole number from 0 on"),
     "task_timeout": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
     "status_interval": (_whole(0), "a number of entries, 0 for none"),
+    "profile": (_is_bool, "True or False"),
+    "required_modules": (lambda _: True, "names of modules, or (name, path)"),  # gather looks at both
+    "required_files": (lambda _: True, "paths, or a dict of names and their bytes"),
     "msg_overflow": (lambda value: value in ("drop", "fail"), '"drop" or "fail"'),
     "oob_value_limit": (_whole(1), "a number of bytes"),
     "priority": (_whole(-1000), "a whole number from -1000 on"),

@@ -1,8 +1,8 @@
 """What travels through Redis: control messages (msgpack), and function packs (cloudpickle, signed).
 
-A function pack is ``magic, signed?, signature, body``; the body is the packer's Python version and two
-shipments, the functions and the params. The signature is an HMAC-SHA256 over a context, the job's name and
-the body, so a pack is good for its own job only.
+A function pack is ``magic, signed?, signature, body``; the body is the packer's Python version, two
+shipments, the functions and the params, and what the job requires besides (``required``). The signature is an
+HMAC-SHA256 over a context, the job's name and the body, so a pack is good for its own job only.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hmac
 import struct
 import sys
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -19,21 +20,32 @@ import msgpack
 from disco_rq.errors import BadSignature, SettingsError, Unshippable
 from disco_rq.model import Functions
 from disco_rq.packing.culprits import why_unshippable
+from disco_rq.packing.gathering import gather
+from disco_rq.packing.required import Required
 from disco_rq.packing.shipping import ship, unship
 
-__all__ = ["MAX_PACK_BYTES", "Serializer", "UnpackedJob", "pack_functions", "secret_keys", "unpack_functions"]
+__all__ = [
+    "MAX_PACK_BYTES",
+    "Required",
+    "Serializer",
+    "UnpackedJob",
+    "gather",
+    "pack_functions",
+    "secret_keys",
+    "unpack_functions",
+]
 
 MAX_PACK_BYTES = 32 << 20
 """Functions and params of one job, packed. More belongs into files: Redis keeps the pack as long as the
 job."""
 
-_MAGIC = b"DRQ1"
+_MAGIC = b"DRQ2"
 _CONTEXT = b"disco-rq function pack 1"
 _HEAD = struct.Struct(">4s?32s")  # magic, signed?, signature
-_BODY = struct.Struct(
-    ">BBQ"
-)  # Python major, minor, length of the functions' shipment; the rest is the params'
+# Python major, minor, lengths of the functions' shipment and of the params'; the rest is what is required.
+_BODY = struct.Struct(">BBQQ")
 _UNSIGNED = bytes(32)
+_NOTHING = Required()
 
 
 class Serializer:
@@ -60,13 +72,16 @@ class UnpackedJob:
 
     functions: Functions
     _params: bytes = b""
+    required: Required = _NOTHING
 
     def params(self) -> Any:
         """A fresh copy of the job's params: what one task changes in it, no other task sees."""
         return unship(self._params) if self._params else None
 
 
-def pack_functions(functions: Functions, params: Any, *, job: str, secret: bytes | None) -> bytes:
+def pack_functions(
+    functions: Functions, params: Any, *, job: str, secret: bytes | None, required: Required = _NOTHING
+) -> bytes:
     """The functions and params as bytes, for ``unpack_functions`` under the same Python (major.minor).
 
     ``secret`` may hold several keys separated by commas, for rotation: the first one signs. None: the pack is
@@ -75,22 +90,25 @@ def pack_functions(functions: Functions, params: Any, *, job: str, secret: bytes
     """
     arguments = {f.name: getattr(functions, f.name) for f in fields(functions)}
     try:
-        shipped = ship(arguments)
+        shipped = ship(arguments, required.as_files)
     except Exception as error:  # noqa: BLE001  whatever a user's __reduce__ or __getstate__ raises
         raise _unshippable(arguments, error) from None
     try:
-        shipped_params = b"" if params is None else ship(params)
+        shipped_params = b"" if params is None else ship(params, required.as_files)
     except Exception as error:  # noqa: BLE001  as above
         raise _unshippable({"params": params}, error) from None
     _check_size({**arguments, "params": params}, len(shipped) + len(shipped_params))
-    body = _BODY.pack(*sys.version_info[:2], len(shipped)) + shipped + shipped_params
+    lengths = _BODY.pack(*sys.version_info[:2], len(shipped), len(shipped_params))
+    body = lengths + shipped + shipped_params + required.pack()
     keys = secret_keys(secret)
     signature = _sign(keys[0], job, body) if keys else _UNSIGNED
     return _HEAD.pack(_MAGIC, bool(keys), signature) + body
 
 
-def unpack_functions(data: bytes, *, job: str, secret: bytes | None) -> UnpackedJob:
-    """The job that ``pack_functions`` packed.
+def unpack_functions(
+    data: bytes, *, job: str, secret: bytes | None, directory: Path | None = None
+) -> UnpackedJob:
+    """The job that ``pack_functions`` packed. What it requires is installed in ``directory`` first.
 
     With a secret (any of its comma-separated keys), an unsigned, altered or differently signed pack, or the
     pack of another job, raises ``BadSignature`` before a byte of it is unpickled. Without a secret nothing
@@ -109,15 +127,21 @@ def unpack_functions(data: bytes, *, job: str, secret: bytes | None) -> Unpacked
         raise BadSignature(f"the function pack of {job} is unsigned: its client has no DISCO_RQ_SECRET")
     if keys and not any(hmac.compare_digest(_sign(key, job, body), signature) for key in keys):
         raise BadSignature(f"the function pack of {job} is altered, or signed with another DISCO_RQ_SECRET")
-    major, minor, length = _BODY.unpack_from(body)
+    major, minor, functions_length, params_length = _BODY.unpack_from(body)
     if (major, minor) != sys.version_info[:2]:
         raise Unshippable(
             f"the functions of {job} were packed by Python {major}.{minor} and cannot run on this node's "
             f"Python {sys.version_info[0]}.{sys.version_info[1]}: use the same version on both"
         )
-    split = _BODY.size + length
+    functions_end = _BODY.size + functions_length
+    params_end = functions_end + params_length
     try:
-        return UnpackedJob(Functions(**unship(body[_BODY.size : split])), body[split:])
+        required = Required.unpack(body[params_end:])
+        if directory is not None:
+            required.install(directory)
+        required.import_modules()
+        functions = Functions(**unship(body[_BODY.size : functions_end]))
+        return UnpackedJob(functions, body[functions_end:params_end], required)
     except ImportError as error:
         raise Unshippable(f"the functions of {job} need what this node does not have: {error}") from None
     except Exception as error:  # a pack runs the user's code when it is loaded

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["imports_of", "is_local_module", "is_local_name", "names_of"]
+__all__ = ["imports_of", "is_local_file", "is_local_module", "is_local_name", "is_local_root", "names_of"]
 
 _STDLIB = tuple(
     path + os.sep
@@ -28,7 +28,7 @@ def is_local_module(module: types.ModuleType) -> bool:
     if module.__name__.partition(".")[0] in ("disco_rq", "__main__"):
         return False
     file = getattr(module, "__file__", None)
-    return isinstance(file, str) and _is_local_file(file)
+    return isinstance(file, str) and is_local_file(file)
 
 
 def is_local_name(name: str | None) -> bool:
@@ -50,7 +50,7 @@ def imports_of(function: types.FunctionType) -> Iterator[str]:
     """Full names of the local modules that the function imports when it runs, parents first."""
     package = function.__globals__.get("__package__") or ""
     for base, members in _import_statements(function.__code__, package):
-        if not _is_local_root(base.partition(".")[0]):
+        if not is_local_root(base.partition(".")[0]):
             continue
         parts = base.split(".")
         yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
@@ -72,7 +72,8 @@ def _import_statements(code: types.CodeType, package: str) -> Iterator[tuple[str
             yield from _import_statements(constant, package)
 
 
-def _is_local_root(name: str) -> bool:
+def is_local_root(name: str) -> bool:
+    """Whether the top-level module of that name, imported or not, is the user's."""
     if name in sys.stdlib_module_names or name in ("disco_rq", "__main__"):
         return False
     if (module := sys.modules.get(name)) is not None and getattr(module, "__file__", None):
@@ -86,7 +87,7 @@ def _is_local_root(name: str) -> bool:
     places = (
         [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
     )
-    return any(_is_local_file(place, suffixes=(".py", ".pyc", "")) for place in places)
+    return any(is_local_file(place, suffixes=(".py", ".pyc", "")) for place in places)
 
 
 def _exists(name: str) -> bool:
@@ -97,7 +98,8 @@ def _exists(name: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_local_file(file: str, suffixes: tuple[str, ...] = (".py", ".pyc")) -> bool:
+def is_local_file(file: str, suffixes: tuple[str, ...] = (".py", ".pyc")) -> bool:
+    """Whether the file is the user's, and of these kinds."""
     if Path(file).suffix not in suffixes:
         return False  # a compiled extension cannot travel by value
     real = os.path.realpath(file)

@@ -19,7 +19,7 @@ import pickle
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,11 +42,14 @@ _REFLECTION = frozenset(
 _registering = threading.RLock()  # cloudpickle's registry of modules by value is global
 
 
-def ship(obj: Any) -> bytes:
-    """``obj`` as bytes. Raises what pickling raises: nearly anything, as user classes have a say in it."""
+def ship(obj: Any, imported: Set[str] = frozenset()) -> bytes:
+    """``obj`` as bytes. Raises what pickling raises: nearly anything, as user classes have a say in it.
+
+    ``imported``: local modules that the worker imports like any other, since their files travel too.
+    """
     file = io.BytesIO()
-    with _registering, _local_modules_by_value() as register:
-        pickler = _Pickler(file, register)
+    with _registering, _local_modules_by_value(imported) as register:
+        pickler = _Pickler(file, register, imported)
         pickler.dump(obj)
         while more := pickler.next_round():
             pickler.dump(more)
@@ -76,8 +79,24 @@ def cached_again(function: Callable[..., Any], maxsize: int | None, typed: bool)
     return functools.lru_cache(maxsize, typed)(function)
 
 
+def _module_of(obj: Any) -> str | None:
+    """The module that a module, function or class is of; None for anything else."""
+    if isinstance(obj, types.ModuleType):
+        return obj.__name__
+    return obj.__module__ if isinstance(obj, types.FunctionType | type | _LruCache) else None
+
+
+def _is_among(name: str | None, modules: Set[str]) -> bool:
+    """Whether a module is one of them, or in one of these packages."""
+    while name:
+        if name in modules:
+            return True
+        name = name.rpartition(".")[0]
+    return False
+
+
 @contextmanager
-def _local_modules_by_value() -> Iterator[Callable[[], None]]:
+def _local_modules_by_value(imported: Set[str]) -> Iterator[Callable[[], None]]:
     """Tell cloudpickle about the local modules, for a while. Yields what to call when more were imported."""
     ours: dict[str, types.ModuleType] = {}
 
@@ -85,7 +104,9 @@ def _local_modules_by_value() -> Iterator[Callable[[], None]]:
         before = cloudpickle.list_registry_pickle_by_value()
         for name, module in list(sys.modules.items()):
             # One module may be there under two names: the registry goes by __name__.
-            if name not in before and getattr(module, "__name__", None) == name and is_local_module(module):
+            if name in before or getattr(module, "__name__", None) != name or _is_among(name, imported):
+                continue
+            if is_local_module(module):
                 cloudpickle.register_pickle_by_value(module)
                 ours[name] = module
 
@@ -100,9 +121,10 @@ def _local_modules_by_value() -> Iterator[Callable[[], None]]:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle, with modules in rounds, caches, and no copies of open files."""
 
-    def __init__(self, file: io.BytesIO, register: Callable[[], None]) -> None:
+    def __init__(self, file: io.BytesIO, register: Callable[[], None], imported: Set[str]) -> None:
         super().__init__(file)
         self._register = register
+        self._imported = imported
         self._names: set[str] = set()
         self._imports: dict[
             str, None
@@ -111,6 +133,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         self._sent: dict[str, set[str]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
+        if self._imported and _is_among(_module_of(obj), self._imported):
+            return super().reducer_override(obj)
         if isinstance(obj, types.ModuleType) and is_local_module(obj):
             self._modules[obj.__name__] = obj
             return empty_module, (obj.__name__,)
@@ -145,7 +169,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
 
     def _import_what_functions_import(self) -> None:
         for name in list(self._imports):
-            if name not in self._modules:
+            if name not in self._modules and not _is_among(name, self._imported):
                 try:
                     self._modules[name] = importlib.import_module(name)
                 except Exception as error:  # noqa: BLE001  the module runs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from disco_rq.errors import DataError
@@ -19,7 +19,7 @@ def is_saved(address: str) -> bool:
     return scheme_of(address) != "disco"
 
 
-def read_saved(address: str, reader: Callable[..., Iterator[Any]] | None = None) -> Iterator[Any]:
+def read_saved(address: str, reader: Callable[..., Iterable[Any]] | None = None) -> Iterator[Any]:
     """The pairs of a saved result, in bounded memory, or what ``reader(fd, size, name)`` makes of its bytes.
 
     Raises ``DataError`` naming the address: it cannot be read, or its extension tells no format.

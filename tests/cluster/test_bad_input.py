@@ -99,7 +99,7 @@ def test_a_timeout_that_no_clock_can_measure_is_refused(disco: Disco, limit: flo
 def test_an_unknown_argument_is_refused_by_name_with_those_that_there_are(disco: Disco) -> None:
     assert_refused(
         disco,
-        lambda: disco.new_job("wrong", ["raw://1"], map=ones, reducer=pass_on),
+        lambda: disco.new_job("wrong", ["raw://1"], map=ones, reducer=pass_on),  # type: ignore[call-arg]
         "'reducer'",
         "nr_reduces",
     )
@@ -224,7 +224,7 @@ def test_params_that_cannot_be_shipped_are_refused(disco: Disco, tmp_path: Path)
 
 
 def test_a_large_function_is_refused_before_it_fills_redis(disco: Disco) -> None:
-    table = os.urandom(33 << 20)
+    table: Any = os.urandom(33 << 20)
 
     assert_refused(
         disco, lambda: disco.new_job("wrong", ["raw://1"], map=lambda e, params: table), "map", "MiB"

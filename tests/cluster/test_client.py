@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from disco_rq import ConnectionLost, Disco, DiscoError, SettingsError, result_iterator
 from disco_rq.node import run_node
 from disco_rq.settings import Settings
+from disco_rq.submission import ARGUMENTS
 from tests.cluster.small_jobs import run
 
 
@@ -63,3 +65,28 @@ def test_a_data_directory_that_cannot_be_made_is_refused_in_one_line(disco: Disc
 
 def test_no_node_that_was_refused_is_remembered(disco: Disco) -> None:
     assert [node["node"] for node in disco.nodeinfo()["available"]] == ["localhost"]
+
+
+def test_jobspec_tells_every_argument_as_it_was_submitted(disco: Disco) -> None:
+    def one(entry: str, params: object) -> list[tuple[str, int]]:
+        return [(entry, 1)]
+
+    job = run(
+        disco,
+        input=["raw://a", ["raw://b", "raw://c"]],
+        map=one,
+        split_size=None,
+        scheduler={"max_cores": 3},
+        params={"limit": 3},
+    )
+
+    spec = job.jobspec()
+
+    assert set(spec) == set(ARGUMENTS)
+    assert spec["name"] == job.name
+    assert spec["input"] == ["raw://a", ["raw://b", "raw://c"]]
+    assert spec["map"].endswith("one")
+    assert (spec["reduce"], spec["nr_reduces"], spec["split_size"]) == (None, 0, None)
+    assert (spec["scheduler"], spec["params"]) == ({"max_cores": 3}, "{'limit': 3}")
+    assert (spec["sort"], spec["mem_sort_limit"], spec["files_per_task"]) == (False, 256 << 20, 1)
+    assert json.dumps(spec)

@@ -119,6 +119,14 @@ def test_partitioned_results_on_both_nodes_are_merged_on_either(cluster: Cluster
     )
 
 
+def test_profiles_of_other_nodes_come_through_their_data_servers(cluster: Cluster, tmp_path: Path) -> None:
+    job = word_count(cluster, tmp_path, profile=True)
+    job.wait(timeout=30)
+    names = {name for _, _, name in job.profile_stats().stats}  # type: ignore[attr-defined]
+    assert {"on_both", "totals"} <= names
+    assert all(list(root.glob(f"{job.name}/map-*.prof")) for root in cluster.data.values())
+
+
 def big_job(cluster: Cluster, directory: Path) -> Job:
     arguments: dict[str, Any] = {"map": big, "reduce": sizes, "nr_reduces": 1, "max_failures": 0}
     return cluster.disco.new_job("big", ["raw://x"] * 4, params=str(directory), **arguments)

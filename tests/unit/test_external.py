@@ -121,7 +121,8 @@ def test_only_map_and_reduce_may_be_programs(argument: str, make: Make) -> None:
 def test_the_spec_names_the_program_and_does_not_hold_it(make: Make) -> None:
     spec = build("job", ["raw://a"], {"map": make(ECHO)}, None).spec
 
-    assert spec.details["functions"] == {"map": "external program program.py"}
+    assert spec.details["arguments"]["map"] == "external program program.py"
+    assert spec.details["arguments"]["ext_params"] is None
     assert "import struct" not in repr(make(ECHO))
 
 

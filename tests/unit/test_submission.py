@@ -128,6 +128,7 @@ def test_what_is_no_function_is_named(argument: str, value: Any) -> None:
     [
         ("nr_reduces", [None, 1, 7], [-1, 1.5, "3", True]),
         ("sort", [True, False], [1, None, "yes"]),
+        ("profile", [True, False], [1, None, "yes"]),
         ("mem_sort_limit", [1 << 20, 1 << 40], [0, -1, 1.5, None, "1G", True]),
         ("files_per_task", [1, 10], [0, -1, None, 1.5, True]),
         ("split_size", [None, 1, 1 << 20], [0, -1, 1.5, "64M", True]),
