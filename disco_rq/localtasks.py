@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 from disco_rq.client import describe_death
 from disco_rq.errors import JobError, OOBNotFound
 from disco_rq.fetch import reduce_sources
-from disco_rq.locations import DataDir, Locator, Scratch
+from disco_rq.locations import DataDir, Locator
 from disco_rq.model import MSG_QUOTA, OOB_QUOTA, MapInput, TaskId
 from disco_rq.packing import unpack_functions
 from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
@@ -102,17 +102,24 @@ class LocalTasks:
             record.tell("master", "Job is ready: its input was empty")
             return
         self._scratch.directory.mkdir(parents=True)
-        with _surroundings(self._scratch):
-            self._unpacked = unpack_functions(
-                self._pack, job=spec.name, secret=None, directory=self._scratch.required
-            )
-            if spec.has_map:
-                for index, task_input in enumerate(self._inputs):
-                    self._task(TaskId("map", index), task_input)
-                record.tell("master", "Map phase done")
-            for partition in range(nr_reduces):
-                self._task(TaskId("reduce", partition), "reduce")
+        try:
+            with _restored():
+                self._run_phases(nr_reduces)
+        finally:
+            _forget_modules(self._scratch.required)
+            self._scratch.remove()
         record.tell("master", "Job is ready")
+
+    def _run_phases(self, nr_reduces: int) -> None:
+        required = self._scratch.required
+        self._unpacked = unpack_functions(self._pack, job=self._spec.name, secret=None, directory=required)
+        os.chdir(self._scratch.directory)
+        if self._spec.has_map:
+            for index, task_input in enumerate(self._inputs):
+                self._task(TaskId("map", index), task_input)
+            self.record.tell("master", "Map phase done")
+        for partition in range(nr_reduces):
+            self._task(TaskId("reduce", partition), "reduce")
 
     def _task(self, task: TaskId, task_input: MapInput | Literal["reduce"]) -> None:
         """Attempts until one succeeds, or no more are allowed."""
@@ -121,7 +128,8 @@ class LocalTasks:
         while True:
             number = len(failures) + 1
             try:
-                self._attempt(task, number, task_input)
+                with _restored():
+                    self._attempt(task, number, task_input)
                 return
             except (KeyboardInterrupt, BdbQuit):  # the person at the keyboard, not the job
                 raise
@@ -135,7 +143,6 @@ class LocalTasks:
                     raise self._death(task, failure, failures) from error
                 self.record.tell(NODE, text)
             finally:
-                os.chdir(self._scratch.directory)
                 self._scratch.out.unlink(missing_ok=True)
                 self._scratch.empty()
 
@@ -202,10 +209,9 @@ class LocalTasks:
 
 
 @contextmanager
-def _surroundings(scratch: Scratch) -> Iterator[None]:
-    """Tasks find a directory of their own, as on a node; afterwards this process finds its own as before."""
+def _restored() -> Iterator[None]:
+    """Afterwards this process finds its directory, environment and path as before."""
     directory, environment, path = Path.cwd(), dict(os.environ), list(sys.path)
-    os.chdir(scratch.directory)
     try:
         yield
     finally:
@@ -213,10 +219,13 @@ def _surroundings(scratch: Scratch) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(environment)
         sys.path[:] = path
-        for name, module in list(sys.modules.items()):
-            if str(getattr(module, "__file__", None) or "").startswith(f"{scratch.required}{os.sep}"):
-                del sys.modules[name]  # the next job may bring another of that name
-        scratch.remove()
+
+
+def _forget_modules(directory: Path) -> None:
+    """The next job may bring other modules of the same names."""
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(f"{directory}{os.sep}"):
+            del sys.modules[name]
 
 
 class _Services:

@@ -27,6 +27,7 @@ from disco_rq.errors import (
     Unshippable,
 )
 from disco_rq.func import chain_reader, nop_reduce
+from tests.external import ECHO, python_program
 
 seen: list[Any] = []
 
@@ -142,6 +143,53 @@ def test_each_task_has_its_own_params() -> None:
 
     assert pairs(local.run("job", ["raw://a", "raw://b"], map=map, params=params)) == [("a", 1), ("b", 1)]
     assert params == {"count": 0}
+
+
+def test_each_task_has_a_directory_of_its_own_and_the_process_finds_its_own_again(tmp_path: Path) -> None:
+    (tmp_path / "stop.txt").write_text("the")
+    (tmp_path / "tool.py").write_text("def shout(text):\n    return text.upper()\n")
+
+    def map(e: str, params: Any) -> list[Any]:
+        import tool  # type: ignore[import-not-found]
+
+        assert "LEFT_BEHIND" not in os.environ
+        os.environ["LEFT_BEHIND"] = "here"
+        before = sorted(path.name for path in Path().iterdir())
+        Path("of-the-first-task").touch()
+        return [(tool.shout(e), [before, Path("stop.txt").read_text(), str(Path.cwd())])]
+
+    surroundings = Path.cwd(), dict(os.environ), list(sys.path)
+    files = [tmp_path / "stop.txt", tmp_path / "tool.py"]
+    first, second = pairs(local.run("job", ["raw://a", "raw://b"], map=map, required_files=files))
+
+    assert first == ("A", [["stop.txt", "tool.py"], "the", second[1][2]])
+    assert second[:1] + tuple(second[1][:2]) == ("B", ["stop.txt", "tool.py"], "the")
+    assert (Path.cwd(), dict(os.environ), list(sys.path)) == surroundings
+    assert "tool" not in sys.modules
+    assert not Path(second[1][2]).exists()
+
+
+def test_a_profile_is_kept_where_it_is_asked_for() -> None:
+    def map(e: str, params: Any) -> list[Any]:
+        return [(sum(range(10)), e)]
+
+    job = local.run("job", ["raw://a", "raw://b"], map=map, profile=True)
+
+    calls = {name: entry[0] for (_, _, name), entry in job.profile_stats("map").stats.items()}  # type: ignore[attr-defined]
+    assert calls["map"] == 2
+    with pytest.raises(JobError, match=r"No profile data: job .* has none of a reduce"):
+        job.profile_stats("reduce")
+
+
+def test_an_external_program_runs_here_too(tmp_path: Path) -> None:
+    program = python_program(
+        tmp_path / "program.py", ECHO + "sys.stderr.write('**<MSG> done\\n')\n", text=True
+    )
+
+    job = local.run("job", ["raw://a"], map=program)
+
+    assert pairs(job) == [("", "a")]
+    assert job.messages == ["done"]
 
 
 def test_an_empty_input_is_ready_without_results() -> None:

@@ -77,6 +77,17 @@ def test_the_twenty_line_job_runs_as_printed() -> None:
     assert lines[-1] == f"localhost {{'words': {len(expected)}}}"
 
 
+def test_the_job_in_one_process_runs_as_printed() -> None:
+    *lines, message, counters = output_of(example_in("A job in one process"))
+
+    words = re.findall(r"\w+", TEXT.lower())
+    assert dict(line.split() for line in lines) == {
+        word: str(words.count(word)) for word in {"map", "reduce"}
+    }
+    assert message == "['map 0 is here', 'map 1 is here']"
+    assert counters == f"{{'words': {len(words)}}}"
+
+
 def test_the_external_program_runs_as_printed() -> None:
     lines = output_of(example_in("External programs"))
 
