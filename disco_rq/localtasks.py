@@ -133,7 +133,7 @@ class LocalTasks:
                 return
             except (KeyboardInterrupt, BdbQuit):  # the person at the keyboard, not the job
                 raise
-            except BaseException as error:
+            except BaseException as error:  # the boundary around user code: sys.exit() too
                 kind, failure = failure_kind(error), describe(error)
                 failures.append({"node": NODE, "attempt": number, "kind": kind, "message": failure.message})
                 text = f"Task {task} failed (attempt {number} on {NODE}): {failure.message}"

@@ -42,7 +42,7 @@ def running_program(program: ExternalProgram, scratch: Path) -> Iterator[Running
 
     Raises ``DataError`` if it cannot be started here, so that another node is tried.
     """
-    path = program.write_to(scratch / "program")
+    path = program.write_to(scratch / ".program")
     libraries = os.pathsep.join(filter(None, [str(path.parent), os.environ.get("LD_LIBRARY_PATH")]))
     try:
         process = subprocess.Popen(
@@ -258,8 +258,8 @@ def _signal_name(number: int) -> str:
 
 def _kill(pid: int) -> None:
     """Kill the process and its descendants."""
-    with suppress(psutil.NoSuchProcess):
+    with suppress(psutil.Error):
         program = psutil.Process(pid)
         for process in (program, *program.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.Error):
                 process.kill()

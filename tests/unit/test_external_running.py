@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from disco_rq import external
-from disco_rq.errors import DataError, JobFailure, ProgramError
+from disco_rq.errors import DataError, JobFailure, ProgramError, TaskTimeout
 from disco_rq.external import ExternalProgram
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.runtime import RunningTask, enter_task
@@ -34,9 +34,9 @@ def talk(program: ExternalProgram, directory: Path, use: Callable[[RunningProgra
         return use(process)
 
 
-def mapped(program: ExternalProgram, directory: Path, *entries: Any) -> list[Any]:
+def mapped(program: ExternalProgram, directory: Path, *given: Any, entries: Iterable[Any] = ()) -> list[Any]:
     def use(process: RunningProgram) -> list[Any]:
-        lists = list(process.answers(entries))
+        lists = list(process.answers(given or entries))
         process.finish_map()
         return lists
 
@@ -93,7 +93,7 @@ def test_it_runs_among_its_files_which_no_other_directory_has(tmp_path: Path) ->
     [[(libraries, content)]] = mapped(program, tmp_path / "task", "x")
 
     assert content == b"here"
-    assert libraries.decode().split(os.pathsep)[0] == str(tmp_path / "task" / "program")
+    assert libraries.decode().split(os.pathsep)[0] == str(tmp_path / "task" / ".program")
 
 
 def test_full_pipes_on_both_sides_block_nobody(make: Make, tmp_path: Path) -> None:
@@ -255,6 +255,17 @@ def test_an_error_of_the_reader_comes_behind_the_answers_before_it(make: Make, t
     with pytest.raises(DataError, match="torn"):
         talk(make(ECHO), tmp_path, use)
     assert got == [[(b"", b"a")], [(b"", b"b")]]
+
+
+def test_a_time_limit_that_strikes_in_the_reader_waits_for_no_answer(make: Make, tmp_path: Path) -> None:
+    def entries() -> Iterator[str]:
+        yield "a"
+        raise TaskTimeout("too long")
+
+    before = time.monotonic()
+    with pytest.raises(TaskTimeout):
+        mapped(make("time.sleep(30)\n"), tmp_path, entries=entries())
+    assert time.monotonic() - before < 20
 
 
 def test_what_cannot_be_started_here_is_for_another_node(tmp_path: Path) -> None:
