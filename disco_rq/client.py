@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 from disco_rq.arguments import Address, JobArguments
 from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import DiscoError, JobError, UnknownJob
+from disco_rq.facts import describe_death, job_facts, node_facts
 from disco_rq.job import Job
 from disco_rq.locations import Locator, output_address
 from disco_rq.model import JOB_NAME, ResultStatus, TaskId
@@ -30,7 +31,7 @@ from disco_rq.resultfiles import (
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
-from disco_rq.store.nodes import NodeAdmin, live_slots, node_about, node_names
+from disco_rq.store.nodes import NodeAdmin, live_slots, node_about
 from disco_rq.submission import build
 
 if TYPE_CHECKING:
@@ -225,27 +226,8 @@ class Disco:
         ``records`` and ``bytes`` (each by phase).
         """
         record = self._store.record(name)
-        attempts = self._store.attempts(name)
-        return {
-            "name": name,
-            "timestamp": record.count("submitted") / 1000,
-            "ended": record.count("ended") / 1000 if "ended" in record.fields else None,
-            "active": record.status,
-            "mapi": record.phase("map"),
-            "redi": record.phase("reduce"),
-            "reduce": record.count("nr_reduces") > 0,
-            "results": list(self._results_of(name, settled=False)) if record.status == "ready" else [],
-            "inputs": [entry.urls() for entry in self._store.inputs(name, 100)],
-            "nodes": sorted({attempt["node"] for attempt in attempts.values() if attempt["node"] != "-"}),
-            "owner": record.fields["owner"],
-            "priority": record.count("priority"),
-            "counters": self._store.counters(name),
-            "msgs_dropped": record.count("msgs_dropped"),
-            "entries": {phase: record.count(f"{phase}:entries") for phase in ("map", "reduce")},
-            "records": {phase: record.count(f"{phase}:records") for phase in ("map", "reduce")},
-            "bytes": {phase: record.count(f"{phase}:bytes") for phase in ("map", "reduce")},
-            "cause": record.cause,
-        }
+        results = list(self._results_of(name, settled=False)) if record.status == "ready" else []
+        return {**job_facts(self._store, name, record), "results": results}
 
     def jobspec(self, name: str) -> dict[str, Any]:
         """Every argument of ``new_job`` as the job was submitted with it, or its default.
@@ -253,7 +235,7 @@ class Disco:
         Plain data: functions by their names, ``params`` by their ``repr``, ``input`` the first 100 entries;
         ``name`` is the job's whole name. Raises ``UnknownJob``.
         """
-        return dict(self._store.spec(name).details["arguments"])
+        return dict(self._store.spec(name).details.get("arguments", {}))
 
     def joblist(self) -> list[tuple[float, str, str]]:
         """``(start, status, name)`` of every job, newest first; start in seconds since 1970."""
@@ -270,24 +252,7 @@ class Disco:
         ``available``: a dict for each node, with ``node``, ``max_workers`` (alive now), ``job_ok``,
         ``data_error``, ``error``, ``lost``, ``blacklisted``, ``host``; ``active``: one for each running task.
         """
-        alive = live_slots(self._connection)
-        blacklist = NodeAdmin(self._connection).blacklist()
-        available = []
-        for node in node_names(self._connection):
-            about = node_about(self._connection, node)
-            available.append(
-                {
-                    "node": node,
-                    "host": about.get("host", ""),
-                    "max_workers": alive.get(node, 0),
-                    "job_ok": int(about.get("done", 0)),
-                    "data_error": int(about.get("data_error", 0)),
-                    "error": int(about.get("error", 0)),
-                    "lost": int(about.get("lost", 0)),
-                    "blacklisted": node in blacklist,
-                }
-            )
-        return {"available": available, "active": self._store.running()}
+        return {"available": node_facts(self._connection), "active": self._store.running()}
 
     def events(self, name: str, offset: str = "0-0") -> Iterator[tuple[str, tuple[float, str, str]]]:
         """The job's history after ``offset``, oldest first: ``(offset, (timestamp, host, message))``.
@@ -405,20 +370,6 @@ class Disco:
     def whitelist(self, node: str) -> None:
         """Give the node tasks again."""
         NodeAdmin(self._connection).set_blacklisted(node, False)
-
-
-def describe_death(name: str, record: JobRecord) -> str:
-    """Why a job is dead: one line that names task, attempt, node and error; the user's traceback below it."""
-    cause = record.cause or {"message": "the cause was not told"}
-    where = ""
-    if cause.get("task"):
-        where = f"{cause['task']}, attempt {cause['attempt']} on {cause['node']}: "
-    lines = [f"job {name} is dead: {where}{cause['message']}"]
-    earlier = [failure for failure in cause.get("failures", []) if failure["attempt"] != cause["attempt"]]
-    lines += [f"  before, attempt {f['attempt']} on {f['node']}: {f['message']}" for f in earlier]
-    if cause.get("traceback"):
-        lines.append(cause["traceback"].rstrip())
-    return "\n".join(lines)
 
 
 def _task(text: str) -> TaskId:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pstats
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from disco_rq.arguments import Address, JobArguments
 from disco_rq.model import ResultStatus
 from disco_rq.resultfiles import Results
+from disco_rq.submission import ARGUMENTS
 
 if TYPE_CHECKING:
     from disco_rq.client import Disco
@@ -15,11 +17,33 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """One job of a cluster; its methods are those of ``Disco``, with the job's name filled in."""
+    """One job of a cluster; its methods are those of ``Disco``, with the job's name filled in.
+
+    A subclass may describe a job: its attributes are the arguments of ``new_job``, its functions static
+    methods; ``submit`` starts it.
+    """
 
     def __init__(self, disco: Disco, name: str) -> None:
         self._disco = disco
         self.name = name
+
+    @classmethod
+    def submit(
+        cls,
+        disco: Disco,
+        input: Sequence[Address | Sequence[Address]] | None = None,
+        **arguments: Unpack[JobArguments],
+    ) -> Self:
+        """Submit the job that the class describes and return at once. What is given here wins over the class.
+
+        The job's name begins with the class attribute ``name``, or with the name of the class. Raises what
+        ``new_job`` raises.
+        """
+        described: dict[str, Any] = {what: getattr(cls, what) for what in ARGUMENTS if hasattr(cls, what)}
+        described |= {"name": described.get("name", cls.__name__), **arguments}
+        if input is not None or "input" not in described:
+            described["input"] = input
+        return cls(disco, disco.new_job(**described).name)
 
     def __repr__(self) -> str:
         return f"<Job {self.name}>"

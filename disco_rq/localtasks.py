@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from disco_rq.client import describe_death
 from disco_rq.errors import JobError, OOBNotFound
+from disco_rq.facts import describe_death
 from disco_rq.fetch import reduce_sources
 from disco_rq.locations import DataDir, Locator
 from disco_rq.model import MSG_QUOTA, OOB_QUOTA, MapInput, TaskId

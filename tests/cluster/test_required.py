@@ -150,6 +150,21 @@ def test_params_may_be_of_classes_in_required_modules(disco: Disco, here: Path) 
     assert pairs(job) == [("abc", "limits")]
 
 
+def test_a_required_module_is_one_module_however_a_function_came_by_it(disco: Disco, here: Path) -> None:
+    (here / "state.py").write_text("SEEN = []\n")
+    import state  # type: ignore[import-not-found]
+
+    def seen(entry: str, params: Any) -> list[tuple[str, list[str]]]:
+        import state as imported
+
+        state.SEEN.append("closure")
+        imported.SEEN.append("imported")
+        return [(entry, list(state.SEEN))]
+
+    job = run(disco, map=seen, required_modules=["state"])
+    assert pairs(job) == [("entry", ["closure", "imported"])]
+
+
 def test_a_required_module_that_fails_on_the_node_ends_the_job_naming_it(disco: Disco) -> None:
     told = death(
         disco,

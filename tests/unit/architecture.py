@@ -32,8 +32,8 @@ LAYERS = (
         *("arguments", "profiling", "dataserver", "fetch", "taskfiles", "timelimit"),
     },
     {
-        *("master", "caretaker", "client", "job", "progress", "embedded", "clusterhost", "supervisor"),
-        *("local", "localtasks"),
+        *("master", "caretaker", "client", "job", "facts", "progress", "local", "localtasks"),
+        *("embedded", "clusterhost", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
     },
     {"cli", "web"},

@@ -1,0 +1,73 @@
+"""What a client tells of jobs and nodes, as dicts and texts for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobRecord, JobStore
+from disco_rq.store.nodes import NodeAdmin, live_slots, node_about, node_names
+
+__all__ = ["describe_death", "job_facts", "node_facts"]
+
+_PHASES = ("map", "reduce")
+
+
+def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
+    """A job in numbers, without its results."""
+    attempts = store.attempts(name)
+    return {
+        "name": name,
+        "timestamp": record.count("submitted") / 1000,
+        "ended": record.count("ended") / 1000 if "ended" in record.fields else None,
+        "active": record.status,
+        "mapi": record.phase("map"),
+        "redi": record.phase("reduce"),
+        "reduce": record.count("nr_reduces") > 0,
+        "inputs": [entry.urls() for entry in store.inputs(name, 100)],
+        "nodes": sorted({attempt["node"] for attempt in attempts.values() if attempt["node"] != "-"}),
+        "owner": record.fields["owner"],
+        "priority": record.count("priority"),
+        "counters": store.counters(name),
+        "msgs_dropped": record.count("msgs_dropped"),
+        "entries": {phase: record.count(f"{phase}:entries") for phase in _PHASES},
+        "records": {phase: record.count(f"{phase}:records") for phase in _PHASES},
+        "bytes": {phase: record.count(f"{phase}:bytes") for phase in _PHASES},
+        "cause": record.cause,
+    }
+
+
+def node_facts(connection: Connection) -> list[dict[str, Any]]:
+    """Each node that was ever seen, and how it fared."""
+    alive = live_slots(connection)
+    blacklist = NodeAdmin(connection).blacklist()
+    facts = []
+    for node in node_names(connection):
+        about = node_about(connection, node)
+        facts.append(
+            {
+                "node": node,
+                "host": about.get("host", ""),
+                "max_workers": alive.get(node, 0),
+                "job_ok": int(about.get("done", 0)),
+                "data_error": int(about.get("data_error", 0)),
+                "error": int(about.get("error", 0)),
+                "lost": int(about.get("lost", 0)),
+                "blacklisted": node in blacklist,
+            }
+        )
+    return facts
+
+
+def describe_death(name: str, record: JobRecord) -> str:
+    """Why a job is dead: one line that names task, attempt, node and error; the user's traceback below it."""
+    cause = record.cause or {"message": "the cause was not told"}
+    where = ""
+    if cause.get("task"):
+        where = f"{cause['task']}, attempt {cause['attempt']} on {cause['node']}: "
+    lines = [f"job {name} is dead: {where}{cause['message']}"]
+    earlier = [failure for failure in cause.get("failures", []) if failure["attempt"] != cause["attempt"]]
+    lines += [f"  before, attempt {f['attempt']} on {f['node']}: {f['message']}" for f in earlier]
+    if cause.get("traceback"):
+        lines.append(cause["traceback"].rstrip())
+    return "\n".join(lines)
