@@ -33,14 +33,14 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
-# Debian's Redis and redis-cli, which some tests compare with. Tests that need them skip where they are missing, but
-# fail in CI. RUNLEVEL=1 keeps the package from starting a server of its own.
+# Debian's Redis and redis-cli, which some tests compare with, and a C compiler for the external example. Tests that
+# need them skip where they are missing, but fail in CI. RUNLEVEL=1 keeps Redis from starting a server of its own.
 redis:
-	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null; then :; \
+	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null && command -v gcc >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -qq -y --no-install-recommends redis-server redis-tools >/dev/null; \
-	else echo "redis-server and redis-cli are not installed: the tests that need them will be skipped"; fi
+	    apt-get install -qq -y --no-install-recommends redis-server redis-tools gcc libc6-dev >/dev/null; \
+	else echo "redis-server, redis-cli or gcc is not installed: the tests that need it will be skipped"; fi
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

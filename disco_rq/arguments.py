@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, TypedDict
 
+from disco_rq.external import ExternalProgram
 from disco_rq.func import Output
 from disco_rq.inputs.addresses import redact
 
@@ -35,13 +36,14 @@ class Scheduler(TypedDict, total=False):
 class JobArguments(TypedDict, total=False):
     """What ``new_job`` takes besides the job's name and input. The README's table says what each means."""
 
-    map: Callable[[Any, Any], Pairs | None] | None
+    map: Callable[[Any, Any], Pairs | None] | ExternalProgram | None
     map_reader: Reader | None
     map_init: Init | None
     map_writer: Writer | None
     reduce: (
         Callable[[Iterator[tuple[Any, Any]], Any], Pairs | None]
         | Callable[[Iterator[tuple[Any, Any]], Output, Any], Pairs | None]
+        | ExternalProgram
         | None
     )
     reduce_reader: PairReader | None
@@ -50,6 +52,7 @@ class JobArguments(TypedDict, total=False):
     partition: Callable[[Any, int, Any], int] | None
     combiner: Callable[[Any, Any, dict[Any, Any], bool, Any], Pairs | None] | None
     params: Any
+    ext_params: Mapping[str, str | bytes] | str | bytes | None
     nr_reduces: int | None
     sort: bool
     mem_sort_limit: int
@@ -77,7 +80,7 @@ def told(argument: str, value: Any) -> Any:
     """
     if argument == "input":
         return [_addresses(entry) for entry in value[:INPUTS_TOLD]]
-    if argument == "params":
+    if argument == "params" or (argument == "ext_params" and value is not None):
         return _cut(repr(value))
     if argument == "required_files":
         return sorted(value) if isinstance(value, Mapping) else sorted(Path(path).name for path in value)
@@ -87,6 +90,8 @@ def told(argument: str, value: Any) -> Any:
         value = os.fspath(value)
     if isinstance(value, str):
         return redact(value)
+    if isinstance(value, ExternalProgram):
+        return str(value)
     if callable(value):
         return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', _cut(repr(value)))}"
     return dict(value) if isinstance(value, Mapping) else value

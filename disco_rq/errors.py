@@ -13,6 +13,7 @@
     │   ├── DataError            the task is re-run on another node
     │   │   └── CorruptData      a record file is truncated, altered or gone
     │   ├── RecordTypeError      the record format does not hold a type (also a TypeError)
+    │   ├── ProgramError         an external program died, or broke the protocol
     │   ├── PartitionError       a partition function answered outside [0, nr_reduces)
     │   ├── OOBKeyInvalid        the key breaks the rule of put()
     │   ├── OOBKeyExists         the key was put before in this job
@@ -49,6 +50,7 @@ __all__ = [
     "OOBQuotaExceeded",
     "OOBValueInvalid",
     "PartitionError",
+    "ProgramError",
     "RecordTypeError",
     "SettingsError",
     "TaskError",
@@ -130,6 +132,13 @@ class RecordTypeError(TaskError, TypeError):
 
 class PartitionError(TaskError):
     """A partition function answered something else than an int in ``[0, nr_reduces)``."""
+
+
+class ProgramError(TaskError):
+    """An external program ended with an error, or broke the protocol; the text has its last words.
+
+    Like any exception it asks ``task_retries``. A program that a signal killed is a ``DataError`` instead.
+    """
 
 
 class OOBKeyInvalid(TaskError):

@@ -5,38 +5,33 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 from disco_rq.attemptlog import AttemptLog
-from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable, TaskTimeout
+from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable
 from disco_rq.fetch import reduce_sources
 from disco_rq.horse import Progress, leftovers
-from disco_rq.inputs import open_input, preferred_node
-from disco_rq.locations import DataDir, Locator, map_task_of, output_address, output_name
+from disco_rq.locations import DataDir, Locator, map_task_of, output_name
 from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
 from disco_rq.packing import UnpackedJob, unpack_functions
 from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
 from disco_rq.profiling import profiled
-from disco_rq.records import Source, write_outputs
-from disco_rq.remote import RemoteFile
+from disco_rq.records import write_outputs
 from disco_rq.runtime import Overtaken, RunningTask, enter_task
-from disco_rq.saving import discard, is_saved, publish, upload
+from disco_rq.saving import discard, is_saved, publish
 from disco_rq.stages import TaskWork, run_map, run_reduce
-from disco_rq.stages.inputsource import InputSource
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
+from disco_rq.taskfiles import merged_sources, opener_with, place_output
+from disco_rq.timelimit import time_limit
 from disco_rq.usercode import describe, failure_kind
 
 log = logging.getLogger("disco_rq.execution")
@@ -85,7 +80,7 @@ class Executor:
         self._locator = Locator(
             lambda other: node_about(connection, other), own=(node, data.root), secret=secret
         )
-        self._opener = partial(open_input, resolve=self._resolve)
+        self._opener = opener_with(self._locator)
         self._programs: dict[str, Program] = {}
         self._scratch = data.scratch(worker, os.getpid())
         self._workplace, self._aside = str(self._scratch.directory), self._scratch.out
@@ -180,12 +175,12 @@ class Executor:
         try:
             limit_s = program.spec.task_timeout
             self._progress.begin(self._progress.index, limit_s)
-            with _time_limit(limit_s):
+            with time_limit(limit_s):
                 with profiled(self._profile(attempt) if program.spec.profile else None):
                     result = self._stage(work, task_input, aside)
                 if running.doom is not None:
                     raise running.doom
-                address = self._place_output(work, attempt, aside, result)
+                address = place_output(work, attempt.number, aside, self._data, self._node, result)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
@@ -205,45 +200,18 @@ class Executor:
             ),
         )
 
-    def _place_output(self, work: TaskWork, attempt: Attempt, aside: Path, result: StageResult) -> str:
-        """Bring the complete output to where the commit says that it is: saved, or a file of this node. A
-        small one waits in memory for the flush.
-        """
-        task = work.task
-        if work.spec.saves(task):
-            address = upload(work.spec, task, attempt.number, aside, work.scratch)
-            aside.unlink(missing_ok=True)
-            return address
-        if result.content is None:
-            _move(aside, self._data.output(attempt.job, task, attempt.number))
-        return output_address(self._node, attempt.job, task, attempt.number)
-
     def _stage(self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path) -> StageResult:
         if task_input != "reduce":
             return run_map(work, task_input, out, opener=self._opener)
         if not work.spec.has_map:
-            return run_reduce(work, self._merged(work), out)
+            sources = merged_sources(work, self._store.inputs(work.spec.name), self._locator)
+            return run_reduce(work, sources, out)
         outputs = self._store.map_outputs(work.spec.name)
         if len(outputs) < work.spec.nr_maps:
             raise InputsMissing
         addresses = [outputs[i] for i in range(work.spec.nr_maps)]
         sources = reduce_sources(self._locator, addresses, work.task.index, work.scratch)
         return run_reduce(work, sources, out)
-
-    def _merged(self, work: TaskWork) -> list[Source]:
-        """The sources of a reduce without maps: its partition of earlier results, or files of any kind."""
-        inputs = self._store.inputs(work.spec.name)
-        results = [entry.url for entry in inputs if preferred_node(entry.url)]
-        fetched = iter(reduce_sources(self._locator, results, work.task.index, work.scratch))
-        has_reader = work.functions.reduce_reader is not None
-        return [
-            next(fetched) if preferred_node(entry.url) else InputSource(entry, self._opener, has_reader)
-            for entry in inputs
-        ]
-
-    def _resolve(self, address: str) -> str | RemoteFile:
-        path = self._locator.path(address)
-        return RemoteFile(address, lambda: self._locator.server(address)) if path is None else str(path)
 
     def _program(self, job: str) -> Program:
         if job not in self._programs:
@@ -395,31 +363,3 @@ def _publish(commit: Commit) -> None:
     except DataError as error:
         told = {"action": "publish", "job": commit.attempt.job}
         log.warning("%s %s: %s", commit.attempt.job, commit.attempt, error, extra=told)
-
-
-def _move(aside: Path, out: Path) -> None:
-    """Rename a complete file to its place; the first output of a job here makes its directory."""
-    try:
-        aside.rename(out)
-    except FileNotFoundError:
-        out.parent.mkdir(exist_ok=True)
-        aside.rename(out)
-
-
-@contextmanager
-def _time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise ``TaskTimeout`` in the main thread when the time is up."""
-    if seconds is None:
-        yield
-        return
-
-    def too_long(_signum: int, _frame: FrameType | None) -> None:
-        raise TaskTimeout(f"the task ran longer than its task_timeout of {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -9,7 +9,8 @@ import builtins
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
@@ -100,6 +101,11 @@ def enter_task(task: RunningTask | None) -> None:
     _running = task
 
 
+def is_in_task() -> bool:
+    """Whether a task runs in this process."""
+    return _running is not None
+
+
 def install_names() -> None:
     """Let every function of this process find the runtime names, unless its own module defines them.
 
@@ -108,6 +114,19 @@ def install_names() -> None:
     """
     for name in __all__:
         setattr(builtins, name, globals()[name])
+
+
+@contextmanager
+def installed_names() -> Iterator[None]:
+    """Like ``install_names``, for a while: afterwards the builtins are as before."""
+    before = dict(vars(builtins))
+    install_names()
+    try:
+        yield
+    finally:
+        vars(builtins).update(before)
+        for name in vars(builtins).keys() - before.keys():
+            delattr(builtins, name)
 
 
 def put(key: str, value: Any) -> None:
@@ -226,6 +245,15 @@ def this_inputs() -> list[str]:
 def this_name() -> str:
     """The job's name."""
     return _task("this_name").spec.name
+
+
+def untyped(typed: bytes) -> Any:
+    """The value that a ``Services.put`` was given."""
+    kind, value = typed[:1], typed[1:]
+    if kind == b"b":
+        return value
+    text = value.decode("utf-8", "surrogatepass")
+    return json.loads(text) if kind == b"j" else text
 
 
 def _typed(key: str, value: Any, limit: int) -> bytes:

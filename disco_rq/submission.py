@@ -16,6 +16,7 @@ from typing import Any
 
 from disco_rq.arguments import told
 from disco_rq.errors import DataError, JobArgumentError
+from disco_rq.external import ExternalProgram, encoded_params
 from disco_rq.func import chain_reader, map_line_reader
 from disco_rq.inputs.addresses import preferred_node
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
@@ -35,6 +36,8 @@ _DEFAULTS: dict[str, Any] = {  # of what is no field of JobSpec
     "required_files": (),
 }
 FUNCTIONS = tuple(field.name for field in fields(Functions))
+EXTERNAL = ("map", "reduce")
+"""Those that may be programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Submission:
     spec: JobSpec
     pack: bytes
     inputs: Sequence[MapInput]
+    functions: Functions
 
 
 def no_results(address: str) -> int:
@@ -89,7 +93,7 @@ def build(
     spec = replace(spec, details={**spec.details, "arguments": _told(spec, input, arguments)})
     params = arguments.get("params", _DEFAULTS["params"])
     pack = pack_functions(functions, params, job=spec.name, secret=secret, required=required)
-    return Submission(spec, pack, inputs)
+    return Submission(spec, pack, inputs, functions)
 
 
 def _planned(
@@ -120,11 +124,14 @@ def unique_name(prefix: str) -> str:
 
 
 def _functions(arguments: Mapping[str, Any]) -> Functions:
-    for argument in FUNCTIONS:
-        function = arguments.get(argument)
+    given = _with_ext_params(arguments)
+    for argument, function in given.items():
+        if isinstance(function, ExternalProgram) and argument in EXTERNAL:
+            continue
         if function is not None and not callable(function):
-            raise JobArgumentError(f"{argument}={function!r}: it takes a function")
-    functions = Functions(**{argument: arguments.get(argument) for argument in FUNCTIONS})
+            program = " or a program, external([…])" if argument in EXTERNAL else ""
+            raise JobArgumentError(f"{argument}={function!r}: it takes a function{program}")
+    functions = Functions(**given)
     if functions.map is None and functions.reduce is None:
         raise JobArgumentError("a job needs a map, a reduce, or both; this one has neither")
     for phase, helpers in _HELPERS.items():
@@ -132,11 +139,24 @@ def _functions(arguments: Mapping[str, Any]) -> Functions:
             if getattr(functions, phase) is None and getattr(functions, helper) is not None:
                 raise JobArgumentError(f"{helper}: this job has no {phase}, which it would be for")
     for argument in FUNCTIONS:
-        if arguments.get(argument) is not None:
-            _check_arity(argument, arguments[argument])
+        if callable(given[argument]):
+            _check_arity(argument, given[argument])
     if functions.reduce_reader is chain_reader:  # it reads what a reduce reads without a reader
         return replace(functions, reduce_reader=None)
     return functions
+
+
+def _with_ext_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The functions, and the programs with what they are to be sent."""
+    given: dict[str, Any] = {argument: arguments.get(argument) for argument in FUNCTIONS}
+    params = arguments.get("ext_params")
+    encoded = encoded_params(params)
+    programs = [name for name in EXTERNAL if isinstance(given[name], ExternalProgram)]
+    if params is not None and not programs:
+        raise JobArgumentError("ext_params is for external programs, and neither map nor reduce is one")
+    for name in programs:
+        given[name] = replace(given[name], params=encoded)
+    return given
 
 
 def _check_arity(argument: str, function: Callable[..., Any]) -> None:
@@ -264,5 +284,5 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "save_format": (lambda _: True, "the name of a format"),
 }
 
-ARGUMENTS = ("name", "input", *FUNCTIONS, "params", *_OPTIONS)
+ARGUMENTS = ("name", "input", *FUNCTIONS, "params", "ext_params", *_OPTIONS)
 """Every argument of ``new_job``."""

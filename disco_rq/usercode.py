@@ -20,7 +20,7 @@ _CALLED_BY_US = frozenset(
     ]
 )
 _FATAL = (JobFailure, BadSignature)
-_RETRIED_ERRORS = ("RecordTypeError", "PartitionError", "TaskTimeout")
+_RETRIED_ERRORS = ("RecordTypeError", "PartitionError", "ProgramError", "TaskTimeout")
 
 MESSAGE_MAX_CHARS = 2_000
 TRACEBACK_MAX_CHARS = 20_000

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from disco_rq.external import ExternalProgram
 from disco_rq.func import map_line_reader, sum_combiner
 from disco_rq.inputs import open_input
 from disco_rq.model import Functions, JobSpec, MapInput, StageResult, TaskId
 from disco_rq.records import RecordWriter, Source
 from disco_rq.shuffle import Opaque, Ordered, Shuffle, Sorted, combined, summed
 from disco_rq.shuffle.partition import Partitioner
+from disco_rq.stages.external import RunningProgram, running_program
 from disco_rq.stages.mapping import MappedPairs, Opener
 from disco_rq.stages.reducing import reduced
 
@@ -39,9 +41,18 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
     ``TaskError`` for what is no pair, ``PartitionError``, ``RecordTypeError``; ``DataError`` for an input
     that cannot be read.
     """
+    if isinstance(work.functions.map, ExternalProgram):
+        with running_program(work.functions.map, work.scratch) as program:
+            return _mapped(work, task_input, out, opener, program)
+    return _mapped(work, task_input, out, opener)
+
+
+def _mapped(
+    work: TaskWork, task_input: MapInput, out: Path, opener: Opener, program: RunningProgram | None = None
+) -> StageResult:
     functions, spec, params = work.functions, work.spec, work.params
     mapped = MappedPairs(
-        functions.map,
+        functions.map if program is None else _answer,
         functions.map_reader or map_line_reader,
         functions.map_init,
         params,
@@ -49,6 +60,7 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
         opener=opener,
         status=work.status,
         status_interval=spec.status_interval,
+        through=None if program is None else program.answers,
     )
     partitioner = Partitioner(functions.partition if spec.nr_reduces else None, spec.nr_partitions, params)
     shuffle = _shuffle(work, partitioner)
@@ -60,6 +72,8 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
         elif functions.combiner is not None:
             pairs = combined(pairs, functions.combiner, partitioner, params)
         shuffle.feed(pairs)
+        if program is not None:
+            program.finish_map()
     with RecordWriter(out, partitioner.nr_partitions, work.memory_bytes) as writer:
         nr_pairs = shuffle.finish(writer)
     return StageResult(
@@ -68,6 +82,11 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
         bytes_out=writer.bytes_out,
         content=writer.content(),
     )
+
+
+def _answer(entry: Any, _params: Any) -> Any:
+    """The map where a program has made pairs of an entry before."""
+    return entry
 
 
 def _shuffle(work: TaskWork, partitioner: Partitioner) -> Shuffle:
@@ -87,6 +106,10 @@ def run_reduce(work: TaskWork, sources: Sequence[Source], out: Path) -> StageRes
     A source that is truncated, altered or missing raises ``CorruptData`` with its name as ``url``. Exceptions
     of the job's functions pass unchanged, with a note that says the key when it is known.
     """
+    if isinstance(work.functions.reduce, ExternalProgram):
+        with running_program(work.functions.reduce, work.scratch) as program:
+            functions = replace(work.functions, reduce=lambda pairs, _params: program.reduced(pairs))
+            return run_reduce(replace(work, functions=functions), sources, out)
     return reduced(
         work.functions,
         work.params,

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from disco_rq.errors import DataError, TaskError
 from disco_rq.model import Input
 from disco_rq.records.pairs import is_pair, not_a_pair
+from disco_rq.stages.external import RunningProgram
 
 __all__ = ["MappedPairs", "Opener"]
 
@@ -45,7 +46,9 @@ class MappedPairs:
         opener: Opener,
         status: Callable[[str], None],
         status_interval: int,
+        through: Callable[[Iterator[Any]], Iterator[Any]] | None = None,
     ) -> None:
+        """``through`` makes other entries of the entries of each input, one of each."""
         self._map = map
         self._reader = reader
         self._init = init
@@ -54,6 +57,7 @@ class MappedPairs:
         self._opener = opener
         self._status = status
         self._status_interval = status_interval
+        self._through = through
         self._before = 0  # entries of the inputs that are done
         self._in_input = 0  # entries of this input before the current piece of it
         self._answers = repeat(params, 0)
@@ -89,6 +93,8 @@ class MappedPairs:
                 if init is not None:
                     init(entries, self._params)
                     init = None
+                if self._through is not None:
+                    entries = self._through(entries)
                 while True:
                     self._answers, self._answered = repeat(self._params, _MANY), _MANY
                     self._ended = False
@@ -137,10 +143,13 @@ class MappedPairs:
         codes = {frame.f_code for frame in frames}
         ours = _is_ours(error)
         in_bulk = _one_by_one.__code__ not in codes
+        reading = isinstance(self._entries, GeneratorType) and self._entries.gi_code in codes
+        reading = reading or (ours and any(_module(frame).startswith(_READERS) for frame in frames))
+        if RunningProgram.answers.__code__ in codes and not reading:
+            return f"in entry {self._entry + 1} of {self._url}"
         if ours and in_bulk and isinstance(error, TaskError) and not isinstance(error, DataError):
             return f"noticed at entry {self._entry} of {self._url}"
-        reading = isinstance(self._entries, GeneratorType) and self._entries.gi_code in codes
-        if reading or (ours and any(_module(frame).startswith(_READERS) for frame in frames)):
+        if reading:
             return f"reading entry {self._entry + 1} of {self._url}"
         return (
             f"in entry {self._entry} of {self._url}"

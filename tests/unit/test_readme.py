@@ -51,15 +51,25 @@ def test_every_public_method_is_named(cls: type) -> None:
     assert methods <= words
 
 
-def test_the_twenty_line_job_runs_as_printed() -> None:
-    example = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[0]
-    assert len([line for line in example.splitlines() if line.strip()]) <= 22
+def example_in(title: str) -> str:
+    [example] = re.findall(r"```python\n(.*?)```", section(title), re.DOTALL)
+    return str(example)
+
+
+def output_of(example: str) -> list[str]:
+    """The lines that an example prints when it runs as it is printed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     program = subprocess.run(
         [sys.executable, "-c", example], cwd=README.parent, env=environment, capture_output=True, text=True
     )
     assert program.returncode == 0, program.stderr
-    lines = program.stdout.splitlines()
+    return program.stdout.splitlines()
+
+
+def test_the_twenty_line_job_runs_as_printed() -> None:
+    example = example_in("A job in twenty lines")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 22
+    lines = output_of(example)
     counts = dict(line.split() for line in lines[:-1])
     expected = re.findall(r"\w+", TEXT.lower())
     assert int(counts["disco"]) == expected.count("disco")
@@ -70,3 +80,25 @@ def test_the_twenty_line_job_runs_as_printed() -> None:
 def test_every_example_is_listed() -> None:
     programs = {path.name for path in (README.parent / "disco_rq" / "examples").glob("*.py")}
     assert programs - {"__init__.py", "demo.py"} == set(re.findall(r"^\| `(\w+\.py)`", TEXT, re.MULTILINE))
+
+
+def test_the_job_in_one_process_runs_as_printed() -> None:
+    *lines, message, counters = output_of(example_in("A job in one process"))
+
+    words = re.findall(r"\w+", TEXT.lower())
+    assert dict(line.split() for line in lines) == {
+        word: str(words.count(word)) for word in {"map", "reduce"}
+    }
+    assert message == "['map 0 is here', 'map 1 is here']"
+    assert counters == f"{{'words': {len(words)}}}"
+
+
+def test_the_external_program_runs_as_printed() -> None:
+    lines = output_of(example_in("External programs"))
+
+    long_words = [word for word in TEXT.split() if len(word) > 25]
+    found = dict(line.split(" ", 1) for line in lines)
+    assert set(found) == {word[0] for word in long_words}
+    for letter, word in found.items():
+        assert len(word) == max(len(other) for other in long_words if other[0] == letter)
+        assert word in long_words

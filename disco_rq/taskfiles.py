@@ -1,0 +1,68 @@
+"""The files of a task: what it reads, wherever that lies, and where its complete output goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from disco_rq.fetch import reduce_sources
+from disco_rq.inputs import open_input, preferred_node
+from disco_rq.locations import DataDir, Locator, output_address
+from disco_rq.model import Input, StageResult
+from disco_rq.records import Source
+from disco_rq.remote import RemoteFile
+from disco_rq.saving import upload
+from disco_rq.stages import TaskWork
+from disco_rq.stages.inputsource import InputSource
+from disco_rq.stages.mapping import Opener
+
+__all__ = ["merged_sources", "opener_with", "place_output"]
+
+
+def opener_with(locator: Locator) -> Opener:
+    """``open_input``, which finds ``disco://`` addresses with the locator."""
+
+    def resolve(address: str) -> str | RemoteFile:
+        path = locator.path(address)
+        return RemoteFile(address, lambda: locator.server(address)) if path is None else str(path)
+
+    return partial(open_input, resolve=resolve)
+
+
+def merged_sources(work: TaskWork, inputs: Sequence[Input], locator: Locator) -> list[Source]:
+    """The sources of a reduce without maps: its partition of earlier results, or files of any kind."""
+    opener = opener_with(locator)
+    results = [entry.url for entry in inputs if preferred_node(entry.url)]
+    fetched = iter(reduce_sources(locator, results, work.task.index, work.scratch))
+    has_reader = work.functions.reduce_reader is not None
+    return [
+        next(fetched) if preferred_node(entry.url) else InputSource(entry, opener, has_reader)
+        for entry in inputs
+    ]
+
+
+def place_output(
+    work: TaskWork, attempt: int, aside: Path, data: DataDir, node: str, result: StageResult
+) -> str:
+    """Bring the complete output to where its commit says that it is: saved, or a file of this node.
+
+    Returns the address. A small output, which is in memory, is left to be written with others.
+    """
+    spec, task = work.spec, work.task
+    if spec.saves(task):
+        address = upload(spec, task, attempt, aside, work.scratch)
+        aside.unlink(missing_ok=True)
+        return address
+    if result.content is None:
+        _move(aside, data.output(spec.name, task, attempt))
+    return output_address(node, spec.name, task, attempt)
+
+
+def _move(aside: Path, out: Path) -> None:
+    """Rename a complete file to its place; the first output of a job here makes its directory."""
+    try:
+        aside.rename(out)
+    except FileNotFoundError:
+        out.parent.mkdir(exist_ok=True)
+        aside.rename(out)
