@@ -180,7 +180,10 @@ class Executor:
                     result = self._stage(work, task_input, aside)
                 if running.doom is not None:
                     raise running.doom
-                address = place_output(work, attempt.number, aside, self._data, self._node, result)
+                in_memory = result.content is not None
+                address = place_output(
+                    work, attempt.number, aside, self._data, self._node, in_memory=in_memory
+                )
         except BaseException:
             aside.unlink(missing_ok=True)
             raise

@@ -173,7 +173,7 @@ class LocalTasks:
                     self._stage(work, task_input)
                 if running.doom is not None:
                     raise running.doom
-                address = place_output(work, number, self._scratch.out, self._data, NODE, result)
+                address = place_output(work, number, self._scratch.out, self._data, NODE)
         finally:
             enter_task(None)
         if is_saved(address):

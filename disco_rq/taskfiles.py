@@ -9,7 +9,7 @@ from pathlib import Path
 from disco_rq.fetch import reduce_sources
 from disco_rq.inputs import open_input, preferred_node
 from disco_rq.locations import DataDir, Locator, output_address
-from disco_rq.model import Input, StageResult
+from disco_rq.model import Input
 from disco_rq.records import Source
 from disco_rq.remote import RemoteFile
 from disco_rq.saving import upload
@@ -43,18 +43,18 @@ def merged_sources(work: TaskWork, inputs: Sequence[Input], locator: Locator) ->
 
 
 def place_output(
-    work: TaskWork, attempt: int, aside: Path, data: DataDir, node: str, result: StageResult
+    work: TaskWork, attempt: int, aside: Path, data: DataDir, node: str, *, in_memory: bool = False
 ) -> str:
     """Bring the complete output to where its commit says that it is: saved, or a file of this node.
 
-    Returns the address. A small output, which is in memory, is left to be written with others.
+    Returns the address. An output ``in_memory`` is left there: small ones are written together.
     """
     spec, task = work.spec, work.task
     if spec.saves(task):
         address = upload(spec, task, attempt, aside, work.scratch)
         aside.unlink(missing_ok=True)
         return address
-    if result.content is None:
+    if not in_memory:
         _move(aside, data.output(spec.name, task, attempt))
     return output_address(node, spec.name, task, attempt)
 
