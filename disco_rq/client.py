@@ -203,7 +203,6 @@ class Disco:
         ``records`` and ``bytes`` (each by phase).
         """
         record = self._store.record(name)
-        attempts = self._store.attempts(name)
         return {
             "name": name,
             "timestamp": record.count("submitted") / 1000,
@@ -214,7 +213,7 @@ class Disco:
             "reduce": record.count("nr_reduces") > 0,
             "results": list(self._results_of(name, settled=False)) if record.status == "ready" else [],
             "inputs": [entry.urls() for entry in self._store.inputs(name, 100)],
-            "nodes": sorted({attempt["node"] for attempt in attempts.values() if attempt["node"] != "-"}),
+            "nodes": self._store.nodes(name),
             "owner": record.fields["owner"],
             "priority": record.count("priority"),
             "counters": self._store.counters(name),
@@ -242,10 +241,11 @@ class Disco:
         """The nodes, and what runs on them.
 
         ``available``: a dict for each node, with ``node``, ``max_workers`` (alive now), ``job_ok``,
-        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``host``; ``active``: one for each running task.
+        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``; ``active``: one for each running task.
         """
         alive = live_slots(self._connection)
-        blacklist = NodeAdmin(self._connection).blacklist()
+        admin = NodeAdmin(self._connection)
+        blacklist, draining = admin.blacklist(), admin.draining()
         available = []
         for node in node_names(self._connection):
             about = node_about(self._connection, node)
@@ -259,6 +259,7 @@ class Disco:
                     "error": int(about.get("error", 0)),
                     "lost": int(about.get("lost", 0)),
                     "blacklisted": node in blacklist,
+                    "draining": node in draining,
                 }
             )
         return {"available": available, "active": self._store.running()}
@@ -351,11 +352,15 @@ class Disco:
 
     def blacklist(self, node: str) -> None:
         """Give the node no new tasks. Survives restarts of everything."""
-        NodeAdmin(self._connection).set_blacklisted(node, True)
+        NodeAdmin(self._connection).close(node, drain=False)
 
     def whitelist(self, node: str) -> None:
-        """Give the node tasks again."""
-        NodeAdmin(self._connection).set_blacklisted(node, False)
+        """Give the node tasks again: the end of ``blacklist`` and of ``drain``."""
+        NodeAdmin(self._connection).open(node)
+
+    def drain(self, node: str) -> None:
+        """Give the node no new tasks, and let it finish those that it has, queued ones too."""
+        NodeAdmin(self._connection).close(node, drain=True)
 
 
 def describe_death(name: str, record: JobRecord) -> str:

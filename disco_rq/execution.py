@@ -64,7 +64,6 @@ class Executor:
         node: str,
         worker: str,
         data: DataDir,
-        master: str,
         secret: bytes | None,
         progress: Progress,
     ) -> None:
@@ -73,7 +72,6 @@ class Executor:
         self._node = node
         self._worker = worker
         self._data = data
-        self._master = master
         self._secret = secret
         self._progress = progress
         self._locator = Locator(
@@ -151,7 +149,7 @@ class Executor:
             spec=program.spec,
             task=task,
             host=self._node,
-            master=self._master,
+            master=self._store.master,
             inputs=lambda: self._input_urls(attempt.job, task_input),
             services=_TaskServices(self._connection, self._store, attempt),
         )
@@ -185,7 +183,11 @@ class Executor:
             started_ms=started_ms,
             duration_ms=round((time.monotonic() - started) * 1000),
             result=StageResult(
-                result.entries_in, result.records_out, result.bytes_out, counters=dict(running.counters)
+                result.entries_in,
+                result.records_out,
+                result.bytes_out,
+                counters=dict(running.counters),
+                partition_bytes=result.partition_bytes,
             ),
         )
 

@@ -91,6 +91,10 @@ class RecordWriter:
         self._write(pack_footer(index_offset))
         self._file.close()
 
+    def partition_bytes(self) -> dict[int, int]:
+        """Bytes in the file of each partition that holds something; of a writer that is closed."""
+        return {number: place.length for number, place in enumerate(self._places) if place.size}
+
     def _advance(self, partition: int) -> None:
         if partition < len(self._places) or partition > self._nr_partitions:
             raise ValueError(

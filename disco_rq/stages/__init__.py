@@ -61,7 +61,12 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
         shuffle.feed(pairs)
     with RecordWriter(out, partitioner.nr_partitions) as writer:
         nr_pairs = shuffle.finish(writer)
-    return StageResult(entries_in=mapped.nr_entries, records_out=nr_pairs, bytes_out=writer.bytes_out)
+    return StageResult(
+        entries_in=mapped.nr_entries,
+        records_out=nr_pairs,
+        bytes_out=writer.bytes_out,
+        partition_bytes=writer.partition_bytes() if spec.nr_partitions else {},
+    )
 
 
 def _shuffle(work: TaskWork, partitioner: Partitioner) -> Shuffle:

@@ -134,6 +134,11 @@ class JobStore:
         counters: Any = self._redis.hgetall(keys.JobKeys(name).counters)
         return {counter.decode(): int(value) for counter, value in counters.items()}
 
+    def nodes(self, name: str) -> list[str]:
+        """The nodes that ran tasks of the job, sorted."""
+        members: Any = self._redis.smembers(keys.JobKeys(name).nodes)
+        return sorted(member.decode() for member in members)
+
     def attempts(self, name: str) -> dict[str, dict[str, Any]]:
         """Attempt (``map:3/1``) -> how it ended."""
         attempts: Any = self._redis.hgetall(keys.JobKeys(name).attempts)

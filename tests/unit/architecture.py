@@ -31,6 +31,7 @@ LAYERS = (
     {
         *("master", "caretaker", "client", "job", "progress", "embedded", "clusterhost", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
+        "nodeload",
     },
     {"cli", "web"},
     {"examples"},
