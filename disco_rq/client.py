@@ -17,7 +17,7 @@ from disco_rq.resultfiles import Results, forget_locator, read_log, remember_loc
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
-from disco_rq.store.nodes import NodeAdmin, live_slots, node_about, node_names
+from disco_rq.store.nodes import NodeAdmin, live_slots, master_address, node_about, node_names
 from disco_rq.submission import build
 
 if TYPE_CHECKING:
@@ -75,6 +75,14 @@ class Disco:
     def is_embedded(self) -> bool:
         """True if this object has a cluster of its own, which ends with it."""
         return self._cluster is not None
+
+    @property
+    def http_url(self) -> str:
+        """Address of the cluster's web page; empty if its master serves none."""
+        if self._cluster is not None:
+            return self._cluster.http_url
+        address = master_address(self._connection)
+        return f"http://{address}" if address else ""
 
     # -- jobs
 
@@ -241,7 +249,8 @@ class Disco:
         """The nodes, and what runs on them.
 
         ``available``: a dict for each node, with ``node``, ``max_workers`` (alive now), ``job_ok``,
-        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``; ``active``: one for each running task.
+        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``;
+        ``active``: one for each running task.
         """
         alive = live_slots(self._connection)
         admin = NodeAdmin(self._connection)

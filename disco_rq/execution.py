@@ -32,7 +32,7 @@ from disco_rq.stages import TaskWork, run_map, run_reduce
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import node_about
+from disco_rq.store.nodes import master_address, node_about
 from disco_rq.usercode import describe, failure_kind
 
 log = logging.getLogger("disco_rq.execution")
@@ -149,7 +149,7 @@ class Executor:
             spec=program.spec,
             task=task,
             host=self._node,
-            master=self._store.master,
+            master=partial(master_address, self._connection),
             inputs=lambda: self._input_urls(attempt.job, task_input),
             services=_TaskServices(self._connection, self._store, attempt),
         )

@@ -156,11 +156,6 @@ class AttemptStore:
         )
         return code
 
-    def master(self) -> str:
-        """``host:port`` of the leading master's HTTP address."""
-        address: Any = self._connection.redis.get(keys.MASTER)
-        return address.decode() if address else ""
-
     def event(self, job_name: str, host: str, text: str) -> None:
         """A line of the system's own in a job's history; counts against no quota."""
         add_event(self._connection, job_name, host, text)

@@ -173,11 +173,11 @@ class JobStore:
 
     def events(self, name: str, after: str = "0-0", most: int | None = None) -> list[Event]:
         entries: Any = self._redis.xrange(keys.JobKeys(name).events, min=f"({after}", count=most)
-        return [_event(entry) for entry in entries]
+        return [event_of(entry) for entry in entries]
 
     def last_event(self, name: str) -> Event | None:
         entries: Any = self._redis.xrevrange(keys.JobKeys(name).events, count=1)
-        return _event(entries[0]) if entries else None
+        return event_of(entries[0]) if entries else None
 
     def wait_events(self, after: dict[str, str], block_ms: int) -> dict[str, list[Event]]:
         """Wait for new lines in the histories of several jobs; job -> its lines.
@@ -191,7 +191,7 @@ class JobStore:
         events = {}
         for stream, entries in found:
             batch = entries[0] if isinstance(answer, dict) else entries
-            events[names[stream.decode()]] = [_event(entry) for entry in batch]
+            events[names[stream.decode()]] = [event_of(entry) for entry in batch]
         return events
 
     # -- OOB results
@@ -291,7 +291,8 @@ class JobStore:
         return not any(pipe.execute())
 
 
-def _event(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+def event_of(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+    """A line of a job's history as Redis tells it."""
     offset, fields = entry
     return Event(
         offset=offset.decode(),

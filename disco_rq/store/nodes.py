@@ -1,4 +1,4 @@
-"""What a node tells Redis of itself, and what it is asked to delete."""
+"""What nodes and the master tell Redis of themselves, and what a node is asked to delete."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def live_slots(connection: Connection) -> dict[str, int]:
         node = member.decode().partition(" ")[0]
         alive[node] = alive.get(node, 0) + 1
     return alive
+
+
+def master_address(connection: Connection) -> str:
+    """``host:port`` of the leading master's HTTP address; empty if it serves none."""
+    address: Any = connection.redis.get(keys.MASTER)
+    return address.decode() if address else ""
 
 
 class NodeAdmin:

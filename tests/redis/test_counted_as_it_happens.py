@@ -24,7 +24,7 @@ def connection(connection: Connection) -> Connection:
 
 def partitions(connection: Connection) -> dict[bytes, bytes]:
     found: Any = connection.redis.hgetall(keys.JobKeys(JOB).partitions)
-    return found
+    return dict(found)
 
 
 def test_what_the_maps_wrote_for_a_partition_is_summed(connection: Connection) -> None:

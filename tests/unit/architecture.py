@@ -29,11 +29,11 @@ LAYERS = (
     {"scripts", "store"},
     {"runtime", "func", "netstr", "stages", "usercode", "submission", "resultfiles", "dataserver", "fetch"},
     {
-        *("master", "caretaker", "client", "job", "progress", "embedded", "clusterhost", "supervisor"),
+        *("master", "caretaker", "client", "job", "progress", "embedded", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
-        "nodeload",
+        *("nodeload", "listening"),
     },
-    {"cli", "web"},
+    {"cli", "web", "clusterhost"},
     {"examples"},
 )
 """Imports go from a later layer to an earlier one, or stay in their own."""
