@@ -18,7 +18,7 @@ export function setBar(bar, phase, tasks) {
 export function setBadge(badge, state) {
   if (badge.dataset.state === state) return;
   badge.dataset.state = state;
-  badge.textContent = state;
+  badge.textContent = state === "data" ? "data error" : state;
 }
 
 /** "words" and "@20261123-211350-wgc6", which one reads less often. */
@@ -97,8 +97,9 @@ export function lights(root, squares) {
   let lit = null;
   function light(job) {
     lit = job;
-    squares.classList.toggle("lighting", Boolean(job));
-    for (const square of $$(".slot", squares)) square.classList.toggle("lit", Boolean(job) && square.dataset.job === job);
+    const mine = $$(".slot", squares).filter((square) => job && square.dataset.job === job);
+    squares.classList.toggle("lighting", mine.length > 0);
+    for (const square of $$(".slot", squares)) square.classList.toggle("lit", mine.includes(square));
     for (const row of $$("tr[data-job]", root)) row.classList.toggle("lit", row.dataset.job === job);
   }
   const jobAt = (event) => event.target.closest?.("[data-job]")?.dataset.job ?? null;

@@ -24,7 +24,7 @@ const plain = (value) => value === null || typeof value !== "object";
 
 /** Any JSON value: nested ones as text, indented. */
 function shown(value) {
-  if (plain(value)) return h("span", { class: "mono" }, value === null ? "–" : String(value));
+  if (plain(value)) return h("span", { class: "mono" }, value === null ? "–" : typeof value === "number" ? count(value) : String(value));
   if (Array.isArray(value) && value.every(plain)) return value.length ? value.map((one) => h("div", { class: "mono" }, String(one))) : h("span", { class: "muted" }, "none");
   return h("pre", { class: "code", tabindex: "0" }, JSON.stringify(value, null, 2));
 }

@@ -12,7 +12,7 @@ export function listing({ columns, load, key, caption, empty, sort = null, order
   let asked = 0;
   const heads = columns.map((column) => head(column));
   const body = h("tbody");
-  const box = h("div", { class: "card table-box" },
+  const box = h("div", { class: "card table-box listing" },
     h("table", {}, h("caption", { class: "visually-hidden" }, caption), h("thead", {}, h("tr", {}, heads)), body));
   const pages = h("div", { class: "pager" });
   const none = h("div", { class: "empty", hidden: true }, empty);

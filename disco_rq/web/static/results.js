@@ -30,10 +30,10 @@ export function resultsTab(panel, job) {
     },
     columns: [
       { title: "Task", cell: (row) => h("a", { class: "mono", href: taskHref(job.name, row.task) }, row.task) },
+      { title: "Look inside", cell: (row) => h("button", { type: "button", onclick: () => sides.show(() => preview(row)) }, "Preview") },
       { title: "Records", number: true, cell: (row) => count(row.records) },
       { title: "Size", number: true, cell: (row) => size(row.bytes) },
       { title: "Address", class: "name", cell: (row) => h("span", { class: "mono wrap-anywhere" }, row.address) },
-      { title: "Look inside", cell: (row) => h("button", { type: "button", onclick: () => sides.show(() => preview(row)) }, "Preview") },
     ],
   });
   const sides = split(table.element, "Choose a result to see its first records.");

@@ -33,10 +33,10 @@ export function tasksTab(panel, job) {
     columns: [
       { title: "Task", sort: "index", cell: (row) => h("a", { class: "mono", href: taskHref(job.name, row.task) }, row.task) },
       { title: "State", sort: "state", cell: (row) => badge(row.state) },
+      { title: "Took", sort: "duration", number: true, cell: (row) => [row.slow && h("span", { class: "mark" }, "slow"), " ", duration(row.duration)] },
       { title: "Attempts", sort: "attempt", number: true, cell: (row) => (row.failures ? `${count(row.attempt)} (${count(row.failures)} failed)` : count(row.attempt)) },
       { title: "Node", sort: "node", cell: (row) => row.node || "–" },
       { title: "Started", sort: "started", cell: (row) => time(row.started) },
-      { title: "Took", sort: "duration", number: true, cell: (row) => [row.slow && h("span", { class: "mark" }, "slow"), " ", duration(row.duration)] },
       { title: "Entries", sort: "entries", number: true, cell: (row) => count(row.entries) },
       { title: "Records", sort: "records", number: true, cell: (row) => count(row.records) },
       { title: "Written", sort: "bytes", number: true, cell: (row) => size(row.bytes) },
