@@ -16,7 +16,7 @@ from disco_rq.web.port import WebPort
 if TYPE_CHECKING:
     import uvicorn
 
-__all__ = ["run_master_with_page"]
+__all__ = ["Page", "run_master_with_page"]
 
 log = logging.getLogger("disco_rq.web")
 
@@ -27,7 +27,7 @@ FAREWELL_S = 1.0
 
 def run_master_with_page(settings: Settings, port: WebPort, token: str | None = None) -> None:
     """Run a master (see ``run_master``) and serve the page at the port, as long as it runs."""
-    page = _Page(settings, port)
+    page = Page(settings, port)
     page.start()
     try:
         run_master(replace(settings, http=port.address), token)
@@ -35,7 +35,7 @@ def run_master_with_page(settings: Settings, port: WebPort, token: str | None = 
         page.stop()
 
 
-class _Page(threading.Thread):
+class Page(threading.Thread):
     """Serves in a loop of its own. Nothing is imported for it before the first visitor comes: a master that
     runs small jobs, or lives for one, does not pay for it.
     """
