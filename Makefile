@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test bench chaos lint format redis clean
+.PHONY: demo test bench chaos lint format redis chromium clean
 
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
 
-test: lint redis  ## what CI runs
+test: lint redis chromium  ## what CI runs
 	$(BIN)/python -m pytest
 
 chaos: $(INSTALLED)  ## 50 rounds in which everything dies or hangs at random moments, some minutes; SEED=n plays them again
@@ -41,6 +41,14 @@ redis:
 	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends redis-server redis-tools gcc libc6-dev >/dev/null; \
 	else echo "redis-server, redis-cli or gcc is not installed: the tests that need it will be skipped"; fi
+
+# Debian's browser, for the tests of the pages; as above.
+chromium:
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	else echo "chromium is not installed: the tests of the pages will be skipped"; fi
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -78,7 +78,8 @@ class Caretaker:
 
     def count_nodes(self) -> None:
         """Tell the planner which nodes are alive, with how many workers."""
-        self._planner.set_nodes(self._store.slots(self._store.now_ms()), self._store.blacklist())
+        slots = self._store.slots(self._store.now_ms())
+        self._planner.set_nodes(slots, self._store.blacklist(), self._store.draining())
 
     def forget(self, job: str) -> None:
         """A job was cleaned or purged: RQ need not remember it either."""

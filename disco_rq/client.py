@@ -31,7 +31,7 @@ from disco_rq.resultfiles import (
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
-from disco_rq.store.nodes import NodeAdmin, live_slots, node_about
+from disco_rq.store.nodes import NodeAdmin, live_slots, master_address, node_about
 from disco_rq.submission import build
 
 if TYPE_CHECKING:
@@ -89,6 +89,14 @@ class Disco:
     def is_embedded(self) -> bool:
         """True if this object has a cluster of its own, which ends with it."""
         return self._cluster is not None
+
+    @property
+    def http_url(self) -> str:
+        """Address of the cluster's web page; empty if its master serves none."""
+        if self._cluster is not None:
+            return self._cluster.http_url
+        address = master_address(self._connection)
+        return f"http://{address}" if address else ""
 
     # -- jobs
 
@@ -250,7 +258,8 @@ class Disco:
         """The nodes, and what runs on them.
 
         ``available``: a dict for each node, with ``node``, ``max_workers`` (alive now), ``job_ok``,
-        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``host``; ``active``: one for each running task.
+        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``;
+        ``active``: one for each running task.
         """
         return {"available": node_facts(self._connection), "active": self._store.running()}
 
@@ -365,11 +374,15 @@ class Disco:
 
     def blacklist(self, node: str) -> None:
         """Give the node no new tasks. Survives restarts of everything."""
-        NodeAdmin(self._connection).set_blacklisted(node, True)
+        NodeAdmin(self._connection).close(node, drain=False)
 
     def whitelist(self, node: str) -> None:
-        """Give the node tasks again."""
-        NodeAdmin(self._connection).set_blacklisted(node, False)
+        """Give the node tasks again: the end of ``blacklist`` and of ``drain``."""
+        NodeAdmin(self._connection).open(node)
+
+    def drain(self, node: str) -> None:
+        """Give the node no new tasks, and let it finish those that it has, queued ones too."""
+        NodeAdmin(self._connection).close(node, drain=True)
 
 
 def _task(text: str) -> TaskId:

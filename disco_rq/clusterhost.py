@@ -15,21 +15,22 @@ import time
 from pathlib import Path
 
 from disco_rq.errors import DiscoError
-from disco_rq.master import run_master
 from disco_rq.node import start_workers
 from disco_rq.server import PrivateServer
-from disco_rq.settings import Settings
+from disco_rq.settings import OFF, Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
 from disco_rq.supervisor import Supervisor
+from disco_rq.web.port import WebPort
+from disco_rq.web.serving import run_master_with_page
 
 START_TIMEOUT_S = 20.0
 NODE = "localhost"
 
 
 def main() -> None:
-    """The process that owns the cluster. Arguments: its directory, the number of workers."""
-    directory, workers = Path(sys.argv[1]), int(sys.argv[2])
+    """The process that owns the cluster. Arguments: its directory, how many workers, its HTTP address."""
+    directory, workers, http = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nobody else may talk into the answers
     logging.basicConfig(level=logging.WARNING, format="disco-rq: %(message)s")
@@ -41,7 +42,7 @@ def main() -> None:
     supervisor = Supervisor()
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
     try:
-        _own(supervisor, directory, workers, answers.fileno())
+        _own(supervisor, directory, workers, http, answers.fileno())
     except DiscoError as error:
         _say(answers.fileno(), error=str(error))
     finally:
@@ -49,7 +50,7 @@ def main() -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int) -> None:
+def _own(supervisor: Supervisor, directory: Path, workers: int, http: str, answers: int) -> None:
     os.chdir("/")
     with PrivateServer(directory) as server:
         supervisor.spare(server.pid)
@@ -59,16 +60,17 @@ def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int) ->
             node=NODE,
             data=directory / "data",
             secret=environment.secret,
-            http=environment.http,
+            http=OFF if environment.http == OFF else http,
         )
         token = secrets.token_hex(8)  # one for all lives of the master: it follows none that is not dead
-        supervisor.spawn("master", lambda: run_master(settings, token))
-        start_workers(supervisor, settings, workers)
+        port = WebPort(settings)  # held here, so that it stays the same in all lives of the master
+        supervisor.spawn("master", lambda: run_master_with_page(settings, port, token))
+        start_workers(supervisor, settings, workers, in_child=port.close)
         connection = Connection(server.url)
         deadline = time.monotonic() + START_TIMEOUT_S
         while sum(live_slots(connection).values()) < workers and time.monotonic() < deadline:
             time.sleep(0.002)
-        _say(answers, url=server.url)
+        _say(answers, url=server.url, http=port.url, problem=port.problem)
         supervisor.watch(until=sys.stdin.fileno())
         supervisor.end(grace_s=0)
 

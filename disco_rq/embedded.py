@@ -26,8 +26,11 @@ STOP_TIMEOUT_S = 10.0
 class EmbeddedCluster:
     """A cluster on this machine, on a unix socket that only this user can open."""
 
-    def __init__(self, workers: int | None = None) -> None:
-        """Start it and return when it can run jobs. ``workers``: default one for each core we may use."""
+    def __init__(self, workers: int | None = None, http: str = "127.0.0.1:0") -> None:
+        """Start it and return when it can run jobs. ``workers``: default one for each core we may use.
+
+        ``http``: where it serves its page, if the settings do not say ``off``.
+        """
         if workers is None:
             workers = (
                 len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -39,14 +42,18 @@ class EmbeddedCluster:
         paths = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
         start = f"import sys; sys.path[:] = {paths}; from disco_rq.clusterhost import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", start, str(self.directory), str(workers)],
+            [sys.executable, "-c", start, str(self.directory), str(workers), http],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the owner's; it closes the cluster
         )
         atexit.register(self.close)
         try:
-            self.url = self._wait_until_ready()
+            said = self._wait_until_ready()
+            self.url = said["url"]
+            self.http_url = said["http"]
+            """Of its web page; empty if it serves none, ``http_problem`` says why then."""
+            self.http_problem = said["problem"]
         except BaseException:
             self.close()
             raise
@@ -76,8 +83,8 @@ class EmbeddedCluster:
         self._process.stdout.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _wait_until_ready(self) -> str:
-        """The first line that the child says: its address, or what is wrong."""
+    def _wait_until_ready(self) -> dict[str, str]:
+        """The first line that the child says: its addresses, or what is wrong."""
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
@@ -89,4 +96,4 @@ class EmbeddedCluster:
         said: dict[str, str] = json.loads(answer)
         if "error" in said:
             raise DiscoError(f"the embedded cluster cannot start: {said['error']}")
-        return said["url"]
+        return said

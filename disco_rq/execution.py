@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ from disco_rq.stages import TaskWork, run_map, run_reduce
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import node_about
+from disco_rq.store.nodes import master_address, node_about
 from disco_rq.taskfiles import merged_sources, opener_with, place_output
 from disco_rq.timelimit import time_limit
 from disco_rq.usercode import describe, failure_kind
@@ -65,7 +66,6 @@ class Executor:
         node: str,
         worker: str,
         data: DataDir,
-        master: str,
         secret: bytes | None,
         progress: Progress,
     ) -> None:
@@ -74,7 +74,6 @@ class Executor:
         self._node = node
         self._worker = worker
         self._data = data
-        self._master = master
         self._secret = secret
         self._progress = progress
         self._locator = Locator(
@@ -155,7 +154,7 @@ class Executor:
             spec=program.spec,
             task=task,
             host=self._node,
-            master=self._master,
+            master=partial(master_address, self._connection),
             inputs=lambda: self._input_urls(attempt.job, task_input),
             services=_TaskServices(self._connection, self._store, attempt),
         )
@@ -200,6 +199,7 @@ class Executor:
                 result.bytes_out,
                 counters=dict(running.counters),
                 content=result.content,
+                partition_bytes=result.partition_bytes,
             ),
         )
 

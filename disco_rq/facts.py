@@ -15,7 +15,6 @@ _PHASES = ("map", "reduce")
 
 def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
     """A job in numbers, without its results."""
-    attempts = store.attempts(name)
     return {
         "name": name,
         "timestamp": record.count("submitted") / 1000,
@@ -25,7 +24,7 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "redi": record.phase("reduce"),
         "reduce": record.count("nr_reduces") > 0,
         "inputs": [entry.urls() for entry in store.inputs(name, 100)],
-        "nodes": sorted({attempt["node"] for attempt in attempts.values() if attempt["node"] != "-"}),
+        "nodes": store.nodes(name),
         "owner": record.fields["owner"],
         "priority": record.count("priority"),
         "counters": store.counters(name),
@@ -40,7 +39,8 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
 def node_facts(connection: Connection) -> list[dict[str, Any]]:
     """Each node that was ever seen, and how it fared."""
     alive = live_slots(connection)
-    blacklist = NodeAdmin(connection).blacklist()
+    admin = NodeAdmin(connection)
+    blacklist, draining = admin.blacklist(), admin.draining()
     facts = []
     for node in node_names(connection):
         about = node_about(connection, node)
@@ -54,6 +54,7 @@ def node_facts(connection: Connection) -> list[dict[str, Any]]:
                 "error": int(about.get("error", 0)),
                 "lost": int(about.get("lost", 0)),
                 "blacklisted": node in blacklist,
+                "draining": node in draining,
             }
         )
     return facts

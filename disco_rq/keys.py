@@ -18,8 +18,14 @@ disco:leases          zset    "job task attempt" -> end of its lease. W: claim, 
                               the attempt
 disco:nodes           set     names of the nodes that were ever seen. W: worker
 disco:node:<node>     hash    where it is and how it fared: host, data, word, python, version, url (of its
-                              data server); done, data_error, error, lost. W: worker, node; commit, fail
-disco:blacklist       set     nodes that get no new tasks. W: client
+                              data server); done, data_error, error, lost; ms, records, bytes and
+                              done_under:<ms> (see model) of what is done; seen (last sign of life);
+                              memory_total, memory_free, disk_total, disk_free, load.
+                              W: worker, node; commit, fail; renew
+disco:blacklist       set     nodes that get no new tasks, and lose what is queued. W: client
+disco:draining        set     nodes that get no new tasks, and finish what they have. W: client
+disco:totals          hash    since the cluster began: msgs_dropped, oob_refused (puts over the quota).
+                              W: message, put
 disco:purges:<node>   set     jobs whose files the node is to delete. W: purge. A job leaves when it is done
 disco:wake:<node>     list    wakes a worker of the node for that. W: purge. Expires after 60 s
 ====================  ======  =============================================================================
@@ -30,8 +36,9 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 (the key itself)      hash    status (active, ready, dead), submitted, ended, owner, priority, nr_maps,
                               nr_reduces (tasks), last_phase, submission (token of the client's call),
                               map:waiting, map:running, map:done, map:failed, map:entries, map:records,
-                              map:bytes and the same for reduce:, cause (JSON, of a dead job), msgs_dropped,
-                              paused. W: submit; claim, commit, fail, kill; message; pause
+                              map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
+                              the same for reduce:, cause (JSON, of a dead job), msgs_dropped, paused.
+                              W: submit; claim, commit, fail, kill; message; pause
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
 :inputs               hash    index of a map -> its input (msgpack of model.MapInput); without a map, of what
@@ -41,7 +48,7 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :failures             hash    task -> JSON list of its failures that count: node, kind, at, attempt, message,
                               url. W: fail, lose
 :attempts             hash    attempt -> JSON: node, worker, started, ended, outcome, error, entries,
-                              records, bytes. W: commit, fail
+                              records, bytes; of the first failures also traceback, url. W: commit, fail
 :outputs              hash    task -> address of its committed output. W: commit
 :oob                  hash    key -> value of the committed OOB results, as text where possible. W: commit
 :oob:types            hash    key -> "j" (JSON) or "b" (bytes); no field: str. W: commit
@@ -50,6 +57,8 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               the end of the attempt
 :remade               set     maps that were committed once and lost their output. W: lose
 :counters             hash    name -> sum over the committed tasks. W: commit
+:nodes                set     nodes that ran tasks of it. W: claim
+:partitions           hash    partition -> bytes that the committed maps wrote for it. W: commit
 :quota                hash    "put <attempt>" -> results it put; "second", "messages": the message window.
                               W: put, message
 :events               stream  the history: h (host), m (message), k ("msg" of the job, "sys" ours); about the
@@ -70,6 +79,8 @@ SLOTS = "disco:slots"
 LEASES = "disco:leases"
 NODES = "disco:nodes"
 BLACKLIST = "disco:blacklist"
+DRAINING = "disco:draining"
+TOTALS = "disco:totals"
 
 
 def node(name: str) -> str:
@@ -87,6 +98,11 @@ def wake(node_name: str) -> str:
 def queue(node_name: str) -> str:
     """The RQ queue of a node (RQ adds its own prefix)."""
     return f"disco.{node_name}"
+
+
+def rq_list(node_name: str) -> str:
+    """The list in which RQ keeps that queue; for its length only."""
+    return f"rq:queue:{queue(node_name)}"
 
 
 class JobKeys:
@@ -116,7 +132,7 @@ class JobKeys:
                 self.outputs,
             ),
             *(self.oob, self.oob_types, self.oob_owners, self.remade),
-            *(self.counters, self.quota, self.events),
+            *(self.counters, self.nodes, self.partitions, self.quota, self.events),
         ]
 
     @property
@@ -166,6 +182,14 @@ class JobKeys:
     @property
     def counters(self) -> str:
         return self.prefix + "counters"
+
+    @property
+    def nodes(self) -> str:
+        return self.prefix + "nodes"
+
+    @property
+    def partitions(self) -> str:
+        return self.prefix + "partitions"
 
     @property
     def quota(self) -> str:

@@ -14,6 +14,7 @@ from disco_rq.errors import DiscoError
 from disco_rq.horse import Progress
 from disco_rq.locations import DataDir
 from disco_rq.model import RENEW_S
+from disco_rq.nodeload import node_load
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
@@ -21,6 +22,8 @@ from disco_rq.store.nodes import NodeStore
 log = logging.getLogger("disco_rq.leases")
 
 
+REPORT_S = 10.0
+"""How often the node's memory and disk are told."""
 TIMEOUT_GRACE_S = 3.0
 """A task that runs on for so long after its time limit, whatever it was told, is ended with its process."""
 
@@ -48,6 +51,7 @@ class LeaseKeeper(threading.Thread):
         self._progress = Progress()
         self._suspect = ""
         self._ended = threading.Event()
+        self._report_at = 0.0
 
     def watch(self, job: str, tasks: Sequence[tuple[str, int]], progress: Progress) -> None:
         """From now on renew these attempts; ``progress`` knows the one that runs."""
@@ -69,6 +73,7 @@ class LeaseKeeper(threading.Thread):
         while not self._ended.is_set():
             try:
                 self._renew()
+                self._report()
                 self._purge()
             except (DiscoError, RedisError, OSError) as error:
                 log.warning("leases of %s not renewed: %s", self._worker, error, extra={"action": "renew"})
@@ -93,6 +98,11 @@ class LeaseKeeper(threading.Thread):
         if overtaken:
             log.warning("%s %s is not ours any more", job, current, extra={"action": "overtaken", "job": job})
             self._end_horse()
+
+    def _report(self) -> None:
+        if time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + REPORT_S
+            self._nodes.report(node_load(self._data.root))
 
     def _purge(self) -> None:
         """Until the next renewal: delete what is purged."""

@@ -152,7 +152,7 @@ class LocalTasks:
             task_input = task_input.replica(number - 1)
         services = _Services(self.record, task, self._other_jobs)
         running = RunningTask(
-            spec, task, NODE, self._master, inputs=lambda: self._urls(task_input), services=services
+            spec, task, NODE, lambda: self._master, inputs=lambda: self._urls(task_input), services=services
         )
         work = TaskWork(
             spec,

@@ -22,6 +22,9 @@ MSG_QUOTA = 10
 """Messages that one job may send in a second."""
 MSG_MAX_CHARS = 255
 
+DURATION_CLASSES_MS = tuple(10**power for power in range(1, 8))
+"""Upper ends of the classes in which the durations of tasks are counted; longer ones are in class ``inf``."""
+
 LEASE_S = 8.0
 """An attempt, or a worker's slot, that was not renewed for so long is lost; that is noticed within 10 s."""
 RENEW_S = 2.0
@@ -150,6 +153,7 @@ class StageResult:
     bytes_out: int
     counters: Mapping[str, int] = field(default_factory=dict)
     content: bytes | None = None  # the output, if it is small and not in the file
+    partition_bytes: Mapping[int, int] = field(default_factory=dict)  # of a partitioned map output
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,13 @@ class NodeState:
 
     slots: int
     blacklisted: bool = False
+    draining: bool = False  # like that, but what is in its queue is left to it
     batches: int = 0  # under way: in its queue or in its workers
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it gets new tasks."""
+        return not (self.blacklisted or self.draining)
 
 
 @dataclass(slots=True)
@@ -165,9 +171,11 @@ class Planner:
             for task in list(self.batches[batch_id].open_tasks):
                 self._close(job, task)
 
-    def set_nodes(self, slots: Mapping[str, int], blacklist: Iterable[str]) -> None:
+    def set_nodes(
+        self, slots: Mapping[str, int], blacklist: Iterable[str], draining: Iterable[str] = ()
+    ) -> None:
         """The nodes that are alive now, with the number of their workers."""
-        blacklisted = set(blacklist)
+        blacklisted, drained = set(blacklist), set(draining)
         for name in [name for name in self.nodes if name not in slots]:
             del self.nodes[name]
         for name, number in slots.items():
@@ -175,7 +183,7 @@ class Planner:
             if node is None:
                 batches = sum(batch.node == name for batch in self.batches.values())
                 node = self.nodes[name] = NodeState(number, batches=batches)
-            node.slots, node.blacklisted = number, name in blacklisted
+            node.slots, node.blacklisted, node.draining = number, name in blacklisted, name in drained
 
     def task_assigned(
         self, name: str, task: TaskId, attempt: int, *, node: str, batch_id: str, now_s: float
@@ -237,7 +245,7 @@ class Planner:
         """Assignments that fill the free slots. They count as under way from here on."""
         for job in self.jobs.values():
             self._wake(job, now_s)
-        nodes = {name: node for name, node in self.nodes.items() if not node.blacklisted}
+        nodes = {name: node for name, node in self.nodes.items() if node.is_open}
         slots = sum(node.slots for node in nodes.values())
         answer = []
         while nodes:
@@ -259,7 +267,7 @@ class Planner:
 
     def stranded(self) -> dict[str, str]:
         """The jobs that cannot go on with the nodes there are, each with what it waits for."""
-        usable = {name for name, node in self.nodes.items() if not node.blacklisted}
+        usable = {name for name, node in self.nodes.items() if node.is_open}
         if not usable:
             return dict.fromkeys(self.jobs, "No node is alive: the job waits for one")
         answer = {}
@@ -328,9 +336,7 @@ class Planner:
 
     def _candidates(self, job: JobState, task: TaskId) -> list[str]:
         """The live nodes that may take the task, whether they failed it or not."""
-        return [
-            name for name, state in self.nodes.items() if not state.blacklisted and _allows(job, task, name)
-        ]
+        return [name for name, state in self.nodes.items() if state.is_open and _allows(job, task, name)]
 
     def _retry(self, job: JobState, task: TaskId, node: str, now_s: float) -> None:
         """Let a task wait again: at once where another node may take it, else after a backoff."""

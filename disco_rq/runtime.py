@@ -74,7 +74,7 @@ class RunningTask:
     spec: JobSpec
     task: TaskId
     host: str
-    master: str
+    master: Callable[[], str]
     inputs: Callable[[], Sequence[str]]
     services: Services
     counters: Counter[str] = field(default_factory=Counter)
@@ -233,8 +233,8 @@ def this_host() -> str:
 
 
 def this_master() -> str:
-    """``"host:port"`` of the master's HTTP address."""
-    return _task("this_master").master
+    """``"host:port"`` of the master's HTTP address; empty if it serves no page."""
+    return _task("this_master").master()
 
 
 def this_inputs() -> list[str]:

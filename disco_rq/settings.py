@@ -12,6 +12,7 @@ from disco_rq.errors import SettingsError
 from disco_rq.model import NODE_NAME
 
 PREFIX = "DISCO_RQ_"
+OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Settings:
     secret: bytes | None = None
     """The key that signs function packs; a worker that has one refuses packs without a good signature."""
     http: str = "127.0.0.1:8989"
-    """``host:port`` of the master's HTTP address, as ``this_master()`` says it."""
+    """``host:port`` on which a master serves the web page and the API; port 0 is any; ``off`` serves none."""
     data_http: str = "127.0.0.1:0"
     """``host:port`` on which this node serves its files to the others; port 0 is any free one."""
     data_url: str | None = None
@@ -48,7 +49,7 @@ class Settings:
             node=node,
             data=Path(data) if data else home / "disco-rq" / node,
             secret=secret.encode() if secret else None,
-            http=env.get(PREFIX + "HTTP") or "127.0.0.1:8989",
+            http=env.get(PREFIX + "HTTP", "127.0.0.1:8989") or OFF,
             data_http=env.get(PREFIX + "DATA_HTTP") or "127.0.0.1:0",
             data_url=env.get(PREFIX + "DATA_URL") or None,
         )

@@ -286,7 +286,6 @@ class DiscoWorker(Worker):
             node=self.node,
             worker=self.name,
             data=self._data,
-            master=self._settings.http,
             secret=self._settings.secret,
             progress=progress,
         )

@@ -130,6 +130,7 @@ class NodeCluster:
             **{name: value for name, value in os.environ.items() if not name.startswith("DISCO_RQ_")},
             "DISCO_RQ_REDIS": self.url,
             "DISCO_RQ_DATA": str(self.directory),
+            "DISCO_RQ_HTTP": "127.0.0.1:0",
             MARK: self.mark,
         }
         self.masters: list[Part] = []

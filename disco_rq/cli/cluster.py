@@ -14,9 +14,11 @@ from disco_rq.cli.output import print_json, print_table
 from disco_rq.cli.run import stopped_like_ctrl_c
 from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
-from disco_rq.master import run_master
 from disco_rq.node import run_node
 from disco_rq.settings import PREFIX, Settings
+from disco_rq.web.access import token
+from disco_rq.web.port import WebPort
+from disco_rq.web.serving import run_master_with_page
 
 
 @verb("disco-rq nodes")
@@ -35,11 +37,14 @@ def nodes(redis: str | None, as_json: bool) -> None:
 
 @verb("DISCO_RQ_REDIS=redis://cluster disco-rq master")
 @redis_option
-@click.option("--http", metavar="HOST:PORT", help="What this_master() says. [default: $DISCO_RQ_HTTP]")
+@click.option("--http", metavar="HOST:PORT", help="Where it serves its web page. [default: $DISCO_RQ_HTTP]")
 def master(redis: str | None, http: str | None) -> None:
     """Run a master until it is stopped. Several may run: one leads, another takes over when it dies."""
     log_to_stderr()
-    run_master(settings_with(redis=redis, http=http))
+    settings = settings_with(redis=redis, http=http)
+    port = WebPort(settings)
+    _tell_page(port.url, port.problem)
+    run_master_with_page(settings, port)
 
 
 @verb("DISCO_RQ_REDIS=redis://cluster disco-rq node --slots 8 --data /var/lib/disco-rq")
@@ -72,11 +77,30 @@ def node(slots: int | None, redis: str | None, **options: str | None) -> None:
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="[default: one a core]")
 def up(workers: int | None) -> None:
     """Run a whole cluster on this machine, until Ctrl-C."""
-    with suppress(KeyboardInterrupt), stopped_like_ctrl_c(), EmbeddedCluster(workers) as cluster:
+    http = Settings.from_env().http
+    with suppress(KeyboardInterrupt), stopped_like_ctrl_c(), EmbeddedCluster(workers, http) as cluster:
         click.echo(f"export {PREFIX}REDIS={cluster.url}")
+        _tell_page(cluster.http_url, cluster.http_problem)
         click.echo("The cluster is up. Give the line above to another shell; Ctrl-C ends it.", err=True)
         while True:
             signal.pause()
+
+
+@verb("DISCO_RQ_SECRET=… disco-rq web-token")
+@click.option("--viewer", is_flag=True, help="One that only looks.")
+def web_token(viewer: bool) -> None:
+    """Print the token that opens the web page and the API of a cluster with a secret."""
+    secret = Settings.from_env().secret
+    if secret is None:
+        raise SettingsError(f"without {PREFIX}SECRET the page needs no token: it is open to this machine")
+    click.echo(token(secret, "viewer" if viewer else "admin"))
+
+
+def _tell_page(url: str, problem: str) -> None:
+    if problem:
+        click.echo(f"disco-rq: {problem}", err=True)
+    elif url:
+        click.echo(f"The web page: {url}", err=True)
 
 
 def settings_with(**options: str | None) -> Settings:
@@ -94,4 +118,4 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-VERBS = (nodes, master, node, up)
+VERBS = (nodes, master, node, up, web_token)

@@ -95,6 +95,10 @@ class RecordWriter:
         """The complete file, if it stayed in memory."""
         return self._file.content()
 
+    def partition_bytes(self) -> dict[int, int]:
+        """Bytes in the file of each partition that holds something; of a writer that is closed."""
+        return {number: place.length for number, place in enumerate(self._places) if place.size}
+
     def _advance(self, partition: int) -> None:
         if partition < len(self._places) or partition > self._nr_partitions:
             raise ValueError(

@@ -1,12 +1,12 @@
 -- Purpose: a worker takes the attempts of its batch; from here on they live by their leases.
--- KEYS: job, tasks, leases, inputs, control
+-- KEYS: job, tasks, leases, inputs, control, nodes
 -- ARGV: job's name, batch, worker, lease in ms, then task, attempt for each
 -- Returns: for each attempt its packed input ('' for a reduce), or nil if it is not this worker's to run.
 --          Asked again by the same worker (a lost answer), it says the same. Of a paused job nothing is claimed,
 --          the tasks wait again
 local status, paused = unpack(redis.call('HMGET', KEYS[1], 'status', 'paused'))
 local active = status == 'active'
-local now, answer = now_ms(), {}
+local now, answer, told = now_ms(), {}, false
 local lease = int(now + tonumber(ARGV[4]))
 for i = 5, #ARGV, 2 do
   local task, wanted = ARGV[i], ARGV[i + 1]
@@ -24,6 +24,11 @@ for i = 5, #ARGV, 2 do
       local phase = phase_of(task)
       redis.call('HINCRBY', KEYS[1], phase .. ':waiting', -1)
       redis.call('HINCRBY', KEYS[1], phase .. ':running', 1)
+      if not told then  -- a batch is of one phase, and of one node
+        redis.call('HSETNX', KEYS[1], phase .. ':started', int(now))
+        redis.call('SADD', KEYS[6], node)
+        told = true
+      end
     end
     redis.call('ZADD', KEYS[3], lease, ARGV[1] .. ' ' .. task .. ' ' .. wanted)
     local index = string.match(task, '^map:(%d+)$')

@@ -1,8 +1,9 @@
 -- Purpose: the one moment at which an attempt counts: state, output, OOB results, counters and history, all or nothing.
 -- KEYS: job, tasks, attempts, outputs, leases, staged, oob, oob types, counters, quota, events, control, active, node,
---       oob owners, remade
+--       oob owners, remade, partitions
 -- ARGV: job's name, task, attempt, worker, address of the output, attempt record (JSON), duration in ms,
---       entries, records, bytes, then name, amount for each counter
+--       entries, records, bytes, number of counters, then name, amount for each counter, then partition, bytes for each
+--       partition that a map wrote
 -- A map that was committed before and is made again, since its output was lost, leaves its new output and no more.
 -- Returns: 'ok', also when asked again after a lost answer; 'over' (the job has ended); 'overtaken' (not its attempt)
 local name, task, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -16,6 +17,16 @@ elseif redis.call('HGET', KEYS[1], 'status') ~= 'active' then
 elseif state ~= 'running' then
   return 'overtaken'
 end
+
+-- The upper end, in ms, of the class that a duration falls into: model.DURATION_CLASSES_MS.
+local function duration_class(ms)
+  local class = 10
+  while class < ms and class < 10000000 do
+    class = class * 10
+  end
+  return class < ms and 'inf' or int(class)
+end
+
 local phase = phase_of(task)
 local remade = redis.call('SISMEMBER', KEYS[16], task) == 1
 local staged = redis.call('HGETALL', KEYS[6])
@@ -32,7 +43,8 @@ for i = 1, #staged, 2 do
 end
 redis.call('DEL', KEYS[6])
 redis.call('HDEL', KEYS[10], 'put ' .. task .. '/' .. ARGV[3])
-for i = 11, remade and 0 or #ARGV, 2 do
+local partitions = 12 + 2 * tonumber(ARGV[11])
+for i = 12, remade and 0 or partitions - 1, 2 do
   -- An error here would leave the commit half done: what is too large to count is told instead.
   if type(redis.pcall('HINCRBY', KEYS[9], ARGV[i], ARGV[i + 1])) == 'table' then
     redis.call('XADD', KEYS[11], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm',
@@ -45,15 +57,26 @@ redis.call('HSET', KEYS[3], task .. '/' .. ARGV[3], ARGV[6])
 redis.call('HSET', KEYS[4], task, ARGV[5])
 redis.call('ZREM', KEYS[5], name .. ' ' .. task .. ' ' .. ARGV[3])
 redis.call('HINCRBY', KEYS[14], 'done', 1)
+redis.call('HINCRBY', KEYS[14], 'ms', ARGV[7])
+redis.call('HINCRBY', KEYS[14], 'records', ARGV[9])
+redis.call('HINCRBY', KEYS[14], 'bytes', ARGV[10])
+redis.call('HINCRBY', KEYS[14], 'done_under:' .. duration_class(tonumber(ARGV[7])), 1)
 redis.call('HINCRBY', KEYS[1], phase .. ':running', -1)
 local done = redis.call('HINCRBY', KEYS[1], phase .. ':done', 1)
 if not remade then
   redis.call('HINCRBY', KEYS[1], phase .. ':entries', ARGV[8])
   redis.call('HINCRBY', KEYS[1], phase .. ':records', ARGV[9])
   redis.call('HINCRBY', KEYS[1], phase .. ':bytes', ARGV[10])
+  redis.call('HINCRBY', KEYS[1], phase .. ':ms', ARGV[7])
+  for i = partitions, #ARGV, 2 do
+    redis.call('HINCRBY', KEYS[17], ARGV[i], ARGV[i + 1])
+  end
 end
 redis.call('XADD', KEYS[12], '*', 'k', 'done', 'j', name, 't', task, 'a', ARGV[3], 'ms', ARGV[7])
 local nr_maps, nr_reduces = unpack(redis.call('HMGET', KEYS[1], 'nr_maps', 'nr_reduces'))
+if done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
+  redis.call('HSET', KEYS[1], phase .. ':ended', int(now_ms()))
+end
 if phase == 'map' and done == tonumber(nr_maps) then
   redis.call('XADD', KEYS[11], 'MAXLEN', '~', 10000, '*', 'h', 'master', 'k', 'sys', 'm', 'Map phase done')
 end

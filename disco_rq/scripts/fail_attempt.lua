@@ -45,8 +45,13 @@ end
 if state == 'running' or kind ~= 'release' then
   local record = ARGV[8]
   if record == '' then
-    record = cjson.encode({node = node, worker = worker, started = tonumber(since), ended = now,
-      outcome = outcome, error = failure.message})
+    local told = {node = node, worker = worker, started = tonumber(since), ended = now,
+      outcome = outcome, error = failure.message}
+    -- Tracebacks may be long: a job that fails a thousand times keeps those of its first failures.
+    if tonumber(redis.call('HGET', KEYS[2], phase .. ':failed') or 0) < 100 then
+      told.traceback, told.url = failure.traceback, failure.url
+    end
+    record = cjson.encode(told)
   end
   redis.call('HSET', KEYS[5], task .. '/' .. wanted, record)
 end

@@ -1,14 +1,16 @@
 -- Purpose: a worker says that it lives, and so do the attempts that it runs.
--- KEYS: slots, leases, and if it runs something: job, tasks
+-- KEYS: slots, leases, node, and if it runs something: job, tasks
 -- ARGV: "node worker", lease in ms, and if it runs something: job's name, worker, then task, attempt for each
 -- Returns: the tasks that are not this worker's any more (failed or overtaken, or their job is over); those that it
 --          has not claimed yet, or has committed, are not among them
-local lease, lost = int(now_ms() + tonumber(ARGV[2])), {}
+local now = now_ms()
+local lease, lost = int(now + tonumber(ARGV[2])), {}
 redis.call('ZADD', KEYS[1], lease, ARGV[1])
-if #KEYS == 4 then
-  local active = redis.call('HGET', KEYS[3], 'status') == 'active'
+redis.call('HSET', KEYS[3], 'seen', int(now))
+if #KEYS == 5 then
+  local active = redis.call('HGET', KEYS[4], 'status') == 'active'
   for i = 5, #ARGV, 2 do
-    local state, attempt, _, _, worker = parse(redis.call('HGET', KEYS[4], ARGV[i]))
+    local state, attempt, _, _, worker = parse(redis.call('HGET', KEYS[5], ARGV[i]))
     local member = ARGV[3] .. ' ' .. ARGV[i] .. ' ' .. ARGV[i + 1]
     if active and state == 'running' and attempt == tonumber(ARGV[i + 1]) and worker == ARGV[4] then
       redis.call('ZADD', KEYS[2], lease, member)

@@ -1,5 +1,5 @@
 -- Purpose: a message of a job to its history, at most so many in one second of the server's clock.
--- KEYS: job, quota, events
+-- KEYS: job, quota, events, totals
 -- ARGV: host, text, messages a second
 -- Returns: 1 sent, 0 dropped and counted, -1 the job is over
 if redis.call('HGET', KEYS[1], 'status') ~= 'active' then
@@ -11,6 +11,7 @@ if redis.call('HGET', KEYS[2], 'second') ~= second then
 end
 if redis.call('HINCRBY', KEYS[2], 'messages', 1) > tonumber(ARGV[3]) then
   redis.call('HINCRBY', KEYS[1], 'msgs_dropped', 1)
+  redis.call('HINCRBY', KEYS[4], 'msgs_dropped', 1)
   return 0
 end
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'h', ARGV[1], 'k', 'msg', 'm', ARGV[2])

@@ -81,6 +81,7 @@ def _mapped(
         records_out=nr_pairs,
         bytes_out=writer.bytes_out,
         content=writer.content(),
+        partition_bytes=writer.partition_bytes() if spec.nr_partitions else {},
     )
 
 

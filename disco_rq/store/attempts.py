@@ -25,6 +25,8 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 
 LEASE_MS = int(LEASE_S * 1000)
+OVER_QUOTA = 2
+"""What ``put_oob.lua`` answers to a put over the quota."""
 
 FailureKind = Literal["data", "lost", "error", "fatal", "release"]
 
@@ -88,7 +90,7 @@ class AttemptStore:
         job = keys.JobKeys(job_name)
         answer = self._connection.run(
             "claim_attempts",
-            [job.job, job.tasks, keys.LEASES, job.inputs, keys.CONTROL],
+            [job.job, job.tasks, keys.LEASES, job.inputs, keys.CONTROL, job.nodes],
             [job_name, batch, worker, LEASE_MS, *_flat(tasks)],
         )
         return [None if packed is None else unpack_input(packed) if packed else "reduce" for packed in answer]
@@ -99,12 +101,12 @@ class AttemptStore:
         """Keep the worker's slot and its attempts alive. Returns the tasks that are not its any more."""
         slot: list[Arg] = [f"{node} {worker}", LEASE_MS]
         if not tasks:
-            self._connection.run("renew_leases", [keys.SLOTS, keys.LEASES], slot)
+            self._connection.run("renew_leases", [keys.SLOTS, keys.LEASES, keys.node(node)], slot)
             return set()
         job = keys.JobKeys(job_name)
         lost = self._connection.run(
             "renew_leases",
-            [keys.SLOTS, keys.LEASES, job.job, job.tasks],
+            [keys.SLOTS, keys.LEASES, keys.node(node), job.job, job.tasks],
             [*slot, job_name, worker, *_flat(tasks)],
         )
         return {task.decode() for task in lost}
@@ -152,13 +154,15 @@ class AttemptStore:
             [job.tasks, job.oob, job.oob_owners, job.staged(str(attempt)), job.quota, job.remade],
             [attempt.task, attempt.number, attempt.worker, key, typed_value, count, OOB_QUOTA],
         )
+        if code == OVER_QUOTA:
+            self._connection.redis.hincrby(keys.TOTALS, "oob_refused", 1)
         return code
 
     def message(self, job_name: str, host: str, text: str) -> int:
         """A message of the job. Codes: see ``send_message.lua``."""
         job = keys.JobKeys(job_name)
         code: int = self._connection.run(
-            "send_message", [job.job, job.quota, job.events], [host, text, MSG_QUOTA]
+            "send_message", [job.job, job.quota, job.events, keys.TOTALS], [host, text, MSG_QUOTA]
         )
         return code
 
@@ -217,11 +221,11 @@ def _commit_call(commit: Commit) -> tuple[str, list[str], list[Any]]:
     script_keys = [
         *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.staged(str(attempt)), job.oob),
         *(job.oob_types, job.counters, job.quota, job.events, keys.CONTROL, keys.ACTIVE),
-        *(keys.node(attempt.node), job.oob_owners, job.remade),
+        *(keys.node(attempt.node), job.oob_owners, job.remade, job.partitions),
     ]
     args: list[Any] = [attempt.job, attempt.task, attempt.number, attempt.worker, commit.address, record]
     args += [commit.duration_ms, result.entries_in, result.records_out, result.bytes_out]
-    args += _flat(result.counters.items())
+    args += [len(result.counters), *_flat(result.counters.items()), *_flat(result.partition_bytes.items())]
     return "commit_attempt", script_keys, args
 
 
@@ -244,7 +248,7 @@ def fail_call(
     return "fail_attempt", script_keys, [*args, failure.pack(), record, survives]
 
 
-def _flat(pairs: Iterable[tuple[str, int]]) -> list[Arg]:
+def _flat(pairs: Iterable[tuple[str | int, int]]) -> list[Arg]:
     return [part for pair in pairs for part in pair]
 
 

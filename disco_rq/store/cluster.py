@@ -177,6 +177,10 @@ class ClusterStore:
         members: Any = self._redis.smembers(keys.BLACKLIST)
         return {name.decode() for name in members}
 
+    def draining(self) -> set[str]:
+        members: Any = self._redis.smembers(keys.DRAINING)
+        return {name.decode() for name in members}
+
     def event(self, job_name: str, text: str) -> None:
         """A line of the master's in a job's history."""
         add_event(self._connection, job_name, "master", text)

@@ -133,6 +133,11 @@ class JobStore:
         counters: Any = self._redis.hgetall(keys.JobKeys(name).counters)
         return {counter.decode(): int(value) for counter, value in counters.items()}
 
+    def nodes(self, name: str) -> list[str]:
+        """The nodes that ran tasks of the job, sorted."""
+        members: Any = self._redis.smembers(keys.JobKeys(name).nodes)
+        return sorted(member.decode() for member in members)
+
     def attempts(self, name: str) -> dict[str, dict[str, Any]]:
         """Attempt (``map:3/1``) -> how it ended."""
         attempts: Any = self._redis.hgetall(keys.JobKeys(name).attempts)
@@ -167,11 +172,11 @@ class JobStore:
 
     def events(self, name: str, after: str = "0-0", most: int | None = None) -> list[Event]:
         entries: Any = self._redis.xrange(keys.JobKeys(name).events, min=f"({after}", count=most)
-        return [_event(entry) for entry in entries]
+        return [event_of(entry) for entry in entries]
 
     def last_event(self, name: str) -> Event | None:
         entries: Any = self._redis.xrevrange(keys.JobKeys(name).events, count=1)
-        return _event(entries[0]) if entries else None
+        return event_of(entries[0]) if entries else None
 
     def wait_events(self, after: dict[str, str], block_ms: int) -> dict[str, list[Event]]:
         """Wait for new lines in the histories of several jobs; job -> its lines.
@@ -185,7 +190,7 @@ class JobStore:
         events = {}
         for stream, entries in found:
             batch = entries[0] if isinstance(answer, dict) else entries
-            events[names[stream.decode()]] = [_event(entry) for entry in batch]
+            events[names[stream.decode()]] = [event_of(entry) for entry in batch]
         return events
 
     # -- OOB results
@@ -285,7 +290,8 @@ class JobStore:
         return not any(pipe.execute())
 
 
-def _event(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+def event_of(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+    """A line of a job's history as Redis tells it."""
     offset, fields = entry
     return Event(
         offset=offset.decode(),

@@ -1,8 +1,8 @@
 """A line to Redis for short commands.
 
 redis-py's client takes as long as a short command itself for finding a connection, measuring, and being ready
-to try again. The line is one of its connections, without the client around it: who finds it busy or broken
-asks the client.
+to try again. The line is one of its connections, without the client around it, for one thread: the others, and
+who finds it broken, ask the client.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ _BROKEN = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
 class Line:
-    """One connection. It is made when it is first used, or by ``open`` in the process that forks its user."""
+    """One connection of the thread that asks first. It is made then, or by ``open`` before a fork.
+
+    No lock guards it: a time limit that strikes between taking and noting it would keep it locked for ever.
+    """
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
-        self._lock = threading.Lock()
+        self._thread = 0
         self._connection: Any = None
 
     def open(self) -> None:
@@ -45,11 +48,12 @@ class Line:
         self._connection = None
 
     def ask(self, commands: Sequence[Sequence[Arg]]) -> list[Any] | None:
-        """The answers, among them ``ResponseError`` objects; None if the line is busy or broke.
+        """The answers, among them ``ResponseError`` objects; None if the line is another thread's, or broke.
 
         Then it is not known whether the commands were carried out.
         """
-        if not self._lock.acquire(blocking=False):
+        self._thread = self._thread or threading.get_ident()
+        if self._thread != threading.get_ident():
             return None
         try:
             if self._connection is None:
@@ -63,8 +67,6 @@ class Line:
             # A time limit may strike anywhere: no answer must be left for the next who asks.
             self.close()
             raise
-        finally:
-            self._lock.release()
 
     def close(self) -> None:
         if self._connection is not None:

@@ -1,4 +1,4 @@
-"""What a node tells Redis of itself, and what it is asked to delete."""
+"""What nodes and the master tell Redis of themselves, and what a node is asked to delete."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def live_slots(connection: Connection) -> dict[str, int]:
     return alive
 
 
+def master_address(connection: Connection) -> str:
+    """``host:port`` of the leading master's HTTP address; empty if it serves none."""
+    address: Any = connection.redis.get(keys.MASTER)
+    return address.decode() if address else ""
+
+
 class NodeAdmin:
     """What people decide about nodes."""
 
@@ -44,10 +50,22 @@ class NodeAdmin:
         members: Any = self._redis.smembers(keys.BLACKLIST)
         return {name.decode() for name in members}
 
-    def set_blacklisted(self, node: str, blacklisted: bool) -> None:
-        """No new tasks for the node, or tasks again."""
+    def draining(self) -> set[str]:
+        members: Any = self._redis.smembers(keys.DRAINING)
+        return {name.decode() for name in members}
+
+    def close(self, node: str, *, drain: bool) -> None:
+        """No new tasks for the node. What is queued there moves, or with ``drain`` is finished first."""
+        self._change(node, blacklisted=not drain, draining=drain)
+
+    def open(self, node: str) -> None:
+        """Tasks for the node again."""
+        self._change(node, blacklisted=False, draining=False)
+
+    def _change(self, node: str, *, blacklisted: bool, draining: bool) -> None:
         pipe = self._redis.pipeline(transaction=True)
         (pipe.sadd if blacklisted else pipe.srem)(keys.BLACKLIST, node)
+        (pipe.sadd if draining else pipe.srem)(keys.DRAINING, node)
         pipe.xadd(keys.CONTROL, {"k": "nodes", "n": node})
         pipe.execute()
 
@@ -67,6 +85,11 @@ class NodeStore:
         pipe.hset(keys.node(self._node), mapping=fields)
         pipe.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
         pipe.execute()
+
+    def report(self, load: Mapping[str, int | float]) -> None:
+        """How much memory and disk the node has, and how busy it is."""
+        fields: Any = dict(load)
+        self._redis.hset(keys.node(self._node), mapping=fields)
 
     def drop_slots(self, worker: str) -> None:
         """Workers whose name begins so have left, or their supervisor saw them die."""

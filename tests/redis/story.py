@@ -124,10 +124,12 @@ def commit(
     attempt: Attempt,
     *,
     counters: Mapping[str, int] | None = None,
+    partitions: Mapping[int, int] | None = None,
     address: str = "disco://n1/out",
+    duration_ms: int = 50,
 ) -> str:
-    result = StageResult(entries_in=3, records_out=2, bytes_out=10, counters=counters or {})
-    return AttemptStore(connection).commit([Commit(attempt, address, 1000, 50, result)])[0]
+    result = StageResult(3, 2, 10, counters=counters or {}, partition_bytes=partitions or {})
+    return AttemptStore(connection).commit([Commit(attempt, address, 1000, duration_ms, result)])[0]
 
 
 def fail(
@@ -137,8 +139,9 @@ def fail(
     *,
     survives: int = 3,
     message: str = "DataError: bad",
+    traceback: str = "",
 ) -> str:
-    return AttemptStore(connection).fail(attempt, kind, Failure(message), survives=survives)
+    return AttemptStore(connection).fail(attempt, kind, Failure(message, traceback), survives=survives)
 
 
 def put(connection: Connection, attempt: Attempt, key: str, value: str = "v", count: int = 1) -> int:

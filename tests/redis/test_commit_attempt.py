@@ -54,7 +54,8 @@ def test_a_commit_makes_everything_of_the_attempt_visible(connection: Connection
     assert [record.count(f"map:{what}") for what in ("entries", "records", "bytes")] == [3, 2, 10]
     told = jobs.attempts(JOB)["map:0/1"]
     assert (told["node"], told["worker"], told["outcome"]) == ("n1", "w1", "done")
-    assert node_about(connection, "n1") == {"done": "1"}
+    node = {"done": "1", "ms": "50", "records": "2", "bytes": "10", "done_under:100": "1"}
+    assert node_about(connection, "n1") == node
     assert state_of(connection, "map:0") == "done 1"
     assert jobs.running() == []
     assert staged_keys(connection) == []

@@ -37,7 +37,7 @@ def live_through_everything(connection: Connection) -> None:
     submit(connection, maps=4)
     done = started(connection, "map:0")
     AttemptStore(connection).put(done, "key", b"j1", 1)
-    commit(connection, done, counters={"lines": 1})
+    commit(connection, done, counters={"lines": 1}, partitions={0: 10})
     AttemptStore(connection).lose_output(JOB, done.task, "disco://n1/out", Failure("gone"), survives=3)
     commit(connection, started(connection, "map:0", 2))
     fail(connection, started(connection, "map:1"))

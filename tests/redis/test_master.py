@@ -289,7 +289,7 @@ def test_a_blacklisted_node_gets_nothing_and_its_queue_moves(
         wait_until(lambda: len(queued(connection, "bad")) == 1)
 
         # when it is blacklisted
-        NodeAdmin(connection).set_blacklisted("bad", True)
+        NodeAdmin(connection).close("bad", drain=False)
         with working(connect, "n1") as claimed:
             wait_until(lambda: ended(connection))
 
@@ -299,10 +299,10 @@ def test_a_blacklisted_node_gets_nothing_and_its_queue_moves(
 
 
 def test_a_whitelisted_node_gets_tasks_again(connect: Connect, connection: Connection) -> None:
-    NodeAdmin(connection).set_blacklisted("n1", True)
+    NodeAdmin(connection).close("n1", drain=False)
     with master(connect), working(connect, "n1") as claimed:
         submit(connection)
-        NodeAdmin(connection).set_blacklisted("n1", False)
+        NodeAdmin(connection).open("n1")
         wait_until(lambda: ended(connection))
 
     assert len(claimed) == 3
@@ -335,3 +335,26 @@ def test_a_killed_job_is_forgotten_by_the_master(connect: Connect, connection: C
 
     assert [attempt.job for attempt in claimed] == [OTHER]
     assert keys.JobKeys(JOB).job not in everything(connection)
+
+
+def test_a_draining_node_finishes_what_it_has_and_gets_nothing_new(
+    connect: Connect, connection: Connection
+) -> None:
+    # given a node with a batch in its queue
+    register(connection, "leaving")
+    with master(connect):
+        submit(connection, maps=4, reduces=0)
+        wait_until(lambda: len(queued(connection, "leaving")) == 1)
+        [held] = queued(connection, "leaving")
+
+        # when it is drained, and another one comes
+        NodeAdmin(connection).close("leaving", drain=True)
+        with working(connect, "n1") as elsewhere:
+            wait_until(lambda: len(elsewhere) == 3)
+            assert queued(connection, "leaving") == [held]
+            with working(connect, "leaving") as here:
+                wait_until(lambda: ended(connection))
+
+    # then
+    assert len(here) == 1
+    assert len(elsewhere) == 3

@@ -33,10 +33,11 @@ LAYERS = (
     },
     {
         *("master", "caretaker", "client", "job", "facts", "progress", "local", "localtasks"),
-        *("embedded", "clusterhost", "supervisor"),
+        *("embedded", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
+        *("nodeload", "listening"),
     },
-    {"cli", "web"},
+    {"cli", "web", "clusterhost"},
     {"examples"},
 )
 """Imports go from a later layer to an earlier one, or stay in their own."""

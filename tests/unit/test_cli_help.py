@@ -9,7 +9,7 @@ import pytest
 
 from disco_rq.cli.app import cli, main
 
-SILENT = {"kill", "purge", "master", "node", "up"}
+SILENT = {"kill", "purge", "master", "node", "up", "web-token"}
 
 
 def verbs(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -36,7 +36,7 @@ def test_every_verb_of_the_specification_exists() -> None:
             "story",
             "log",
         ),
-        *("kill", "purge", "nodes", "master", "node", "up"),
+        *("kill", "purge", "nodes", "master", "node", "up", "web-token"),
     }
 
 

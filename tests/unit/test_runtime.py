@@ -61,7 +61,7 @@ class StandIn:
 def task_of(services: StandIn, task: str = "map:3", **options: Any) -> RunningTask:
     spec = JobSpec(JOB, 5, 2, True, True, **options)
     inputs = ["raw://a", "raw://b"]
-    return RunningTask(spec, TaskId.parse(task), "n1", "127.0.0.1:8989", lambda: inputs, services)
+    return RunningTask(spec, TaskId.parse(task), "n1", lambda: "127.0.0.1:8989", lambda: inputs, services)
 
 
 @pytest.fixture

@@ -1,0 +1,124 @@
+"""What a job was given and what it left, page by page: inputs, outputs, OOB results, history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import redis.asyncio
+
+from disco_rq import keys
+from disco_rq.model import OOB_KEY, MapInput
+from disco_rq.store.attempts import unpack_input
+from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection
+from disco_rq.store.jobs import Event, event_of
+
+MOST_KEYS = 500_000
+"""OOB keys are searched and sorted among so many."""
+
+
+OOBKind = Literal["str", "json", "bytes"]
+
+
+class OOBEntry(NamedTuple):
+    key: str
+    kind: OOBKind
+    size: int  # bytes
+    task: str  # that put it
+
+
+class OOBKeys(NamedTuple):
+    total: int
+    found: list[str]  # sorted
+    truncated: bool  # there were too many to look at all
+
+
+class BrowseStore:
+    """Reads of one job's things. A job that is not there has none."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._redis = connection.redis
+
+    def inputs(self, name: str, first: int, most: int) -> list[tuple[int, MapInput]]:
+        """(index of the map, what it reads)."""
+        indices = range(first, first + most)
+        packed: Any = self._redis.hmget(keys.JobKeys(name).inputs, [str(i) for i in indices]) if most else []
+        return [
+            (i, unpack_input(entry)) for i, entry in zip(indices, packed, strict=True) if entry is not None
+        ]
+
+    def input(self, name: str, index: int) -> MapInput | None:
+        packed: Any = self._redis.hget(keys.JobKeys(name).inputs, str(index))
+        return unpack_input(packed) if packed is not None else None
+
+    def outputs(self, name: str, tasks: Sequence[str]) -> list[str | None]:
+        """The address of each task's committed output."""
+        found: Any = self._redis.hmget(keys.JobKeys(name).outputs, tasks) if tasks else []
+        return [address.decode() if address is not None else None for address in found]
+
+    # -- OOB results
+
+    def oob_keys(self, name: str, q: str) -> OOBKeys:
+        """The committed keys that contain ``q``."""
+        key = keys.JobKeys(name).oob
+        total = int(self._redis.hlen(key))
+        if total > MOST_KEYS:  # the one that is meant can still be found
+            return OOBKeys(total, [q] if OOB_KEY.fullmatch(q) and self._redis.hexists(key, q) else [], True)
+        found: Any = self._redis.hkeys(key)  # a scan would bring the values along
+        return OOBKeys(total, sorted(text for entry in found if q in (text := entry.decode())), False)
+
+    def oob_entries(self, name: str, wanted: Sequence[str]) -> list[OOBEntry]:
+        job = keys.JobKeys(name)
+        pipe = self._redis.pipeline(transaction=False)
+        for key in wanted:
+            pipe.hstrlen(job.oob, key)
+            pipe.hget(job.oob_types, key)
+            pipe.hget(job.oob_owners, key)
+        told = pipe.execute() if wanted else []
+        kinds: dict[bytes, OOBKind] = {b"j": "json", b"b": "bytes"}
+        return [
+            OOBEntry(
+                key,
+                kinds.get(told[3 * i + 1], "str"),
+                told[3 * i],
+                (told[3 * i + 2] or b"").decode(),
+            )
+            for i, key in enumerate(wanted)
+        ]
+
+    def oob_value(self, name: str, key: str) -> bytes | None:
+        """As it is stored: text, JSON or bytes."""
+        value: Any = self._redis.hget(keys.JobKeys(name).oob, key)
+        return None if value is None else bytes(value)
+
+    # -- history
+
+    def events(self, name: str, *, after: str, before: str, most: int) -> list[Event]:
+        """Lines of the history, oldest first: the first ones after an id, else the last ones before one."""
+        key = keys.JobKeys(name).events
+        if after:
+            entries: Any = self._redis.xrange(key, min=f"({after}", count=most)
+            return [event_of(entry) for entry in entries]
+        entries = self._redis.xrevrange(key, max=f"({before}" if before else "+", count=most)
+        return [event_of(entry) for entry in reversed(entries)]
+
+
+class LiveStore:
+    """Waits for the histories of jobs, in an event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.asyncio.Redis.from_url(
+            url, socket_connect_timeout=SOCKET_TIMEOUT_S, socket_timeout=SOCKET_TIMEOUT_S
+        )
+
+    async def events(self, name: str, after: str, *, block_ms: int, most: int = 500) -> list[Event]:
+        """Lines after an id; waits for the first one at most so long."""
+        key = keys.JobKeys(name).events
+        answer: Any = await self._redis.xread({key: after}, count=most, block=block_ms)
+        if not answer:
+            return []
+        entries = answer[0][1] if isinstance(answer, list) else answer[key.encode()][0]
+        return [event_of(entry) for entry in entries]
+
+    async def close(self) -> None:
+        await self._redis.aclose()

@@ -1,0 +1,132 @@
+"""The tasks of a job: a page of them by number, or all of them, to be sorted and filtered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from disco_rq import keys
+from disco_rq.store.cluster import TaskState
+from disco_rq.store.connection import Connection
+
+SCAN_COUNT = 2_000
+"""Fields of a hash in one answer: the server is not held up by a big job."""
+
+
+class AttemptRecord(msgspec.Struct, frozen=True):
+    """How an attempt ended, as commit and fail wrote it."""
+
+    node: str = ""
+    worker: str = ""
+    started: int = 0
+    ended: int = 0
+    outcome: str = ""
+    entries: int | None = None
+    records: int | None = None
+    bytes: int | None = None
+
+
+class TaskRow(NamedTuple):
+    """A task as it is: of its attempt that runs or is done, else of its last one. Times in ms."""
+
+    task: str
+    state: str
+    attempt: int
+    failures: int
+    node: str
+    worker: str
+    started: int | None
+    ended: int | None
+    entries: int | None
+    records: int | None
+    bytes: int | None
+
+    @property
+    def duration(self) -> int | None:
+        return None if self.started is None or self.ended is None else max(self.ended - self.started, 0)
+
+
+class TaskTable(NamedTuple):
+    """All tasks that were ever tried, and all attempts that ended."""
+
+    tasks: dict[str, TaskRow]
+    attempts: list[tuple[str, AttemptRecord]]  # (task, record)
+
+
+class TaskStore:
+    """Reads the tasks of jobs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._redis = connection.redis
+
+    def page(self, name: str, tasks: Sequence[str]) -> list[TaskRow]:
+        """Those tasks, in three round trips, however many there are in all."""
+        if not tasks:
+            return []
+        job = keys.JobKeys(name)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hmget(job.tasks, tasks)
+        pipe.hmget(job.failures, tasks)
+        states, failures = pipe.execute()
+        parsed = [TaskState.parse(state) if state else None for state in states]
+        tried = [f"{task}/{state.attempt}" for task, state in zip(tasks, parsed, strict=True) if state]
+        found: Any = self._redis.hmget(job.attempts, tried) if tried else []
+        records = dict(zip(tried, found, strict=True))
+        rows = []
+        for task, state, listed in zip(tasks, parsed, failures, strict=True):
+            packed = records.get(f"{task}/{state.attempt}") if state else None
+            rows.append(_row(task, state, _decode(packed) if packed else None, _nr_failures(listed)))
+        return rows
+
+    def table(self, name: str) -> TaskTable:
+        """Everything; takes some 10 µs a task, so it is for who asked to see all."""
+        job = keys.JobKeys(name)
+        records = {field.decode(): _decode(packed) for field, packed in self._scan(job.attempts)}
+        failures = {field.decode(): _nr_failures(listed) for field, listed in self._scan(job.failures)}
+        rows = {}
+        for field, text in self._scan(job.tasks):
+            task, state = field.decode(), TaskState.parse(text)
+            rows[task] = _row(task, state, records.get(f"{task}/{state.attempt}"), failures.get(task, 0))
+        return TaskTable(rows, [(name.partition("/")[0], record) for name, record in records.items()])
+
+    def _scan(self, key: str) -> Iterator[tuple[bytes, bytes]]:
+        cursor: Any = None
+        while cursor != 0:
+            answer: Any = self._redis.hscan(key, cursor or 0, count=SCAN_COUNT)
+            cursor, batch = answer
+            yield from batch.items()
+
+
+def _row(task: str, state: TaskState | None, record: AttemptRecord | None, failures: int) -> TaskRow:
+    if state is None:
+        return TaskRow(task, "waiting", 0, failures, "", "", None, None, None, None, None)
+    if state.state in ("queued", "running"):
+        since = state.since_ms if state.state == "running" else None
+        worker = "" if state.worker == "-" else state.worker
+        return TaskRow(
+            task, state.state, state.attempt, failures, state.node, worker, since, None, None, None, None
+        )
+    record = record or AttemptRecord()
+    return TaskRow(
+        *(task, state.state, state.attempt, failures, record.node, record.worker),
+        *(record.started or None, record.ended or None, record.entries, record.records, record.bytes),
+    )
+
+
+_decoder = msgspec.json.Decoder(AttemptRecord)
+
+
+def _decode(packed: bytes) -> AttemptRecord:
+    try:
+        return _decoder.decode(packed)
+    except msgspec.MsgspecError:  # written by another version, or with what is no UTF-8 in its error
+        told = json.loads(packed.decode("utf-8", "replace"))
+        known = {name: told[name] for name in AttemptRecord.__struct_fields__ if told.get(name) is not None}
+        return msgspec.convert(known, AttemptRecord, strict=False)
+
+
+def _nr_failures(listed: bytes | None) -> int:
+    return len(json.loads(listed)) if listed else 0

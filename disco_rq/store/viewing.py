@@ -1,0 +1,262 @@
+"""The cluster and its jobs as the web page shows them: from counters, never by a look at each task."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from disco_rq import keys
+from disco_rq.errors import UnknownJob
+from disco_rq.store.attempts import LEASE_MS
+from disco_rq.store.cluster import TaskState
+from disco_rq.store.connection import Connection
+
+MOST_LEASES = 5_000
+"""What a cluster runs is looked up for so many attempts; beyond, slots may look idle that are not."""
+LIFE = re.compile(r"-[0-9a-f]{6}$")
+"""Each life of a slot's worker has a word of its own behind the slot's name."""
+
+HEAD_FIELDS = (
+    *("status", "paused", "owner", "priority", "submitted", "ended", "nr_maps", "nr_reduces"),
+    *(
+        f"{phase}:{state}"
+        for phase in ("map", "reduce")
+        for state in ("waiting", "running", "done", "failed")
+    ),
+)
+
+
+def slot_of(worker: str) -> str:
+    """The name of a worker's slot: the same in all lives of the worker."""
+    return LIFE.sub("", worker)
+
+
+class Held(NamedTuple):
+    """What a slot has claimed: a batch of a job's attempts, of which it runs one."""
+
+    job: str
+    first_task: str
+    tasks: int
+    since_ms: int
+
+
+class SlotView(NamedTuple):
+    worker: str
+    seen_ms: int  # when its last sign of life was
+    held: Held | None
+
+
+class NodeView(NamedTuple):
+    name: str
+    about: dict[str, str]
+    slots: list[SlotView]  # alive
+    blacklisted: bool
+    draining: bool
+    queued: int  # batches in its queue
+
+
+class ClusterView(NamedTuple):
+    now_ms: int
+    master: str
+    leads: bool
+    nodes: list[NodeView]
+    active: list[str]
+    jobs: int
+
+
+class JobHead(NamedTuple):
+    """A job's hash, or the part of it that lists show."""
+
+    name: str
+    fields: dict[str, str]
+
+    @property
+    def is_ready(self) -> bool:
+        return self.fields["status"] == "ready"
+
+    def count(self, field: str) -> int:
+        return int(self.fields.get(field) or 0)
+
+    def moment(self, field: str) -> int | None:
+        return int(self.fields[field]) if self.fields.get(field) else None
+
+
+class JobView(NamedTuple):
+    head: JobHead
+    now_ms: int
+    counters: dict[str, int]
+    nodes: list[str]
+    oob: int
+    last_event: str
+
+
+class ViewStore:
+    """Reads for the page. Methods raise ``UnknownJob`` where a job must be there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+
+    # -- the cluster
+
+    def cluster(self) -> ClusterView:
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.time()
+        pipe.get(keys.MASTER)
+        pipe.exists(keys.LEADER)
+        pipe.smembers(keys.NODES)
+        pipe.zrange(keys.SLOTS, 0, -1, withscores=True)
+        pipe.smembers(keys.BLACKLIST)
+        pipe.smembers(keys.DRAINING)
+        pipe.zrange(keys.LEASES, 0, MOST_LEASES - 1)
+        pipe.smembers(keys.ACTIVE)
+        pipe.zcard(keys.JOBS)
+        moment, master, leads, nodes, slots, black, draining, leases, active, jobs = pipe.execute()
+        now_ms = int(moment[0]) * 1000 + int(moment[1]) // 1000
+        held = self._held(leases)
+        alive: dict[str, list[SlotView]] = {}
+        for member, lease_end in slots:
+            node, _, worker = member.decode().partition(" ")
+            if lease_end > now_ms:
+                alive.setdefault(node, []).append(
+                    SlotView(worker, int(lease_end) - LEASE_MS, held.get((node, worker)))
+                )
+        names = sorted({name.decode() for name in nodes} | alive.keys(), key=natural)
+        for name in names:
+            pipe.hgetall(keys.node(name))
+            pipe.llen(keys.rq_list(name))
+        told = pipe.execute()
+        views = [
+            NodeView(
+                name=name,
+                about=_decoded(told[2 * i]),
+                slots=sorted(alive.get(name, []), key=lambda slot: natural(slot.worker)),
+                blacklisted=name.encode() in black,
+                draining=name.encode() in draining,
+                queued=told[2 * i + 1],
+            )
+            for i, name in enumerate(names)
+        ]
+        active_names = sorted(name.decode() for name in active)
+        return ClusterView(now_ms, master.decode() if master else "", bool(leads), views, active_names, jobs)
+
+    def _held(self, leases: Iterable[bytes]) -> dict[tuple[str, str], Held]:
+        """(node, worker) -> what it has claimed."""
+        tasks: dict[str, list[str]] = {}
+        for member in leases:
+            job, task, _ = member.decode().split(" ")
+            tasks.setdefault(job, []).append(task)
+        pipe = self._redis.pipeline(transaction=False)
+        for job, wanted in tasks.items():
+            pipe.hmget(keys.JobKeys(job).tasks, wanted)
+        held: dict[tuple[str, str], Held] = {}
+        for (job, wanted), states in zip(tasks.items(), pipe.execute() if tasks else [], strict=True):
+            for task, text in sorted(zip(wanted, states, strict=True), key=lambda pair: natural(pair[0])):
+                state = TaskState.parse(text) if text else None
+                if state is None or state.state != "running":
+                    continue
+                place = state.node, state.worker
+                before = held.get(place)
+                held[place] = (
+                    before._replace(tasks=before.tasks + 1) if before else Held(job, task, 1, state.since_ms)
+                )
+        return held
+
+    def node_names(self) -> set[str]:
+        """Every node that was ever seen."""
+        members: Any = self._redis.smembers(keys.NODES)
+        return {name.decode() for name in members}
+
+    def totals(self) -> dict[str, int]:
+        """What was counted since the cluster began."""
+        found: Any = self._redis.hgetall(keys.TOTALS)
+        return {field: int(value) for field, value in _decoded(found).items()}
+
+    def round_trip_s(self) -> float:
+        """How long Redis takes to answer nothing."""
+        began = time.perf_counter()
+        self._redis.ping()
+        return time.perf_counter() - began
+
+    # -- jobs
+
+    def job_names(self, first: int, last: int) -> list[str]:
+        """From the newest (0) on, both ends included."""
+        found: Any = self._redis.zrange(keys.JOBS, first, last, desc=True)
+        return [name.decode() for name in found]
+
+    def nr_jobs(self) -> int:
+        return int(self._redis.zcard(keys.JOBS))
+
+    def heads(self, names: Sequence[str]) -> list[JobHead]:
+        """The heads of those jobs that are there, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hmget(keys.JobKeys(name).job, HEAD_FIELDS)
+        heads = []
+        for name, values in zip(names, pipe.execute() if names else [], strict=True):
+            if values[0] is not None:
+                told = zip(HEAD_FIELDS, values, strict=True)
+                heads.append(
+                    JobHead(name, {field: value.decode() for field, value in told if value is not None})
+                )
+        return heads
+
+    def head(self, name: str) -> JobHead:
+        found = self.heads([name])
+        if not found:
+            raise UnknownJob(f"unknown job {name!r}")
+        return found[0]
+
+    def job(self, name: str) -> JobView:
+        job = keys.JobKeys(name)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.time()
+        pipe.hgetall(job.job)
+        pipe.hgetall(job.counters)
+        pipe.smembers(job.nodes)
+        pipe.hlen(job.oob)
+        pipe.xrevrange(job.events, count=1)
+        moment, fields, counters, nodes, oob, last = pipe.execute()
+        if not fields:
+            raise UnknownJob(f"unknown job {name!r}")
+        return JobView(
+            head=JobHead(name, _decoded(fields)),
+            now_ms=int(moment[0]) * 1000 + int(moment[1]) // 1000,
+            counters={name: int(value) for name, value in sorted(_decoded(counters).items())},
+            nodes=sorted((node.decode() for node in nodes), key=natural),
+            oob=oob,
+            last_event=last[0][0].decode() if last else "0-0",
+        )
+
+    def partitions(self, name: str) -> dict[int, int]:
+        """Partition -> bytes that the maps wrote for it so far; those with none are left out."""
+        found: Any = self._redis.hgetall(keys.JobKeys(name).partitions)
+        return {int(partition): int(size) for partition, size in found.items()}
+
+    def failures(self, name: str, most: int) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+        """Task -> its failures, oldest first, of at most about so many tasks; and whether there are more."""
+        key = keys.JobKeys(name).failures
+        found: dict[str, list[dict[str, Any]]] = {}
+        cursor: Any = 0
+        while len(found) < most:
+            scanned: Any = self._redis.hscan(key, cursor, count=1000)
+            cursor, batch = scanned
+            found |= {task.decode(): json.loads(listed) for task, listed in batch.items()}
+            if not cursor:
+                return found, False
+        return found, True
+
+
+def natural(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sorts ``n2`` before ``n10``."""
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text))
+
+
+def _decoded(fields: dict[bytes, bytes]) -> dict[str, str]:
+    return {
+        field.decode("utf-8", "replace"): value.decode("utf-8", "replace") for field, value in fields.items()
+    }

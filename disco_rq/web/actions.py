@@ -1,0 +1,39 @@
+"""What one may do to jobs and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from disco_rq import Disco
+from disco_rq.web import shapes
+from disco_rq.web.asked import OfJob, OfNode
+from disco_rq.web.problem import Problem
+from disco_rq.web.sources import Sources
+
+__all__ = ["JOB_ACTIONS", "NODE_ACTIONS", "on_job", "on_node"]
+
+JOB_ACTIONS: dict[str, Callable[[Disco, str], None]] = {
+    "kill": Disco.kill,
+    "pause": Disco.pause,
+    "resume": Disco.resume,
+    "clean": Disco.clean,
+    "purge": Disco.purge,
+}
+NODE_ACTIONS: dict[str, Callable[[Disco, str], None]] = {
+    "blacklist": Disco.blacklist,
+    "whitelist": Disco.whitelist,
+    "drain": Disco.drain,
+}
+
+
+def on_job(sources: Sources, action: str, asked: OfJob) -> shapes.Done:
+    sources.view.head(asked.job)
+    JOB_ACTIONS[action](sources.disco, asked.job)
+    return shapes.Done()
+
+
+def on_node(sources: Sources, action: str, asked: OfNode) -> shapes.Done:
+    if asked.node not in sources.view.node_names():
+        raise Problem("unknown-node", f"unknown node {asked.node!r}")
+    NODE_ACTIONS[action](sources.disco, asked.node)
+    return shapes.Done()

@@ -1,0 +1,99 @@
+"""The endpoints of the API, all of them, in the order in which the documentation lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from disco_rq.web import asked, shapes
+from disco_rq.web.actions import JOB_ACTIONS, NODE_ACTIONS, on_job, on_node
+from disco_rq.web.cluster import nodes, overview
+from disco_rq.web.endpoint import Endpoint
+from disco_rq.web.failures import failures
+from disco_rq.web.files import inputs, preview, results
+from disco_rq.web.history import events
+from disco_rq.web.jobs import job, jobs, spec
+from disco_rq.web.metrics import health, metrics
+from disco_rq.web.oob import oob_download, oob_page, oob_value
+from disco_rq.web.partitions import partitions
+from disco_rq.web.sources import Sources
+from disco_rq.web.tasks import log, task, tasks
+from disco_rq.web.timeline import timeline
+
+__all__ = ["API", "endpoints"]
+
+API = "/api/v1"
+JOB = f"{API}/jobs/{{job}}"
+TASK = f"{JOB}/tasks/{{task}}"
+
+_OF_JOB = ("unknown-job",)
+_OF_TASK = (*_OF_JOB, "unknown-task")
+_OF_KEY = (*_OF_JOB, "unknown-key")
+
+Handle = Callable[[Sources, Any], Any]
+
+
+def endpoints(sources: Sources) -> list[Endpoint]:
+    """Whatever a visitor may ask, answered from these sources."""
+
+    def get(
+        path: str,
+        handle: Handle,
+        parameters: type[asked.Asked],
+        answer: Any,
+        summary: str,
+        problems: tuple[str, ...] = (),
+    ) -> Endpoint:
+        return Endpoint(path, partial(handle, sources), parameters, answer, summary, problems)
+
+    reads = [
+        get(f"{API}/overview", overview, asked.Asked, shapes.Overview, "The cluster"),
+        get(f"{API}/nodes", nodes, asked.Asked, shapes.Nodes, "The nodes"),
+        get(f"{API}/jobs", jobs, asked.OfJobs, shapes.Jobs, "Jobs, searched, sorted, by page"),
+        get(JOB, job, asked.OfJob, shapes.Job, "A job in numbers", _OF_JOB),
+        get(f"{JOB}/spec", spec, asked.OfJob, shapes.Spec, "A job as submitted", _OF_JOB),
+        get(f"{JOB}/tasks", tasks, asked.OfTasks, shapes.Tasks, "Tasks, by page", _OF_JOB),
+        get(TASK, task, asked.OfTask, shapes.TaskStory, "A task and its attempts", _OF_TASK),
+        get(f"{TASK}/log", log, asked.OfLog, shapes.Log, "What it printed", (*_OF_TASK, "unreadable")),
+        get(f"{JOB}/timeline", timeline, asked.OfTimeline, shapes.Timeline, "When what ran where", _OF_JOB),
+        get(f"{JOB}/partitions", partitions, asked.OfJob, shapes.Partitions, "Sizes of partitions", _OF_JOB),
+        get(f"{JOB}/failures", failures, asked.OfJob, shapes.Failures, "Failures by cause", _OF_JOB),
+        get(f"{JOB}/inputs", inputs, asked.OfJobPage, shapes.Inputs, "Inputs, by page", _OF_JOB),
+        get(f"{JOB}/results", results, asked.OfJobPage, shapes.Results, "Results, by page", _OF_JOB),
+        get(
+            f"{JOB}/results/{{index}}/preview",
+            *(preview, asked.OfPreview, shapes.Preview, "First records of a result"),
+            (*_OF_JOB, "not-found"),
+        ),
+        get(f"{JOB}/oob", oob_page, asked.OfOOB, shapes.OOBPage, "OOB results, by page", _OF_JOB),
+        get(f"{JOB}/oob/{{key}}", oob_value, asked.OfKey, shapes.OOBValue, "An OOB result", _OF_KEY),
+        get(
+            f"{JOB}/oob/{{key}}/download",
+            *(oob_download, asked.OfKey, "application/octet-stream", "An OOB result itself", _OF_KEY),
+        ),
+        get(f"{JOB}/events", events, asked.OfEvents, shapes.Events, "History, by page", _OF_JOB),
+        get("/metrics", metrics, asked.Asked, "text/plain", "For Prometheus"),
+        get("/healthz", health, asked.Asked, "application/json", "Whether the cluster works"),
+    ]
+    acts = [
+        Endpoint(
+            f"{JOB}/{action}",
+            partial(on_job, sources, action),
+            *(asked.OfJob, shapes.Done, f"{action.capitalize()} a job"),
+            problems=(*_OF_JOB, "refused"),
+            method="POST",
+        )
+        for action in JOB_ACTIONS
+    ]
+    acts += [
+        Endpoint(
+            f"{API}/nodes/{{node}}/{action}",
+            partial(on_node, sources, action),
+            *(asked.OfNode, shapes.Done, f"{action.capitalize()} a node"),
+            problems=("unknown-node",),
+            method="POST",
+        )
+        for action in NODE_ACTIONS
+    ]
+    return reads + acts

@@ -1,0 +1,95 @@
+"""What the API is asked with: the parameters of each endpoint, in its path or behind it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Text = Annotated[str, Meta(max_length=256)]
+Offset = Annotated[int, Meta(ge=0, le=100_000_000)]
+Limit = Annotated[int, Meta(ge=1, le=500)]
+Order = Literal["asc", "desc"]
+TaskName = Annotated[str, Meta(pattern=r"^(map|reduce):(0|[1-9][0-9]{0,8})$")]
+EventId = Annotated[str, Meta(pattern=r"^([0-9]{1,15}-[0-9]{1,10})?$")]
+Phase = Literal["map", "reduce"]
+
+
+class Asked(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Nothing."""
+
+
+class OfJob(Asked, kw_only=True):
+    job: Text
+
+
+class OfNode(Asked, kw_only=True):
+    node: Text
+
+
+class Page(Asked, kw_only=True):
+    offset: Offset = 0
+    limit: Limit = 100
+
+
+class OfJobs(Page, kw_only=True):
+    """``q``: part of the name or the owner."""
+
+    state: Literal["", "active", "ready", "dead"] = ""
+    owner: Text = ""
+    q: Text = ""
+    sort: Literal["submitted", "name", "owner", "state", "progress", "took"] = "submitted"
+    order: Order = "desc"
+    limit: Limit = 50
+
+
+class OfJobPage(Page, kw_only=True):
+    job: Text
+
+
+class OfTasks(OfJobPage, kw_only=True):
+    phase: Phase | None = None
+    state: Literal["", "waiting", "queued", "running", "done", "failed"] = ""
+    node: Text = ""
+    q: Text = ""
+    sort: Literal[
+        "index", "state", "attempt", "node", "started", "duration", "entries", "records", "bytes"
+    ] = "index"
+    order: Order = "asc"
+
+
+class OfTask(OfJob, kw_only=True):
+    task: TaskName
+
+
+class OfLog(OfTask, kw_only=True):
+    attempt: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+
+
+class OfTimeline(OfJob, kw_only=True):
+    phase: Literal["all", "map", "reduce"] = "all"
+
+
+class OfOOB(OfJobPage, kw_only=True):
+    q: Text = ""
+
+
+class OfKey(OfJob, kw_only=True):
+    key: Text
+
+
+class OfPreview(OfJob, kw_only=True):
+    index: Annotated[int, Meta(ge=0, le=100_000_000)]
+    records: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class OfEvents(OfJob, kw_only=True):
+    after: EventId = ""
+    before: EventId = ""
+    kind: Literal["", "msg", "sys"] = ""
+    q: Text = ""
+    limit: Limit = 200
+
+
+class OfJobStream(OfJob, kw_only=True):
+    after: EventId = ""

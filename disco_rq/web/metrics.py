@@ -1,0 +1,160 @@
+"""What Prometheus reads, and what a load balancer asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+from starlette.responses import JSONResponse, Response
+
+from disco_rq.errors import DiscoError
+from disco_rq.model import DURATION_CLASSES_MS
+from disco_rq.store.viewing import NodeView, ViewStore
+from disco_rq.version import __version__
+from disco_rq.web.asked import Asked
+from disco_rq.web.sources import Sources
+
+__all__ = ["health", "metrics"]
+
+OUTCOMES = {"done": "done", "data_error": "data_error", "error": "error", "lost": "lost"}
+
+
+def metrics(sources: Sources, _asked: Asked) -> Response:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Cluster(sources.view))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def health(sources: Sources, _asked: Asked) -> Response:
+    """200 while Redis answers and a master leads."""
+    try:
+        cluster = sources.view.cluster()
+    except DiscoError:
+        return JSONResponse({"status": "Redis cannot be reached"}, 503)
+    if not cluster.leads:
+        return JSONResponse({"status": "no master leads"}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+class _Cluster(Collector):
+    """Reads everything anew: the totals are in Redis, where all processes count together."""
+
+    def __init__(self, view: ViewStore) -> None:
+        self._view = view
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        cluster = self._view.cluster()
+        yield _gauge("disco_info", "Which version answers.", ["version"], [([__version__], 1)])
+        yield _gauge(
+            "disco_redis_round_trip_seconds",
+            "How long Redis takes to answer nothing.",
+            [],
+            [([], self._view.round_trip_s())],
+        )
+        yield _gauge("disco_leader", "1 while a master leads.", [], [([], int(cluster.leads))])
+        yield from self._jobs(cluster.active, cluster.jobs)
+        yield from _nodes(cluster.nodes)
+        yield from _outcomes(cluster.nodes)
+        yield _durations(cluster.nodes)
+        totals = self._view.totals()
+        yield _counter(
+            "disco_messages_dropped",
+            "Messages of jobs over their quota.",
+            [],
+            [([], totals.get("msgs_dropped", 0))],
+        )
+        yield _counter(
+            "disco_oob_refused", "OOB results over a task's quota.", [], [([], totals.get("oob_refused", 0))]
+        )
+
+    def _jobs(self, active: Sequence[str], listed: int) -> Iterator[Metric]:
+        heads = self._view.heads(active)
+        yield _gauge("disco_jobs_active", "Jobs that are active.", [], [([], len(heads))])
+        yield _gauge("disco_jobs", "Jobs with records, active ones too.", [], [([], listed)])
+        states = [(phase, state) for phase in ("map", "reduce") for state in ("waiting", "running", "done")]
+        counted = [
+            ([phase, state], sum(head.count(f"{phase}:{state}") for head in heads)) for phase, state in states
+        ]
+        yield _gauge("disco_tasks", "Tasks of the active jobs.", ["phase", "state"], counted)
+
+
+def _nodes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
+    names = [node.name for node in nodes]
+
+    def gauge(name: str, what: str, values: Sequence[float]) -> Metric:
+        return _gauge(
+            name, what, ["node"], [([node], value) for node, value in zip(names, values, strict=True)]
+        )
+
+    yield gauge("disco_node_up", "1 while the node has a live worker.", [int(bool(n.slots)) for n in nodes])
+    yield gauge("disco_node_slots", "Workers that are alive.", [len(n.slots) for n in nodes])
+    busy = [sum(slot.held is not None for slot in node.slots) for node in nodes]
+    yield gauge("disco_node_slots_busy", "Workers that run a task.", busy)
+    yield gauge("disco_node_queue_batches", "Batches in the node's queue.", [n.queued for n in nodes])
+    yield gauge("disco_node_blacklisted", "1 while it gets no tasks.", [int(n.blacklisted) for n in nodes])
+    yield gauge("disco_node_draining", "1 while it only finishes.", [int(n.draining) for n in nodes])
+    for field, what in (
+        ("memory_total", "Memory of the node."),
+        ("memory_free", "Memory that is free."),
+        ("disk_total", "Size of the disk with the node's files."),
+        ("disk_free", "What is free of it."),
+    ):
+        told = [([node.name], float(node.about[field])) for node in nodes if field in node.about]
+        yield _gauge(f"disco_node_{field}_bytes", what, ["node"], told)
+
+
+def _outcomes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
+    told = [
+        ([node.name, outcome], int(node.about.get(field, 0)))
+        for node in nodes
+        for outcome, field in OUTCOMES.items()
+    ]
+    yield _counter(
+        "disco_attempts",
+        "Attempts that ended: done, or failed and retried for bad data, another error, or a lost worker.",
+        ["node", "outcome"],
+        told,
+    )
+    for field, name, what in (
+        ("records", "disco_output_records", "Records that tasks wrote."),
+        ("bytes", "disco_output_bytes", "Bytes that tasks wrote."),
+    ):
+        yield _counter(name, what, ["node"], [([node.name], int(node.about.get(field, 0))) for node in nodes])
+
+
+def _durations(nodes: Sequence[NodeView]) -> Metric:
+    family = HistogramMetricFamily(
+        "disco_task_duration_seconds", "How long done tasks took.", labels=["node"]
+    )
+    for node in nodes:
+        buckets, so_far = [], 0
+        for ms in DURATION_CLASSES_MS:
+            so_far += int(node.about.get(f"done_under:{ms}", 0))
+            buckets.append((str(ms / 1000), float(so_far)))
+        buckets.append(("+Inf", float(so_far + int(node.about.get("done_under:inf", 0)))))
+        family.add_metric([node.name], buckets, int(node.about.get("ms", 0)) / 1000)
+    return family
+
+
+def _gauge(
+    name: str, what: str, labels: Sequence[str], told: Sequence[tuple[Sequence[str], float]]
+) -> Metric:
+    family = GaugeMetricFamily(name, what, labels=labels)
+    for values, value in told:
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(
+    name: str, what: str, labels: Sequence[str], told: Sequence[tuple[Sequence[str], float]]
+) -> Metric:
+    family = CounterMetricFamily(name, what, labels=labels)
+    for values, value in told:
+        family.add_metric(values, value)
+    return family

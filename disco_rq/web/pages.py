@@ -1,0 +1,150 @@
+"""The pages: HTML with the data of the API for the first paint; their modules in static/ go on live."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.templating import Jinja2Templates
+
+from disco_rq.web import cluster, history, shapes, tasks
+from disco_rq.web import jobs as joblist
+from disco_rq.web.asked import Asked, OfEvents, OfJob, OfJobs, OfTask
+from disco_rq.web.endpoint import asked_of
+from disco_rq.web.figures import FILTERS
+
+__all__ = ["error_page", "page_routes"]
+
+TABS = (
+    ("messages", "Messages"),
+    ("tasks", "Tasks"),
+    ("timeline", "Timeline"),
+    ("partitions", "Partitions"),
+    ("failures", "Failures"),
+    ("oob", "OOB"),
+    ("counters", "Counters"),
+    ("results", "Results"),
+    ("inputs", "Inputs"),
+    ("spec", "Spec"),
+)
+"""Of a job's page: id and title. static/job.js has the module of each."""
+
+NO_TASKS = shapes.TaskCounts(0, 0, 0, 0, 0)
+BLANK = {
+    "slot": shapes.Slot("", "", 0),
+    "node": shapes.Node(
+        node="",
+        host="",
+        state="gone",
+        slots=[],
+        seen=None,
+        ok=0,
+        data_error=0,
+        error=0,
+        lost=0,
+        memory_total=None,
+        memory_free=None,
+        disk_total=None,
+        disk_free=None,
+        load=None,
+        blacklisted=False,
+        draining=False,
+        queued=0,
+        version="",
+        python="",
+    ),
+    "job": shapes.JobHead("", "active", False, "", 0, 0, None, NO_TASKS, NO_TASKS, 0.0),
+    "phase": shapes.PhaseView("map", 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None, None),
+    "event": shapes.Event("", 0, "", "sys", ""),
+}
+"""What the ``<template>`` elements are rendered with, for the page's modules to copy and fill."""
+
+HINTS = {
+    400: "The address asks for something that there is not. The list of jobs has all there are.",
+    403: "You may not do this. Log in with the token that may, or ask whoever runs the cluster.",
+    404: "It may have been cleaned or purged, or the address has a slip. The list of jobs has all there are.",
+    503: "Redis does not answer, so nothing is known of the jobs. This page works again when it does.",
+}
+NO_HINT = "The page failed, the jobs go on. The master's log says why."
+
+
+def _templates() -> Jinja2Templates:
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(FILTERS)
+    environment.globals.update(TABS=TABS, blank=BLANK)
+    return Jinja2Templates(env=environment)
+
+
+TEMPLATES = _templates()
+
+
+def _page(request: Request, template: str, *, status: int = 200, **data: Any) -> Response:
+    role = getattr(request.state, "role", "")
+    session = {
+        "role": role,
+        "csrf": getattr(request.state, "csrf", ""),
+        "login": bool(role) and request.app.state.needs_login,
+    }
+    return TEMPLATES.TemplateResponse(request, template, {"session": session, **data}, status_code=status)
+
+
+def error_page(request: Request, status: int, message: str) -> Response:
+    """What a browser sees of an error: what it was, and what to do next."""
+    hint = HINTS.get(status, NO_HINT)
+    return _page(request, "error.html", status=status, number=status, title=message, hint=hint)
+
+
+def overview(request: Request) -> Response:
+    """The nodes and the jobs. ``q``, ``state`` and ``sort`` choose, as in the API."""
+    sources = request.app.state.sources
+    query = asked_of(request, OfJobs)
+    if query.sort in ("name", "owner"):
+        query.order = "asc"
+    told, jobs = cluster.overview(sources, Asked()), joblist.jobs(sources, query)
+    return _page(request, "overview.html", here="jobs", overview=told, jobs=jobs, query=query)
+
+
+def nodes(request: Request) -> Response:
+    """The nodes in detail, to be blacklisted, drained and brought back."""
+    told = cluster.overview(request.app.state.sources, Asked())
+    return _page(request, "nodes.html", here="nodes", overview=told)
+
+
+def job(request: Request) -> Response:
+    """One job: its progress, its messages, and the frame of the other tabs."""
+    sources = request.app.state.sources
+    name = request.path_params["job"]
+    told, events = joblist.job(sources, OfJob(job=name)), history.events(sources, OfEvents(job=name))
+    return _page(request, "job.html", job=told, now=round(time.time() * 1000), events=events)
+
+
+def task(request: Request) -> Response:
+    """One task: its attempts side by side."""
+    wanted = asked_of(request, OfTask)
+    told = tasks.task(request.app.state.sources, wanted)
+    return _page(request, "task.html", name=wanted.job, task=told)
+
+
+def login(request: Request) -> Response:
+    """The form for a token; who is logged in already goes on."""
+    if getattr(request.state, "role", ""):
+        return RedirectResponse("/", 303)
+    query = request.query_params
+    return _page(request, "login.html", failed="failed" in query, next=query.get("next", "/"))
+
+
+def page_routes() -> list[BaseRoute]:
+    """The pages, all of them read only: what changes something goes to the API."""
+    return [
+        Route("/", overview),
+        Route("/nodes", nodes),
+        Route("/jobs/{job}", job),
+        Route("/jobs/{job}/tasks/{task}", task),
+        Route("/login", login),
+    ]

@@ -1,0 +1,408 @@
+"""The JSON that the API answers with. Times are milliseconds since 1970 of the Redis server, sizes bytes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+Phase = Literal["map", "reduce"]
+JobState = Literal["active", "ready", "dead"]
+NodeState = Literal["alive", "draining", "drained", "blacklisted", "gone"]
+
+
+class Done(Struct):
+    """An action was carried out."""
+
+    ok: bool = True
+
+
+class Session(Struct):
+    """Who asks. ``csrf`` goes into the X-CSRF-Token header of every action."""
+
+    role: Literal["admin", "viewer"]
+    csrf: str
+    needs_login: bool
+    version: str
+    now: int
+
+
+# -- the cluster
+
+
+class Slot(Struct):
+    """A worker process that is alive; ``task`` is the first of the ``tasks`` that it holds."""
+
+    slot: str
+    worker: str
+    seen_ms: int
+    job: str | None = None
+    task: str | None = None
+    tasks: int = 0
+    since: int | None = None
+
+
+class Node(Struct):
+    """``seen``: its last sign of life; memory, disk and load as it told them last."""
+
+    node: str
+    host: str
+    state: NodeState
+    slots: list[Slot]
+    seen: int | None
+    ok: int
+    data_error: int
+    error: int
+    lost: int
+    memory_total: int | None
+    memory_free: int | None
+    disk_total: int | None
+    disk_free: int | None
+    load: float | None
+    blacklisted: bool
+    draining: bool
+    queued: int
+    version: str
+    python: str
+
+
+class Nodes(Struct):
+    nodes: list[Node]
+
+
+class Totals(Struct):
+    """Jobs in all and active; slots alive and busy; tasks of the active jobs."""
+
+    jobs: int
+    active: int
+    slots: int
+    busy: int
+    waiting: int
+    running: int
+
+
+class Overview(Struct):
+    now: int
+    master: str
+    leads: bool
+    nodes: list[Node]
+    totals: Totals
+
+
+# -- jobs
+
+
+class TaskCounts(Struct):
+    """``failed`` counts attempts; the others are tasks and add up to ``total``."""
+
+    total: int
+    waiting: int
+    running: int
+    done: int
+    failed: int
+
+
+class JobHead(Struct):
+    name: str
+    state: JobState
+    paused: bool
+    owner: str
+    priority: int
+    submitted: int
+    ended: int | None
+    maps: TaskCounts
+    reduces: TaskCounts
+    progress: float
+
+
+class Jobs(Struct):
+    total: int
+    offset: int
+    limit: int
+    jobs: list[JobHead]
+
+
+class LiveOverview(Struct):
+    """What the live stream sends: the jobs are those that are active, and those that ended just now."""
+
+    overview: Overview
+    jobs: list[JobHead]
+
+
+class CountedFailure(Struct):
+    node: str
+    kind: str
+    at: int
+    attempt: int
+    message: str
+    url: str = ""
+
+
+class Cause(Struct):
+    """Why a job is dead. ``task`` is empty if it was killed."""
+
+    message: str
+    task: str = ""
+    node: str = ""
+    attempt: int = 0
+    url: str = ""
+    traceback: str = ""
+    failures: list[CountedFailure] = []
+
+
+class PhaseView(Struct):
+    """``rate``: tasks a second since the phase began; ``remaining_s`` at that rate."""
+
+    phase: Phase
+    total: int
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    entries: int
+    records: int
+    bytes: int
+    started: int | None
+    ended: int | None
+    rate: float | None
+    remaining_s: float | None
+    mean_ms: float | None
+
+
+class Job(JobHead):
+    last_event: str
+    nodes: list[str]
+    msgs_dropped: int
+    has_reduce: bool
+    counters: dict[str, int]
+    oob: int
+    cause: Cause | None
+    phases: list[PhaseView]
+
+
+# -- tasks
+
+
+class Task(Struct):
+    task: str
+    state: Literal["waiting", "queued", "running", "done"]
+    attempt: int
+    failures: int
+    node: str
+    worker: str
+    started: int | None
+    ended: int | None
+    duration: int | None
+    entries: int | None
+    records: int | None
+    bytes: int | None
+    slow: bool
+
+
+class Tasks(Struct):
+    total: int
+    offset: int
+    limit: int
+    phase: Phase
+    mean_ms: float | None
+    tasks: list[Task]
+
+
+class Attempt(Struct):
+    """``outcome``: done, data, lost, error, fatal, release, killed; queued, running."""
+
+    attempt: int
+    node: str
+    worker: str
+    started: int | None
+    ended: int | None
+    duration: int | None
+    outcome: str
+    error: str | None
+    traceback: str | None
+    url: str | None
+    entries: int | None
+    records: int | None
+    bytes: int | None
+
+
+class TaskStory(Struct):
+    task: str
+    state: str
+    inputs: list[str]
+    output: str | None
+    attempts: list[Attempt]
+
+
+class Log(Struct):
+    """What an attempt printed, 64 KiB at most; attempt 0: there was none."""
+
+    task: str
+    attempt: int
+    text: str
+
+
+class Bar(Struct):
+    """One task in a slot's row, or ``tasks`` neighbours of which ``task`` took longest."""
+
+    start: int
+    end: int
+    tasks: int
+    phase: Phase
+    task: str
+    failed: int
+    running: int
+
+
+class SlotRow(Struct):
+    slot: str
+    node: str
+    bars: list[Bar]
+
+
+class Timeline(Struct):
+    start: int | None
+    end: int | None
+    merged: bool
+    slots: list[SlotRow]
+
+
+class Partition(Struct):
+    """``bytes``: what the maps wrote for it."""
+
+    partition: int
+    bytes: int
+    task: str
+    state: str
+    duration: int | None
+    slow: bool
+    skewed: bool
+
+
+class Partitions(Struct):
+    total: int
+    mean: float
+    truncated: bool
+    partitions: list[Partition]
+
+
+# -- what a job was given, and what it left
+
+
+class OOBEntry(Struct):
+    key: str
+    type: Literal["str", "json", "bytes"]
+    size: int
+    task: str
+
+
+class OOBPage(Struct):
+    total: int
+    found: int
+    truncated: bool
+    offset: int
+    limit: int
+    results: list[OOBEntry]
+
+
+class OOBValue(OOBEntry):
+    text: str
+    truncated: bool
+
+
+class FailureExample(Struct):
+    task: str
+    attempt: int
+    node: str
+    message: str
+    url: str
+    traceback: str
+
+
+class FailureGroup(Struct):
+    cause: str
+    kind: str
+    count: int
+    tasks: list[str]
+    task_count: int
+    nodes: list[str]
+    first: int
+    last: int
+    example: FailureExample
+    fatal: bool
+
+
+class Failures(Struct):
+    failed: int
+    groups: list[FailureGroup]
+    truncated: bool
+
+
+class InputPart(Struct):
+    replicas: list[str]
+    start: int
+    length: int | None
+
+
+class InputEntry(Struct):
+    task: str
+    parts: list[InputPart]
+
+
+class Inputs(Struct):
+    total: int
+    offset: int
+    limit: int
+    inputs: list[InputEntry]
+
+
+class Result(Struct):
+    index: int
+    address: str
+    task: str
+    records: int | None
+    bytes: int | None
+
+
+class Results(Struct):
+    state: JobState
+    total: int
+    offset: int
+    limit: int
+    results: list[Result]
+
+
+class PreviewRecord(Struct):
+    """``repr`` of both, each cut at 500 characters."""
+
+    key: str
+    value: str
+
+
+class Preview(Struct):
+    """``error``: why the records cannot be shown."""
+
+    index: int
+    address: str
+    records: list[PreviewRecord]
+    more: bool
+    error: str | None
+
+
+class Spec(Struct):
+    spec: dict[str, Any]
+
+
+class Event(Struct):
+    """A line of a job's history: ``msg`` of the job itself, or ``sys``."""
+
+    id: str
+    at: int
+    host: str
+    kind: Literal["msg", "sys"]
+    message: str
+
+
+class Events(Struct):
+    events: list[Event]
+    more: bool

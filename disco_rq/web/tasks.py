@@ -1,0 +1,136 @@
+"""The tasks of a job, one of them with its attempts, and what these printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from disco_rq.model import TaskId
+from disco_rq.store.tasktable import TaskRow
+from disco_rq.store.viewing import JobHead, natural
+from disco_rq.web import shapes
+from disco_rq.web.asked import OfLog, OfTask, OfTasks
+from disco_rq.web.jobs import mean_ms
+from disco_rq.web.problem import Problem
+from disco_rq.web.sources import Sources
+
+__all__ = ["is_slow", "log", "task", "tasks"]
+
+SLOW_FACTOR = 3
+SLOW_MS = 1_000
+"""A task is slow that took so many times the mean, and so much longer than it."""
+
+
+def tasks(sources: Sources, asked: OfTasks) -> shapes.Tasks:
+    head = sources.view.job(asked.job).head
+    phase = asked.phase or ("map" if head.count("nr_maps") else "reduce")
+    mean = mean_ms(head, phase)
+    total = nr_tasks(head, phase)
+    if asked.sort == "index" and not (asked.state or asked.node or asked.q):
+        numbers = range(total) if asked.order == "asc" else range(total - 1, -1, -1)
+        page = numbers[asked.offset : asked.offset + asked.limit]
+        rows = sources.tasks.page(asked.job, [f"{phase}:{number}" for number in page])
+    else:
+        found = [row for row in _all_rows(sources, asked.job, phase, total) if _matches(row, asked)]
+        rows = _sorted(found, asked.sort, descending=asked.order == "desc")
+        total = len(rows)
+        rows = rows[asked.offset : asked.offset + asked.limit]
+    listed = [_task(row, mean) for row in rows]
+    return shapes.Tasks(total, asked.offset, asked.limit, phase, mean, listed)
+
+
+def nr_tasks(head: JobHead, phase: str) -> int:
+    return head.count("nr_maps" if phase == "map" else "nr_reduces")
+
+
+def _all_rows(sources: Sources, job: str, phase: str, total: int) -> Iterable[TaskRow]:
+    known = sources.tables.of(job).tasks
+    for number in range(total):
+        name = f"{phase}:{number}"
+        yield known.get(name) or TaskRow(name, "waiting", 0, 0, "", "", None, None, None, None, None)
+
+
+def _matches(row: TaskRow, asked: OfTasks) -> bool:
+    if asked.state and (row.failures == 0 if asked.state == "failed" else row.state != asked.state):
+        return False
+    if asked.node and row.node != asked.node:
+        return False
+    return not asked.q or asked.q in row.task or asked.q in row.worker or asked.q in row.node
+
+
+def _sorted(rows: list[TaskRow], by: str, *, descending: bool) -> list[TaskRow]:
+    """Equal ones stay in the order of their numbers; those without a value come last either way."""
+    key: Callable[[TaskRow], Any] = _KEYS.get(by) or (lambda row: getattr(row, by))
+    if by == "index":
+        return rows[::-1] if descending else rows
+    known = [row for row in rows if key(row) is not None]
+    known.sort(key=key, reverse=descending)
+    return known + [row for row in rows if key(row) is None]
+
+
+_KEYS: dict[str, Callable[[TaskRow], Any]] = {
+    "node": lambda row: natural(row.node) if row.node else None,
+    "attempt": lambda row: row.attempt or None,
+}
+
+
+def _task(row: TaskRow, mean: float | None) -> shapes.Task:
+    return shapes.Task(
+        *(row.task, row.state, row.attempt, row.failures, row.node, row.worker),  # type: ignore[arg-type]
+        *(row.started, row.ended, row.duration, row.entries, row.records, row.bytes),
+        slow=is_slow(row.duration, mean),
+    )
+
+
+def is_slow(duration_ms: int | None, mean: float | None) -> bool:
+    """Whether a task took much longer than the others of its phase."""
+    if duration_ms is None or mean is None:
+        return False
+    return duration_ms > SLOW_FACTOR * mean and duration_ms - mean >= SLOW_MS
+
+
+# -- one task
+
+
+def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
+    _check(sources, asked)
+    [row] = sources.tasks.page(asked.job, [asked.task])
+    [output] = sources.browse.outputs(asked.job, [asked.task])
+    wanted = TaskId.parse(asked.task)
+    given = sources.browse.input(asked.job, wanted.index) if wanted.phase == "map" else None
+    attempts = [_attempt(told) for told in sources.jobs.story(asked.job, asked.task)]
+    return shapes.TaskStory(asked.task, row.state, given.urls() if given else [], output, attempts)
+
+
+def log(sources: Sources, asked: OfLog) -> shapes.Log:
+    _check(sources, asked)
+    told = sources.jobs.story(asked.job, asked.task)
+    wanted = [one["attempt"] for one in told if asked.attempt in (None, one["attempt"])]
+    if not wanted:
+        return shapes.Log(asked.task, asked.attempt or 0, "")
+    return shapes.Log(asked.task, wanted[-1], sources.disco.log(asked.job, asked.task, wanted[-1]))
+
+
+def _check(sources: Sources, asked: OfTask) -> None:
+    wanted = TaskId.parse(asked.task)
+    if wanted.index >= nr_tasks(sources.view.head(asked.job), wanted.phase):
+        raise Problem("unknown-task", f"job {asked.job} has no task {asked.task}")
+
+
+def _attempt(told: dict[str, Any]) -> shapes.Attempt:
+    started, ended = told.get("started"), told.get("ended")
+    return shapes.Attempt(
+        attempt=told["attempt"],
+        node=told["node"],
+        worker=told["worker"],
+        started=started,
+        ended=ended,
+        duration=max(ended - started, 0) if started and ended else None,
+        outcome=told["outcome"],
+        error=told.get("error"),
+        traceback=told.get("traceback") or None,
+        url=told.get("url") or None,
+        entries=told.get("entries"),
+        records=told.get("records"),
+        bytes=told.get("bytes"),
+    )

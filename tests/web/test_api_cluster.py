@@ -1,0 +1,202 @@
+"""The API on a cluster that really runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from disco_rq import Disco, keys, result_iterator
+from disco_rq.errors import SettingsError
+from disco_rq.runtime import data_err, this_master
+from tests.cluster.conftest import wait_until
+from tests.gated import GatedJob
+from tests.nodes import NodeCluster
+from tests.web.visitor import Visitor, served
+
+
+@pytest.fixture(scope="module")
+def disco() -> Iterator[Disco]:
+    """An embedded cluster."""
+    with Disco(workers=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def page(disco: Disco) -> Visitor:
+    return Visitor(disco.http_url)
+
+
+def fails_once(entry: str, params: Any) -> list[tuple[str, str]]:
+    print("looking at", entry)
+    if not params.exists():
+        params.touch()
+        data_err(f"not yet: {entry}")
+    return [(entry, this_master())]
+
+
+def raises(entry: str, params: Any) -> None:
+    raise KeyError(entry)
+
+
+def metrics(page: Visitor) -> dict[str, float]:
+    """Name and labels of each sample -> its value."""
+    families = text_string_to_metric_families(page.get("/metrics").body.decode())
+    samples = [sample for family in families for sample in family.samples]
+    return {f"{sample.name} {' '.join(sample.labels.values())}".strip(): sample.value for sample in samples}
+
+
+def test_the_embedded_cluster_tells_where_its_page_is(disco: Disco, tmp_path: Path) -> None:
+    (tmp_path / "tried").touch()
+    job = disco.new_job("where", ["raw://a"], map=fails_once, params=tmp_path / "tried")
+
+    [(_, told)] = result_iterator(job.wait())
+
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", disco.http_url)
+    assert f"http://{told}" == disco.http_url == Disco(disco.url).http_url
+
+
+def test_a_job_that_ran_is_told_whole(disco: Disco, page: Visitor, tmp_path: Path) -> None:
+    job = disco.new_job("told", ["raw://a"], map=fails_once, params=tmp_path / "tried")
+    job.wait()
+
+    told = page.job(job.name)
+    assert (told["state"], told["progress"], told["nodes"]) == ("ready", 1.0, ["localhost"])
+    assert told["phases"][0]["failed"] == 1
+    failed, done = page.job(job.name, "tasks/map:0")["attempts"]
+    assert (failed["outcome"], done["outcome"]) == ("data", "done")
+    assert "data_err(f" in failed["traceback"]
+    assert "looking at a" in page.job(job.name, "tasks/map:0/log", attempt=1)["text"]
+    [result] = page.job(job.name, "results")["results"]
+    assert result["records"] == 1
+    preview = page.job(job.name, "results/0/preview")
+    assert (preview["records"][0]["key"], preview["more"], preview["error"]) == ("'a'", False, None)
+    assert page.job(job.name, "spec")["spec"]["name"] == job.name
+    assert page.job(job.name, "failures")["groups"][0]["cause"] == "DataError: not yet: a"
+
+
+def test_a_purged_result_says_why_it_cannot_be_shown(disco: Disco, page: Visitor, tmp_path: Path) -> None:
+    (tmp_path / "tried").touch()
+    job = disco.new_job("gone", ["raw://a"], map=fails_once, params=tmp_path / "tried")
+    [address] = job.wait()
+    path = disco._locator.path(address)
+    assert path is not None
+    path.unlink()
+
+    preview = page.job(job.name, "results/0/preview")
+
+    assert (preview["records"], preview["more"]) == ([], False)
+    assert "gone" in preview["error"]
+
+
+def test_the_record_at_fault_is_told_with_the_failure(disco: Disco, page: Visitor, tmp_path: Path) -> None:
+    (tmp_path / "lines").write_text("one\ntwo\n")
+    job = disco.new_job("fault", [str(tmp_path / "lines")], map=raises)
+    wait_until(lambda: page.job(job.name)["state"] == "dead")
+
+    [group] = page.job(job.name, "failures")["groups"]
+
+    assert (group["cause"], group["fatal"]) == ("KeyError: 'one'", True)
+    assert "entry 1 of" in group["example"]["message"]
+    assert "raise KeyError(entry)" in group["example"]["traceback"]
+
+
+def test_a_running_job_is_killed_and_purged(disco: Disco, page: Visitor, tmp_path: Path) -> None:
+    gated = GatedJob(disco, tmp_path)
+    wait_until(lambda: page.get("overview").json["totals"]["busy"] == 2)
+    slots = page.get("overview").json["nodes"][0]["slots"]
+    assert {slot["job"] for slot in slots} == {gated.job.name}
+    path = f"jobs/{quote(gated.job.name)}"
+
+    assert page.act(f"{path}/kill").json == {"ok": True}
+    assert page.job(gated.job.name)["state"] == "dead"
+    wait_until(lambda: page.get("overview").json["totals"]["busy"] == 0)
+    assert page.act(f"{path}/purge").json == {"ok": True}
+    assert page.get(path).code == "unknown-job"
+
+
+def test_the_metrics_count_what_ran(disco: Disco, page: Visitor, tmp_path: Path) -> None:
+    before = metrics(page)
+    (tmp_path / "tried").touch()
+    job = disco.new_job("counted", ["raw://a", "raw://b"], map=fails_once, params=tmp_path / "tried")
+    job.wait()
+
+    after = metrics(page)
+
+    def grown(name: str) -> float:
+        return after[name] - before.get(name, 0)
+
+    assert grown("disco_attempts_total localhost done") == 2
+    assert grown("disco_output_records_total localhost") == 2
+    assert grown("disco_task_duration_seconds_count localhost") == 2
+    assert grown("disco_task_duration_seconds_bucket +Inf localhost") == 2
+    assert after["disco_node_slots localhost"] == 2
+    assert (after["disco_leader"], after["disco_jobs_active"]) == (1, 0)
+    assert 0 < after["disco_redis_round_trip_seconds"] < 1
+
+
+def test_a_node_tells_its_memory_and_disk(page: Visitor) -> None:
+    [node] = page.get("nodes").json["nodes"]
+
+    assert 0 < node["memory_free"] <= node["memory_total"]
+    assert 0 < node["disk_free"] <= node["disk_total"]
+    assert node["load"] >= 0
+
+
+def test_without_a_leader_the_cluster_is_not_well(nodes: NodeCluster) -> None:
+    nodes.master()
+    address = wait_until(lambda: nodes.disco.http_url)
+    assert Visitor(address).get("/healthz").json == {"status": "ok"}
+
+    with served(nodes.url) as other:
+        nodes.masters[0].kill()
+        nodes.connection.redis.delete(keys.LEADER)
+        answer = Visitor(other).get("/healthz")
+
+    assert (answer.status, answer.json) == (503, {"status": "no master leads"})
+
+
+def test_a_page_outlives_the_master_that_served_it(nodes: NodeCluster) -> None:
+    # given a master with the address, and another that waits for it
+    first = nodes.master()
+    address = wait_until(lambda: nodes.disco.http_url)
+    nodes.environment["DISCO_RQ_HTTP"] = address.removeprefix("http://")
+    second = nodes.master()
+    wait_until(lambda: "is taken" in second.said)
+    assert Visitor(address).get("overview").json["leads"] is True
+
+    # when
+    first.kill()
+
+    # then
+    def answers() -> bool:
+        try:
+            return Visitor(address).get("overview").status == 200
+        except OSError:
+            return False
+
+    wait_until(answers)
+    wait_until(lambda: Visitor(address).get("overview").json["leads"])
+    assert nodes.disco.http_url == address
+
+
+def test_no_page_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCO_RQ_HTTP", "off")
+
+    with Disco(workers=1) as quiet:
+        assert quiet.http_url == ""
+
+
+def test_a_master_refuses_to_be_open_to_all(nodes: NodeCluster) -> None:
+    nodes.environment["DISCO_RQ_HTTP"] = "0.0.0.0:0"
+
+    master = nodes.master()
+
+    assert master.wait() == 1
+    assert "without DISCO_RQ_SECRET" in master.last_words
+    assert SettingsError.__name__ not in master.said

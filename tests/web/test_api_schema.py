@@ -1,0 +1,78 @@
+"""The API asked for whatever its own description allows, and for what it forbids."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from disco_rq.store.connection import Connection
+from tests.redis.story import JOB, commit, fail, put, started, submit
+from tests.web.visitor import Visitor
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+TIME_S = 25
+
+HOOKS = f"""
+import schemathesis
+
+@schemathesis.hook
+def map_path_parameters(context, path_parameters):
+    \"\"\"A job, task and key that there are, half of the time.\"\"\"
+    known = {{"job": {JOB!r}, "task": "map:0", "key": "total", "node": "n1", "index": 0}}
+    if path_parameters and sum(map(ord, str(path_parameters))) % 2:
+        return {{name: known.get(name, value) for name, value in path_parameters.items()}}
+    return path_parameters
+"""
+
+
+def test_no_request_makes_it_fail(api: Visitor, connection: Connection, tmp_path: Path) -> None:
+    # given a job that has something of everything
+    submit(connection, maps=3, reduces=1)
+    attempt = started(connection, "map:0")
+    put(connection, attempt, "total", "12")
+    commit(connection, attempt, counters={"lines": 3}, partitions={0: 10})
+    fail(connection, started(connection, "map:1"), traceback="Traceback")
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    csrf = api.get("session").json["csrf"]
+
+    # when it is asked for everything, but for the streams, which do not end
+    told = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"http://{api.address}/api/v1/openapi.json"),
+            *(
+                "--exclude-path-regex",
+                "/stream$",
+                "--checks",
+                CHECKS,
+                "--phases",
+                "examples,coverage,fuzzing",
+            ),
+            *(
+                "--max-examples",
+                "15",
+                "--max-time",
+                str(TIME_S),
+                "--mode",
+                "all",
+                "--header",
+                f"X-CSRF-Token: {csrf}",
+                "--no-color",
+            ),
+            *("--generation-deterministic", "--suppress-health-check", "all", "--request-timeout", "5"),
+        ],
+        cwd=tmp_path,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "SCHEMATHESIS_HOOKS": "hooks",
+            "PYTHONPATH": str(tmp_path),
+            "HOME": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+    # then
+    assert told.returncode == 0, told.stdout[-6000:] + told.stderr[-2000:]
+    assert "No issues found" in told.stdout
