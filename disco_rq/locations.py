@@ -1,7 +1,7 @@
 """Where task outputs lie: ``disco://node/job/file`` addresses, and the node directories behind them.
 
 A node keeps everything under one data directory: ``<job>/map-3.1`` (output of the first attempt of map 3),
-beside it ``map-3.1.log`` (what it printed) and ``map-3.1.prof`` (its profile), ``<job>/required/`` (files that
+beside it ``map-3.1.log`` (what it printed) and ``map-3.1.prof`` (its profile), ``<job>/required/`` (what
 the job brings along) and ``tmp/`` (work in progress). ``.node-id`` holds a random word that the node also
 tells in Redis: who finds the same word at the same path may read the files directly.
 """
