@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, BinaryIO, Literal, TypeAlias, TypedDict
 
 from disco_rq.external import ExternalProgram
 from disco_rq.func import Output
 from disco_rq.inputs.addresses import redact
+from disco_rq.model import readable
+from disco_rq.params import Params
 
 __all__ = ["Address", "JobArguments", "Scheduler", "told"]
 
@@ -23,6 +26,9 @@ Init: TypeAlias = Callable[[Iterator[Any], Any], object]
 INPUTS_TOLD = 100
 """As many of a job's addresses are kept as they were given; what its tasks read is kept anyway."""
 _TOLD_CHARS = 500
+_repr = Repr()
+_repr.maxdict = _repr.maxlist = _repr.maxtuple = _repr.maxset = 20
+_repr.maxstring = _repr.maxother = _repr.maxlong = 100
 
 
 class Scheduler(TypedDict, total=False):
@@ -75,31 +81,37 @@ class JobArguments(TypedDict, total=False):
 
 
 def told(argument: str, value: Any) -> Any:
-    """An argument as ``jobspec`` tells it: plain data; a function by its name, params by their ``repr``, cut
-    at 500 characters, files by their names, addresses without passwords.
+    """An argument as ``jobspec`` tells it, as plain data: functions and files by their names, params by a
+    ``repr`` of at most some 500 characters, addresses without passwords.
     """
     if argument == "input":
         return [_addresses(entry) for entry in value[:INPUTS_TOLD]]
     if argument == "params" or (argument == "ext_params" and value is not None):
-        return _cut(repr(value))
+        return _brief(value)
     if argument == "required_files":
-        return sorted(value) if isinstance(value, Mapping) else sorted(Path(path).name for path in value)
+        names = value if isinstance(value, Mapping) else (Path(path).name for path in value)
+        return sorted(map(readable, names))
     if argument == "required_modules":
         return [name if isinstance(name, str) else name[0] for name in value]
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if isinstance(value, str):
-        return redact(value)
+    if isinstance(value, str | os.PathLike):
+        return _addresses(value)
     if isinstance(value, ExternalProgram):
         return str(value)
     if callable(value):
-        return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', _cut(repr(value)))}"
+        return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', type(value).__name__)}"
     return dict(value) if isinstance(value, Mapping) else value
 
 
 def _addresses(entry: Any) -> Any:
-    return redact(os.fspath(entry)) if isinstance(entry, str | os.PathLike) else [*map(_addresses, entry)]
+    if isinstance(entry, str | os.PathLike):
+        return readable(redact(os.fspath(entry)))
+    return [_addresses(replica) for replica in entry]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _TOLD_CHARS else f"{text[:_TOLD_CHARS]}…"
+def _brief(value: Any) -> str:
+    """Like ``repr``, but not of every element of something large; and never an error of a user's class."""
+    if isinstance(value, Params):
+        text = f"Params({', '.join(f'{name}={_repr.repr(held)}' for name, held in vars(value).items())})"
+    else:
+        text = _repr.repr(value)
+    return readable(text if len(text) <= _TOLD_CHARS else f"{text[:_TOLD_CHARS]}…")

@@ -168,7 +168,7 @@ class Executor:
             memory_bytes=0 if program.spec.saves(task) else SMALL_BYTES,
         )
         aside = self._aside
-        program.unpacked.required.link(self._scratch.required, into=self._scratch.directory)
+        program.unpacked.required.link(self._data.required(attempt.job), into=self._scratch.directory)
         started_ms, started = round(time.time() * 1000), time.monotonic()
         enter_task(running)
         try:
@@ -222,7 +222,13 @@ class Executor:
             if found is None:
                 raise Overtaken  # purged meanwhile
             spec, pack = found
-            unpacked = unpack_functions(pack, job=job, secret=self._secret, directory=self._scratch.required)
+            unpacked = unpack_functions(
+                pack,
+                job=job,
+                secret=self._secret,
+                directory=self._data.required(job),
+                aside=self._scratch.required,
+            )
             self._programs = {job: Program(spec, unpacked)}
             if unpacked.required:
                 self._remember_surroundings()

@@ -1,7 +1,7 @@
 """A line to Redis for short commands.
 
 redis-py's client takes as long as a short command itself for finding a connection, measuring, and being ready
-to try again. The line is one of its connections, without the client around it, for one thread: the others, and
+to try again. The line is one of its connections, without the client around it, for one thread: others, and
 who finds it broken, ask the client.
 """
 

@@ -12,6 +12,7 @@ import pytest
 
 import disco_rq
 from disco_rq.arguments import JobArguments, told
+from disco_rq.params import Params
 from disco_rq.submission import ARGUMENTS
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +131,7 @@ WRONG = """
 
 
 def checked(program: str, directory: Path) -> tuple[int, str]:
-    """What ``mypy --strict`` says of a program, with the package as it is installed: by its py.typed."""
+    """What ``mypy --strict`` says of a user's program, from outside our tree."""
     (directory / "program.py").write_text(program)
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", "program.py"]
     cache = f"--cache-dir={ROOT / '.mypy_cache' / 'users'}"
@@ -185,5 +186,22 @@ def test_an_argument_is_told_as_plain_data(argument: str, value: object, as_told
     assert told(argument, value) == as_told
 
 
-def test_long_params_are_cut() -> None:
-    assert len(told("params", "x" * 10_000)) == 501
+@pytest.mark.parametrize(
+    "params", ["x" * 10_000, list(range(10_000)), Params(**{f"x{i}": i for i in range(999)})]
+)
+def test_long_params_are_cut(params: object) -> None:
+    assert len(told("params", params)) <= 501
+
+
+def test_params_that_cannot_be_shown_are_no_error() -> None:
+    class Shy:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    assert "Shy instance" in told("params", Params(shy=Shy()))
+
+
+def test_names_that_are_no_utf8_are_told_readably() -> None:
+    assert told("input", ["raw://caf\udce9"]) == ["raw://caf\\udce9"]
+    assert told("required_files", {"caf\udce9": b""}) == ["caf\\udce9"]
+    assert told("params", Params(text="\udce9")).encode()
