@@ -166,7 +166,7 @@ class Executor:
             status=lambda text: self._store.event(attempt.job, self._node, f"{attempt.task}: {text}"),
         )
         aside = self._scratch.out
-        program.unpacked.required.link(self._scratch.required, into=self._scratch.directory)
+        program.unpacked.required.link(self._data.required(attempt.job), into=self._scratch.directory)
         started_ms, started = round(time.time() * 1000), time.monotonic()
         enter_task(running)
         try:
@@ -212,9 +212,16 @@ class Executor:
             if found is None:
                 raise Overtaken  # purged meanwhile
             spec, pack = found
-            unpacked = unpack_functions(pack, job=job, secret=self._secret, directory=self._scratch.required)
+            unpacked = unpack_functions(
+                pack,
+                job=job,
+                secret=self._secret,
+                directory=self._data.required(job),
+                aside=self._scratch.required,
+            )
             self._programs = {job: Program(spec, unpacked)}
-            self._remember_surroundings()
+            if unpacked.required:
+                self._remember_surroundings()
         return self._programs[job]
 
     def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:

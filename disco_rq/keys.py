@@ -34,7 +34,8 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               paused. W: submit; claim, commit, fail, kill; message; pause
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
-:inputs               hash    index of a map -> its input (msgpack of model.MapInput). W: submit
+:inputs               hash    index of a map -> its input (msgpack of model.MapInput); without a map, of what
+                              every reduce reads. W: submit
 :tasks                hash    task -> "state attempt node batch worker since": queued, running, done, waiting.
                               No field: waiting, never tried. W: assign, claim, commit, fail, lose
 :failures             hash    task -> JSON list of its failures that count: node, kind, at, attempt, message,

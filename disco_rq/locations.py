@@ -1,8 +1,9 @@
 """Where task outputs lie: ``disco://node/job/file`` addresses, and the node directories behind them.
 
 A node keeps everything under one data directory: ``<job>/map-3.1`` (output of the first attempt of map 3),
-``<job>/map-3.1.log`` (what it printed) and ``tmp/`` (work in progress). ``.node-id`` holds a random word that
-the node also tells in Redis: who finds the same word at the same path may read the files directly.
+beside it ``map-3.1.log`` (what it printed) and ``map-3.1.prof`` (its profile), ``<job>/required/`` (what
+the job brings along) and ``tmp/`` (work in progress). ``.node-id`` holds a random word that the node also
+tells in Redis: who finds the same word at the same path may read the files directly.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Scratch:
 
     @property
     def required(self) -> Path:
-        """Where the files lie that the job brings along; all its tasks in this process share them."""
+        """The files that a job brings along, while they are written."""
         return self.directory.with_name(self.directory.name + ".required")
 
     def empty(self) -> None:
@@ -126,6 +127,10 @@ class DataDir:
 
     def log(self, job: str, task: TaskId, attempt: int) -> Path:
         return self.job(job) / f"{output_name(task, attempt)}.log"
+
+    def required(self, job: str) -> Path:
+        """The files that a job brings along; all its tasks on this node share them."""
+        return self.job(job) / "required"
 
     def job(self, name: str) -> Path:
         """The directory of a job. ``ValueError`` for what is no job's name: no path leaves the root."""

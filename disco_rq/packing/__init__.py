@@ -106,9 +106,10 @@ def pack_functions(
 
 
 def unpack_functions(
-    data: bytes, *, job: str, secret: bytes | None, directory: Path | None = None
+    data: bytes, *, job: str, secret: bytes | None, directory: Path | None = None, aside: Path | None = None
 ) -> UnpackedJob:
-    """The job that ``pack_functions`` packed. What it requires is installed in ``directory`` first.
+    """The job that ``pack_functions`` packed. What it requires is first installed in ``directory``, written
+    ``aside``.
 
     With a secret (any of its comma-separated keys), an unsigned, altered or differently signed pack, or the
     pack of another job, raises ``BadSignature`` before a byte of it is unpickled. Without a secret nothing
@@ -138,7 +139,7 @@ def unpack_functions(
     try:
         required = Required.unpack(body[params_end:])
         if directory is not None:
-            required.install(directory)
+            required.install(directory, aside)
         required.import_modules()
         functions = Functions(**unship(body[_BODY.size : functions_end]))
         return UnpackedJob(functions, body[functions_end:params_end], required)

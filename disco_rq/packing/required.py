@@ -1,7 +1,8 @@
 """What a job brings along besides its functions: files, and modules as files, laid out where its tasks run.
 
-All of it is one directory on each node: required files are flat in it, modules and packages as Python imports
-them. The directory is first on ``sys.path``; each task finds its entries as links in its working directory,
+All of it is one directory of the job on each node, until the job is purged: required files are flat in it,
+modules and packages as Python imports them. Files there cannot be written to, as all tasks share them. The
+directory is first on ``sys.path``; each task finds its entries as links in its working directory,
 so ``open("stop.txt")`` and ``ctypes.CDLL("./lib.so")`` work, and programs that a task starts find shared
 libraries there by ``LD_LIBRARY_PATH``.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,19 +61,35 @@ class Required:
         files, modules = msgpack.unpackb(data)
         return cls({path: RequiredFile(*file) for path, file in files.items()}, tuple(modules))
 
-    def install(self, directory: Path) -> None:
-        """Write the files, and let imports of this process, and programs that it starts, look there first."""
-        for name, file in self.files.items():
-            path = directory / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(file.content)
-            path.chmod(0o700 if file.is_program else 0o600)
+    def install(self, directory: Path, aside: Path | None = None) -> None:
+        """Let imports of this process, and programs that it starts, look into the directory first.
+
+        It is made if it is not there: written ``aside`` (default: beside it), on the same file system, and
+        renamed when complete, since other processes may do the same.
+        """
+        aside = aside or directory.with_name(f"{directory.name}.{os.getpid()}")
         if self.files:
+            if not directory.exists():
+                self._write(aside)
+                directory.parent.mkdir(exist_ok=True)
+                try:
+                    aside.rename(directory)
+                except OSError:
+                    if not directory.exists():
+                        raise
+                    shutil.rmtree(aside)  # another process was first
             importlib.invalidate_caches()
             sys.path.insert(0, str(directory))
             os.environ[_LIBRARIES] = os.pathsep.join(
                 filter(None, [str(directory), os.environ.get(_LIBRARIES)])
             )
+
+    def _write(self, directory: Path) -> None:
+        for name, file in self.files.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.content)
+            path.chmod(0o500 if file.is_program else 0o400)
 
     def import_modules(self) -> None:
         """Import the modules, and let every function of this process find each by the last part of its name.

@@ -54,6 +54,17 @@ def test_map_only_gives_one_output_per_map(disco: Disco, text_files: list[str]) 
     assert Counter(word for word, _ in result_iterator(results)) == WORDS
 
 
+def test_raw_inputs_are_the_text_of_their_address_line_by_line(disco: Disco) -> None:
+    def generated(line: str, params: Any) -> Iterator[tuple[str, int]]:
+        for i in range(2):
+            yield line, i
+
+    texts = ["raw://", "raw://one", "raw://two words ü://?#%20", "raw://two\nlines\n"]
+    job = disco.new_job("raw", texts, map=generated)
+    lines = ["one", "two words ü://?#%20", "two", "lines"]
+    assert list(result_iterator(job.wait(timeout=30))) == [(line, i) for line in lines for i in range(2)]
+
+
 def test_an_empty_input_is_ready_without_results(disco: Disco) -> None:
     assert disco.new_job("empty", [], map=count_words).wait(timeout=10) == []
 

@@ -126,6 +126,15 @@ def test_saved_results_are_merged_without_the_nodes_that_made_them(disco: Disco,
     assert pairs(run(disco, input=saved, reduce=nop_reduce, sort=True)) == [(1, 1), (2, 2)]
 
 
+def test_saved_partitioned_results_are_whole_and_have_one_partition(disco: Disco, tmp_path: Path) -> None:
+    saved = maps(disco, "0:1 6:2", "6:3", save=str(tmp_path)).wait()
+
+    assert sorted(result_iterator(saved)) == [(0, 1), (6, 2), (6, 3)]
+    assert sorted(pairs(run(disco, input=saved, reduce=nop_reduce))) == [(0, 1), (6, 2), (6, 3)]
+    with pytest.raises(JobArgumentError, match="nr_reduces=7"):
+        disco.new_job("wrong", saved, reduce=nop_reduce, nr_reduces=N)
+
+
 def test_what_a_writer_wrote_is_read_by_partition_with_its_reader(disco: Disco) -> None:
     job = maps(disco, "0:1 6:2", "6:3", map_writer=object_writer)
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from disco_rq import Disco, Job
-from tests.cluster.conftest import wait_until
-from tests.cluster.small_jobs import death, pairs, run
+from tests.cluster.small_jobs import data_dir, death, pairs, run
 from tests.conftest import require_program
 
 
@@ -26,11 +25,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for name in set(sys.modules) - before:
         del sys.modules[name]
-
-
-def required_directories(disco: Disco) -> list[Path]:
-    assert disco._cluster is not None
-    return list((disco._cluster.directory / "data" / "tmp").glob("*.required"))
 
 
 def test_modules_in_required_files_are_there_without_an_import(disco: Disco, tmp_path: Path) -> None:
@@ -130,8 +124,23 @@ def test_nothing_of_it_is_there_for_the_next_job(disco: Disco) -> None:
     files = {"only_here.py": b""}
     assert pairs(run(disco, map=look, required_files=files)) == [("found", (True, True, ["only_here.py"]))]
     assert pairs(run(disco, map=look)) == [("found", (False, False, []))]
-    run(disco, input=["raw://x"] * 20, map=look)  # each worker has another job now
-    wait_until(lambda: not required_directories(disco))
+
+
+def test_purge_leaves_none_of_its_files(disco: Disco) -> None:
+    assert disco._cluster is not None
+    job = run(
+        disco,
+        input=["raw://x"] * 20,
+        map=lambda entry, params: [(entry, len(list(Path().iterdir())))],
+        required_files={"secret_plan": b"x" * 1000},
+    )
+    assert pairs(job) == [("x", 1)] * 20
+    assert (data_dir(disco, job) / "required" / "secret_plan").stat().st_mode & 0o777 == 0o400
+
+    job.purge()
+
+    assert not list(disco._cluster.directory.rglob("*secret_plan*"))
+    assert not data_dir(disco, job).exists()
 
 
 def test_params_may_be_of_classes_in_required_modules(disco: Disco, here: Path) -> None:

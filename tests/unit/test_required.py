@@ -174,19 +174,55 @@ class TestInstalled:
         assert not Required.unpack(b"")
 
     def test_files_are_importable_and_programs_can_be_run(self, tmp_path: Path) -> None:
-        gather((), {"required_i.py": b"ONE = 1", "run": b"#!/bin/sh\necho $LD_LIBRARY_PATH"}).install(
-            tmp_path
-        )
+        files = {"required_i.py": b"ONE = 1", "run": b"#!/bin/sh\necho $LD_LIBRARY_PATH"}
+        gather((), files).install(tmp_path / "required")
 
         import required_i  # type: ignore[import-not-found]
 
         assert required_i.ONE == 1
-        out = subprocess.run([tmp_path / "run"], capture_output=True, text=True, check=True).stdout
-        assert out.strip() == f"{tmp_path}:/before"
+        out = subprocess.run(
+            [tmp_path / "required" / "run"], capture_output=True, text=True, check=True
+        ).stdout
+        assert out.strip() == f"{tmp_path}/required:/before"
+        assert not (tmp_path / "aside").exists()
+
+    def test_who_comes_second_takes_what_is_there(self, tmp_path: Path) -> None:
+        required = gather((), {"a": b"a"})
+        required.install(tmp_path / "required", aside=tmp_path / "first")
+        before = (tmp_path / "required").stat().st_ino
+
+        required.install(tmp_path / "required", aside=tmp_path / "second")
+
+        assert (tmp_path / "required").stat().st_ino == before
+        assert [path.name for path in tmp_path.iterdir()] == ["required"]
+
+    def test_two_that_write_at_once_leave_one_complete_copy(self, tmp_path: Path) -> None:
+        required = gather((), {"a": b"a", "b": b"b"})
+        directory = tmp_path / "required"
+
+        class LooksTooEarly(type(directory)):  # type: ignore[misc]
+            """Is not there yet when it is asked for the first time."""
+
+            asked = 0
+
+            def exists(self, **_: Any) -> bool:
+                type(self).asked += 1
+                return type(self).asked > 1
+
+        required.install(directory, aside=tmp_path / "first")
+        required.install(LooksTooEarly(directory), aside=tmp_path / "second")
+
+        assert {path.name for path in directory.iterdir()} == {"a", "b"}
+        assert [path.name for path in tmp_path.iterdir()] == ["required"]
+
+    def test_a_directory_that_cannot_be_made_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "job").touch()
+        with pytest.raises(OSError, match="job"):
+            gather((), {"a": b"a"}).install(tmp_path / "job" / "required", aside=tmp_path / "aside")
 
     def test_nothing_required_changes_nothing(self, tmp_path: Path) -> None:
         before = list(sys.path), dict(os.environ)
-        Required().install(tmp_path / "none")
+        Required().install(tmp_path / "none", aside=tmp_path / "aside")
         Required().link(tmp_path / "none", tmp_path)
         assert (list(sys.path), dict(os.environ)) == before
         assert list(tmp_path.iterdir()) == []
@@ -201,7 +237,7 @@ class TestInstalled:
 
     def test_a_module_with_the_name_of_a_builtin_does_not_replace_it(self, tmp_path: Path) -> None:
         required = gather(["map"], {"map.py": b""})
-        required.install(tmp_path)
+        required.install(tmp_path / "required", aside=tmp_path / "aside")
         builtin = builtins.map
 
         required.import_modules()
