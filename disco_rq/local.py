@@ -8,6 +8,7 @@ import pstats
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -105,9 +106,9 @@ def run(
     Raises ``JobArgumentError`` for wrong use, and ``JobError`` when the job is dead; its ``__cause__`` is the
     error itself, with its traceback, for a debugger. ``task_timeout`` works in the main thread only.
     """
-    if is_in_task():
+    if is_in_task() and _here.runner in (None, threading.get_ident()):
         raise DiscoError("local.run cannot be called in a job function: it runs one job at a time")
-    with _here.turn:
+    with _here.my_turn():
         submission = _planned(name, input, arguments)
         spec = submission.spec
         tasks = LocalTasks(submission, _here.data, _here.locator, _here.record)
@@ -150,9 +151,20 @@ class _Here:
     """The directory and the jobs of this process."""
 
     def __init__(self) -> None:
-        self.turn = threading.Lock()
+        self.runner: int | None = None  # the thread that runs a job now
+        self._turn = threading.Lock()
         self.records: dict[str, LocalRecord] = {}
         self._data: DataDir | None = None
+
+    @contextmanager
+    def my_turn(self) -> Iterator[None]:
+        """Wait while another thread runs a job."""
+        with self._turn:
+            self.runner = threading.get_ident()
+            try:
+                yield
+            finally:
+                self.runner = None
 
     @property
     def data(self) -> DataDir:

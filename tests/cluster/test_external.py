@@ -16,6 +16,7 @@ import pytest
 from disco_rq import Disco, external, func, result_iterator
 from disco_rq.examples import external as examples
 from disco_rq.external import ExternalProgram
+from disco_rq.resultfiles import Results
 from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import death, pairs, run, wait_for_death
 from tests.conftest import require_program
@@ -102,7 +103,8 @@ def test_a_program_goes_with_combiner_partition_and_python_on_the_other_side(
     )
 
     words = [word.encode() for line in TEXT for word in line.split()]
-    even, odd = (list(result_iterator([address])) for address in job.wait())
+    results = job.wait()
+    even, odd = (list(result_iterator(Results([address], results.locator))) for address in results)
     assert even == [(word, words.count(word)) for word in sorted(set(words)) if len(word) % 2 == 0]
     assert odd == [(word, words.count(word)) for word in sorted(set(words)) if len(word) % 2 == 1]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq import Disco, Params, execution, result_iterator
+from disco_rq import Disco, Params, execution, result_iterator, taskfiles
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs import open_input, plan_inputs
 from disco_rq.model import Input
@@ -200,14 +200,15 @@ def dies_once(entry: str, params: Any) -> list[tuple[str, str]]:
         Path(params.directory, "died").touch(exist_ok=False)
     except FileExistsError:
         return [(entry, "second")]
-    before = getattr(execution, params.dies_in)
+    module = taskfiles if params.dies_in == "upload" else execution
+    before = getattr(module, params.dies_in)
 
     def killed(*arguments: Any) -> None:
         if params.dies_in == "upload":
             before(*arguments)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(execution, params.dies_in, killed)
+    setattr(module, params.dies_in, killed)
     return [(entry, "first")]
 
 

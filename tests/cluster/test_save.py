@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from disco_rq import Disco, Job, Params, execution, result_iterator
+from disco_rq import Disco, Job, Params, execution, result_iterator, taskfiles
 from disco_rq.errors import CorruptData, DataError, JobArgumentError, RecordTypeError
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.records import RecordWriter
@@ -215,14 +215,15 @@ def dies_once(entry: str, params: Any) -> Iterator[tuple[str, str]]:
     except FileExistsError:
         yield entry, "second"
         return
-    before = getattr(execution, params.dies_in)
+    module = taskfiles if params.dies_in == "upload" else execution
+    before = getattr(module, params.dies_in)
 
     def killed(*arguments: Any) -> None:
         if params.dies_in == "upload":
             before(*arguments)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(execution, params.dies_in, killed)
+    setattr(module, params.dies_in, killed)
     yield entry, "first"
 
 
@@ -264,7 +265,7 @@ def late_once(entry: str, params: Any) -> Iterator[tuple[str, str]]:
     except FileExistsError:
         yield entry, "second"
         return
-    upload, discard = vars(execution)["upload"], vars(execution)["discard"]
+    upload, discard = vars(taskfiles)["upload"], vars(execution)["discard"]
 
     def waiting(*arguments: Any) -> str:
         address: str = upload(*arguments)
@@ -276,7 +277,8 @@ def late_once(entry: str, params: Any) -> Iterator[tuple[str, str]]:
         discard(address)
         (directory / "discarded").touch()
 
-    vars(execution).update(upload=waiting, discard=told)
+    vars(taskfiles).update(upload=waiting)
+    vars(execution).update(discard=told)
     yield entry, "first"
 
 

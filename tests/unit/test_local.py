@@ -363,6 +363,27 @@ def test_a_job_function_cannot_run_another_job() -> None:
     assert "cannot be called in a job function" in str(dead(map=map))
 
 
+def test_two_threads_run_their_jobs_one_after_the_other() -> None:
+    both = threading.Barrier(2, timeout=20)
+    answers: dict[str, list[Any]] = {}
+
+    def map(e: str, params: Any) -> list[tuple[str, str]]:
+        return [(runtime.this_name().partition("@")[0], e)]
+
+    def use(name: str) -> None:
+        both.wait()
+        for number in range(20):
+            answers.setdefault(name, []).extend(pairs(local.run(name, [f"raw://{number}"], map=map)))
+
+    threads = [threading.Thread(target=use, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == {name: [(name, str(number)) for number in range(20)] for name in ("a", "b")}
+
+
 def test_outside_a_task_the_names_are_as_before() -> None:
     dead(map=lambda e, params: 1 / 0)
 
