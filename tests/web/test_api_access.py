@@ -262,7 +262,7 @@ def test_every_answer_tells_the_browser_what_to_obey(api: Visitor, path: str) ->
 
 
 def test_without_a_secret_it_listens_on_loopback_only() -> None:
-    with pytest.raises(SettingsError, match="DISCO_RQ_HTTP='0.0.0.0:0': without DISCO_RQ_SECRET"):
+    with pytest.raises(SettingsError, match=r"DISCO_RQ_HTTP='0\.0\.0\.0:0': without DISCO_RQ_SECRET"):
         WebPort(Settings(http="0.0.0.0:0"))
 
     port = WebPort(Settings(http="0.0.0.0:0", secret=SECRET))

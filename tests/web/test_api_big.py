@@ -34,10 +34,17 @@ def big_job(connection: Connection) -> None:
             pipe.hset(job.attempts, f"map:{i}/1", record)
             pipe.hset(job.outputs, f"map:{i}", f"disco://n{i % 5}/{JOB}/map-{i}.1")
             if i % 100 == 0:
-                failure = '[{"node":"n1","kind":"data","at":1,"attempt":1,"message":"DataError: line 7","url":""}]'
+                failure = (
+                    '[{"node":"n1","kind":"data","at":1,"attempt":1,"message":"DataError: line 7","url":""}]'
+                )
                 pipe.hset(job.failures, f"map:{i}", failure)
         pipe.execute()
-    counts: Any = {"map:done": done, "map:waiting": 1_000, "map:ms": done * 48, "map:started": 1_700_000_000_000}
+    counts: Any = {
+        "map:done": done,
+        "map:waiting": 1_000,
+        "map:ms": done * 48,
+        "map:started": 1_700_000_000_000,
+    }
     connection.redis.hset(job.job, mapping=counts)
 
 
@@ -76,7 +83,9 @@ def test_no_scan_of_its_tasks_is_behind_that(api: Visitor, connection: Connectio
     assert read["total_net_output_bytes"] < 200_000
 
 
-@pytest.mark.parametrize("query", [{"sort": "duration", "order": "desc"}, {"state": "waiting"}, {"q": "4999"}])
+@pytest.mark.parametrize(
+    "query", [{"sort": "duration", "order": "desc"}, {"state": "waiting"}, {"q": "4999"}]
+)
 def test_who_sorts_and_filters_it_waits_a_moment(
     api: Visitor, connection: Connection, big_job: None, query: dict[str, object]
 ) -> None:
