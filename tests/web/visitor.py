@@ -43,7 +43,7 @@ class Visitor:
         self.address = urlsplit(root).netloc
         self.headers = headers
 
-    def get(self, path: str, headers: dict[str, str] | None = None, **query: object) -> Answer:
+    def get(self, path: str, headers: dict[str, str] | None = None, /, **query: object) -> Answer:
         """``path``: of the API, or absolute."""
         return self.ask("GET", _target(path, query), headers)
 
