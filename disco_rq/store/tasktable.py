@@ -29,6 +29,9 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     bytes: int | None = None
 
 
+NOTHING = AttemptRecord()
+
+
 class TaskRow(NamedTuple):
     """A task as it is: of its attempt that runs or is done, else of its last one. Times in ms."""
 
@@ -88,8 +91,19 @@ class TaskStore:
         failures = {field.decode(): _nr_failures(listed) for field, listed in self._scan(job.failures)}
         rows = {}
         for field, text in self._scan(job.tasks):
-            task, state = field.decode(), TaskState.parse(text)
-            rows[task] = _row(task, state, records.get(f"{task}/{state.attempt}"), failures.get(task, 0))
+            task = field.decode()
+            if not text.startswith(b"done "):
+                state = TaskState.parse(text)
+                record = records.get(f"{task}/{state.attempt}")
+                rows[task] = _row(task, state, record, failures.get(task, 0))
+                continue
+            # Most of them, in a third of the time.
+            attempt = text[5 : text.index(b" ", 5)].decode()
+            record = records.get(f"{task}/{attempt}", NOTHING)
+            rows[task] = TaskRow(
+                *(task, "done", int(attempt), failures.get(task, 0), record.node, record.worker),
+                *(record.started, record.ended, record.entries, record.records, record.bytes),
+            )
         return TaskTable(rows, [(name.partition("/")[0], record) for name, record in records.items()])
 
     def _scan(self, key: str) -> Iterator[tuple[bytes, bytes]]:
@@ -109,7 +123,7 @@ def _row(task: str, state: TaskState | None, record: AttemptRecord | None, failu
         return TaskRow(
             task, state.state, state.attempt, failures, state.node, worker, since, None, None, None, None
         )
-    record = record or AttemptRecord()
+    record = record or NOTHING
     return TaskRow(
         *(task, state.state, state.attempt, failures, record.node, record.worker),
         *(record.started or None, record.ended or None, record.entries, record.records, record.bytes),

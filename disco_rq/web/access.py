@@ -38,7 +38,8 @@ class Access:
         self.needs_login = bool(keys)
         self._tokens = {_derived(key, f"token {role}").hex()[:32]: role for key in keys for role in ROLES}
         # The newest key comes last there, and first in the setting.
-        self._signer = TimestampSigner([_derived(key, "cookie") for key in reversed(keys)] or [_random()])
+        cookie_keys = [_derived(key, "cookie") for key in reversed(keys)] or [_random()]
+        self._signer = TimestampSigner(cookie_keys, digest_method=hashlib.sha256)
         self._csrf_key = _derived(keys[0], "csrf") if keys else _random()
 
     def role_of_token(self, given: str) -> Role | None:

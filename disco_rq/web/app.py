@@ -44,6 +44,7 @@ def create_app(settings: Settings, address: str) -> Starlette:
     access = Access(settings.secret)
     sources = Sources.open(settings.redis, settings.secret)
     live = LiveStore(settings.redis)
+    streams = Streams(sources, live)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -53,7 +54,7 @@ def create_app(settings: Settings, address: str) -> Starlette:
     app = Starlette(
         routes=[
             *page_routes(),
-            *_own_routes(access, sources, live),
+            *_own_routes(access, sources, streams),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard, access=access, address=address)],
@@ -63,11 +64,12 @@ def create_app(settings: Settings, address: str) -> Starlette:
     app.router.redirect_slashes = False
     app.state.needs_login = access.needs_login
     app.state.sources = sources
+    app.state.streams = streams
     return app
 
 
-def _own_routes(access: Access, sources: Sources, live: LiveStore) -> list[BaseRoute]:
-    forms, streams = Forms(access), Streams(sources, live)
+def _own_routes(access: Access, sources: Sources, streams: Streams) -> list[BaseRoute]:
+    forms = Forms(access)
     listed = endpoints(sources)
     described = json_text(
         document(

@@ -16,13 +16,18 @@ from disco_rq.web.port import WebPort
 if TYPE_CHECKING:
     import uvicorn
 
+    from disco_rq.web.stream import Streams
+
 __all__ = ["Page", "run_master_with_page"]
 
 log = logging.getLogger("disco_rq.web")
 
 RETRY_S = 2.0
 """How often a master without the address looks whether it has become free."""
-FAREWELL_S = 1.0
+LOOK_S = 0.5
+"""How late a page that nobody has visited yet notices its end."""
+GRACE_S = 2
+"""For how long a page that is asked to end goes on with what it is sending."""
 
 
 def run_master_with_page(settings: Settings, port: WebPort, token: str | None = None) -> None:
@@ -46,6 +51,7 @@ class Page(threading.Thread):
         self._port = port
         self._ended = threading.Event()
         self._server: uvicorn.Server | None = None
+        self._streams: Streams
 
     def run(self) -> None:
         if self._port.is_off:
@@ -62,11 +68,11 @@ class Page(threading.Thread):
             self._ended.wait(RETRY_S)
 
     def stop(self) -> None:
-        """End it; what it is sending is cut off."""
+        """End it; live streams end with it."""
         self._ended.set()
         if self._server is not None:
-            self._server.should_exit = self._server.force_exit = True
-        self.join(FAREWELL_S)
+            self._streams.closing = self._server.should_exit = True
+        self.join(GRACE_S + 1)
 
     def _wait_for_the_address(self) -> None:
         while self._port.listener is None:
@@ -77,7 +83,7 @@ class Page(threading.Thread):
 
     def _wait_for_a_visitor(self) -> bool:
         while self._port.listener is not None and not self._ended.is_set():
-            if select.select([self._port.listener], [], [], FAREWELL_S / 2)[0]:
+            if select.select([self._port.listener], [], [], LOOK_S)[0]:
                 return True
         return False
 
@@ -99,8 +105,8 @@ class Page(threading.Thread):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=GRACE_S,
         )
-        self._server = uvicorn.Server(config)
+        self._streams, self._server = app.state.streams, uvicorn.Server(config)
         if not self._ended.is_set():
             self._server.run([self._port.listener])

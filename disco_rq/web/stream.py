@@ -47,6 +47,8 @@ class Streams:
     def __init__(self, sources: Sources, live: LiveStore) -> None:
         self._sources = sources
         self._live = live
+        self.closing = False
+        """All connections are to end."""
         self._open = 0
         self._shared: dict[str, tuple[float, asyncio.Future[Any]]] = {}
 
@@ -83,7 +85,7 @@ class Streams:
 
     async def _overviews(self, last_id: str) -> AsyncIterator[bytes]:
         sent_at = 0.0
-        while True:
+        while not self.closing:
             told = await self._share("", OVERVIEW_S, self._read_overview)
             digest = _digest(told)
             now = time.monotonic()
@@ -111,7 +113,7 @@ class Streams:
 
     async def _job_events(self, name: str, after: str) -> AsyncIterator[bytes]:
         last_digest, sent_at = "", 0.0
-        while True:
+        while not self.closing:
             try:
                 told = await self._share(name, JOB_S, lambda: job(self._sources, OfJob(job=name)))
             except UnknownJob:

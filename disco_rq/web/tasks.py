@@ -31,7 +31,9 @@ def tasks(sources: Sources, asked: OfTasks) -> shapes.Tasks:
         page = numbers[asked.offset : asked.offset + asked.limit]
         rows = sources.tasks.page(asked.job, [f"{phase}:{number}" for number in page])
     else:
-        found = [row for row in _all_rows(sources, asked.job, phase, total) if _matches(row, asked)]
+        every = _all_rows(sources, asked.job, phase, total)
+        chosen = asked.state or asked.node or asked.q
+        found = [row for row in every if _matches(row, asked)] if chosen else list(every)
         rows = _sorted(found, asked.sort, descending=asked.order == "desc")
         total = len(rows)
         rows = rows[asked.offset : asked.offset + asked.limit]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -116,12 +116,20 @@ def test_a_log_in_leads_to_no_other_site(stranger: Visitor, wanted: str) -> None
     assert log_in(stranger, token(SECRET, "admin"), wanted).headers["Location"] == "/"
 
 
-@pytest.mark.parametrize("change", [lambda it: it[:-1] + "x", lambda it: it.replace("viewer", "admin")])
-def test_an_altered_cookie_is_none(guarded_root: str, connection: Connection, change: Any) -> None:
-    cookie = logged_in(guarded_root, "viewer").headers["Cookie"]
-    forged = Visitor(guarded_root, Cookie=change(cookie) if change(cookie) != cookie else cookie[:-1] + "y")
+def with_another_signature(cookie: str) -> str:
+    return (
+        f"{cookie[:-5]}{'x' if cookie[-5] != 'x' else 'y'}{cookie[-4:]}"  # the last character has spare bits
+    )
 
-    assert forged.get("overview").status == 401
+
+@pytest.mark.parametrize("forge", [with_another_signature, lambda it: it.replace("viewer", "admin")])
+def test_an_altered_cookie_is_none(
+    guarded_root: str, connection: Connection, forge: Callable[[str], str]
+) -> None:
+    cookie = logged_in(guarded_root, "viewer").headers["Cookie"]
+
+    assert Visitor(guarded_root, Cookie=cookie).get("overview").status == 200
+    assert Visitor(guarded_root, Cookie=forge(cookie)).get("overview").status == 401
 
 
 def test_logging_out_takes_the_cookie_away(guarded_root: str, connection: Connection) -> None:

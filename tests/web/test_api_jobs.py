@@ -44,14 +44,9 @@ def test_a_slot_shows_what_it_runs(api: Visitor, connection: Connection) -> None
     assert (idle["slot"], idle["job"], idle["task"]) == ("n1.0", None, None)
     assert (busy["slot"], busy["job"], busy["task"], busy["tasks"]) == ("n1.1", JOB, "map:1", 1)
     assert 0 <= busy["seen_ms"] < 5000
-    assert overview["totals"] == {
-        "jobs": 1,
-        "active": 1,
-        "slots": 2,
-        "busy": 1,
-        "waiting": 2,
-        "running": 1,
-    }
+    totals = overview["totals"]
+    assert [totals[what] for what in ("jobs", "active", "slots", "busy")] == [1, 1, 2, 1]
+    assert (totals["waiting"], totals["running"]) == (2, 1)
     assert (overview["master"], overview["leads"]) == ("127.0.0.1:8989", True)
 
 
@@ -143,22 +138,9 @@ def test_a_wrong_parameter_is_named(api: Visitor, query: dict[str, object]) -> N
 @pytest.mark.parametrize(
     "what",
     [
-        "",
-        "/spec",
-        "/tasks",
-        "/tasks/map:0",
-        "/tasks/map:0/log",
-        "/timeline",
-        "/partitions",
-        "/failures",
-        "/inputs",
-        "/results",
-        "/results/0/preview",
-        "/oob",
-        "/oob/key",
-        "/oob/key/download",
-        "/events",
-        "/stream",
+        *("", "/spec", "/tasks", "/tasks/map:0", "/tasks/map:0/log", "/timeline", "/partitions"),
+        *("/failures", "/inputs", "/results", "/results/0/preview", "/oob", "/oob/key"),
+        *("/oob/key/download", "/events", "/stream"),
     ],
 )
 def test_of_an_unknown_job_nothing_is_told(api: Visitor, what: str) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from disco_rq.server import PrivateServer
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from tests.redis.story import JOB, OTHER, commit, started, submit
-from tests.web.visitor import Sent, Visitor
+from tests.web.visitor import Sent, Visitor, served
 
 STREAM = f"jobs/{JOB}/stream"
 
@@ -142,3 +144,15 @@ def test_what_happens_while_two_look_is_told_to_both(api: Visitor, connection: C
         AttemptStore(connection).message(JOB, "n1", "hello")
         for events in (one, other):
             assert next(event for event in events if event.kind == "event" and event.data["kind"] == "msg")
+
+
+def test_a_page_that_ends_ends_its_streams(web_redis: PrivateServer, connection: Connection) -> None:
+    submit(connection)
+
+    with served(web_redis.url) as root, Visitor(root).listening("stream") as events:
+        assert next(events).kind == "overview"
+        with Visitor(root).listening(STREAM) as others:
+            assert next(others).kind == "job"
+            began = time.monotonic()
+
+    assert time.monotonic() - began < 3

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from disco_rq import keys
 from disco_rq.store.connection import Connection
 from tests.redis.story import JOB, commit, fail, put, started, submit
 from tests.web.visitor import Visitor
@@ -35,6 +37,7 @@ def test_no_request_makes_it_fail(api: Visitor, connection: Connection, tmp_path
     fail(connection, started(connection, "map:1"), traceback="Traceback")
     (tmp_path / "hooks.py").write_text(HOOKS)
     csrf = api.get("session").json["csrf"]
+    connection.redis.persist(keys.LEADER)
 
     # when it is asked for everything, but for the streams, which do not end
     told = subprocess.run(
@@ -75,4 +78,6 @@ def test_no_request_makes_it_fail(api: Visitor, connection: Connection, tmp_path
 
     # then
     assert told.returncode == 0, told.stdout[-6000:] + told.stderr[-2000:]
-    assert "No issues found" in told.stdout
+    [cases] = re.findall(r"(\d+) generated", told.stdout)
+    assert int(cases) > 200
+    assert re.search(r"Selected: (\d+)/\d+\n  Tested: \1\n", told.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def test_an_attack_in_an_address_or_a_search_is_text(visit: Visit) -> None:
     page = visit.open()
     page.get_by_role("searchbox").fill(ATTACK + "nobody")
     expect(page.locator("#no-jobs")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"\?q="))
     page.reload()
     expect(page.get_by_role("searchbox")).to_have_value(ATTACK + "nobody")
     assert_harmless(page)

@@ -103,6 +103,7 @@ def test_the_value_of_an_oob_result_is_shown_and_can_be_taken_home(visit: Visit,
     page = visit.open("jobs", spoken.name, tab="oob")
 
     page.get_by_label("Search keys").fill("line:1")
+    expect(page.locator("#panel-oob tbody tr")).to_have_count(1)
     page.get_by_role("button", name="line:1").click()
 
     expect(page.locator("#oob-value")).to_contain_text('"line": "beta"')

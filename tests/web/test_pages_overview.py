@@ -15,6 +15,11 @@ from tests.web.conftest import WebCluster
 
 LIT = re.compile(r"\blit\b")
 
+SEEN = """seen => {
+    Object.defineProperty(document, "hidden", {value: !seen, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 
 def row_of(page: Page, name: str) -> Any:
     return page.locator(f'tr[data-job="{name}"]')
@@ -95,6 +100,22 @@ def test_the_search_finds_jobs_and_says_what_to_do_where_there_is_none(
     expect(page.locator("#no-jobs")).to_contain_text("Search for a part of its name")
     page.get_by_role("searchbox").fill("")
     expect(row_of(page, name)).to_be_visible()
+
+
+def test_a_page_that_nobody_sees_lets_its_connection_go_until_it_is_seen_again(visit: Visit) -> None:
+    visit.page.clock.install()
+    page = visit.open()
+    state = page.locator("#live")
+    expect(state).to_have_attribute("data-state", "live")
+
+    page.evaluate(SEEN, False)
+    page.clock.fast_forward(59_000)
+    expect(state).to_have_attribute("data-state", "live")
+    page.clock.fast_forward(2_000)
+
+    expect(state).to_have_attribute("data-state", "resting")
+    page.evaluate(SEEN, True)
+    expect(state).to_have_attribute("data-state", "live")
 
 
 def test_a_node_is_blacklisted_after_a_question_and_gets_tasks_again(visit: Visit) -> None:

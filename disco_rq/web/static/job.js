@@ -92,9 +92,11 @@ function setActions() {
   for (const button of $$("[data-action]", head)) button.hidden = !may[button.dataset.action];
 }
 
+const took = () => (job.ended ? `took ${duration(job.ended - job.submitted)}` : `for ${duration(clock.now() - job.submitted)}`);
+
 function show() {
   setBadge($(".badge", head), shownState(job));
-  fill(head, { took: duration((job.ended ?? clock.now()) - job.submitted), nodes: job.nodes.length ? `on ${job.nodes.join(", ")}` : "" });
+  fill(head, { took: took(), nodes: job.nodes.length ? `on ${job.nodes.join(", ")}` : "" });
   setCause(job.cause);
   reconcile($("#phases"), job.phases, (phase) => phase.phase, () => clone("phase-card"), setPhase);
   setActions();
@@ -152,6 +154,6 @@ const stop = live(() => `/api/v1${path("jobs", name)}/stream?after=${messages.la
 });
 setInterval(() => {
   if (job.state !== "active") return;
-  fill(head, { took: duration(clock.now() - job.submitted) });
+  fill(head, { took: took() });
 }, 1000);
 setInterval(() => { if (job.state === "active" && !document.hidden) updateTab(); }, REFRESH_MS);
