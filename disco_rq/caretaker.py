@@ -152,13 +152,17 @@ class Caretaker:
         self._forgotten = {job: until for job, until in self._forgotten.items() if until > now}
         for node in self._store.nodes() if self._forgotten else ():
             queue = node_queue(self._redis, node)
+            unfinished = queue.intermediate_queue  # of workers that died untold
             for registry in (queue.finished_job_registry, queue.failed_job_registry):
                 for batch_id in registry.get_job_ids(cleanup=False):
                     if job_of_batch(batch_id) in self._forgotten:
                         with contextlib.suppress(NoSuchJobError):  # its record expires before its place here
                             registry.remove(batch_id, delete_job=True)
-            for batch_id in queue.intermediate_queue.get_job_ids():  # of workers that died untold
+                        # A worker that cleaned up may have noted it right after it was through.
+                        self._redis.delete(unfinished.get_first_seen_key(batch_id))
+            for batch_id in unfinished.get_job_ids():
                 if job_of_batch(batch_id) in self._forgotten:
-                    queue.intermediate_queue.remove(batch_id)
+                    unfinished.remove(batch_id)
+                    self._redis.delete(unfinished.get_first_seen_key(batch_id))
                     with contextlib.suppress(NoSuchJobError):
                         Job.fetch(batch_id, self._redis, Serializer).delete()

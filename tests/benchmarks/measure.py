@@ -97,15 +97,16 @@ class Comparison:
     def ratio(self) -> float:
         return statistics.median(self.ours_s) / statistics.median(self.yardstick_s)
 
-    def line(self, row: str, at_least: float, aim: float, note: str = "") -> Line:
+    def line(self, row: str, at_least: float | None, aim: float | None, note: str = "") -> Line:
+        """``at_least``, ``aim``: multiples of the yardstick; None: it is told for comparison only."""
         return Line(
             row=row,
             ours=f"{statistics.median(self.ours_s):.2f} s",
             yardstick=f"{statistics.median(self.yardstick_s):.2f} s",
             ratio=f"{self.ratio:.2f}",
-            at_least=f"<= {at_least:g}",
-            aim=f"{aim:g}",
-            ok=self.ratio <= at_least,
+            at_least="" if at_least is None else f"<= {at_least:g}",
+            aim="" if aim is None else f"{aim:g}",
+            ok=at_least is None or self.ratio <= at_least,
             memory=f"{self.ours_bytes >> 20} / {self.yardstick_bytes >> 20} MiB",
             note=note,
         )
