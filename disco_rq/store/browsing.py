@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
 from disco_rq import keys
+from disco_rq.errors import ConnectionLost
 from disco_rq.model import OOB_KEY, MapInput
 from disco_rq.store.attempts import unpack_input
-from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection
+from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection, redact
 from disco_rq.store.jobs import Event, event_of
 
 MOST_KEYS = 500_000
@@ -107,14 +109,18 @@ class LiveStore:
     """Waits for the histories of jobs, in an event loop."""
 
     def __init__(self, url: str) -> None:
+        self._address = redact(url)
         self._redis = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=SOCKET_TIMEOUT_S, socket_timeout=SOCKET_TIMEOUT_S
         )
 
     async def events(self, name: str, after: str, *, block_ms: int, most: int = 500) -> list[Event]:
-        """Lines after an id; waits for the first one at most so long."""
+        """Lines after an id; waits for the first one at most so long. ``ConnectionLost`` at once."""
         key = keys.JobKeys(name).events
-        answer: Any = await self._redis.xread({key: after}, count=most, block=block_ms)
+        try:
+            answer: Any = await self._redis.xread({key: after}, count=most, block=block_ms)
+        except RedisError as error:
+            raise ConnectionLost(f"Redis at {self._address} cannot be reached: {error}") from error
         if not answer:
             return []
         entries = answer[0][1] if isinstance(answer, list) else answer[key.encode()][0]

@@ -50,6 +50,7 @@ def create_app(settings: Settings, address: str) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await live.close()
+        sources.close()
 
     app = Starlette(
         routes=[

@@ -51,6 +51,7 @@ class Tables:
 class Sources:
     """The stores, and the client for what it can do already."""
 
+    connection: Connection
     view: ViewStore
     tasks: TaskStore
     tables: Tables
@@ -64,6 +65,7 @@ class Sources:
         connection = Connection(url, patience_s=PATIENCE_S)
         tasks = TaskStore(connection)
         return cls(
+            connection=connection,
             view=ViewStore(connection),
             tasks=tasks,
             tables=Tables(tasks),
@@ -72,3 +74,8 @@ class Sources:
             disco=Disco(url),
             locator=Locator(lambda node: node_about(connection, node), secret=secret),
         )
+
+    def close(self) -> None:
+        """Close both connections."""
+        self.disco.close()
+        self.connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +157,17 @@ def test_a_page_that_ends_ends_its_streams(web_redis: PrivateServer, connection:
             began = time.monotonic()
 
     assert time.monotonic() - began < 3
+
+
+def test_without_redis_it_says_so_and_works_again_when_it_is_back(short_dir: Path) -> None:
+    with PrivateServer(short_dir) as server, served(server.url) as root:
+        api = Visitor(root)
+        with api.listening("stream") as events:
+            assert next(events).kind == "overview"
+            server.stop()
+            assert all(event.kind == "overview" for event in events)
+
+        assert (api.get("overview").status, api.get("overview").code) == (503, "redis")
+        assert api.get("/healthz").status == 503
+        with PrivateServer(short_dir):
+            assert api.get("overview").status == 200

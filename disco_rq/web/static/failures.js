@@ -26,7 +26,7 @@ export function failuresTab(panel, job) {
         time(group.first), ", last ", time(group.last)),
       h("p", { class: "small task-links" }, group.tasks.map((name) => [task(name), " "]), rest > 0 && `and ${rest.toLocaleString()} more`),
       h("details", { open },
-        h("summary", {}, "For example ", task(example.task), `, attempt ${example.attempt} on ${example.node}`),
+        h("summary", {}, `For example ${example.task}, attempt ${example.attempt} on ${example.node}`),
         h("p", { class: "wrap-anywhere" }, example.message),
         example.url && h("p", { class: "small muted wrap-anywhere" }, "reading ", h("span", { class: "mono" }, example.url)),
         example.traceback && h("pre", { class: "code", tabindex: "0" }, example.traceback)));

@@ -36,7 +36,7 @@ function draw(job, told, width) {
   const span = Math.max(told.end - told.start, 1);
   const scale = width / span;
   const height = told.slots.length * ROW + AXIS;
-  const picture = svg("svg", { class: "timeline", width, height, role: "img",
+  const picture = svg("svg", { class: "timeline", width, height, role: "group",
     "aria-label": `${words(told.slots.length, "slot")} over ${duration(span)}. The tab "Tasks" has the same in a table.` });
   const tick = step(span, Math.max(width / 90, 2));
   for (let at = 0; at <= span; at += tick) {
