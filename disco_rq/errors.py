@@ -11,7 +11,8 @@
     ├── TaskError                raised inside a task; what follows is said by each class
     │   ├── JobFailure           ends the job, no retry
     │   ├── DataError            the task is re-run on another node
-    │   │   └── CorruptData      a record file is truncated, altered or gone
+    │   │   ├── CorruptData      a record file is truncated, altered or gone
+    │   │   └── TaskMemoryExceeded  its processes held more memory than its node allows
     │   ├── RecordTypeError      the record format does not hold a type (also a TypeError)
     │   ├── ProgramError         an external program died, or broke the protocol
     │   ├── PartitionError       a partition function answered outside [0, nr_reduces)
@@ -54,6 +55,7 @@ __all__ = [
     "RecordTypeError",
     "SettingsError",
     "TaskError",
+    "TaskMemoryExceeded",
     "TaskTimeout",
     "UnknownJob",
     "Unshippable",
@@ -124,6 +126,13 @@ class CorruptData(DataError):
     def __init__(self, message: str, url: str | None = None, *, urls: Sequence[str] = ()) -> None:
         super().__init__(message, url)
         self.urls = tuple(urls) or ((url,) if url is not None else ())
+
+
+class TaskMemoryExceeded(DataError):
+    """The processes of a task held more than DISCO_RQ_TASK_MEMORY of their node, and were killed.
+
+    Like a lost worker it is re-run on another node, which may allow more, up to ``max_failures`` times.
+    """
 
 
 class RecordTypeError(TaskError, TypeError):

@@ -314,8 +314,12 @@ class Executor:
         return output.with_name(output.name + PROFILE_SUFFIX)
 
     def _keep_log(self, attempt: Attempt) -> None:
-        if self._log.has_content():
-            self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
+        try:
+            if self._log.has_content():
+                self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
+        except OSError as error:  # a full disk: the attempt itself ends as it did
+            told = {"action": "log", "job": attempt.job}
+            log.warning("%s %s: its log is not kept: %s", attempt.job, attempt, error, extra=told)
 
     def _clean_up(self, attempt: Attempt) -> None:
         """Nothing of an attempt is there for the next one; what it printed is kept."""

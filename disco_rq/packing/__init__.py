@@ -136,10 +136,10 @@ def unpack_functions(
         )
     functions_end = _BODY.size + functions_length
     params_end = functions_end + params_length
+    required = Required.unpack(body[params_end:])
+    if directory is not None:
+        required.install(directory, aside)  # OSError: the disk's fault, not the job's
     try:
-        required = Required.unpack(body[params_end:])
-        if directory is not None:
-            required.install(directory, aside)
         required.import_modules()
         functions = Functions(**unship(body[_BODY.size : functions_end]))
         return UnpackedJob(functions, body[functions_end:params_end], required)
