@@ -24,7 +24,8 @@ GROW = "import time; held = [bytearray(b'x') * (10 << 20) for _ in range(40)]; t
 def grows(line: str, params: Any) -> list[tuple[str, int]]:
     if line == "big":
         print("before it grew")
-        exec(GROW)
+        held = [bytearray(b"x") * (10 << 20) for _ in range(40)]
+        time.sleep(len(held))
     return [(line, 1)]
 
 
