@@ -6,6 +6,7 @@
     ├── NoMaster                 no master leads the cluster, so a job would wait for ever
     ├── JobArgumentError         new_job() was called wrongly, nothing was queued (also a ValueError)
     │   └── Unshippable          a job function cannot be sent to the workers
+    │       └── OtherVersion     this node has another Python or disco-rq than the job: it is for another node
     ├── UnknownJob               no job of that name
     ├── JobError                 the job is dead, or a wait for it timed out
     ├── TaskError                raised inside a task; what follows is said by each class
@@ -44,6 +45,7 @@ __all__ = [
     "MessageQuotaExceeded",
     "NoMaster",
     "NotInTask",
+    "OtherVersion",
     "OOBKeyExists",
     "OOBKeyInvalid",
     "OOBNotFound",
@@ -84,6 +86,10 @@ class JobArgumentError(DiscoError, ValueError):
 
 class Unshippable(JobArgumentError):
     """A job function, or something it uses, cannot be sent to the workers; the text names it."""
+
+
+class OtherVersion(Unshippable):
+    """A node cannot run the job, since its Python or its disco-rq is another: the task is for other nodes."""
 
 
 class UnknownJob(DiscoError):

@@ -135,6 +135,7 @@ class DiscoWorker(Worker):
             node=self.node,
             worker=self.name,
             data=self._data,
+            min_free=self._settings.min_free,
             end_horse=self.kill_horse,
         )
         self._store.renew(self.node, self.name)
@@ -179,8 +180,13 @@ class DiscoWorker(Worker):
             self.prepare_job_execution(job, remove_from_intermediate_queue=True)
             self.connection.delete(queue.intermediate_queue.get_first_seen_key(job.id))
             self._tidy()
-            self._stop_if_over(job)
-            self.monitor_work_horse(job, queue, execution)
+            try:
+                self._stop_if_over(job)
+                self.monitor_work_horse(job, queue, execution)
+            except SystemExit:  # RQ's cold shutdown: a second signal
+                self._hand_back(job, horse)
+                self._tell_end(job, queue, execution, "")
+                raise
         self._horse_pid = 0
         assert self._keeper is not None
         self._keeper.unwatch()
@@ -342,6 +348,16 @@ class DiscoWorker(Worker):
             kind: FailureKind = "error" if overdue else "data"
             survives = spec.task_retries if overdue else spec.max_failures
             self._store.fail(attempt, kind, failure, survives=survives)
+
+    def _hand_back(self, job: Job, horse: Horse) -> None:
+        """This worker has to end now, its tasks are for others, uncounted."""
+        assert self._keeper is not None
+        self._keeper.unwatch()
+        horse.bury()
+        disco_job, _, tasks = job.args
+        for task, number in tasks:  # those that are committed, or not claimed yet, stay as they are
+            attempt = Attempt(disco_job, task, number, self.node, self.name)
+            self._store.fail(attempt, "release", Failure("its worker was told to end"), survives=0)
 
     def _too_much_memory(self, held: int) -> str:
         assert self._settings.task_memory is not None
