@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 from disco_rq import Disco
 from tests.benchmarks import groupby, memory, noop, oob, smalljob, sortlines, wordcount
+from tests.benchmarks.inputs import CACHE
 from tests.benchmarks.measure import WORKERS, Bench, Line, pin
 
 ROWS: dict[str, Callable[[Bench], list[Line]]] = {
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--row", action="append", choices=ROWS, help="only this one; may be given again")
     parser.add_argument("--rounds", type=int, default=5, help="of each program, in turn (5)")
     parser.add_argument("--scale", type=float, default=1.0, help="of the inputs (1)")
+    parser.add_argument("--keep", action="store_true", help=f"leave the inputs in {CACHE} for the next run")
     options = parser.parse_args()
     cpus = pin()
     print(f"CPUs {cpus}, load {os.getloadavg()[0]:.1f}, scale {options.scale:g}, rounds {options.rounds}")
@@ -39,6 +42,8 @@ def main() -> None:
             disco.new_job("warm", ["raw://up"], map=noop.nothing).wait()
             lines += ROWS[row](Bench(disco, options.rounds, options.scale))
         print(f"{row}: {time.monotonic() - began:.0f} s", flush=True)
+    if not options.keep:
+        shutil.rmtree(CACHE, ignore_errors=True)
     print(f"load {os.getloadavg()[0]:.1f} at the end; the machine should do nothing else\n")
     show(
         [HEAD, *(tuple("yes" if x is True else "NO" if x is False else x for x in astuple(i)) for i in lines)]
