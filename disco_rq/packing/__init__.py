@@ -114,7 +114,8 @@ def unpack_functions(
     With a secret (any of its comma-separated keys), an unsigned, altered or differently signed pack, or the
     pack of another job, raises ``BadSignature`` before a byte of it is unpickled. Without a secret nothing
     can be checked, so every pack is taken, signed or not: whoever can write to Redis can then run code here.
-    Raises ``OtherVersion`` when the pack needs another version of Python, ``Unshippable`` when it needs a module that this node does not have, ``OSError`` when its files cannot be written.
+    Raises ``OtherVersion`` when the pack needs another version of Python, ``Unshippable`` when it needs a
+    module that this node does not have, ``OSError`` when its files cannot be written.
     """
     if len(data) < _HEAD.size + _BODY.size or data[:4] != _MAGIC:
         raise BadSignature(
