@@ -54,7 +54,8 @@ class Caretaker:
         self._retention = retention
         self._run_id, uptime_s = store.server()
         # What ran out while the server was down gets the time to be renewed.
-        self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - uptime_s)
+        silent_s = min(uptime_s, store.full_for_s())  # a full server refuses to renew them, too
+        self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - silent_s)
         self._looked_at = time.monotonic()
         self._cleaned_at = 0.0
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when

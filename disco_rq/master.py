@@ -223,7 +223,7 @@ def run_master(settings: Settings, token: str | None = None) -> None:
     """The program ``disco-rq master``: lead or stand by until SIGTERM or SIGINT."""
     if settings.redis is None:
         raise ConnectionLost("a master needs the address of a Redis: set DISCO_RQ_REDIS or give --redis")
-    connection = Connection(settings.redis)
+    connection = Connection(settings.redis, waits_for_memory=True)
     connection.check()
     master = Master(connection, settings, token)
     for signum in (signal.SIGTERM, signal.SIGINT):

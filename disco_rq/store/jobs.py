@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -12,7 +13,7 @@ import msgpack
 from redis.client import Pipeline
 
 from disco_rq import keys
-from disco_rq.errors import NoMaster, OOBNotFound, UnknownJob
+from disco_rq.errors import NoMaster, OOBNotFound, RedisFull, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import MAX_BLOCK_S, Connection
@@ -262,8 +263,11 @@ class JobStore:
         pipe.unlink(*job.records())
         pipe.zrem(keys.JOBS, name)
         pipe.zrem(keys.LEASES, name, *(f"{name} {task} {attempt}" for task, attempt in running))
-        pipe.xadd(keys.CONTROL, {"k": "forgotten", "j": name})
         pipe.execute()
+        # Not in the transaction, which a full server would refuse for it: the deletion is what makes room.
+        # Without the event RQ's own records of the job stay until they expire.
+        with contextlib.suppress(RedisFull):
+            self._redis.xadd(keys.CONTROL, {"k": "forgotten", "j": name})
 
     def purge(self, name: str) -> list[str]:
         """End a job, delete its records, and ask the nodes, which are returned, for its files."""
