@@ -74,6 +74,7 @@ class JobArguments(TypedDict, total=False):
     required_files: Sequence[Address] | Mapping[str, bytes]
     msg_overflow: Literal["drop", "fail"]
     oob_value_limit: int
+    gc_after: float | None
     priority: int
     owner: str
     save: Address | None

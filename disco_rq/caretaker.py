@@ -17,6 +17,7 @@ from disco_rq import keys
 from disco_rq.model import LEASE_S, RENEW_S
 from disco_rq.packing import Serializer
 from disco_rq.planner import Batch, Planner, job_of_batch, rq_name
+from disco_rq.retention import Retention
 from disco_rq.store.cluster import ClusterStore, JobSnapshot
 
 log = logging.getLogger("disco_rq.caretaker")
@@ -39,15 +40,22 @@ class Caretaker:
     """Looks after the cluster for the leading master, a few times a second."""
 
     def __init__(
-        self, redis: Redis, store: ClusterStore, planner: Planner, jobs: Mapping[str, JobSnapshot]
+        self,
+        redis: Redis,
+        store: ClusterStore,
+        planner: Planner,
+        jobs: Mapping[str, JobSnapshot],
+        retention: Retention,
     ) -> None:
         self._redis = redis
         self._store = store
         self._planner = planner
         self._jobs = jobs
+        self._retention = retention
         self._run_id, uptime_s = store.server()
         # What ran out while the server was down gets the time to be renewed.
-        self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - uptime_s)
+        silent_s = min(uptime_s, store.full_for_s())  # a full server refuses to renew them, too
+        self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - silent_s)
         self._looked_at = time.monotonic()
         self._cleaned_at = 0.0
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
@@ -71,6 +79,7 @@ class Caretaker:
         self._release_lost_batches()
         self._tell_stranded()
         self._forget_in_rq()
+        self._retention.look()
         if now - self._cleaned_at > CLEANING_S:
             self._cleaned_at = now
             for node in self._planner.nodes:

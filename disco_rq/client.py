@@ -352,10 +352,7 @@ class Disco:
             return  # no job is called so, and no node has files of it
         if self._store.statuses([name]) == ["ready"]:
             self._results_of(name)
-        self._store.kill(name, "it was purged")
-        asked = self._store.ask_purge(name)  # first, so that no file is left without a record of what to do
-        self._store.forget(name)
-        self._store.wake_nodes(asked)
+        asked = self._store.purge(name)
         deadline = time.monotonic() + PURGE_PATIENCE_S
         while time.monotonic() < deadline:
             alive = live_slots(self._connection)

@@ -3,6 +3,7 @@
     DiscoError
     ├── SettingsError            a DISCO_RQ_… variable or an option is wrong
     ├── ConnectionLost           Redis cannot be reached (the address is in the text)
+    ├── RedisFull                Redis has reached its maxmemory, so nothing was written
     ├── NoMaster                 no master leads the cluster, so a job would wait for ever
     ├── JobArgumentError         new_job() was called wrongly, nothing was queued (also a ValueError)
     │   └── Unshippable          a job function cannot be sent to the workers
@@ -55,6 +56,7 @@ __all__ = [
     "PartitionError",
     "ProgramError",
     "RecordTypeError",
+    "RedisFull",
     "SettingsError",
     "TaskError",
     "TaskMemoryExceeded",
@@ -74,6 +76,10 @@ class SettingsError(DiscoError):
 
 class ConnectionLost(DiscoError):
     """Redis cannot be reached; the text names the address, without its password."""
+
+
+class RedisFull(DiscoError):
+    """Redis has reached its ``maxmemory`` and refused a write whole. Masters and workers wait instead."""
 
 
 class NoMaster(DiscoError):

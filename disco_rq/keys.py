@@ -39,6 +39,7 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 ====================  ======  =============================================================================
 (the key itself)      hash    status (active, ready, dead), submitted, ended, owner, priority, nr_maps,
                               nr_reduces (tasks), last_phase, submission (token of the client's call),
+                              gc_after (seconds from its end to its purge, if it says so),
                               map:waiting, map:running, map:done, map:failed, map:entries, map:records,
                               map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
                               the same for reduce:, cause (JSON, of a dead job), msgs_dropped, paused.

@@ -28,6 +28,14 @@ TIMEOUT_GRACE_S = 3.0
 """A task that runs on for so long after its time limit, whatever it was told, is ended with its process."""
 
 
+def purge_asked(nodes: NodeStore, data: DataDir) -> None:
+    """Delete the files of the jobs that this node is asked to purge."""
+    for job in nodes.purges():
+        with suppress(ValueError):  # what is no job's name has no files, and must not end who asks
+            data.purge(job)
+        nodes.purged(job)
+
+
 class LeaseKeeper(threading.Thread):
     """Renews the slot and the attempts under way, and deletes the files of purged jobs.
 
@@ -131,9 +139,6 @@ class LeaseKeeper(threading.Thread):
         """Until the next renewal: delete what is purged."""
         deadline = time.monotonic() + RENEW_S
         while not self._ended.is_set():
-            for job in self._nodes.purges():
-                with suppress(ValueError):  # what is no job's name has no files, and must not end this thread
-                    self._data.purge(job)
-                self._nodes.purged(job)
+            purge_asked(self._nodes, self._data)
             if not self._nodes.wait_purge(deadline - time.monotonic()):
                 return

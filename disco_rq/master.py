@@ -25,9 +25,11 @@ from disco_rq.errors import ConnectionLost
 from disco_rq.model import RENEW_S, TaskId
 from disco_rq.packing import Serializer
 from disco_rq.planner import Assignment, JobState, Planner
+from disco_rq.retention import Retention
 from disco_rq.settings import Settings
 from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot
 from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
 
 log = logging.getLogger("disco_rq.master")
 
@@ -52,6 +54,7 @@ class Master:
         self._planner = Planner()
         self._jobs: dict[str, JobSnapshot] = {}
         self._queues: dict[str, Queue] = {}
+        self._retention = Retention(JobStore(connection), settings.gc_after)
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -73,7 +76,9 @@ class Master:
         """Read everything, then lead, until another master does or all must be read again."""
         log.info("this master leads", extra={"action": "lead"})
         self._planner, self._jobs = Planner(tag=secrets.token_hex(2)), {}
-        self._caretaker = Caretaker(self._connection.redis, self._store, self._planner, self._jobs)
+        self._caretaker = Caretaker(
+            self._connection.redis, self._store, self._planner, self._jobs, self._retention
+        )
         position = self._store.control_end()  # before the jobs are read: what comes after is told again
         self._caretaker.count_nodes()
         for name in sorted(self._store.active_jobs()):
@@ -218,7 +223,7 @@ def run_master(settings: Settings, token: str | None = None) -> None:
     """The program ``disco-rq master``: lead or stand by until SIGTERM or SIGINT."""
     if settings.redis is None:
         raise ConnectionLost("a master needs the address of a Redis: set DISCO_RQ_REDIS or give --redis")
-    connection = Connection(settings.redis)
+    connection = Connection(settings.redis, waits_for_memory=True)
     connection.check()
     master = Master(connection, settings, token)
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -80,6 +80,7 @@ class JobSpec:
     owner: str = ""
     save: str | None = None  # address of the directory where results are saved
     save_format: str | None = None  # as what: a name of saving.FORMATS
+    gc_after: float | None = None  # seconds from its end to its purge; None: as the cluster does
     max_cores: int | None = None
     force_local: bool = False
     force_remote: bool = False

@@ -11,10 +11,12 @@ from dataclasses import replace
 from functools import partial
 
 import redis
+from redis.exceptions import RedisError
 
 from disco_rq import keys
 from disco_rq.dataport import DataPort
 from disco_rq.errors import ConnectionLost, DiscoError, SettingsError
+from disco_rq.leases import purge_asked
 from disco_rq.locations import DataDir
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection, Vigil
@@ -93,7 +95,7 @@ def run_node(settings: Settings, slots: int) -> None:
     grace_s = settings.grace
     leaving = nullcontext() if slots == 0 else _closed(settings)
     try:
-        supervisor.watch(look=vigil.look)
+        supervisor.watch(look=vigil.look if slots else partial(_look_without_workers, vigil, settings))
     except ConnectionLost:
         grace_s = 0.0  # what runs cannot be committed
         raise
@@ -101,6 +103,16 @@ def run_node(settings: Settings, slots: int) -> None:
         port.close()
         with leaving:
             supervisor.end(grace_s)
+
+
+def _look_without_workers(vigil: Vigil, settings: Settings) -> None:
+    """A node that only serves files has nobody else to delete those of purged jobs."""
+    vigil.look()
+    assert settings.redis is not None
+    connection = Connection(settings.redis, patience_s=1.0)
+    with suppress(DiscoError, RedisError, OSError):
+        purge_asked(NodeStore(connection, settings.node), DataDir(settings.data))
+    connection.close()
 
 
 @contextmanager

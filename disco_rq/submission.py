@@ -278,6 +278,7 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "required_files": (lambda _: True, "paths, or a dict of names and their bytes"),
     "msg_overflow": (lambda value: value in ("drop", "fail"), '"drop" or "fail"'),
     "oob_value_limit": (_whole(1), "a number of bytes"),
+    "gc_after": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
     "priority": (_whole(-1000), "a whole number from -1000 on"),
     "owner": (lambda value: isinstance(value, str), "a str"),
     "save": (lambda _: True, "the address of a directory"),  # check_target looks at both

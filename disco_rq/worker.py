@@ -104,7 +104,7 @@ class DiscoWorker(Worker):
         self._address = self._settings.redis or url_of(connection)
         # RQ's worker would give up, and its task with it, at the first error.
         connection.set_retry(PatientRetry(PATIENCE_S))
-        self._own = Connection(self._address, patience_s=PATIENCE_S)
+        self._own = Connection(self._address, patience_s=PATIENCE_S, waits_for_memory=True)
         self._store = AttemptStore(self._own)
         self._jobs = JobStore(self._own)
         self._nodes = NodeStore(self._own, self.node)
@@ -131,7 +131,7 @@ class DiscoWorker(Worker):
         gc.freeze()
         self._spare = self._new_horse()
         self._keeper = LeaseKeeper(
-            Connection(self._address, patience_s=3.0),
+            Connection(self._address, patience_s=3.0, waits_for_memory=True),
             node=self.node,
             worker=self.name,
             data=self._data,
@@ -284,7 +284,7 @@ class DiscoWorker(Worker):
     def _new_horse(self) -> Horse:
         progress = Progress()
         # Connected here, used there: what a forked process touches first costs it several times as much.
-        connection = Connection(self._address, patience_s=PATIENCE_S)
+        connection = Connection(self._address, patience_s=PATIENCE_S, waits_for_memory=True)
         connection.line.open()
         horse = Horse(lambda: self._enter_horse(connection, progress), progress)
         connection.line.give_away()

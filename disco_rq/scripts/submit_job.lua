@@ -1,7 +1,8 @@
 -- Purpose: make a job exist, whole, or not at all.
 -- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events
 -- ARGV: name, spec, pack, owner, priority, number of map tasks, number of reduce tasks, inputs (msgpack list of packed inputs),
---       '1' if there is nothing to do (empty input), token of this submission
+--       '1' if there is nothing to do (empty input), token of this submission,
+--       seconds after its end when it is purged ('': as the cluster does)
 -- Returns: 'ok', also when asked again after a lost answer; 'exists' (the name is taken by another submission);
 --          'nomaster' (nobody leads: nothing was written)
 if redis.call('EXISTS', KEYS[5]) == 1 then
@@ -18,6 +19,9 @@ redis.call('HSET', KEYS[5], 'status', 'active', 'submitted', int(now), 'owner', 
   'reduce:waiting', ARGV[7], 'reduce:running', 0, 'reduce:done', 0, 'reduce:failed', 0)
 redis.call('SET', KEYS[6], ARGV[2])
 redis.call('SET', KEYS[7], ARGV[3])
+if ARGV[11] ~= '' then
+  redis.call('HSET', KEYS[5], 'gc_after', ARGV[11])
+end
 local inputs = cmsgpack.unpack(ARGV[8])
 for i = 1, #inputs do
   redis.call('HSET', KEYS[8], i - 1, inputs[i])

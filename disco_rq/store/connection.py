@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import re
 import time
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -15,19 +18,23 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.client import Pipeline
 from redis.connection import AbstractConnection
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from disco_rq.errors import ConnectionLost, SettingsError
+from disco_rq.errors import ConnectionLost, RedisFull, SettingsError
 from disco_rq.store.line import Arg, Line
+
+log = logging.getLogger("disco_rq.store")
 
 OLDEST_SERVER = (6, 2)
 PATIENCE_S = 30.0
 """For how long a program waits for a Redis that is away."""
 SOCKET_TIMEOUT_S = 5.0
 """For how long one answer is waited for: a server that is stopped, or cut off, is away too."""
+FULL_PAUSE_S = 0.5
+"""How often a program that waits for memory asks again."""
 MAX_BLOCK_S = 2.5
 """For how long the server may be asked to wait with an answer; safely less than the above."""
 
@@ -64,8 +71,10 @@ def redact(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:  # "redis://[::1"
         return url.partition("://")[0] + "://…"
+    if "password=" in parts.query:
+        parts = parts._replace(query=re.sub(r"password=[^&]*", "password=***", parts.query))
     if parts.password is None:
-        return url
+        return urlunsplit(parts) if "***" in parts.query else url
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
 
@@ -84,6 +93,17 @@ def url_of(client: redis.Redis) -> str:
     return f"{scheme}://{login}{options.get('host', 'localhost')}:{options.get('port', 6379)}/{database}"
 
 
+def is_full(answer: object) -> bool:
+    """Whether it is the error of a server that has reached its ``maxmemory``.
+
+    A script is refused at its first write that takes memory, and none of ours has written before that what
+    it could not write again; a transaction is refused whole.
+    """
+    return isinstance(answer, OutOfMemoryError) or (
+        isinstance(answer, ResponseError) and "command not allowed when used memory" in str(answer)
+    )
+
+
 class PatientRetry(Retry):
     """Tries a command again, at first at once, then about once a second, until ``patience_s`` are over."""
 
@@ -100,7 +120,21 @@ class PatientRetry(Retry):
             if time.monotonic() > deadline:
                 raise self._given_up(error)
 
-        return super().call_with_retry(do, fail_in_time, *args, **kwargs)
+        while True:
+            try:
+                return super().call_with_retry(do, fail_in_time, *args, **kwargs)
+            except ResponseError as error:
+                if not is_full(error):
+                    raise
+                self.wait_for_memory()
+
+    def wait_for_memory(self) -> None:
+        """The server was full and has refused the command: return when it is time to ask again.
+
+        For ever, if need be: nothing can be told to anybody, and nothing may be lost.
+        """
+        log.warning("Redis has reached its maxmemory: this waits", extra={"action": "full"})
+        time.sleep(FULL_PAUSE_S)
 
     def _given_up(self, error: Exception) -> Exception:
         return error
@@ -119,8 +153,9 @@ class _Closed:
 class _TellingRetry(PatientRetry):
     """Says in our own words that the time is up, or the connection closed."""
 
-    def __init__(self, address: str, patience_s: float, closed: _Closed) -> None:
+    def __init__(self, address: str, patience_s: float, closed: _Closed, waits_for_memory: bool) -> None:
         super().__init__(patience_s)
+        self._waits_for_memory = waits_for_memory
         self._address = address
         self._closed = closed
 
@@ -128,6 +163,14 @@ class _TellingRetry(PatientRetry):
         if self._closed.told:
             raise ConnectionLost(f"the connection to Redis at {self._address} was closed")
         return super().call_with_retry(*args, **kwargs)
+
+    def wait_for_memory(self) -> None:
+        if not self._waits_for_memory:
+            raise RedisFull(
+                f"Redis at {self._address} has reached its maxmemory and takes nothing more: clean old jobs, "
+                "or give it more with CONFIG SET maxmemory"
+            )
+        super().wait_for_memory()
 
     def _given_up(self, error: Exception) -> Exception:
         lost = ConnectionLost(f"Redis at {self._address} cannot be reached: {error}")
@@ -143,7 +186,8 @@ class Connection:
     address.
     """
 
-    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, url: str, *, patience_s: float = PATIENCE_S, waits_for_memory: bool = False) -> None:
+        """``waits_for_memory``: as long as the server is full; else a refused write raises ``RedisFull``."""
         if not url.startswith(("redis://", "rediss://", "unix://")):
             raise SettingsError(
                 f"{redact(url)!r} is no Redis address: it takes redis://, rediss:// or unix://"
@@ -151,10 +195,13 @@ class Connection:
         self.url = url
         self.address = redact(url)
         self._closed = _Closed()
+        self._retry = _TellingRetry(self.address, patience_s, self._closed, waits_for_memory)
+        self.full_at = -math.inf
+        """When (monotonic clock) a script was last refused for lack of memory."""
         try:
             self.redis: redis.Redis = redis.Redis.from_url(
                 url,
-                retry=_TellingRetry(self.address, patience_s, self._closed),
+                retry=self._retry,
                 socket_connect_timeout=SOCKET_TIMEOUT_S,
                 socket_timeout=SOCKET_TIMEOUT_S,
                 **_QUIET,
@@ -196,6 +243,11 @@ class Connection:
             if isinstance(answer, NoScriptError):
                 script, keys, args = calls[i]
                 answers[i] = self.redis.eval(script_source(script), len(keys), *keys, *args)
+            elif is_full(answer):
+                self.full_at = time.monotonic()
+                self._retry.wait_for_memory()
+                answers[i] = self.run_many([calls[i]])[0]
+                self.full_at = time.monotonic()
             elif isinstance(answer, ResponseError):
                 raise answer
         return answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -12,7 +13,7 @@ import msgpack
 from redis.client import Pipeline
 
 from disco_rq import keys
-from disco_rq.errors import NoMaster, OOBNotFound, UnknownJob
+from disco_rq.errors import NoMaster, OOBNotFound, RedisFull, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import MAX_BLOCK_S, Connection
@@ -83,6 +84,7 @@ class JobStore:
             reduces,
         ]
         args += [packed_inputs, int(not inputs), secrets.token_hex(8)]
+        args.append("" if spec.gc_after is None else spec.gc_after)
         deadline = time.monotonic() + MASTER_PATIENCE_S
         while True:
             answer = self._connection.run("submit_job", [*script_keys, job.events], args)
@@ -261,8 +263,33 @@ class JobStore:
         pipe.unlink(*job.records())
         pipe.zrem(keys.JOBS, name)
         pipe.zrem(keys.LEASES, name, *(f"{name} {task} {attempt}" for task, attempt in running))
-        pipe.xadd(keys.CONTROL, {"k": "forgotten", "j": name})
         pipe.execute()
+        # Not in the transaction, which a full server would refuse for it: the deletion is what makes room.
+        # Without the event RQ's own records of the job stay until they expire.
+        with contextlib.suppress(RedisFull):
+            self._redis.xadd(keys.CONTROL, {"k": "forgotten", "j": name})
+
+    def purge(self, name: str) -> list[str]:
+        """End a job, delete its records, and ask the nodes, which are returned, for its files."""
+        self.kill(name, "it was purged")
+        asked = self.ask_purge(name)  # first, so that no file is left without a record of what to do
+        self.forget(name)
+        self.wake_nodes(asked)
+        return asked
+
+    def overdue(self, gc_after_s: float | None) -> list[str]:
+        """The jobs that ended longer ago than their own ``gc_after``, or than the cluster's."""
+        seconds, _ = self._redis.time()
+        listed = [name for name, _ in self.job_list()]
+        pipe = self._redis.pipeline(transaction=False)
+        for name in listed:
+            pipe.hmget(keys.JobKeys(name).job, "ended", "gc_after")
+        answer = []
+        for name, (ended, own) in zip(listed, pipe.execute(), strict=True):
+            patience_s = float(own) if own else gc_after_s
+            if ended and patience_s is not None and int(seconds) - int(ended) / 1000 > patience_s:
+                answer.append(name)
+        return answer
 
     def ask_purge(self, name: str) -> list[str]:
         """Note for every node that it is to delete the files of a job. Returns the nodes."""

@@ -32,7 +32,7 @@ LAYERS = (
         *("arguments", "profiling", "dataserver", "fetch", "taskfiles", "timelimit"),
     },
     {
-        *("master", "caretaker", "client", "job", "facts", "progress", "local", "localtasks"),
+        *("master", "caretaker", "retention", "client", "job", "facts", "progress", "local", "localtasks"),
         *("embedded", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
         *("nodeload", "listening", "overuse"),
@@ -44,7 +44,7 @@ LAYERS = (
 
 STRANGERS = (
     {"client", "job"},
-    {"master", "caretaker"},
+    {"master", "caretaker", "retention"},
     {"worker", "horse", "execution", "leases", "attemptlog", "node"},
 )
 """They meet in Redis only: none imports another, not even by way of a third module."""

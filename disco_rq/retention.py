@@ -1,0 +1,58 @@
+"""What becomes of jobs that nobody purges: the leading master does it when they are old."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from redis.exceptions import RedisError
+
+from disco_rq.errors import DiscoError
+from disco_rq.saving import is_saved, settle
+from disco_rq.store.jobs import JobStore
+
+__all__ = ["Retention"]
+
+log = logging.getLogger("disco_rq.retention")
+
+LOOK_S = 30.0
+"""How often is looked for old jobs."""
+
+
+class Retention:
+    """Purges ended jobs after their ``gc_after``, or the cluster's; their saved results stay.
+
+    In a thread, since what holds the saved results may be slow.
+    """
+
+    def __init__(self, store: JobStore, gc_after_s: float | None) -> None:
+        self._store = store
+        self._gc_after_s = gc_after_s
+        self._thread: threading.Thread | None = None
+        self._looked_at = -LOOK_S
+
+    def look(self) -> None:
+        """Begin when it is time, and the last time is through."""
+        busy = self._thread is not None and self._thread.is_alive()
+        if not busy and time.monotonic() - self._looked_at >= LOOK_S:
+            self._looked_at = time.monotonic()
+            self._thread = threading.Thread(target=self._purge_old, name="retention", daemon=True)
+            self._thread.start()
+
+    def _purge_old(self) -> None:
+        try:
+            for name in self._store.overdue(self._gc_after_s):
+                self._purge(name)
+        except (DiscoError, RedisError, OSError) as error:  # the next time is soon
+            log.warning("old jobs are not purged: %s", error, extra={"action": "purge"})
+
+    def _purge(self, name: str) -> None:
+        try:
+            if self._store.statuses([name]) == ["ready"]:
+                settle([address for address in self._store.outputs(name).values() if is_saved(address)])
+        except (DiscoError, OSError) as error:
+            log.warning("%s is old, but kept: %s", name, error, extra={"action": "purge", "job": name})
+            return
+        self._store.purge(name)
+        log.info("%s was old, and is purged", name, extra={"action": "purge", "job": name})

@@ -1,0 +1,10 @@
+"""Runs a master that looks for old jobs all the time: ``python -m tests.cluster.eager_master``."""
+
+import sys
+
+from disco_rq import retention
+from disco_rq.cli import main
+
+retention.LOOK_S = 0.2
+sys.argv[1:] = ["master"]
+main()
