@@ -10,6 +10,10 @@ from pathlib import Path
 LOG_CAP = 64 << 10
 """Bytes of an attempt's log that are kept: its first half and its last, when there is more."""
 
+GROWTH_CAP = 4 << 20
+"""A log that is longer while it is written is cut, so that no ``print`` in a loop fills the disk."""
+_HEAD_BYTES = LOG_CAP // 2 - 256
+
 
 class AttemptLog:
     """File descriptors 1 and 2 of a horse lead to one file; after each attempt its content is put by."""
@@ -58,6 +62,25 @@ def keep_capped(fd: int, size: int, path: Path) -> None:
         text = os.pread(fd, half - len(left_out), 0) + left_out + os.pread(fd, half, size - half)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text)
+
+
+def cut_short(log: Path, left_out: int) -> int:
+    """Of a log that has grown very long while it is written, keep the beginning only, and say so there.
+
+    ``left_out``: bytes of it that were left out before. Returns how many are now. What is written meanwhile
+    comes behind: every writer appends.
+    """
+    try:
+        size = log.stat().st_size
+        if size <= GROWTH_CAP:
+            return left_out
+        left_out += size - _HEAD_BYTES
+        os.truncate(log, _HEAD_BYTES)
+        with log.open("ab") as file:
+            file.write(f"\n... {left_out} bytes left out while it was written ...\n".encode())
+    except OSError:  # it ends just now; or the disk is full, and the next time is soon
+        pass
+    return left_out
 
 
 def salvage(log: Path, path: Path) -> None:

@@ -51,6 +51,7 @@ class Caretaker:
         self._looked_at = time.monotonic()
         self._cleaned_at = 0.0
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
+        self._closed: set[str] = set()  # nodes that said that they take no tasks
         self._stranded: set[str] = set()  # jobs that were told that they wait for a node
 
     def look(self) -> bool:
@@ -79,7 +80,20 @@ class Caretaker:
     def count_nodes(self) -> None:
         """Tell the planner which nodes are alive, with how many workers."""
         slots = self._store.slots(self._store.now_ms())
-        self._planner.set_nodes(slots, self._store.blacklist(), self._store.draining())
+        closed = self._store.closed()
+        self._planner.set_nodes(slots, self._store.blacklist(), self._store.draining(), closed)
+        now = {node for node in closed if node in slots}
+        for node in sorted(now ^ self._closed):
+            if node in now:
+                self._tell_all(f"Node {node} takes no tasks: {closed[node]}")
+            elif node in slots:
+                self._tell_all(f"Node {node} takes tasks again")
+        self._closed = now
+
+    def _tell_all(self, line: str) -> None:
+        log.warning("%s", line, extra={"action": "nodes"})
+        for job in self._planner.jobs:
+            self._store.event(job, line)
 
     def forget(self, job: str) -> None:
         """A job was cleaned or purged: RQ need not remember it either."""
@@ -102,12 +116,12 @@ class Caretaker:
             log.warning("%s %s/%s: %s (%s)", job, task, attempt, why, answer, extra=told)
 
     def _release_lost_batches(self) -> None:
-        """Hand back what is queued on dead or blacklisted nodes, or lost its worker before it was claimed."""
+        """Hand back what is queued on nodes that are dead or closed, or lost its worker before the claim."""
         now = time.monotonic()
         in_queue: dict[str, set[str]] = {}
         for batch_id, batch in list(self._planner.batches.items()):
             node = self._planner.nodes.get(batch.node)
-            unused = node is None or node.blacklisted
+            unused = node is None or not node.keeps_queue
             if not unused and now - batch.since_s < QUEUE_PATIENCE_S:
                 continue
             if not unused:

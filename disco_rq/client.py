@@ -258,7 +258,8 @@ class Disco:
         """The nodes, and what runs on them.
 
         ``available``: a dict for each node, with ``node``, ``max_workers`` (alive now), ``job_ok``,
-        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``;
+        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``, ``closed`` (why it
+        takes no tasks of its own accord: its disk is full, it is leaving; "" if it does);
         ``active``: one for each running task.
         """
         return {"available": node_facts(self._connection), "active": self._store.running()}

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from disco_rq.errors import DiscoError
@@ -55,11 +56,11 @@ def _own(supervisor: Supervisor, directory: Path, workers: int, http: str, answe
     with PrivateServer(directory) as server:
         supervisor.spare(server.pid)
         environment = Settings.from_env()
-        settings = Settings(
+        settings = replace(
+            environment,
             redis=server.url,
             node=NODE,
             data=directory / "data",
-            secret=environment.secret,
             http=OFF if environment.http == OFF else http,
         )
         token = secrets.token_hex(8)  # one for all lives of the master: it follows none that is not dead

@@ -6,12 +6,14 @@
     ├── NoMaster                 no master leads the cluster, so a job would wait for ever
     ├── JobArgumentError         new_job() was called wrongly, nothing was queued (also a ValueError)
     │   └── Unshippable          a job function cannot be sent to the workers
+    │       └── OtherVersion     this node has another Python or disco-rq than the job: it is for another node
     ├── UnknownJob               no job of that name
     ├── JobError                 the job is dead, or a wait for it timed out
     ├── TaskError                raised inside a task; what follows is said by each class
     │   ├── JobFailure           ends the job, no retry
     │   ├── DataError            the task is re-run on another node
-    │   │   └── CorruptData      a record file is truncated, altered or gone
+    │   │   ├── CorruptData      a record file is truncated, altered or gone
+    │   │   └── TaskMemoryExceeded  its processes held more memory than its node allows
     │   ├── RecordTypeError      the record format does not hold a type (also a TypeError)
     │   ├── ProgramError         an external program died, or broke the protocol
     │   ├── PartitionError       a partition function answered outside [0, nr_reduces)
@@ -43,6 +45,7 @@ __all__ = [
     "MessageQuotaExceeded",
     "NoMaster",
     "NotInTask",
+    "OtherVersion",
     "OOBKeyExists",
     "OOBKeyInvalid",
     "OOBNotFound",
@@ -54,6 +57,7 @@ __all__ = [
     "RecordTypeError",
     "SettingsError",
     "TaskError",
+    "TaskMemoryExceeded",
     "TaskTimeout",
     "UnknownJob",
     "Unshippable",
@@ -82,6 +86,10 @@ class JobArgumentError(DiscoError, ValueError):
 
 class Unshippable(JobArgumentError):
     """A job function, or something it uses, cannot be sent to the workers; the text names it."""
+
+
+class OtherVersion(Unshippable):
+    """A node cannot run the job, since its Python or its disco-rq is another: the task is for other nodes."""
 
 
 class UnknownJob(DiscoError):
@@ -124,6 +132,13 @@ class CorruptData(DataError):
     def __init__(self, message: str, url: str | None = None, *, urls: Sequence[str] = ()) -> None:
         super().__init__(message, url)
         self.urls = tuple(urls) or ((url,) if url is not None else ())
+
+
+class TaskMemoryExceeded(DataError):
+    """The processes of a task held more than DISCO_RQ_TASK_MEMORY of their node, and were killed.
+
+    Like a lost worker it is re-run on another node, which may allow more, up to ``max_failures`` times.
+    """
 
 
 class RecordTypeError(TaskError, TypeError):

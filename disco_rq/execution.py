@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from disco_rq.attemptlog import AttemptLog
-from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable
+from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable, OtherVersion
 from disco_rq.fetch import reduce_sources
 from disco_rq.horse import Progress, leftovers
 from disco_rq.locations import DataDir, Locator, map_task_of, output_name
@@ -34,6 +34,7 @@ from disco_rq.store.nodes import master_address, node_about
 from disco_rq.taskfiles import merged_sources, opener_with, place_output
 from disco_rq.timelimit import time_limit
 from disco_rq.usercode import describe, failure_kind
+from disco_rq.version import PROTOCOL, __version__
 
 log = logging.getLogger("disco_rq.execution")
 
@@ -133,6 +134,9 @@ class Executor:
             log.warning("%s %s was overtaken", attempt.job, attempt, extra=told)
         except InputsMissing:
             self._release(attempt, "a map is made again first")
+        except OtherVersion as error:
+            log.warning("%s %s is handed back: %s", attempt.job, attempt, error, extra=told)
+            self._store.fail(attempt, "refuse", describe(error), survives=0)
         except ConnectionLost:
             raise  # nothing can be told; the lease tells
         except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
@@ -222,6 +226,11 @@ class Executor:
             if found is None:
                 raise Overtaken  # purged meanwhile
             spec, pack = found
+            if spec.protocol != PROTOCOL:
+                raise OtherVersion(
+                    f"{job} is of protocol {spec.protocol}, node {self._node} has disco-rq {__version__}, "
+                    f"protocol {PROTOCOL}: use the same version on both"
+                )
             unpacked = unpack_functions(
                 pack,
                 job=job,
@@ -314,8 +323,12 @@ class Executor:
         return output.with_name(output.name + PROFILE_SUFFIX)
 
     def _keep_log(self, attempt: Attempt) -> None:
-        if self._log.has_content():
-            self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
+        try:
+            if self._log.has_content():
+                self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
+        except OSError as error:  # a full disk: the attempt itself ends as it did
+            told = {"action": "log", "job": attempt.job}
+            log.warning("%s %s: its log is not kept: %s", attempt.job, attempt, error, extra=told)
 
     def _clean_up(self, attempt: Attempt) -> None:
         """Nothing of an attempt is there for the next one; what it printed is kept."""

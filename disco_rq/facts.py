@@ -6,7 +6,7 @@ from typing import Any
 
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
-from disco_rq.store.nodes import NodeAdmin, live_slots, node_about, node_names
+from disco_rq.store.nodes import NodeAdmin, closed_nodes, live_slots, node_about, node_names
 
 __all__ = ["describe_death", "job_facts", "node_facts"]
 
@@ -41,6 +41,7 @@ def node_facts(connection: Connection) -> list[dict[str, Any]]:
     alive = live_slots(connection)
     admin = NodeAdmin(connection)
     blacklist, draining = admin.blacklist(), admin.draining()
+    closed = closed_nodes(connection)
     facts = []
     for node in node_names(connection):
         about = node_about(connection, node)
@@ -55,6 +56,7 @@ def node_facts(connection: Connection) -> list[dict[str, Any]]:
                 "lost": int(about.get("lost", 0)),
                 "blacklisted": node in blacklist,
                 "draining": node in draining,
+                "closed": closed.get(node, "") if node in alive else "",
             }
         )
     return facts

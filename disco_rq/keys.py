@@ -9,7 +9,8 @@ The cluster:
 disco:leader          string  token of the leading master. W: master, every 2 s. Expires with its lease
 disco:master          string  "host:port" of the leading master's HTTP address. W: master
 disco:control         stream  what happened, for the master: k (kind), j (job), t (task), a (attempt),
-                              n (node), ms (duration). W: every transition. Trimmed by the master as read
+                              n (node), ms (duration), w (why). W: every transition. Trimmed by the
+                              master as read
 disco:jobs            zset    job -> time of submission. W: submit. A job leaves with clean or purge
 disco:active          set     jobs that are active. W: submit. A job leaves when it ends
 disco:slots           zset    "node worker" -> end of its lease. W: the worker, every 2 s. The master removes
@@ -24,6 +25,9 @@ disco:node:<node>     hash    where it is and how it fared: host, data, word, py
                               W: worker, node; commit, fail; renew
 disco:blacklist       set     nodes that get no new tasks, and lose what is queued. W: client
 disco:draining        set     nodes that get no new tasks, and finish what they have. W: client
+disco:closed          hash    "node cause" -> why the node itself takes no tasks now: cause "disk" (too little
+                              room), "leave" (it was told to end). W: worker, node. A field leaves with its
+                              cause
 disco:totals          hash    since the cluster began: msgs_dropped, oob_refused (puts over the quota).
                               W: message, put
 disco:purges:<node>   set     jobs whose files the node is to delete. W: purge. A job leaves when it is done
@@ -80,6 +84,7 @@ LEASES = "disco:leases"
 NODES = "disco:nodes"
 BLACKLIST = "disco:blacklist"
 DRAINING = "disco:draining"
+CLOSED = "disco:closed"
 TOTALS = "disco:totals"
 
 

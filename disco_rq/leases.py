@@ -14,7 +14,7 @@ from disco_rq.errors import DiscoError
 from disco_rq.horse import Progress
 from disco_rq.locations import DataDir
 from disco_rq.model import RENEW_S
-from disco_rq.nodeload import node_load
+from disco_rq.nodeload import disk_room, node_load
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
@@ -36,7 +36,14 @@ class LeaseKeeper(threading.Thread):
     """
 
     def __init__(
-        self, connection: Connection, *, node: str, worker: str, data: DataDir, end_horse: Callable[[], None]
+        self,
+        connection: Connection,
+        *,
+        node: str,
+        worker: str,
+        data: DataDir,
+        min_free: int | None,
+        end_horse: Callable[[], None],
     ) -> None:
         super().__init__(name="leases", daemon=True)
         self._nodes = NodeStore(connection, node)
@@ -44,6 +51,8 @@ class LeaseKeeper(threading.Thread):
         self._node = node
         self._worker = worker
         self._data = data
+        self._min_free = min_free
+        self._was_full = False
         self._end_horse = end_horse
         self._lock = threading.Lock()
         self._job = ""
@@ -73,6 +82,7 @@ class LeaseKeeper(threading.Thread):
         while not self._ended.is_set():
             try:
                 self._renew()
+                self._look_at_disk()
                 self._report()
                 self._purge()
             except (DiscoError, RedisError, OSError) as error:
@@ -98,6 +108,19 @@ class LeaseKeeper(threading.Thread):
         if overtaken:
             log.warning("%s %s is not ours any more", job, current, extra={"action": "overtaken", "job": job})
             self._end_horse()
+
+    def _look_at_disk(self) -> None:
+        """A node without room takes no tasks. Told when it changes, and now and then: others tell it too."""
+        free, least = disk_room(self._data.root, self._min_free)
+        full = free < least
+        if full == self._was_full and time.monotonic() < self._report_at:
+            return
+        self._was_full = full
+        told = {"action": "disk"}
+        if full and self._nodes.close("disk", f"less than {least >> 20} MiB of its disk is free"):
+            log.warning("no tasks here: %s has %s MiB left", self._data.root, free >> 20, extra=told)
+        if not full and self._nodes.open("disk"):
+            log.warning("tasks again: %s has %s MiB free", self._data.root, free >> 20, extra=told)
 
     def _report(self) -> None:
         if time.monotonic() >= self._report_at:

@@ -106,13 +106,14 @@ class LocalTasks:
             with _restored():
                 self._run_phases(nr_reduces)
         finally:
-            _forget_modules(self._scratch.required)
+            _forget_modules(self._data.required(spec.name))
             self._scratch.remove()
         record.tell("master", "Job is ready")
 
     def _run_phases(self, nr_reduces: int) -> None:
-        required = self._scratch.required
-        self._unpacked = unpack_functions(self._pack, job=self._spec.name, secret=None, directory=required)
+        name, aside = self._spec.name, self._scratch.required
+        required = self._data.required(name)
+        self._unpacked = unpack_functions(self._pack, job=name, secret=None, directory=required, aside=aside)
         os.chdir(self._scratch.directory)
         if self._spec.has_map:
             for index, task_input in enumerate(self._inputs):
@@ -162,7 +163,7 @@ class LocalTasks:
             scratch=self._scratch.directory,
             status=lambda text: self.record.tell(NODE, f"{task}: {text}"),
         )
-        self._unpacked.required.link(self._scratch.required, into=self._scratch.directory)
+        self._unpacked.required.link(self._data.required(spec.name), into=self._scratch.directory)
         output = self._data.output(spec.name, task, number)
         profile = output.with_name(output.name + PROFILE_SUFFIX) if spec.profile else None
         is_main = threading.current_thread() is threading.main_thread()  # signals reach no other

@@ -119,7 +119,11 @@ class Master:
                 self._end(event.job)
             case "forgotten":
                 self._caretaker.forget(event.job)
+            case "refused":
+                task = TaskId.parse(event.task)
+                self._planner.task_refused(event.job, task, event.attempt, event.node, event.why)
             case "nodes":
+                self._planner.node_changed(event.node)
                 self._caretaker.count_nodes()
 
     def _load(self, name: str) -> None:

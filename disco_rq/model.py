@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from disco_rq.version import PROTOCOL
+
 JobStatus = Literal["active", "ready", "dead"]
 ResultStatus = Literal["active", "ready", "dead", "unknown job"]
 Phase = Literal["map", "reduce"]
@@ -81,6 +83,7 @@ class JobSpec:
     max_cores: int | None = None
     force_local: bool = False
     force_remote: bool = False
+    protocol: int = PROTOCOL  # of the client that made it
     # on_nodes (whether any input is on a node), arguments (as jobspec() tells them)
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -100,7 +103,8 @@ class JobSpec:
     def from_dict(cls, data: Mapping[str, Any]) -> JobSpec:
         """The spec that ``to_dict`` wrote. Fields of a newer version are left out."""
         known = {f.name for f in fields(cls)}
-        return cls(**{name: value for name, value in data.items() if name in known})
+        told = {"protocol": 1, **data}  # the first clients do not tell it
+        return cls(**{name: value for name, value in told.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -22,9 +23,6 @@ from disco_rq.supervisor import Supervisor
 from disco_rq.worker import DiscoWorker
 
 log = logging.getLogger("disco_rq.node")
-
-GRACE_S = 30.0
-"""For how long a node that is asked to leave lets its tasks finish."""
 
 
 def start_workers(
@@ -67,9 +65,11 @@ def _dropped(node: NodeStore, slot: str) -> None:
 
 
 def run_node(settings: Settings, slots: int) -> None:
-    """The program ``disco-rq node``: run a node until SIGTERM or SIGINT, then finish its tasks and leave.
+    """The program ``disco-rq node``: run a node until SIGTERM or SIGINT, then leave.
 
-    ``ConnectionLost`` when Redis is away for too long.
+    What is queued goes back at once; what runs may end within ``settings.grace``, and is handed back after
+    that, or on a second signal. The files are served until then. ``ConnectionLost`` when Redis is away for
+    too long.
 
     Without slots it only serves the files of the node, whose workers are run by other means.
     """
@@ -80,15 +80,18 @@ def run_node(settings: Settings, slots: int) -> None:
     settings = replace(settings, data=settings.data.absolute())
     about = _about(connection, settings)
     port = DataPort(settings)
-    NodeStore(connection, settings.node).register(about | {"url": port.url})
+    node = NodeStore(connection, settings.node)
+    node.register(about | {"url": port.url})
+    node.open("leave")  # of a life before, which was killed
     connection.close()
     supervisor = Supervisor()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: supervisor.stop())
     log.info("node %s serves its files at %s", settings.node, port.url, extra={"action": "serve"})
-    supervisor.spawn("data server", partial(_serve_data, port, settings))
+    supervisor.spawn("data server", partial(_serve_data, port, settings), last=True)
     start_workers(supervisor, settings, slots, in_child=port.close)
-    grace_s = GRACE_S
+    grace_s = settings.grace
+    leaving = nullcontext() if slots == 0 else _closed(settings)
     try:
         supervisor.watch(look=vigil.look)
     except ConnectionLost:
@@ -96,7 +99,22 @@ def run_node(settings: Settings, slots: int) -> None:
         raise
     finally:
         port.close()
-        supervisor.end(grace_s)
+        with leaving:
+            supervisor.end(grace_s)
+
+
+@contextmanager
+def _closed(settings: Settings) -> Iterator[None]:
+    """Within this the node gets no tasks, and what is queued there moves."""
+    assert settings.redis is not None
+    connection = Connection(settings.redis, patience_s=1.0)
+    node = NodeStore(connection, settings.node)
+    with suppress(DiscoError):
+        node.close("leave", "it is leaving")
+    yield
+    with suppress(DiscoError):
+        node.open("leave")
+    connection.close()
 
 
 def _about(connection: Connection, settings: Settings) -> dict[str, str]:

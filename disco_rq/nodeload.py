@@ -8,6 +8,18 @@ from pathlib import Path
 
 import psutil
 
+MIN_FREE_BYTES = 256 << 20
+MIN_FREE_SHARE = 0.05
+
+
+def disk_room(data: Path, least: int | None) -> tuple[int, int]:
+    """Bytes that are free on the disk that holds ``data``, and with how many less a node takes no tasks.
+
+    ``least`` None: 256 MiB, or 5 % of a disk for which that is much.
+    """
+    disk = shutil.disk_usage(data)
+    return disk.free, min(MIN_FREE_BYTES, int(disk.total * MIN_FREE_SHARE)) if least is None else least
+
 
 def node_load(data: Path) -> dict[str, int | float]:
     """Bytes of memory, and of the disk that holds ``data``, in all and free; processes that want a core."""

@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from disco_rq.model import Phase as PhaseName
 from disco_rq.model import TaskId
@@ -24,6 +25,7 @@ AHEAD_BELOW_S = 1.0
 """Tasks shorter than this are worth having one batch ahead in a node's queue."""
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 10.0
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,22 @@ class NodeState:
     slots: int
     blacklisted: bool = False
     draining: bool = False  # like that, but what is in its queue is left to it
+    closed: str = ""  # why it takes none of its own accord; what is queued moves
     batches: int = 0  # under way: in its queue or in its workers
 
     @property
     def is_open(self) -> bool:
         """Whether it gets new tasks."""
-        return not (self.blacklisted or self.draining)
+        return not (self.blacklisted or self.draining or self.closed)
+
+    @property
+    def why_closed(self) -> str:
+        return "blacklisted" if self.blacklisted else self.closed or "draining"
+
+    @property
+    def keeps_queue(self) -> bool:
+        """Whether what is in its queue is left to it."""
+        return not (self.blacklisted or self.closed)
 
 
 @dataclass(slots=True)
@@ -123,6 +135,7 @@ class JobState:
     preferred: Mapping[int, str] = field(default_factory=dict)  # map index -> node that has its input
     attempts: dict[TaskId, int] = field(default_factory=dict)  # last attempt of each task that was tried
     excluded: dict[TaskId, dict[str, float]] = field(default_factory=dict)  # task -> node -> when it failed
+    refused: dict[str, str] = field(default_factory=dict)  # node that cannot run this job -> why
     batches: int = 0
     running: int = 0  # attempts under way
     turn: int = 0  # when it was last assigned a batch, in turns of the planner
@@ -172,18 +185,24 @@ class Planner:
                 self._close(job, task)
 
     def set_nodes(
-        self, slots: Mapping[str, int], blacklist: Iterable[str], draining: Iterable[str] = ()
+        self,
+        slots: Mapping[str, int],
+        blacklist: Iterable[str],
+        draining: Iterable[str] = (),
+        closed: Mapping[str, str] = _NONE,
     ) -> None:
         """The nodes that are alive now, with the number of their workers."""
         blacklisted, drained = set(blacklist), set(draining)
         for name in [name for name in self.nodes if name not in slots]:
             del self.nodes[name]
+            self.node_changed(name)
         for name, number in slots.items():
             node = self.nodes.get(name)
             if node is None:
                 batches = sum(batch.node == name for batch in self.batches.values())
                 node = self.nodes[name] = NodeState(number, batches=batches)
             node.slots, node.blacklisted, node.draining = number, name in blacklisted, name in drained
+            node.closed = closed.get(name, "")
 
     def task_assigned(
         self, name: str, task: TaskId, attempt: int, *, node: str, batch_id: str, now_s: float
@@ -231,6 +250,17 @@ class Planner:
         self._close(job, task)
         self._retry(job, task, node, now_s)
 
+    def task_refused(self, name: str, task: TaskId, attempt: int, node: str, why: str) -> None:
+        """The node cannot run this job, by no fault of either: its task waits again, for other nodes."""
+        if name in self.jobs:
+            self.jobs[name].refused[node] = why
+            self.task_failed(name, task, attempt, "", 0.0)
+
+    def node_changed(self, node: str) -> None:
+        """The node is not what it was: it may run now what it refused."""
+        for job in self.jobs.values():
+            job.refused.pop(node, None)
+
     def output_lost(self, name: str, task: TaskId, attempt: int, node: str, now_s: float) -> None:
         """The committed output of a map cannot be read any more: the map waits again, not on that node."""
         job = self.jobs.get(name)
@@ -268,10 +298,17 @@ class Planner:
     def stranded(self) -> dict[str, str]:
         """The jobs that cannot go on with the nodes there are, each with what it waits for."""
         usable = {name for name, node in self.nodes.items() if node.is_open}
-        if not usable:
+        if not self.nodes:
             return dict.fromkeys(self.jobs, "No node is alive: the job waits for one")
+        if not usable:
+            why = "; ".join(f"{name}: {node.why_closed}" for name, node in sorted(self.nodes.items())[:5])
+            return dict.fromkeys(self.jobs, f"No node takes tasks ({why}): the job waits for one")
         answer = {}
         for job in self.jobs.values():
+            if usable <= job.refused.keys():
+                why = "; ".join(sorted({job.refused[name] for name in usable})[:5])
+                answer[job.name] = f"No node here can run it: the job waits for another ({why})"
+                continue
             if job.running or not job.maps.pending or not (job.force_local or job.force_remote):
                 continue
             homes = {job.preferred.get(index, "") for index in job.maps.pending}
@@ -295,6 +332,8 @@ class Planner:
         ):
             phase_name, phase = job.open_phase()
             if ahead and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
+                continue
+            if name in job.refused:
                 continue
             if job.max_cores is not None and job.batches >= job.max_cores:
                 continue
@@ -385,7 +424,11 @@ class Planner:
 
 
 def _allows(job: JobState, task: TaskId, node: str) -> bool:
-    """What ``force_local`` and ``force_remote`` say; they mean maps whose input is on a node."""
+    """What the node itself said, and ``force_local`` and ``force_remote``, which mean maps whose input is on
+    a node.
+    """
+    if node in job.refused:
+        return False
     home = job.preferred.get(task.index) if task.phase == "map" else None
     return home is None or not ((job.force_local and home != node) or (job.force_remote and home == node))
 

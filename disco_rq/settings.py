@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from disco_rq.errors import SettingsError
@@ -13,19 +14,22 @@ from disco_rq.model import NODE_NAME
 
 PREFIX = "DISCO_RQ_"
 OFF = "off"
+GRACE_S = 30.0
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One process' settings. The programs' options have the same names and win over the environment."""
 
-    redis: str | None = None
+    redis: str | None = field(default=None, repr=False)
     """``redis://…``, ``rediss://…`` or ``unix://…``; without it a client starts the embedded cluster."""
     node: str = "localhost"
     """The name of this node, ``[a-zA-Z0-9_.-]``, 64 characters at most."""
     data: Path = Path("disco-data")
     """The directory in which this node keeps the files of its tasks."""
-    secret: bytes | None = None
+    secret: bytes | None = field(default=None, repr=False)
     """The key that signs function packs; a worker that has one refuses packs without a good signature."""
     http: str = "127.0.0.1:8989"
     """``host:port`` on which a master serves the web page and the API; port 0 is any; ``off`` serves none."""
@@ -33,6 +37,14 @@ class Settings:
     """``host:port`` on which this node serves its files to the others; port 0 is any free one."""
     data_url: str | None = None
     """Where the others reach that, if not at the host and port on which it listens."""
+    task_memory: int | None = None
+    """Bytes that the processes of one task may hold on this node; None is no limit."""
+    min_free: int | None = None
+    """Bytes of disk below which this node takes no tasks; None is 256 MiB, or 5 % of a small disk."""
+    grace: float = GRACE_S
+    """Seconds for which a node that is asked to leave lets its tasks run on, before it hands them back."""
+    gc_after: float | None = None
+    """Seconds after its end when the master purges a job that does not say it itself; None is never."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -43,13 +55,48 @@ class Settings:
             raise SettingsError(f"{PREFIX}NODE={node!r}: a node name takes 1 to 64 of [a-zA-Z0-9_.-]")
         data = env.get(PREFIX + "DATA")
         home = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-        secret = env.get(PREFIX + "SECRET")
+        task_memory, min_free = _number(env, "TASK_MEMORY", _SIZES), _number(env, "MIN_FREE", _SIZES)
+        grace, gc_after = _number(env, "GRACE", _TIMES), _number(env, "GC_AFTER", _TIMES)
         return cls(
             redis=env.get(PREFIX + "REDIS") or None,
             node=node,
             data=Path(data) if data else home / "disco-rq" / node,
-            secret=secret.encode() if secret else None,
+            secret=_secret(env),
             http=env.get(PREFIX + "HTTP", "127.0.0.1:8989") or OFF,
             data_http=env.get(PREFIX + "DATA_HTTP") or "127.0.0.1:0",
             data_url=env.get(PREFIX + "DATA_URL") or None,
+            task_memory=None if task_memory is None else int(task_memory),
+            min_free=None if min_free is None else int(min_free),
+            grace=GRACE_S if grace is None else grace,
+            gc_after=gc_after,
         )
+
+
+def _secret(env: Mapping[str, str]) -> bytes | None:
+    """The secret itself, or what is in the file that holds it, without white space around it."""
+    secret, file = env.get(PREFIX + "SECRET"), env.get(PREFIX + "SECRET_FILE")
+    if secret and file:
+        raise SettingsError(f"{PREFIX}SECRET and {PREFIX}SECRET_FILE are both set: give one of them")
+    if not file:
+        return secret.encode() if secret else None
+    try:
+        content = Path(file).read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"{PREFIX}SECRET_FILE={file!r}: {error.strerror or error}") from None
+    if not content:
+        raise SettingsError(f"{PREFIX}SECRET_FILE={file!r}: the file is empty")
+    return content
+
+
+def _number(env: Mapping[str, str], name: str, units: Mapping[str, int]) -> float | None:
+    """A number with a unit behind it, such as ``2g`` or ``7d``; None if the variable is not set."""
+    text = env.get(PREFIX + name, "").strip().lower()
+    if not text:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]?)", text)
+    if found is None or found[2] not in units:
+        shown = ", ".join(unit for unit in units if unit)
+        raise SettingsError(
+            f"{PREFIX}{name}={text!r}: it takes a number, with one of {shown} behind it or none"
+        )
+    return float(found[1]) * units[found[2]]

@@ -20,6 +20,10 @@ from disco_rq.orphans import adopt_orphans, die_with_parent, end_orphans
 log = logging.getLogger("disco_rq.supervisor")
 
 RESTART_PAUSE_S = 1.0
+FAREWELL_S = 3.0
+"""For how long a child may still hand back what it has, once it was told to hurry."""
+RQ_DEAF_S = 1.1
+"""An RQ worker takes a second signal within one second for the same one."""
 ORPHANS_S = 5.0
 """For how long after a child's death what it had started is looked for, and ended."""
 
@@ -30,6 +34,7 @@ class _Child:
     run: Callable[[], None]
     died: Callable[[], None]
     started_at: float
+    last: bool
 
 
 class Supervisor:
@@ -38,7 +43,7 @@ class Supervisor:
     def __init__(self) -> None:
         self._children: dict[int, _Child] = {}
         self._due: list[tuple[float, _Child]] = []  # to be started again
-        self._stopping = False
+        self._stopping = self._hurried = False
         self._spared: set[int] = set()
         self._orphans_until = 0.0
         adopt_orphans()
@@ -49,17 +54,27 @@ class Supervisor:
         signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to be woken
 
-    def spawn(self, name: str, run: Callable[[], None], died: Callable[[], None] = lambda: None) -> int:
-        """Fork a child that calls ``run``; ``died`` is called here when it ended unasked. Returns its pid."""
-        return self._fork(_Child(name, run, died, time.monotonic()))
+    def spawn(
+        self,
+        name: str,
+        run: Callable[[], None],
+        died: Callable[[], None] = lambda: None,
+        *,
+        last: bool = False,
+    ) -> int:
+        """Fork a child that calls ``run``; ``died`` is called here when it ended unasked. Returns its pid.
+
+        ``last``: it is to serve until the others have ended.
+        """
+        return self._fork(_Child(name, run, died, time.monotonic(), last))
 
     def spare(self, pid: int) -> None:
         """A child that somebody else in this process looks after."""
         self._spared.add(pid)
 
     def stop(self) -> None:
-        """Ask ``watch`` to return. Safe in a signal handler."""
-        self._stopping = True
+        """Ask ``watch`` to return, and when asked again ``end`` to hurry. Safe in a signal handler."""
+        self._hurried, self._stopping = self._stopping, True
 
     def watch(self, until: int | None = None, look: Callable[[], None] = lambda: None) -> None:
         """Keep the children running until ``stop``, or until the file ``until`` reaches its end.
@@ -84,16 +99,16 @@ class Supervisor:
                 look()
 
     def end(self, grace_s: float) -> None:
-        """End every descendant of this process: SIGTERM to the children, SIGKILL to all after ``grace_s``."""
+        """End every descendant of this process, at once if ``grace_s`` is 0.
+
+        Else the children get a SIGTERM, and after ``grace_s``, or when hurried, another one, which to RQ's
+        workers means at once; then those that are ``last`` get theirs. What is left soon after is killed.
+        """
         self._due.clear()
-        deadline = time.monotonic() + grace_s
         if grace_s > 0:
-            for pid in self._children:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-        while self._children and time.monotonic() < deadline:
-            self._reap(unasked=False)
-            time.sleep(0.01)
+            self._ask_to_end(max(grace_s, RQ_DEAF_S), last=False)
+            self._ask_to_end(FAREWELL_S, last=False)
+            self._ask_to_end(FAREWELL_S, last=True)
         while descendants := psutil.Process().children(recursive=True):
             # What we forked first: it uses what somebody else here started, such as the server.
             for process in sorted(descendants, key=lambda one: one.pid in self._spared):
@@ -101,6 +116,18 @@ class Supervisor:
                     process.kill()  # knows by its start time whether it is still the same process
             self._reap(unasked=False)
             time.sleep(0.002)
+
+    def _ask_to_end(self, patience_s: float, *, last: bool) -> None:
+        asked = {pid for pid, child in self._children.items() if child.last == last}
+        for pid in asked:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        began = time.monotonic()
+        while asked & self._children.keys() and time.monotonic() - began < patience_s:
+            if self._hurried and time.monotonic() - began > RQ_DEAF_S:
+                return
+            self._reap(unasked=False)
+            time.sleep(0.01)
 
     def _fork(self, child: _Child) -> int:
         supervisor = os.getpid()

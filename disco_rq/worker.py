@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import time
+from contextlib import suppress
 from resource import struct_rusage
 from typing import Any, cast
 
@@ -24,13 +25,14 @@ from rq.worker.base import WorkerStatus
 
 from disco_rq import keys
 from disco_rq.attemptlog import salvage
-from disco_rq.errors import DiscoError
+from disco_rq.errors import DiscoError, TaskMemoryExceeded
 from disco_rq.execution import Executor
 from disco_rq.horse import Horse, Progress, RunBatch
 from disco_rq.leases import LeaseKeeper
 from disco_rq.locations import DataDir
 from disco_rq.model import TaskId
 from disco_rq.orphans import adopt_orphans, end_orphans
+from disco_rq.overuse import OveruseWatch
 from disco_rq.packing import Serializer
 from disco_rq.runtime import install_names
 from disco_rq.settings import Settings
@@ -111,6 +113,7 @@ class DiscoWorker(Worker):
         self._spare: Horse | None = None
         self._died = 0  # wait status of the horse that died in the last job
         self._keeper: LeaseKeeper | None = None
+        self._overuse = OveruseWatch(self._settings.task_memory, self.kill_horse)
         self._former: Horse | None = None  # replaced, to be ended when there is time
         self._told_state = ""
         self._heartbeat_at = -HEARTBEAT_S
@@ -132,15 +135,18 @@ class DiscoWorker(Worker):
             node=self.node,
             worker=self.name,
             data=self._data,
+            min_free=self._settings.min_free,
             end_horse=self.kill_horse,
         )
         self._store.renew(self.node, self.name)
         self._keeper.start()
+        self._overuse.start()
         self._nodes.register(self._data.about())
 
     def register_death(self) -> None:
         if self._keeper is not None:
             self._keeper.stop()
+        self._overuse.stop()
         for horse in (self._horse, self._spare, self._former):
             if horse is not None:
                 self._retire(horse)
@@ -174,11 +180,17 @@ class DiscoWorker(Worker):
             self.prepare_job_execution(job, remove_from_intermediate_queue=True)
             self.connection.delete(queue.intermediate_queue.get_first_seen_key(job.id))
             self._tidy()
-            self._stop_if_over(job)
-            self.monitor_work_horse(job, queue, execution)
+            try:
+                self._stop_if_over(job)
+                self.monitor_work_horse(job, queue, execution)
+            except SystemExit:  # RQ's cold shutdown: a second signal
+                self._hand_back(job, horse)
+                self._tell_end(job, queue, execution, "")
+                raise
         self._horse_pid = 0
         assert self._keeper is not None
         self._keeper.unwatch()
+        self._overuse.unwatch()
         if self._died:
             self._tell_death(job, horse)
             self._dismiss()
@@ -197,6 +209,7 @@ class DiscoWorker(Worker):
         horse.progress.begin(0)
         assert self._keeper is not None
         self._keeper.watch(disco_job, [(task, attempt) for task, attempt in tasks], horse.progress)
+        self._overuse.watch(horse.pid, self._data.scratch(self.name, horse.pid).log)
         horse.start(disco_job, batch, tasks)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
@@ -313,9 +326,10 @@ class DiscoWorker(Worker):
         """The horse died: the task that it ran has failed, those behind it in the batch are handed back."""
         disco_job, _, tasks = job.args
         overdue = horse.progress.overdue_s > 0
-        failure = Failure(
-            _death(self._died, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
-        )
+        death = _death(self._died, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
+        if self._overuse.peak:
+            death = self._too_much_memory(self._overuse.peak)
+        failure = Failure(death)
         found = self._store.job(disco_job)
         if found is None:  # purged, and this batch stopped for it: RQ need not remember it either
             job.delete()
@@ -326,13 +340,31 @@ class DiscoWorker(Worker):
             if i != horse.progress.index:
                 self._store.fail(attempt, "release", failure, survives=0)
                 continue
-            salvage(
-                self._data.scratch(self.name, horse.pid).log,
-                self._data.log(disco_job, TaskId.parse(task), number),
-            )
+            with suppress(OSError):  # a full disk
+                salvage(
+                    self._data.scratch(self.name, horse.pid).log,
+                    self._data.log(disco_job, TaskId.parse(task), number),
+                )
             kind: FailureKind = "error" if overdue else "data"
             survives = spec.task_retries if overdue else spec.max_failures
             self._store.fail(attempt, kind, failure, survives=survives)
+
+    def _hand_back(self, job: Job, horse: Horse) -> None:
+        """This worker has to end now, its tasks are for others, uncounted."""
+        assert self._keeper is not None
+        self._keeper.unwatch()
+        horse.bury()
+        disco_job, _, tasks = job.args
+        for task, number in tasks:  # those that are committed, or not claimed yet, stay as they are
+            attempt = Attempt(disco_job, task, number, self.node, self.name)
+            self._store.fail(attempt, "release", Failure("its worker was told to end"), survives=0)
+
+    def _too_much_memory(self, held: int) -> str:
+        assert self._settings.task_memory is not None
+        return (
+            f"{TaskMemoryExceeded.__name__}: the processes of the task held {held >> 20} MiB, more than the "
+            f"{self._settings.task_memory >> 20} MiB that DISCO_RQ_TASK_MEMORY allows on node {self.node}"
+        )
 
     def _retire(self, horse: Horse) -> None:
         """End a horse and all that its tasks have started, and delete its scratch files."""

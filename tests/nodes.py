@@ -103,10 +103,14 @@ class Part:
         for process in self.processes():
             send(process, signal.SIGCONT)
 
-    def terminate(self) -> int:
-        """Ask it to leave; its exit status."""
+    def ask_to_end(self) -> None:
+        """SIGTERM to its process."""
         assert self._process is not None
         self._process.terminate()
+
+    def terminate(self) -> int:
+        """Ask it to leave; its exit status."""
+        self.ask_to_end()
         return self.wait()
 
     def wait(self, timeout_s: float = END_TIMEOUT_S) -> int:

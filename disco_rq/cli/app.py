@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from disco_rq.cli import cluster, jobs, results, run
+from disco_rq.cli import cluster, jobs, nodes, results, run, steering, tasks
 from disco_rq.errors import DiscoError
 from disco_rq.version import __version__
 
@@ -44,8 +44,9 @@ def cli() -> None:
     """
 
 
-for verb in (*run.VERBS, *jobs.VERBS, *results.VERBS, *cluster.VERBS):
-    cli.add_command(verb)
+for part in (run, jobs, results, tasks, steering, nodes, cluster):
+    for verb in part.VERBS:
+        cli.add_command(verb)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +12,7 @@ from disco_rq import Disco
 from disco_rq.cli import lastjob
 from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
+from disco_rq.web.sources import Sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,11 +41,31 @@ def job_argument(function: F) -> F:
     return click.argument("job", type=job_name, metavar="JOB")(function)
 
 
-def connect(redis: str | None) -> Disco:
-    """The running cluster that the user means. Raises ``DiscoError`` if there is none to be reached."""
+def job_names(*, required: bool = True) -> Callable[[F], F]:
+    """``names``: one job or several."""
+    return click.argument("names", nargs=-1, required=required, type=job_name, metavar="JOB…")
+
+
+def address(redis: str | None) -> str:
+    """The Redis that the user means. Raises ``SettingsError`` if none is named."""
     url = redis or Settings.from_env().redis
     if url is None:
         raise SettingsError(
             "which cluster? give --redis URL or set DISCO_RQ_REDIS; 'disco-rq up' starts one on this machine"
         )
-    return Disco(url)
+    return url
+
+
+def connect(redis: str | None) -> Disco:
+    """The running cluster that the user means. Raises ``DiscoError`` if there is none to be reached."""
+    return Disco(address(redis))
+
+
+@contextmanager
+def sources_of(redis: str | None) -> Iterator[Sources]:
+    """What the web API reads from, for the verbs that tell the same. Raises like ``connect``."""
+    sources = Sources.open(address(redis), Settings.from_env().secret)
+    try:
+        yield sources
+    finally:
+        sources.disco.close()

@@ -1,4 +1,4 @@
-"""The verbs about the cluster: nodes, master, node, up."""
+"""The verbs that run parts of a cluster: master, node, up; and web-token."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from contextlib import suppress
 
 import click
 
-from disco_rq.cli.arguments import connect, json_option, redis_option, verb
-from disco_rq.cli.output import print_json, print_table
+from disco_rq.cli.arguments import redis_option, verb
 from disco_rq.cli.run import stopped_like_ctrl_c
 from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
@@ -19,20 +18,6 @@ from disco_rq.settings import PREFIX, Settings
 from disco_rq.web.access import token
 from disco_rq.web.port import WebPort
 from disco_rq.web.serving import run_master_with_page
-
-
-@verb("disco-rq nodes")
-@redis_option
-@json_option
-def nodes(redis: str | None, as_json: bool) -> None:
-    """List the nodes, and how their tasks fared."""
-    with connect(redis) as disco:
-        found = disco.nodeinfo()
-    if as_json:
-        print_json(found)
-        return
-    columns = ("node", "max_workers", "job_ok", "data_error", "error", "lost", "blacklisted")
-    print_table(columns, [[node[column] for column in columns] for node in found["available"]])
 
 
 @verb("DISCO_RQ_REDIS=redis://cluster disco-rq master")
@@ -118,4 +103,4 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-VERBS = (nodes, master, node, up, web_token)
+VERBS = (master, node, up, web_token)

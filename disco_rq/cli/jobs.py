@@ -1,10 +1,10 @@
-"""The verbs about jobs as a whole: jobs, info, events, kill, purge."""
+"""The verbs that look at jobs as a whole: jobs, info, events."""
 
 from __future__ import annotations
 
 import click
 
-from disco_rq.cli.arguments import connect, job_argument, job_name, json_option, redis_option, verb
+from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.output import json_of, local_time, print_json, print_table
 from disco_rq.client import REFRESH_S
 from disco_rq.progress import Phase, event_text
@@ -59,14 +59,17 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @redis_option
 @json_option
-def events(job: str, follow: bool, redis: str | None, as_json: bool) -> None:
-    """Print a job's history, oldest first."""
+def events(job: str, follow: bool, redis: str | None, as_json: bool) -> int:
+    """Print a job's history, oldest first.
+
+    With --follow it leaves with 1 when the job is dead.
+    """
     with connect(redis) as disco:
         offset = "0-0"
-        active = True
-        while active:
-            # Asked before the events are read, so that what came with the end is not missed.
-            active = follow and disco.results(job, timeout=REFRESH_S)[0] == "active"
+        status = "active" if follow else ""
+        while True:
+            if follow:  # asked before the events are read, so that what came with the end is not missed
+                status = disco.results(job, timeout=REFRESH_S)[0]
             for last, (timestamp, host, message) in disco.events(job, offset):
                 offset = last
                 if as_json:
@@ -74,73 +77,8 @@ def events(job: str, follow: bool, redis: str | None, as_json: bool) -> None:
                     click.echo(json_of(line))
                 else:
                     click.echo(event_text(timestamp, host, message).plain)
+            if status != "active":
+                return int(status == "dead")
 
 
-@verb("disco-rq story @ map:3")
-@job_argument
-@click.argument("task")
-@redis_option
-@json_option
-def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
-    """Tell what became of each attempt of a task, such as map:3."""
-    with connect(redis) as disco:
-        told = disco.story(job, task)
-    if as_json:
-        print_json(told)
-        return
-    print_table(
-        ("attempt", "node", "started", "seconds", "outcome", ""),
-        [
-            (
-                one["attempt"],
-                one["node"],
-                local_time(one["started"] / 1000) if one["started"] else "",
-                f"{(one['ended'] - one['started']) / 1000:.1f}" if one["started"] and one["ended"] else "",
-                one["outcome"],
-                one.get("error", ""),
-            )
-            for one in told
-        ],
-    )
-
-
-@verb("disco-rq log @ map:3")
-@job_argument
-@click.argument("task")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Which one. [default: the last]")
-@redis_option
-@json_option
-def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bool) -> None:
-    """Print what a task printed and logged."""
-    with connect(redis) as disco:
-        text = disco.log(job, task, attempt)
-    if as_json:
-        print_json(text)
-    else:
-        click.echo(text, nl=False)
-
-
-@verb("disco-rq kill @")
-@click.argument("names", nargs=-1, required=True, type=job_name, metavar="JOB…")
-@redis_option
-def kill(names: tuple[str, ...], redis: str | None) -> None:
-    """End jobs now. What they have counted and said stays to be looked at."""
-    with connect(redis) as disco:
-        for name in names:
-            disco.kill(name)
-
-
-@verb("disco-rq purge @")
-@click.argument("names", nargs=-1, required=True, type=job_name, metavar="JOB…")
-@redis_option
-def purge(names: tuple[str, ...], redis: str | None) -> None:
-    """Delete jobs: their records, and their files on every node.
-
-    An active job is killed first.
-    """
-    with connect(redis) as disco:
-        for name in names:
-            disco.purge(name)
-
-
-VERBS = (jobs, info, events, story, log, kill, purge)
+VERBS = (jobs, info, events)

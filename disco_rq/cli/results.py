@@ -16,19 +16,23 @@ from disco_rq.errors import UnknownJob
 @job_argument
 @redis_option
 @json_option
-def results(job: str, redis: str | None, as_json: bool) -> None:
-    """Print the addresses of a job's results, as they are now."""
+def results(job: str, redis: str | None, as_json: bool) -> int:
+    """Print the addresses of a job's results, as they are now.
+
+    Leaves with 1 when the job is dead.
+    """
     with connect(redis) as disco:
         status, addresses = disco.results(job, timeout=0)
     if status == "unknown job":
         raise UnknownJob(f"unknown job {job!r}")
     if as_json:
         print_json({"job": job, "status": status, "results": addresses})
-        return
+        return int(status == "dead")
     if status != "ready":
         click.echo(f"disco-rq: job {job} is {status}", err=True)
     for address in addresses:
         click.echo(address)
+    return int(status == "dead")
 
 
 @verb("disco-rq cat @ | sort -k2nr | head")

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgpack
 
-from disco_rq.errors import BadSignature, SettingsError, Unshippable
+from disco_rq.errors import BadSignature, OtherVersion, SettingsError, Unshippable
 from disco_rq.model import Functions
 from disco_rq.packing.culprits import why_unshippable
 from disco_rq.packing.gathering import gather
@@ -114,8 +114,8 @@ def unpack_functions(
     With a secret (any of its comma-separated keys), an unsigned, altered or differently signed pack, or the
     pack of another job, raises ``BadSignature`` before a byte of it is unpickled. Without a secret nothing
     can be checked, so every pack is taken, signed or not: whoever can write to Redis can then run code here.
-    Raises ``Unshippable`` when the pack needs another Python version, or a module that this node does not
-    have.
+    Raises ``OtherVersion`` when the pack needs another version of Python, ``Unshippable`` when it needs a
+    module that this node does not have, ``OSError`` when its files cannot be written.
     """
     if len(data) < _HEAD.size + _BODY.size or data[:4] != _MAGIC:
         raise BadSignature(
@@ -130,16 +130,16 @@ def unpack_functions(
         raise BadSignature(f"the function pack of {job} is altered, or signed with another DISCO_RQ_SECRET")
     major, minor, functions_length, params_length = _BODY.unpack_from(body)
     if (major, minor) != sys.version_info[:2]:
-        raise Unshippable(
+        raise OtherVersion(
             f"the functions of {job} were packed by Python {major}.{minor} and cannot run on this node's "
             f"Python {sys.version_info[0]}.{sys.version_info[1]}: use the same version on both"
         )
     functions_end = _BODY.size + functions_length
     params_end = functions_end + params_length
+    required = Required.unpack(body[params_end:])
+    if directory is not None:
+        required.install(directory, aside)  # OSError: the disk's fault, not the job's
     try:
-        required = Required.unpack(body[params_end:])
-        if directory is not None:
-            required.install(directory, aside)
         required.import_modules()
         functions = Functions(**unship(body[_BODY.size : functions_end]))
         return UnpackedJob(functions, body[functions_end:params_end], required)

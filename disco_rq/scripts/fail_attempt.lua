@@ -4,7 +4,8 @@
 --       '-': only while nobody has claimed it), kind, error (JSON object: message and what else is known),
 --       attempt record (JSON; '' = made here), how many failures of its kind the task survives
 -- Kinds: 'data' counts, the node is excluded for the task; 'lost' the same, and only if the lease has run out;
---        'error' counts against task_retries; 'fatal' ends the job; 'release' hands the task back uncounted
+--        'error' counts against task_retries; 'fatal' ends the job; 'release' hands the task back uncounted;
+--        'refuse' the same, since this node cannot run the job
 -- Returns: 'retry' (the task waits), 'dead' (the job ended), 'over' (it had ended before), 'overtaken' (nothing
 --          was changed: not its attempt), 'alive' (the lease was renewed meanwhile), 'notleader'
 local failure = cjson.decode(ARGV[7])  -- before anything is written: it raises where it finds no JSON
@@ -57,6 +58,10 @@ if state == 'running' or kind ~= 'release' then
 end
 if not active then
   return 'over'
+end
+if kind == 'refuse' then
+  redis.call('XADD', KEYS[11], '*', 'k', 'refused', 'j', name, 't', task, 'a', wanted, 'n', node, 'w', failure.message)
+  return 'retry'
 end
 if kind == 'release' then
   redis.call('XADD', KEYS[11], '*', 'k', 'failed', 'j', name, 't', task, 'a', wanted, 'n', '')

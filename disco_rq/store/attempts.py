@@ -28,7 +28,7 @@ LEASE_MS = int(LEASE_S * 1000)
 OVER_QUOTA = 2
 """What ``put_oob.lua`` answers to a put over the quota."""
 
-FailureKind = Literal["data", "lost", "error", "fatal", "release"]
+FailureKind = Literal["data", "lost", "error", "fatal", "release", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)

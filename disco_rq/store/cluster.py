@@ -23,18 +23,21 @@ from disco_rq.store.attempts import (
     unpack_input,
 )
 from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import closed_nodes
 
 
 @dataclass(frozen=True, slots=True)
 class ControlEvent:
     """One entry of the control stream. Empty where a kind has no such field."""
 
-    kind: str  # submitted, changed (paused or resumed), done, failed, lost, ended, forgotten, nodes
+    # submitted, changed (paused or resumed), done, failed, refused, lost, ended, forgotten, nodes
+    kind: str
     job: str = ""
     task: str = ""
     attempt: int = 0
     node: str = ""
     duration_ms: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ class ClusterStore:
                 attempt=int(fields.get(b"a", 0)),
                 node=fields.get(b"n", b"").decode(),
                 duration_ms=int(fields.get(b"ms", 0)),
+                why=fields.get(b"w", b"").decode("utf-8", "replace"),
             )
             for _, fields in entries
         ]
@@ -180,6 +184,10 @@ class ClusterStore:
     def draining(self) -> set[str]:
         members: Any = self._redis.smembers(keys.DRAINING)
         return {name.decode() for name in members}
+
+    def closed(self) -> dict[str, str]:
+        """Node -> why it takes no tasks now, as it said itself."""
+        return closed_nodes(self._connection)
 
     def event(self, job_name: str, text: str) -> None:
         """A line of the master's in a job's history."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from disco_rq import keys
 from disco_rq.store.connection import Connection
+
+Cause = Literal["disk", "leave"]
+"""Why a node may take no tasks of its own accord."""
 
 
 def node_about(connection: Connection, node: str) -> dict[str, str]:
@@ -32,6 +35,12 @@ def live_slots(connection: Connection) -> dict[str, int]:
         node = member.decode().partition(" ")[0]
         alive[node] = alive.get(node, 0) + 1
     return alive
+
+
+def closed_nodes(connection: Connection) -> dict[str, str]:
+    """Node -> why it takes no tasks now, for those that said so themselves."""
+    told: Any = connection.redis.hgetall(keys.CLOSED)
+    return {field.decode().partition(" ")[0]: why.decode() for field, why in sorted(told.items())}
 
 
 def master_address(connection: Connection) -> str:
@@ -100,6 +109,20 @@ class NodeStore:
             pipe.zrem(keys.SLOTS, *gone)
         pipe.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
         pipe.execute()
+
+    def close(self, cause: Cause, why: str) -> bool:
+        """Take no tasks for this cause; what is queued moves. True: the cluster did not know it yet."""
+        new = self._redis.hset(keys.CLOSED, f"{self._node} {cause}", why) == 1
+        if new:
+            self._redis.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
+        return new
+
+    def open(self, cause: Cause) -> bool:
+        """The cause is gone. True: the cluster did not know it yet."""
+        known = self._redis.hdel(keys.CLOSED, f"{self._node} {cause}") == 1
+        if known:
+            self._redis.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
+        return known
 
     def purges(self) -> list[str]:
         """The jobs whose files this node is to delete."""

@@ -205,6 +205,17 @@ class ViewStore:
                 )
         return heads
 
+    def ended_before(self, age_s: float) -> list[str]:
+        """The jobs that ended so long ago, by the server's clock; those submitted first come first."""
+        seconds, micros = self._redis.time()
+        latest = int(seconds) * 1000 + int(micros) // 1000 - int(age_s * 1000)
+        found: Any = self._redis.zrangebyscore(keys.JOBS, "-inf", latest)  # submitted before that, too
+        names = [name.decode() for name in found]
+        heads = [
+            head for first in range(0, len(names), 1000) for head in self.heads(names[first : first + 1000])
+        ]
+        return [head.name for head in heads if (head.moment("ended") or latest + 1) <= latest]
+
     def head(self, name: str) -> JobHead:
         found = self.heads([name])
         if not found:

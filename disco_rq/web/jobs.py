@@ -61,11 +61,7 @@ def job(sources: Sources, asked: OfJob) -> shapes.Job:
 
 def spec(sources: Sources, asked: OfJob) -> shapes.Spec:
     """As it was submitted; of many inputs the first hundred."""
-    told = sources.disco.jobspec(asked.job)
-    details = {
-        name: value[:100] if isinstance(value, list) else value for name, value in told["details"].items()
-    }
-    return shapes.Spec({**told, "details": details})
+    return shapes.Spec(sources.disco.jobspec(asked.job))
 
 
 def head_of(head: JobHead) -> shapes.JobHead:

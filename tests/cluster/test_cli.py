@@ -265,7 +265,7 @@ def test_wait_can_give_up_and_the_job_goes_on(user: User) -> None:
     assert "Timeout" in seen.err
     assert user.types("results", "--json", name).json["status"] == "active"
     user.types("kill", "@")
-    assert user.types("results", "--json", "@").json["status"] == "dead"
+    assert user.types("results", "--json", "@", status=1).json["status"] == "dead"
     user.types("purge", "@")
 
 

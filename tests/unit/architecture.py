@@ -35,7 +35,7 @@ LAYERS = (
         *("master", "caretaker", "client", "job", "facts", "progress", "local", "localtasks"),
         *("embedded", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
-        *("nodeload", "listening"),
+        *("nodeload", "listening", "overuse"),
     },
     {"cli", "web", "clusterhost"},
     {"examples"},

@@ -9,7 +9,10 @@ import pytest
 
 from disco_rq.cli.app import cli, main
 
-SILENT = {"kill", "purge", "master", "node", "up", "web-token"}
+SILENT = {
+    *("kill", "pause", "resume", "clean", "drain", "blacklist", "whitelist"),
+    *("master", "node", "up", "web-token"),
+}
 
 
 def verbs(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -22,21 +25,9 @@ def verbs(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Comm
 
 def test_every_verb_of_the_specification_exists() -> None:
     assert {name for name, _ in verbs(cli)} == {
-        *(
-            "run",
-            "submit",
-            "wait",
-            "jobs",
-            "info",
-            "results",
-            "cat",
-            "events",
-            "oob list",
-            "oob get",
-            "story",
-            "log",
-        ),
-        *("kill", "purge", "nodes", "master", "node", "up", "web-token"),
+        *("run", "submit", "wait", "jobs", "info", "events", "results", "cat", "oob list", "oob get"),
+        *("tasks", "failures", "story", "log", "pstats", "kill", "pause", "resume", "clean", "purge"),
+        *("nodes", "drain", "blacklist", "whitelist", "master", "node", "up", "web-token"),
     }
 
 
@@ -57,7 +48,17 @@ def test_whatever_prints_can_print_json(name: str) -> None:
     assert "--json" in {option for parameter in command.params for option in parameter.opts}
 
 
-@pytest.mark.parametrize("call", [["nonsense"], ["info"], ["run"], ["run", "--workers", "0", "x.py"]])
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["nonsense"],
+        ["info"],
+        ["run"],
+        ["run", "--workers", "0", "x.py"],
+        ["purge"],
+        ["purge", "--older", "soon"],
+    ],
+)
 def test_a_wrong_call_leaves_with_2_and_says_how_it_is_used(
     call: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from rq.job import Job
 from rq.serializers import resolve_serializer
 
 from disco_rq import packing
-from disco_rq.errors import BadSignature, SettingsError, Unshippable
+from disco_rq.errors import BadSignature, OtherVersion, SettingsError, Unshippable
 from disco_rq.model import Functions
 from disco_rq.packing import Serializer, UnpackedJob, pack_functions, unpack_functions
 
@@ -116,7 +116,7 @@ class TestContent:
         data = bytearray(pack(map=lambda e, params: []))
         struct.pack_into(">BB", data, packing._HEAD.size, 3, 9)
 
-        with pytest.raises(Unshippable, match=r"packed by Python 3\.9 .* node's Python 3\."):
+        with pytest.raises(OtherVersion, match=r"packed by Python 3\.9 .* node's Python 3\."):
             unpack(bytes(data))
 
     def test_the_version_is_signed(self) -> None:

@@ -249,7 +249,7 @@ def test_a_job_that_no_live_node_may_run_is_told_what_it_waits_for() -> None:
 
     planner.set_nodes({"a": 1}, ["a"])
     assert planner.stranded() == dict.fromkeys(
-        ("stays", "leaves", "anywhere"), "No node is alive: the job waits for one"
+        ("stays", "leaves", "anywhere"), "No node takes tasks (a: blacklisted): the job waits for one"
     )
 
 
@@ -374,3 +374,25 @@ def test_batch_ids_are_words_that_rq_takes_and_never_come_twice() -> None:
         "job-20260101-000000-aaaa_map-1_1-0",
         "job-20260101-000000-aaaa_map-0_2-0",
     ]
+
+
+def test_a_node_that_takes_no_tasks_of_its_own_accord_gets_none_until_it_says_so() -> None:
+    planner = planner_with(job(maps=2), nodes={"a": 1, "b": 1})
+    planner.set_nodes({"a": 1, "b": 1}, [], closed={"a": "its disk is full"})
+    assert {assignment.node for assignment in planner.plan(0)} == {"b"}
+    assert not planner.nodes["a"].keeps_queue
+
+    planner.set_nodes({"a": 1, "b": 1}, [])
+    assert {assignment.node for assignment in planner.plan(0)} == {"a"}
+
+
+def test_a_node_that_refused_a_job_gets_no_task_of_it_until_it_is_another() -> None:
+    planner = planner_with(job(maps=3), nodes={"a": 1})
+    [given] = planner.plan(0)
+    planner.task_refused(given.job, TaskId("map", 0), 1, "a", "another Python")
+
+    assert planner.plan(100) == []
+    assert "another Python" in planner.stranded()[given.job]
+    planner.node_changed("a")
+    assert planner.stranded() == {}
+    assert [task for task, _ in planner.plan(100)[0].tasks] == [TaskId("map", 0)]

@@ -34,8 +34,8 @@ export function specTab(panel, job) {
   const rows = ([name, value]) => [h("dt", {}, name), h("dd", {}, shown(value))];
   panel.replaceChildren(h("div", { class: "card padded" }, facts));
   async function once() {
-    const { details = {}, ...spec } = (await get(path("jobs", job.name, "spec"))).spec;
-    facts.replaceChildren(...[...Object.entries(details), ...Object.entries(spec)].flatMap(rows));
+    const { spec } = await get(path("jobs", job.name, "spec"));
+    facts.replaceChildren(...Object.entries(spec).flatMap(rows));
   }
   const asked = once();
   return { update: () => asked };

@@ -1,0 +1,67 @@
+"""The verbs about nodes: nodes, blacklist, whitelist, drain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from disco_rq import Disco
+from disco_rq.cli.arguments import connect, json_option, redis_option, verb
+from disco_rq.cli.output import print_json, print_table
+from disco_rq.errors import DiscoError
+
+
+@verb("disco-rq nodes")
+@redis_option
+@json_option
+def nodes(redis: str | None, as_json: bool) -> None:
+    """List the nodes, and how their tasks fared."""
+    with connect(redis) as disco:
+        found = disco.nodeinfo()
+    if as_json:
+        print_json(found)
+        return
+    columns = ("node", "max_workers", "job_ok", "data_error", "error", "lost", "blacklisted", "draining", "closed")
+    print_table(columns, [[node[column] for column in columns] for node in found["available"]])
+
+
+node_names = click.argument("names", nargs=-1, required=True, metavar="NODE…")
+
+
+@verb("disco-rq drain node7")
+@node_names
+@redis_option
+def drain(names: tuple[str, ...], redis: str | None) -> None:
+    """Give nodes no new tasks, and let them finish what they have."""
+    _each(redis, names, Disco.drain)
+
+
+@verb("disco-rq blacklist node7")
+@node_names
+@redis_option
+def blacklist(names: tuple[str, ...], redis: str | None) -> None:
+    """Give nodes no new tasks, and what is queued there to others. It holds until they are whitelisted."""
+    _each(redis, names, Disco.blacklist)
+
+
+@verb("disco-rq whitelist node7")
+@node_names
+@redis_option
+def whitelist(names: tuple[str, ...], redis: str | None) -> None:
+    """Give nodes tasks again: the end of drain and of blacklist."""
+    _each(redis, names, Disco.whitelist)
+
+
+def _each(redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None]) -> None:
+    with connect(redis) as disco:
+        known = {node["node"] for node in disco.nodeinfo()["available"]}
+        for name in names:
+            if name not in known:
+                there = f"there are {' '.join(sorted(known))}" if known else "there is none"
+                raise DiscoError(f"unknown node {name!r}: {there}")
+        for name in names:
+            change(disco, name)
+
+
+VERBS = (nodes, drain, blacklist, whitelist)

@@ -1,0 +1,98 @@
+"""The verbs that change jobs: kill, pause, resume, clean, purge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import click
+
+from disco_rq import Disco
+from disco_rq.cli.arguments import connect, job_names, json_option, redis_option, verb
+from disco_rq.cli.output import print_json
+from disco_rq.store.connection import Connection
+from disco_rq.store.viewing import ViewStore
+
+UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def age_s(text: str) -> float:
+    """``7d`` as seconds."""
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r}: it takes a number and one of s, m, h, d, w, such as 7d")
+    return float(found[1]) * UNITS_S[found[2]]
+
+
+@verb("disco-rq kill @")
+@job_names()
+@redis_option
+def kill(names: tuple[str, ...], redis: str | None) -> None:
+    """End jobs now. What they have counted and said stays to be looked at."""
+    _each(redis, names, Disco.kill)
+
+
+@verb("disco-rq pause @")
+@job_names()
+@redis_option
+def pause(names: tuple[str, ...], redis: str | None) -> None:
+    """Start no new tasks of jobs, until they are resumed. What runs goes on."""
+    _each(redis, names, Disco.pause)
+
+
+@verb("disco-rq resume @")
+@job_names()
+@redis_option
+def resume(names: tuple[str, ...], redis: str | None) -> None:
+    """Start tasks of paused jobs again."""
+    _each(redis, names, Disco.resume)
+
+
+@verb("disco-rq clean @")
+@job_names()
+@redis_option
+def clean(names: tuple[str, ...], redis: str | None) -> None:
+    """Forget jobs that have ended, and keep their files.
+
+    Who noted the addresses of the results can still read them. Nothing but purge deletes the files.
+    """
+    _each(redis, names, Disco.clean)
+
+
+def _each(redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None]) -> None:
+    with connect(redis) as disco:
+        for name in names:
+            change(disco, name)
+
+
+@verb("disco-rq purge --older 7d --dry-run")
+@job_names(required=False)
+@click.option("--older", type=age_s, metavar="AGE", help="All that ended so long ago: 90m, 12h, 7d, 4w.")
+@click.option("--dry-run", is_flag=True, help="Only tell which.")
+@redis_option
+@json_option
+def purge(
+    names: tuple[str, ...], older: float | None, dry_run: bool, redis: str | None, as_json: bool
+) -> None:
+    """Delete jobs: their records, and their files on every node.
+
+    Those that are named, and with --older all that ended so long ago; prints their names then. An active
+    job is purged only by its name: it is killed first.
+    """
+    if not names and older is None:
+        raise click.UsageError("which jobs? Name them, or give --older AGE.")
+    with connect(redis) as disco:
+        chosen = list(names)
+        if older is not None:
+            ended = ViewStore(Connection(disco.url)).ended_before(older)
+            chosen += [name for name in ended if name not in names]
+        for name in chosen:
+            if not dry_run:
+                disco.purge(name)
+            if not as_json and (dry_run or older is not None):
+                click.echo(name)
+    if as_json:
+        print_json({"jobs": chosen, "purged": not dry_run})
+
+
+VERBS = (kill, pause, resume, clean, purge)

@@ -1,0 +1,190 @@
+"""The verbs about the tasks of a job: tasks, failures, story, log, pstats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pstats import Stats
+from typing import Any, Literal
+
+import click
+import msgspec
+
+from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, sources_of, verb
+from disco_rq.cli.output import local_time, print_json, print_table
+from disco_rq.web import shapes
+from disco_rq.web.asked import OfJob, OfTasks
+from disco_rq.web.failures import failures as failures_of
+from disco_rq.web.sources import Sources
+from disco_rq.web.tasks import tasks as page_of
+
+TASKS_AT_A_TIME = 500
+SORTS = {"time": "tottime", "cumulative": "cumtime", "calls": "ncalls"}
+
+PhaseName = Literal["map", "reduce"]
+PHASES: tuple[PhaseName, ...] = ("map", "reduce")
+
+
+@verb("disco-rq tasks @ --phase map --state failed")
+@job_argument
+@click.option("--phase", type=click.Choice(PHASES), help="Of one phase. [default: both]")
+@click.option(
+    "--state",
+    type=click.Choice(("waiting", "queued", "running", "done", "failed")),
+    help="In one state; failed: an attempt of it has failed.",
+)
+@redis_option
+@json_option
+def tasks(job: str, phase: PhaseName | None, state: str | None, redis: str | None, as_json: bool) -> None:
+    """List the tasks of a job: where each runs or ran, for how long, and what it made."""
+    with sources_of(redis) as sources:
+        found = [
+            task
+            for name in (PHASES if phase is None else (phase,))
+            for task in _tasks(sources, job, name, state or "")
+        ]
+    if as_json:
+        print_json([msgspec.to_builtins(task) for task in found])
+        return
+    columns = ("task", "state", "attempt", "failures", "node", "seconds", "entries", "records", "bytes")
+    rows = [
+        (
+            *(task.task, task.state, task.attempt, task.failures, task.node),
+            "" if task.duration is None else f"{task.duration / 1000:.1f}",
+            *("" if told is None else told for told in (task.entries, task.records, task.bytes)),
+        )
+        for task in found
+    ]
+    print_table(columns, rows)
+
+
+def _tasks(sources: Sources, job: str, phase: PhaseName, state: Any) -> Iterator[shapes.Task]:
+    """As the web page lists them, page by page."""
+    offset = 0
+    while True:
+        asked = OfTasks(job=job, phase=phase, state=state, offset=offset, limit=TASKS_AT_A_TIME)
+        page = page_of(sources, asked)
+        yield from page.tasks
+        offset += TASKS_AT_A_TIME
+        if offset >= page.total:
+            return
+
+
+@verb("disco-rq failures @")
+@job_argument
+@redis_option
+@json_option
+def failures(job: str, redis: str | None, as_json: bool) -> None:
+    """Tell what went wrong with a job's tasks, those of one cause together, each with a traceback.
+
+    The most frequent cause comes first; the one that ended the job is marked.
+    """
+    with sources_of(redis) as sources:
+        found = failures_of(sources, OfJob(job=job))
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return
+    if not found.groups:
+        click.echo("no attempt has failed", err=True)
+    for group in found.groups:
+        click.echo("\n".join(_group_lines(group)))
+    if found.truncated:
+        click.echo("there are more; these are of the first tasks that were looked at", err=True)
+
+
+def _group_lines(group: shapes.FailureGroup) -> Iterator[str]:
+    example = group.example
+    named = " ".join(group.tasks) + (" …" if group.task_count > len(group.tasks) else "")
+    fatal = "; it ended the job" if group.fatal else ""
+    yield f"{group.count} times {group.kind}: {group.cause}{fatal}"
+    yield f"  {group.task_count} tasks: {named}; on {' '.join(group.nodes)}"
+    yield f"  from {local_time(group.first / 1000)} to {local_time(group.last / 1000)}"
+    url = f" ({example.url})" if example.url and example.url not in example.message else ""
+    yield f"  such as {example.task}, attempt {example.attempt} on {example.node}: {example.message}{url}"
+    yield from (f"    {line}" for line in example.traceback.rstrip().splitlines())
+
+
+@verb("disco-rq story @ map:3")
+@job_argument
+@click.argument("task")
+@redis_option
+@json_option
+def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
+    """Tell what became of each attempt of a task, such as map:3."""
+    with connect(redis) as disco:
+        told = disco.story(job, task)
+    if as_json:
+        print_json(told)
+        return
+    print_table(
+        ("attempt", "node", "started", "seconds", "outcome", ""),
+        [
+            (
+                one["attempt"],
+                one["node"],
+                local_time(one["started"] / 1000) if one["started"] else "",
+                f"{(one['ended'] - one['started']) / 1000:.1f}" if one["started"] and one["ended"] else "",
+                one["outcome"],
+                one.get("error", ""),
+            )
+            for one in told
+        ],
+    )
+
+
+@verb("disco-rq log @ map:3")
+@job_argument
+@click.argument("task")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Which one. [default: the last]")
+@redis_option
+@json_option
+def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bool) -> None:
+    """Print what a task printed and logged."""
+    with connect(redis) as disco:
+        text = disco.log(job, task, attempt)
+    if as_json:
+        print_json(text)
+    else:
+        click.echo(text, nl=False)
+
+
+@verb("disco-rq pstats @ map --sort cumulative")
+@job_argument
+@click.argument("phase", type=click.Choice(PHASES), required=False)
+@click.option("--sort", type=click.Choice(tuple(SORTS)), default="time", help="By what. [default: time]")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=1),
+    default=25,
+    metavar="N",
+    help="So many functions. [default: 25]",
+)
+@redis_option
+@json_option
+def pstats(
+    job: str, phase: PhaseName | None, sort: str, lines: int, redis: str | None, as_json: bool
+) -> None:
+    """Tell where the time of a job's tasks went.
+
+    For a job that was submitted with profile=True; of its tasks that are done, those of one phase or all.
+    """
+    with connect(redis) as disco:
+        stats = disco.profile_stats(job, phase or "")
+    stats.sort_stats(SORTS[sort])
+    if as_json:
+        print_json(_functions(stats, lines))
+    else:
+        stats.print_stats(lines)
+
+
+def _functions(stats: Stats, most: int) -> list[dict[str, Any]]:
+    """The first functions in order; ``time`` is without what they called, both in seconds."""
+    told: Any = stats  # typeshed does not tell of these
+    columns = ("function", "file", "line", "primitive_calls", "calls", "time", "cumulative")
+    return [
+        dict(zip(columns, (name, file, line, *told.stats[file, line, name][:4]), strict=True))
+        for file, line, name in told.fcn_list[:most]
+    ]
+
+
+VERBS = (tasks, failures, story, log, pstats)
