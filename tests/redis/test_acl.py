@@ -1,0 +1,217 @@
+"""ops/users.conf on real servers: each program can do its work as its own user, and nothing beyond it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+from redis.exceptions import AuthenticationError, NoPermissionError
+
+from disco_rq import Disco, JobError, result_iterator
+from disco_rq.runtime import counter, data_err, get, msg, put, this_master, this_partition
+from disco_rq.settings import PREFIX
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import live_slots
+from tests.cluster.programs import program, running_node
+from tests.redis.story import wait_until
+from tests.services import REPOSITORY, TcpServer, without_placeholders
+
+PASSWORDS = {user: f"{user}-secret" for user in ("client", "master", "worker", "viewer", "admin")}
+SECRET = "a shared secret"
+
+
+def map_words(line: str, params: Any) -> Iterator[tuple[str, int]]:
+    put(f"seen-{this_partition()}", this_master())
+    msg("a message")
+    counter("lines")
+    for word in line.split():
+        yield word, 1
+
+
+def reduce_words(pairs: Iterator[tuple[str, int]], out: Any, params: Any) -> None:
+    get("seen-0")
+    for word, number in pairs:
+        out.add(word, number)
+
+
+def look_back(line: str, params: str) -> list[tuple[str, str]]:
+    return [("seen", get("seen-0", params))]
+
+
+def always_bad(line: str, params: Any) -> list[tuple[str, int]]:
+    return data_err("bad")  # type: ignore[func-returns-value]
+
+
+def dies(line: str, params: Any) -> list[tuple[str, int]]:
+    os.kill(os.getpid(), 9)
+    return []
+
+
+def for_ever(line: str, params: Any) -> list[tuple[str, int]]:
+    msg("began")
+    time.sleep(300)
+    return []
+
+
+@pytest.fixture(params=["bundled", "debian"])
+def server(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[TcpServer]:
+    users = short_dir / "users.conf"
+    users.write_text(without_placeholders("users.conf", PASSWORDS))
+    binary = None if request.param == "bundled" else request.getfixturevalue("redis_server")
+    with TcpServer(short_dir, "--include", str(users), binary=binary) as server:
+        yield server
+
+
+def login(server: TcpServer, user: str) -> str:
+    return server.url(f"{user}:{PASSWORDS[user]}@")
+
+
+def refusals(server: TcpServer) -> list[str]:
+    """What the server refused so far: user, what, and the client that asked."""
+    with redis.Redis.from_url(login(server, "admin")) as admin:
+        log: Any = admin.execute_command("ACL LOG")
+    entries = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in log]
+    told = ("username", "reason", "object", "client-info")
+    return [" ".join(entry[word.encode()].decode() for word in told) for entry in entries]
+
+
+@contextmanager
+def plain_worker(server: TcpServer, node: str, data: Path) -> Iterator[None]:
+    """``rq worker`` with our settings module, one slot of a node."""
+    settings = {"REDIS": login(server, "worker"), "NODE": node, "DATA": str(data), "SECRET": SECRET}
+    command = ["worker", "--path", str(REPOSITORY / "workers"), "-c", "disco_node"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rq.cli", *command, "-w", "disco_rq.worker.DiscoWorker"],
+        env={**os.environ, **{PREFIX + name: value for name, value in settings.items()}},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        connection = Connection(login(server, "viewer"))
+        wait_until(lambda: live_slots(connection).get(node, 0) == 1, 15)
+        connection.close()
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def rq_info(url: str) -> str:
+    command = [sys.executable, "-m", "rq.cli", "info", "-u", url]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def read_the_web_page(master: str, job: str) -> None:
+    """All that the API tells of the cluster and of a job, and the metrics."""
+    with urllib.request.urlopen(f"http://{master}/api/v1/openapi.json") as answer:
+        paths = [path for path, told in json.load(answer)["paths"].items() if "get" in told]
+    asked = [path.replace("{job}", quote(job)) for path in paths if "stream" not in path]
+    for path in [*(path for path in asked if "{" not in path), "/metrics", "/healthz"]:
+        with urllib.request.urlopen(f"http://{master}{path}") as answer:
+            assert answer.status == 200
+
+
+def run_all_kinds_of_jobs(disco: Disco) -> None:
+    """Jobs with every kind of end, and all that a client may ask and tell."""
+    words = disco.new_job("words", ["raw://a b", "raw://b"], map=map_words, reduce=reduce_words, nr_reduces=2)
+    assert sorted(result_iterator(words.wait(timeout=30))) == [("a", 1), ("b", 1), ("b", 1)]
+    assert words.oob_list() == ["seen-0", "seen-1"]
+    assert words.oob_get("seen-0")
+    assert words.jobinfo()["active"] == "ready"
+    assert words.jobspec()
+    assert words.story("map:0")
+    read_the_web_page(words.oob_get("seen-0"), words.name)
+    assert any("a message" in message for _, (_, _, message) in words.events())
+    again = disco.new_job("again", ["raw://x"], map=look_back, params=words.name)
+    assert dict(result_iterator(again.wait(timeout=30))) == {"seen": words.oob_get("seen-0")}
+    for bad in (always_bad, dies):
+        dead = disco.new_job("dead", ["raw://x"], map=bad, max_failures=1)
+        with pytest.raises(JobError):
+            dead.wait(timeout=30)
+        dead.clean()
+    stuck = disco.new_job("stuck", ["raw://x"], map=for_ever)
+    wait_until(lambda: any("began" in message for _, (_, _, message) in stuck.events()), 15)
+    stuck.pause()
+    stuck.resume()
+    stuck.kill()
+    for job in (stuck, again, words):
+        job.purge()
+    disco.joblist()
+    disco.blacklist("n1")
+    disco.drain("n2")
+    disco.whitelist("n1")
+    disco.whitelist("n2")
+    assert {told["node"] for told in disco.nodeinfo()["available"]} == {"n1", "n2", "n3"}
+
+
+def test_whole_jobs_run_with_each_program_under_its_own_user(
+    server: TcpServer, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PREFIX + "SECRET", SECRET)
+    with ExitStack() as programs:
+        for _ in range(2):
+            programs.enter_context(program("master", redis=login(server, "master"), http="127.0.0.1:0"))
+        for node in ("n1", "n2"):
+            options: dict[str, str] = {"secret": SECRET}
+            programs.enter_context(running_node(login(server, "worker"), node, short_dir / node, **options))
+        programs.enter_context(plain_worker(server, "n3", short_dir / "n3"))
+        disco = Disco(login(server, "client"))
+        programs.callback(disco.close)
+
+        run_all_kinds_of_jobs(disco)
+
+        told = rq_info(login(server, "viewer"))
+        assert "3 workers, 3 queues" in told
+    assert refusals(server) == []
+
+
+COMMON = (
+    *("FLUSHALL", "FLUSHDB", "CONFIG GET dir", "KEYS *", "SHUTDOWN NOSAVE", "SCRIPT FLUSH", "ACL LIST"),
+    *("MONITOR", "CLIENT LIST", "REPLICAOF NO ONE", "SCAN 0", "GET other:app", "SAVE"),
+    *("EVAL return 0 1 other:app", "SELECT 1"),
+)
+REFUSED = {
+    "client": ("RPUSH rq:queue:disco.n1 x", "HSET rq:job:x a b", "SET disco:leader me", "PUBLISH rq:pubsub:w x"),
+    "master": ("SET disco:nodes x", "SET rq:worker:w x", "SUBSCRIBE other"),
+    "worker": ("SET disco:leader me", "RPUSH rq:queue:disco.n1 x", "SET disco:job:j@20260101-000000-aaaa:pack x"),
+    "viewer": ("SET disco:leader me", "DEL disco:jobs", "HSET rq:job:x a b", "EVAL return 0 1 disco:jobs"),
+}
+
+
+def test_a_user_is_refused_what_it_must_not_do(server: TcpServer) -> None:
+    let_through = []
+    for user, more in REFUSED.items():
+        with redis.Redis.from_url(login(server, user), protocol=2) as client:
+            for command in (*COMMON, *more):
+                try:
+                    client.execute_command(*command.replace("return 0", "return_0").split())
+                except NoPermissionError:
+                    continue
+                let_through.append(f"{user}: {command}")
+    assert let_through == []
+
+
+def test_a_script_of_a_client_can_do_no_more_than_the_client(server: TcpServer) -> None:
+    with redis.Redis.from_url(login(server, "client")) as client:
+        with pytest.raises(redis.ResponseError, match="access|permission"):
+            client.eval("return redis.call('SET', KEYS[1], 'me')", 1, "disco:leader")
+        with pytest.raises(redis.ResponseError, match="access|permission"):
+            client.eval("return redis.call('FLUSHALL')", 0)
+
+
+def test_nobody_is_let_in_without_a_name(server: TcpServer) -> None:
+    with redis.Redis.from_url(server.url()) as nobody, pytest.raises(AuthenticationError):
+        nobody.get("disco:master")
