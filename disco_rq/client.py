@@ -92,7 +92,10 @@ class Disco:
 
     @property
     def http_url(self) -> str:
-        """Address of the cluster's web page; empty if its master serves none."""
+        """Address of the cluster's web page; empty if its master serves none.
+
+        Of an embedded cluster without DISCO_RQ_SECRET it has the token that opens the page: keep it to you.
+        """
         if self._cluster is not None:
             return self._cluster.http_url
         address = master_address(self._connection)

@@ -15,13 +15,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from disco_rq.embedded import OPEN
 from disco_rq.errors import DiscoError
 from disco_rq.node import start_workers
 from disco_rq.server import PrivateServer
-from disco_rq.settings import OFF, Settings
+from disco_rq.settings import PREFIX, Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
 from disco_rq.supervisor import Supervisor
+from disco_rq.web.access import LINK_PATH, token
 from disco_rq.web.port import WebPort
 from disco_rq.web.serving import run_master_with_page
 
@@ -30,20 +32,19 @@ NODE = "localhost"
 
 
 def main() -> None:
-    """The process that owns the cluster. Arguments: its directory, how many workers, its HTTP address."""
-    directory, workers, http = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    """The process that owns the cluster. Arguments: directory, workers, ``open`` or ``closed``."""
+    directory, workers, has_open_page = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == OPEN
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nobody else may talk into the answers
     logging.basicConfig(level=logging.WARNING, format="disco-rq: %(message)s")
     logging.getLogger("disco_rq").setLevel(logging.WARNING)
-    logging.getLogger("rq").setLevel(
-        logging.ERROR
-    )  # it warns of what is ordinary here: stopping what has ended
+    # RQ warns of what is ordinary here: stopping what has ended.
+    logging.getLogger("rq").setLevel(logging.ERROR)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     supervisor = Supervisor()
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
     try:
-        _own(supervisor, directory, workers, http, answers.fileno())
+        _own(supervisor, directory, workers, answers.fileno(), has_open_page=has_open_page)
     except DiscoError as error:
         _say(answers.fileno(), error=str(error))
     finally:
@@ -51,7 +52,7 @@ def main() -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _own(supervisor: Supervisor, directory: Path, workers: int, http: str, answers: int) -> None:
+def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int, *, has_open_page: bool) -> None:
     os.chdir("/")
     with PrivateServer(directory) as server:
         supervisor.spare(server.pid)
@@ -61,17 +62,22 @@ def _own(supervisor: Supervisor, directory: Path, workers: int, http: str, answe
             redis=server.url,
             node=NODE,
             data=directory / "data",
-            http=OFF if environment.http == OFF else http,
+            # Several programs may have a cluster each: a port is taken only where the settings name it.
+            http=environment.http if has_open_page or PREFIX + "HTTP" in os.environ else "127.0.0.1:0",
         )
-        token = secrets.token_hex(8)  # one for all lives of the master: it follows none that is not dead
+        # One for all lives of the master: it follows none that is not dead.
+        lease_token = secrets.token_hex(8)
         port = WebPort(settings)  # held here, so that it stays the same in all lives of the master
-        supervisor.spawn("master", lambda: run_master_with_page(settings, port, token))
+        # In memory only: not in the environment or the arguments of a process, which others may see.
+        page_key = None if has_open_page or settings.secret else secrets.token_hex(32).encode()
+        supervisor.spawn("master", lambda: run_master_with_page(settings, port, lease_token, page_key))
         start_workers(supervisor, settings, workers, in_child=port.close)
         connection = Connection(server.url)
         deadline = time.monotonic() + START_TIMEOUT_S
         while sum(live_slots(connection).values()) < workers and time.monotonic() < deadline:
             time.sleep(0.002)
-        _say(answers, url=server.url, http=port.url, problem=port.problem)
+        link = f"{port.url}{LINK_PATH}{token(page_key, 'admin')}" if page_key and port.url else port.url
+        _say(answers, url=server.url, http=link, problem=port.problem)
         supervisor.watch(until=sys.stdin.fileno())
         supervisor.end(grace_s=0)
 

@@ -21,15 +21,18 @@ from disco_rq.server import private_directory
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
+OPEN, CLOSED = "open", "closed"
+"""Whether the page asks for a token where there is no secret, as ``clusterhost`` is told."""
 
 
 class EmbeddedCluster:
     """A cluster on this machine, on a unix socket that only this user can open."""
 
-    def __init__(self, workers: int | None = None, http: str = "127.0.0.1:0") -> None:
+    def __init__(self, workers: int | None = None, *, has_open_page: bool = False) -> None:
         """Start it and return when it can run jobs. ``workers``: default one for each core we may use.
 
-        ``http``: where it serves its page, if the settings do not say ``off``.
+        ``has_open_page``: without a secret, its page is open to everybody on this machine; else to whoever
+        has ``http_url``.
         """
         if workers is None:
             workers = (
@@ -42,7 +45,14 @@ class EmbeddedCluster:
         paths = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
         start = f"import sys; sys.path[:] = {paths}; from disco_rq.clusterhost import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", start, str(self.directory), str(workers), http],
+            [
+                sys.executable,
+                "-c",
+                start,
+                str(self.directory),
+                str(workers),
+                OPEN if has_open_page else CLOSED,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the owner's; it closes the cluster
@@ -52,7 +62,9 @@ class EmbeddedCluster:
             said = self._wait_until_ready()
             self.url = said["url"]
             self.http_url = said["http"]
-            """Of its web page; empty if it serves none, ``http_problem`` says why then."""
+            """Of its web page, with the token that opens it if that is its own; empty if it serves none,
+            ``http_problem`` says why then.
+            """
             self.http_problem = said["problem"]
         except BaseException:
             self.close()

@@ -62,8 +62,11 @@ def node(slots: int | None, redis: str | None, **options: str | None) -> None:
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="[default: one a core]")
 def up(workers: int | None) -> None:
     """Run a whole cluster on this machine, until Ctrl-C."""
-    http = Settings.from_env().http
-    with suppress(KeyboardInterrupt), stopped_like_ctrl_c(), EmbeddedCluster(workers, http) as cluster:
+    with (
+        suppress(KeyboardInterrupt),
+        stopped_like_ctrl_c(),
+        EmbeddedCluster(workers, has_open_page=True) as cluster,
+    ):
         click.echo(f"export {PREFIX}REDIS={cluster.url}")
         _tell_page(cluster.http_url, cluster.http_problem)
         click.echo("The cluster is up. Give the line above to another shell; Ctrl-C ends it.", err=True)

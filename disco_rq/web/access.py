@@ -16,13 +16,15 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from disco_rq.packing import secret_keys
 
-__all__ = ["COOKIE", "COOKIE_MAX_AGE_S", "Access", "Role", "token"]
+__all__ = ["COOKIE", "COOKIE_MAX_AGE_S", "LINK_PATH", "Access", "Role", "token"]
 
 Role = Literal["admin", "viewer"]
 ROLES: tuple[Role, ...] = ("admin", "viewer")
 
 COOKIE = "disco_rq"
 COOKIE_MAX_AGE_S = 7 * 86_400
+LINK_PATH = "/login?token="
+"""A token behind it logs in whoever opens the link."""
 
 
 def token(secret: bytes, role: Role) -> str:
@@ -31,10 +33,10 @@ def token(secret: bytes, role: Role) -> str:
 
 
 class Access:
-    """What a secret opens."""
+    """What a secret opens, or a key that is the page's own."""
 
-    def __init__(self, secret: bytes | None) -> None:
-        keys = secret_keys(secret)
+    def __init__(self, secret: bytes | None, page_key: bytes | None = None) -> None:
+        keys = secret_keys(secret) or ([page_key] if page_key else [])
         self.needs_login = bool(keys)
         self._tokens = {_derived(key, f"token {role}").hex()[:32]: role for key in keys for role in ROLES}
         # The newest key comes last there, and first in the setting.

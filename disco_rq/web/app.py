@@ -38,10 +38,14 @@ __all__ = ["create_app"]
 STATIC = Path(__file__).parent / "static"
 
 
-def create_app(settings: Settings, address: str) -> Starlette:
-    """``address``: ``host:port`` at which it is served. Raises ``ConnectionLost``."""
+def create_app(settings: Settings, address: str, page_key: bytes | None = None) -> Starlette:
+    """``address``: ``host:port`` at which it is served; ``page_key``: see ``run_master_with_page``.
+
+    Raises ``ConnectionLost``.
+    """
     assert settings.redis is not None
-    access = Access(settings.secret)
+    access = Access(settings.secret, page_key)
+    forms = Forms(access)
     sources = Sources.open(settings.redis, settings.secret)
     live = LiveStore(settings.redis)
     streams = Streams(sources, live)
@@ -55,7 +59,7 @@ def create_app(settings: Settings, address: str) -> Starlette:
     app = Starlette(
         routes=[
             *page_routes(),
-            *_own_routes(access, sources, streams),
+            *_own_routes(access, forms, sources, streams),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard, access=access, address=address)],
@@ -64,13 +68,14 @@ def create_app(settings: Settings, address: str) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.needs_login = access.needs_login
+    app.state.has_secret = settings.secret is not None
+    app.state.forms = forms
     app.state.sources = sources
     app.state.streams = streams
     return app
 
 
-def _own_routes(access: Access, sources: Sources, streams: Streams) -> list[BaseRoute]:
-    forms = Forms(access)
+def _own_routes(access: Access, forms: Forms, sources: Sources, streams: Streams) -> list[BaseRoute]:
     listed = endpoints(sources)
     described = json_text(
         document(

@@ -1,9 +1,10 @@
-"""Logging in and out: two plain forms, which work without a line of JavaScript."""
+"""Logging in and out: two plain forms, and a link with a token; they work without a line of JavaScript."""
 
 from __future__ import annotations
 
 import logging
 import re
+from typing import Literal
 from urllib.parse import parse_qs, quote
 
 from starlette.requests import Request
@@ -22,7 +23,7 @@ OWN_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 
 
 class Forms:
-    """Answers the two forms."""
+    """Answers the two forms, and the link."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -31,7 +32,18 @@ class Forms:
         fields = parse_qs((await _body(request)).decode("utf-8", "replace"))
         wanted = fields.get("next", ["/"])[0]
         wanted = wanted if OWN_PATH.fullmatch(wanted) else "/"
-        role = self._access.role_of_token(fields.get("token", [""])[0].strip())
+        return self._answer(request, fields.get("token", [""])[0], wanted, "strict")
+
+    def follow_link(self, request: Request) -> Response:
+        """A good token is changed for a cookie, and is in the address no more."""
+        # Not a strict cookie: who opens the link from another page, such as a notebook, would be sent on
+        # without it. What changes anything asks for the CSRF token anyway.
+        return self._answer(request, request.query_params["token"], "/", "lax")
+
+    def _answer(
+        self, request: Request, token: str, wanted: str, samesite: Literal["strict", "lax"]
+    ) -> Response:
+        role = self._access.role_of_token(token.strip())
         if role is None:
             log.warning("a log-in with a wrong token", extra={"action": "login"})
             return RedirectResponse(f"/login?failed=1&next={quote(wanted, safe='/')}", 303)
@@ -41,7 +53,7 @@ class Forms:
             self._access.cookie(role),
             max_age=COOKIE_MAX_AGE_S,
             httponly=True,
-            samesite="strict",
+            samesite=samesite,
             secure=request.headers.get("x-forwarded-proto", request.url.scheme) == "https",
         )
         return answer

@@ -17,6 +17,7 @@ from disco_rq.web import jobs as joblist
 from disco_rq.web.asked import Asked, OfEvents, OfJob, OfJobs, OfTask
 from disco_rq.web.endpoint import asked_of
 from disco_rq.web.figures import FILTERS
+from disco_rq.web.login import Forms
 
 __all__ = ["error_page", "page_routes"]
 
@@ -132,11 +133,16 @@ def task(request: Request) -> Response:
 
 
 def login(request: Request) -> Response:
-    """The form for a token; who is logged in already goes on."""
+    """The form for a token; who is logged in already goes on, and so does who brings a token in the link."""
+    query = request.query_params
     if getattr(request.state, "role", ""):
         return RedirectResponse("/", 303)
-    query = request.query_params
-    return _page(request, "login.html", failed="failed" in query, next=query.get("next", "/"))
+    if "token" in query:
+        forms: Forms = request.app.state.forms
+        return forms.follow_link(request)
+    has_secret = request.app.state.has_secret
+    failed, wanted = "failed" in query, query.get("next", "/")
+    return _page(request, "login.html", failed=failed, next=wanted, has_secret=has_secret)
 
 
 def page_routes() -> list[BaseRoute]:

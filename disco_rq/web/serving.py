@@ -30,9 +30,14 @@ GRACE_S = 2
 """For how long a page that is asked to end goes on with what it is sending."""
 
 
-def run_master_with_page(settings: Settings, port: WebPort, token: str | None = None) -> None:
-    """Run a master (see ``run_master``) and serve the page at the port, as long as it runs."""
-    page = Page(settings, port)
+def run_master_with_page(
+    settings: Settings, port: WebPort, token: str | None = None, page_key: bytes | None = None
+) -> None:
+    """Run a master (see ``run_master``) and serve the page at the port, as long as it runs.
+
+    ``page_key``: its page asks for a token of that, where there is no secret.
+    """
+    page = Page(settings, port, page_key)
     page.start()
     try:
         run_master(replace(settings, http=port.address), token)
@@ -45,10 +50,11 @@ class Page(threading.Thread):
     runs small jobs, or lives for one, does not pay for it.
     """
 
-    def __init__(self, settings: Settings, port: WebPort) -> None:
+    def __init__(self, settings: Settings, port: WebPort, page_key: bytes | None = None) -> None:
         super().__init__(name="web page", daemon=True)
         self._settings = settings
         self._port = port
+        self._page_key = page_key
         self._ended = threading.Event()
         self._server: uvicorn.Server | None = None
         self._streams: Streams
@@ -94,7 +100,7 @@ class Page(threading.Thread):
         from disco_rq.web.app import create_app
 
         assert self._port.listener is not None
-        app = create_app(self._settings, self._port.address)
+        app = create_app(self._settings, self._port.address, self._page_key)
         config = uvicorn.Config(
             app,
             loop="asyncio",

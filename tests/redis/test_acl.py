@@ -184,9 +184,18 @@ COMMON = (
     *("EVAL return 0 1 other:app", "SELECT 1"),
 )
 REFUSED = {
-    "client": ("RPUSH rq:queue:disco.n1 x", "HSET rq:job:x a b", "SET disco:leader me", "PUBLISH rq:pubsub:w x"),
+    "client": (
+        "RPUSH rq:queue:disco.n1 x",
+        "HSET rq:job:x a b",
+        "SET disco:leader me",
+        "PUBLISH rq:pubsub:w x",
+    ),
     "master": ("SET disco:nodes x", "SET rq:worker:w x", "SUBSCRIBE other"),
-    "worker": ("SET disco:leader me", "RPUSH rq:queue:disco.n1 x", "SET disco:job:j@20260101-000000-aaaa:pack x"),
+    "worker": (
+        "SET disco:leader me",
+        "RPUSH rq:queue:disco.n1 x",
+        "SET disco:job:j@20260101-000000-aaaa:pack x",
+    ),
     "viewer": ("SET disco:leader me", "DEL disco:jobs", "HSET rq:job:x a b", "EVAL return 0 1 disco:jobs"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from disco_rq import Disco, keys, result_iterator
+from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
 from disco_rq.runtime import data_err, this_master
-from tests.cluster.conftest import wait_until
+from disco_rq.web.access import token
+from tests.cluster.conftest import processes_of, wait_until
 from tests.gated import GatedJob
 from tests.nodes import NodeCluster
 from tests.web.visitor import Visitor, served
@@ -29,7 +32,12 @@ def disco() -> Iterator[Disco]:
 
 @pytest.fixture(scope="module")
 def page(disco: Disco) -> Visitor:
-    return Visitor(disco.http_url)
+    return program_of(disco.http_url)
+
+
+def program_of(link: str) -> Visitor:
+    """Has the token of an embedded cluster's link."""
+    return Visitor(link, Authorization=f"Bearer {link.partition('token=')[2]}")
 
 
 def fails_once(entry: str, params: Any) -> list[tuple[str, str]]:
@@ -57,8 +65,74 @@ def test_the_embedded_cluster_tells_where_its_page_is(disco: Disco, tmp_path: Pa
 
     [(_, told)] = result_iterator(job.wait())
 
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", disco.http_url)
-    assert f"http://{told}" == disco.http_url == Disco(disco.url).http_url
+    page = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/login\?token=[0-9a-f]{32}", disco.http_url)
+    assert page is not None
+    assert f"http://{told}" == page[1] == Disco(disco.url).http_url
+
+
+def test_who_has_not_the_link_of_an_embedded_cluster_gets_no_further(disco: Disco, page: Visitor) -> None:
+    other = Visitor(disco.http_url)
+
+    assert other.get("overview").code == "login"
+    assert other.get("/").headers["Location"].startswith("/login?next=")
+    assert other.ask("POST", "/api/v1/jobs/x/kill").code == "login"
+    wrong = other.get("/login", token="0" * 32)
+    assert wrong.headers["Location"].startswith("/login?failed=1")
+    assert "Set-Cookie" not in wrong.headers
+    form = other.get(wrong.headers["Location"]).body
+    assert b"That token is wrong" in form
+    assert b"Disco.http_url" in form
+
+
+def test_the_link_logs_in_and_leads_to_an_address_without_the_token(disco: Disco) -> None:
+    target = disco.http_url.removeprefix(f"http://{Visitor(disco.http_url).address}")
+
+    answer = Visitor(disco.http_url).get(target)
+
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    cookie = answer.headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=lax"} <= set(cookie.split("; "))
+    reader = Visitor(disco.http_url, Cookie=cookie.partition(";")[0])
+    assert reader.get("/").status == 200
+    assert reader.get("session").json["role"] == "admin"
+
+
+def test_no_process_tells_the_token_of_the_link(disco: Disco) -> None:
+    told = disco.http_url.partition("token=")[2]
+    processes = processes_of(disco)
+
+    assert len(processes) > 2
+    for process in processes:
+        assert told not in " ".join(process.cmdline())
+        assert told not in process.environ().values()
+
+
+def test_the_embedded_page_is_served_where_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    monkeypatch.setenv("DISCO_RQ_HTTP", address)
+
+    with Disco(workers=1) as told:
+        assert told.http_url.startswith(f"http://{address}/login?token=")
+        assert program_of(told.http_url).get("overview").status == 200
+
+
+def test_with_a_secret_the_embedded_page_asks_for_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCO_RQ_SECRET", "a secret of the tests")
+
+    with Disco(workers=1) as guarded:
+        page = Visitor(guarded.http_url)
+        assert "token" not in guarded.http_url
+        assert page.get("overview").code == "login"
+        given = token(b"a secret of the tests", "viewer")
+        assert page.get("overview", {"Authorization": f"Bearer {given}"}).status == 200
+
+
+def test_the_page_of_up_is_open_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCO_RQ_HTTP", "127.0.0.1:0")
+
+    with EmbeddedCluster(1, has_open_page=True) as cluster:
+        assert Visitor(cluster.http_url).get("overview").status == 200
 
 
 def test_a_job_that_ran_is_told_whole(disco: Disco, page: Visitor, tmp_path: Path) -> None:
