@@ -102,6 +102,7 @@ def job_of(view: JobView) -> shapes.Job:
     cause = head.fields.get("cause")
     return shapes.Job(
         **_head(head),
+        now_ms=view.now_ms,
         last_event=view.last_event,
         nodes=view.nodes,
         msgs_dropped=head.count("msgs_dropped"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,7 @@ def job(request: Request) -> Response:
     sources = request.app.state.sources
     name = request.path_params["job"]
     told, events = joblist.job(sources, OfJob(job=name)), history.events(sources, OfEvents(job=name))
-    return _page(request, "job.html", job=told, now=round(time.time() * 1000), events=events)
+    return _page(request, "job.html", job=told, events=events)
 
 
 def task(request: Request) -> Response:

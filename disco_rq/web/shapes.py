@@ -170,6 +170,9 @@ class PhaseView(Struct):
 
 
 class Job(JobHead):
+    """``now_ms``: by the clock of Redis, as all times are."""
+
+    now_ms: int
     last_event: str
     nodes: list[str]
     msgs_dropped: int

@@ -38,7 +38,7 @@ MOST_JOBS = 100
 MOST_STREAMS = 256
 HEADERS = {"X-Accel-Buffering": "no"}  # a proxy must not hold events back
 
-_CLOCKS = {"now", "seen", "seen_ms", "load", "memory_free", "disk_free", "rate", "remaining_s"}
+_CLOCKS = {"now", "now_ms", "seen", "seen_ms", "load", "memory_free", "disk_free", "rate", "remaining_s"}
 
 
 class Streams:

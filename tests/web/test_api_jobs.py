@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -340,6 +341,22 @@ def test_failures_of_one_cause_are_one_group(api: Visitor, connection: Connectio
         "end",
     )
     assert told["failed"] == 4
+
+
+def test_a_job_tells_the_time_of_redis(
+    api: Visitor, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(connection)
+    # given a web server whose clock is an hour behind
+    monkeypatch.setattr(time, "time", lambda: time.time_ns() / 1e9 - 3600)
+
+    seconds, micros = connection.redis.time()
+    before = int(seconds) * 1000 + int(micros) // 1000
+    told = api.job(JOB)
+
+    assert told["submitted"] <= before <= told["now_ms"] < before + 60_000
+    connection.redis.hset(keys.JobKeys(JOB).job, "submitted", before - 65_000)
+    assert "for 1 min" in api.get(f"/jobs/{JOB}").body.decode()
 
 
 # -- what it was given, and what it left

@@ -17,7 +17,7 @@ import { timelineTab } from "./timeline.js";
 
 const head = $("#job");
 const { name } = head.dataset;
-const clock = serverClock(Number(head.dataset.now));
+const clock = serverClock(Date.now());  // until the job tells its own
 const REFRESH_MS = 2000;  // how often the open tab asks again while the job runs
 let job = null;
 
@@ -95,6 +95,7 @@ function setActions() {
 const took = () => (job.ended ? `took ${duration(job.ended - job.submitted)}` : `for ${duration(clock.now() - job.submitted)}`);
 
 function show() {
+  clock.set(job.now_ms);
   setBadge($(".badge", head), shownState(job));
   fill(head, { took: took(), nodes: job.nodes.length ? `on ${job.nodes.join(", ")}` : "" });
   setCause(job.cause);
