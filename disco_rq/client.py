@@ -18,7 +18,7 @@ from disco_rq.job import Job
 from disco_rq.locations import Locator, output_address
 from disco_rq.model import JOB_NAME, ResultStatus, TaskId
 from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
-from disco_rq.profiling import merged
+from disco_rq.profiling import merged, profiled_outputs
 from disco_rq.resultfiles import (
     Results,
     count_partitions,
@@ -307,14 +307,7 @@ class Disco:
         if mode not in ("", "map", "reduce"):
             raise DiscoError(f'mode={mode!r}: it takes "map", "reduce", or "" for both')
         self._store.record(name)
-        done: dict[str, tuple[int, str]] = {}  # of a map that was made again the last attempt counts
-        for attempt, record in self._store.attempts(name).items():
-            task, _, number = attempt.partition("/")
-            if record["outcome"] == "done" and task.startswith(mode):
-                done[task] = max(done.get(task, (0, "")), (int(number), record["node"]))
-        addresses = [
-            output_address(node, name, TaskId.parse(task), number) for task, (number, node) in done.items()
-        ]
+        addresses = profiled_outputs(name, self._store.attempts(name), mode)
         found = ((address, read_beside(self._locator, address, PROFILE_SUFFIX)) for address in addresses)
         stats = merged((address, data) for address, data in found if data is not None)
         if stats is None:

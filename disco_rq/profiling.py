@@ -5,17 +5,21 @@ from __future__ import annotations
 import cProfile
 import marshal
 import pstats
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from disco_rq.errors import DataError
+from disco_rq.locations import output_address
+from disco_rq.model import TaskId
 
-__all__ = ["SUFFIX", "merged", "profiled"]
+__all__ = ["SORTS", "SUFFIX", "functions", "merged", "profiled", "profiled_outputs"]
 
 SUFFIX = ".prof"
 """Of the file beside an attempt's output."""
+SORTS = {"time": "tottime", "cumulative": "cumtime", "calls": "ncalls"}
+"""Our words for those of pstats."""
 
 
 @contextmanager
@@ -35,6 +39,32 @@ def profiled(path: Path | None) -> Iterator[None]:
         profiler.disable()
     path.parent.mkdir(exist_ok=True)  # the first output of a job here makes its directory
     profiler.dump_stats(path)
+
+
+def profiled_outputs(job: str, attempts: Mapping[str, Mapping[str, Any]], mode: str) -> list[str]:
+    """Addresses of the outputs beside which the profiles of a job lie, in the order of its tasks.
+
+    ``attempts``: the job's, by ``task/number``. ``mode``: "map", "reduce", "" for both. Of a map that was
+    made again the last attempt counts.
+    """
+    done: dict[TaskId, tuple[int, str]] = {}
+    for attempt, record in attempts.items():
+        text, _, number = attempt.partition("/")
+        if record["outcome"] == "done" and text.startswith(mode):
+            task = TaskId.parse(text)
+            done[task] = max(done.get(task, (0, "")), (int(number), record["node"]))
+    return [output_address(done[task][1], job, task, done[task][0]) for task in sorted(done)]
+
+
+def functions(stats: pstats.Stats, sort: str, most: int) -> list[dict[str, Any]]:
+    """The first functions by one of ``SORTS``; ``time`` is without what they called, both in seconds."""
+    stats.sort_stats(SORTS[sort])
+    told: Any = stats  # typeshed does not tell of these
+    columns = ("function", "file", "line", "primitive_calls", "calls", "time", "cumulative")
+    return [
+        dict(zip(columns, (name, file, line, *told.stats[file, line, name][:4]), strict=True))
+        for file, line, name in told.fcn_list[:most]
+    ]
 
 
 def merged(profiles: Iterable[tuple[str, bytes]]) -> pstats.Stats | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pstats import Stats
 from typing import Any, Literal
 
 import click
@@ -11,6 +10,7 @@ import msgspec
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, sources_of, verb
 from disco_rq.cli.output import local_time, print_json, print_table
+from disco_rq.profiling import SORTS, functions
 from disco_rq.web import shapes
 from disco_rq.web.asked import OfJob, OfTasks
 from disco_rq.web.failures import failures as failures_of
@@ -18,7 +18,6 @@ from disco_rq.web.sources import Sources
 from disco_rq.web.tasks import tasks as page_of
 
 TASKS_AT_A_TIME = 500
-SORTS = {"time": "tottime", "cumulative": "cumtime", "calls": "ncalls"}
 
 PhaseName = Literal["map", "reduce"]
 PHASES: tuple[PhaseName, ...] = ("map", "reduce")
@@ -170,21 +169,10 @@ def pstats(
     """
     with connect(redis) as disco:
         stats = disco.profile_stats(job, phase or "")
-    stats.sort_stats(SORTS[sort])
     if as_json:
-        print_json(_functions(stats, lines))
+        print_json(functions(stats, sort, lines))
     else:
-        stats.print_stats(lines)
-
-
-def _functions(stats: Stats, most: int) -> list[dict[str, Any]]:
-    """The first functions in order; ``time`` is without what they called, both in seconds."""
-    told: Any = stats  # typeshed does not tell of these
-    columns = ("function", "file", "line", "primitive_calls", "calls", "time", "cumulative")
-    return [
-        dict(zip(columns, (name, file, line, *told.stats[file, line, name][:4]), strict=True))
-        for file, line, name in told.fcn_list[:most]
-    ]
+        stats.sort_stats(SORTS[sort]).print_stats(lines)
 
 
 VERBS = (tasks, failures, story, log, pstats)

@@ -17,6 +17,7 @@ from disco_rq.web.jobs import job, jobs, spec
 from disco_rq.web.metrics import health, metrics
 from disco_rq.web.oob import oob_download, oob_page, oob_value
 from disco_rq.web.partitions import partitions
+from disco_rq.web.profile import profile
 from disco_rq.web.sources import Sources
 from disco_rq.web.tasks import log, task, tasks
 from disco_rq.web.timeline import timeline
@@ -58,6 +59,11 @@ def endpoints(sources: Sources) -> list[Endpoint]:
         get(f"{TASK}/log", log, asked.OfLog, shapes.Log, "What it printed", (*_OF_TASK, "unreadable")),
         get(f"{JOB}/timeline", timeline, asked.OfTimeline, shapes.Timeline, "When what ran where", _OF_JOB),
         get(f"{JOB}/partitions", partitions, asked.OfJob, shapes.Partitions, "Sizes of partitions", _OF_JOB),
+        get(
+            f"{JOB}/profile",
+            *(profile, asked.OfProfile, shapes.Profile, "Where the time of its tasks went"),
+            (*_OF_JOB, "unreadable"),
+        ),
         get(f"{JOB}/failures", failures, asked.OfJob, shapes.Failures, "Failures by cause", _OF_JOB),
         get(f"{JOB}/inputs", inputs, asked.OfJobPage, shapes.Inputs, "Inputs, by page", _OF_JOB),
         get(f"{JOB}/results", results, asked.OfJobPage, shapes.Results, "Results, by page", _OF_JOB),

@@ -70,6 +70,11 @@ class OfTimeline(OfJob, kw_only=True):
     phase: Literal["all", "map", "reduce"] = "all"
 
 
+class OfProfile(OfJob, kw_only=True):
+    phase: Literal["all", "map", "reduce"] = "all"
+    sort: Literal["time", "cumulative", "calls"] = "time"
+
+
 class OfOOB(OfJobPage, kw_only=True):
     q: Text = ""
 

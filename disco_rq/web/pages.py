@@ -30,6 +30,7 @@ TABS = (
     ("counters", "Counters"),
     ("results", "Results"),
     ("inputs", "Inputs"),
+    ("profile", "Profile"),
     ("spec", "Spec"),
 )
 """Of a job's page: id and title. static/job.js has the module of each."""

@@ -289,6 +289,27 @@ class Partitions(Struct):
     partitions: list[Partition]
 
 
+class ProfiledFunction(Struct):
+    """``time``: in seconds, without what it called; ``cumulative``: with that."""
+
+    function: str
+    file: str
+    line: int
+    primitive_calls: int
+    calls: int
+    time: float
+    cumulative: float
+
+
+class Profile(Struct):
+    """``profiled``: the job was submitted with profile=True. ``tasks`` of the ``done`` ones were read."""
+
+    profiled: bool
+    tasks: int
+    done: int
+    functions: list[ProfiledFunction]
+
+
 # -- what a job was given, and what it left
 
 

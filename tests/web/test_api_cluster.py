@@ -154,6 +154,35 @@ def test_a_job_that_ran_is_told_whole(disco: Disco, page: Visitor, tmp_path: Pat
     assert page.job(job.name, "failures")["groups"][0]["cause"] == "DataError: not yet: a"
 
 
+def spin(entry: str, params: Any) -> list[tuple[str, int]]:
+    return [(entry, sum(slow_number(i) for i in range(200)))]
+
+
+def slow_number(i: int) -> int:
+    return sum(range(i))
+
+
+def test_a_profile_tells_where_the_time_went(disco: Disco, page: Visitor) -> None:
+    job = disco.new_job("profiled", ["raw://a", "raw://b"], map=spin, profile=True)
+    job.wait()
+
+    told = page.job(job.name, "profile", phase="map", sort="calls")
+
+    assert (told["profiled"], told["tasks"], told["done"]) == (True, 2, 2)
+    [slow] = [one for one in told["functions"] if one["function"] == "slow_number"]
+    assert (slow["calls"], slow["file"].endswith("test_api_cluster.py")) == (400, True)
+    calls = [one["calls"] for one in told["functions"]]
+    assert calls == sorted(calls, reverse=True)
+    assert page.job(job.name, "profile", phase="reduce")["functions"] == []
+
+
+def test_a_job_without_a_profile_says_so(disco: Disco, page: Visitor) -> None:
+    job = disco.new_job("plain", ["raw://a"], map=spin)
+    job.wait()
+
+    assert page.job(job.name, "profile") == {"profiled": False, "tasks": 0, "done": 0, "functions": []}
+
+
 def test_a_purged_result_says_why_it_cannot_be_shown(disco: Disco, page: Visitor, tmp_path: Path) -> None:
     (tmp_path / "tried").touch()
     job = disco.new_job("gone", ["raw://a"], map=fails_once, params=tmp_path / "tried")

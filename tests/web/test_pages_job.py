@@ -40,6 +40,10 @@ def broken_map(line: str, params: Any) -> Iterator[tuple[str, int]]:
     yield line, {"good": 1}[line]
 
 
+def split_slowly(line: str, params: Any) -> list[tuple[str, int]]:
+    return [(part, sum(range(10_000))) for part in line]
+
+
 @pytest.fixture(scope="module")
 def spoken(cluster: WebCluster, tmp_path_factory: pytest.TempPathFactory) -> Job:
     """A job that is ready, with a message, an OOB result, a counter and records."""
@@ -124,6 +128,18 @@ def test_counters_results_inputs_and_spec_are_shown(visit: Visit, spoken: Job) -
     expect(page.get_by_text("raw://beta")).to_be_visible()
     page.get_by_role("tab", name="Spec").click()
     expect(page.locator("#panel-spec dt", has_text="nr_reduces")).to_be_visible()
+
+
+def test_where_the_time_of_the_tasks_went_is_shown(visit: Visit, cluster: WebCluster, spoken: Job) -> None:
+    job = cluster.disco.new_job("profiled", ["raw://a"], map=split_slowly, profile=True)
+    job.wait(timeout=30)
+    page = visit.open("jobs", job.name, tab="profile")
+
+    expect(page.get_by_role("row", name="split_slowly")).to_be_visible()
+    expect(page.locator("#panel-profile")).to_contain_text("1 of 1 done tasks")
+
+    page = visit.open("jobs", spoken.name, tab="profile")
+    expect(page.locator("#panel-profile")).to_contain_text("Submit it with profile=True")
 
 
 def test_tasks_are_sorted_and_drawn_by_slot(visit: Visit, spoken: Job) -> None:

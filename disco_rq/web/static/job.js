@@ -10,6 +10,7 @@ import { live } from "./live.js";
 import { messagesTab } from "./messages.js";
 import { oobTab } from "./oob.js";
 import { partitionsTab } from "./partitions.js";
+import { profileTab } from "./profile.js";
 import { inputsTab, resultsTab } from "./results.js";
 import { tabs } from "./tabs.js";
 import { tasksTab } from "./tasks.js";
@@ -23,7 +24,7 @@ let job = null;
 
 const MAKE = {
   tasks: tasksTab, timeline: timelineTab, partitions: partitionsTab, oob: oobTab, counters: countersTab,
-  failures: failuresTab, inputs: inputsTab, results: resultsTab, spec: specTab,
+  failures: failuresTab, inputs: inputsTab, results: resultsTab, profile: profileTab, spec: specTab,
 };
 const messages = messagesTab({ name });
 const opened = new Map([["messages", messages]]);
