@@ -214,9 +214,9 @@ def test_a_user_is_refused_what_it_must_not_do(server: TcpServer) -> None:
 
 def test_a_script_of_a_client_can_do_no_more_than_the_client(server: TcpServer) -> None:
     with redis.Redis.from_url(login(server, "client")) as client:
-        with pytest.raises(redis.ResponseError, match="access|permission|can.t run"):
+        with pytest.raises(redis.ResponseError, match=r"access|permission|can.t run"):
             client.eval("return redis.call('SET', KEYS[1], 'me')", 1, "disco:leader")
-        with pytest.raises(redis.ResponseError, match="access|permission|can.t run"):
+        with pytest.raises(redis.ResponseError, match=r"access|permission|can.t run"):
             client.eval("return redis.call('FLUSHALL')", 0)
 
 
