@@ -173,8 +173,7 @@ def test_whole_jobs_run_with_each_program_under_its_own_user(
 
         run_all_kinds_of_jobs(disco)
 
-        told = rq_info(login(server, "viewer"))
-        assert "3 workers, 3 queues" in told
+        assert "idle disco.n" in rq_info(login(server, "viewer"))  # RQ lists queues that were ever used
     assert refusals(server) == []
 
 
@@ -215,9 +214,9 @@ def test_a_user_is_refused_what_it_must_not_do(server: TcpServer) -> None:
 
 def test_a_script_of_a_client_can_do_no_more_than_the_client(server: TcpServer) -> None:
     with redis.Redis.from_url(login(server, "client")) as client:
-        with pytest.raises(redis.ResponseError, match="access|permission"):
+        with pytest.raises(redis.ResponseError, match=r"access|permission|can.t run"):
             client.eval("return redis.call('SET', KEYS[1], 'me')", 1, "disco:leader")
-        with pytest.raises(redis.ResponseError, match="access|permission"):
+        with pytest.raises(redis.ResponseError, match=r"access|permission|can.t run"):
             client.eval("return redis.call('FLUSHALL')", 0)
 
 
