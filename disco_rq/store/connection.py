@@ -72,9 +72,9 @@ def redact(url: str) -> str:
     except ValueError:  # "redis://[::1"
         return url.partition("://")[0] + "://…"
     if "password=" in parts.query:
-        parts = parts._replace(query=re.sub(r"password=[^&]*", "password=***", parts.query))
+        return redact(re.sub(r"\bpassword=[^&]*", "***", url))
     if parts.password is None:
-        return urlunsplit(parts) if "***" in parts.query else url
+        return url
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
 
