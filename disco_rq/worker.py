@@ -175,18 +175,20 @@ class DiscoWorker(Worker):
         execution = None
         horse = self._horse
         assert horse is not None
-        if not horse.answers_within(SHORT_S):
-            execution = self.prepare_execution(job)
-            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-            self.connection.delete(queue.intermediate_queue.get_first_seen_key(job.id))
-            self._tidy()
-            try:
+        try:
+            if not horse.answers_within(SHORT_S):
+                execution = self.prepare_execution(job)
+                self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+                self.connection.delete(queue.intermediate_queue.get_first_seen_key(job.id))
+                self._tidy()
                 self._stop_if_over(job)
                 self.monitor_work_horse(job, queue, execution)
-            except SystemExit:  # RQ's cold shutdown: a second signal
-                self._hand_back(job, horse)
-                self._tell_end(job, queue, execution, "")
-                raise
+        except SystemExit:  # RQ's cold shutdown: a second signal
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(signum, signal.SIG_IGN)  # a third one would find nothing else to end
+            self._hand_back(job, horse)
+            self._tell_end(job, queue, execution, "")
+            raise
         self._horse_pid = 0
         assert self._keeper is not None
         self._keeper.unwatch()

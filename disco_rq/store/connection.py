@@ -34,7 +34,8 @@ PATIENCE_S = 30.0
 SOCKET_TIMEOUT_S = 5.0
 """For how long one answer is waited for: a server that is stopped, or cut off, is away too."""
 FULL_PAUSE_S = 0.5
-"""How often a program that waits for memory asks again."""
+FULL_TOLD_S = 10.0
+"""How often a program that waits for memory asks again, and says so."""
 MAX_BLOCK_S = 2.5
 """For how long the server may be asked to wait with an answer; safely less than the above."""
 
@@ -72,9 +73,9 @@ def redact(url: str) -> str:
     except ValueError:  # "redis://[::1"
         return url.partition("://")[0] + "://…"
     if "password=" in parts.query:
-        parts = parts._replace(query=re.sub(r"password=[^&]*", "password=***", parts.query))
+        return redact(re.sub(r"\bpassword=[^&]*", "***", url))
     if parts.password is None:
-        return urlunsplit(parts) if "***" in parts.query else url
+        return url
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
 
@@ -111,6 +112,7 @@ class PatientRetry(Retry):
         backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)  # 0.05, 0.1 … 1 s
         super().__init__(backoff, 1_000_000)  # the time ends it, not the number: one try may take seconds
         self._patience_s = patience_s
+        self._told_full_at = -math.inf
 
     def call_with_retry(self, do: Any, fail: Any, *args: Any, **kwargs: Any) -> Any:
         deadline = time.monotonic() + self._patience_s
@@ -133,7 +135,9 @@ class PatientRetry(Retry):
 
         For ever, if need be: nothing can be told to anybody, and nothing may be lost.
         """
-        log.warning("Redis has reached its maxmemory: this waits", extra={"action": "full"})
+        if time.monotonic() - self._told_full_at > FULL_TOLD_S:
+            self._told_full_at = time.monotonic()
+            log.warning("Redis has reached its maxmemory: this waits", extra={"action": "full"})
         time.sleep(FULL_PAUSE_S)
 
     def _given_up(self, error: Exception) -> Exception:

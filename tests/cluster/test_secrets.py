@@ -1,0 +1,143 @@
+"""The secret and Redis' password: rotated, and seen nowhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from disco_rq import Disco, JobError, result_iterator
+from disco_rq.datawire import tokens
+from disco_rq.runtime import msg
+from disco_rq.store.connection import Connection
+from disco_rq.web.access import token
+from tests.cluster.conftest import wait_until
+from tests.nodes import NodeCluster, marked
+from tests.redis.story import everything
+
+SECRET = "marked-secret-4711"
+PASSWORD = "marked-password-0815"
+
+
+def pairs(line: str, params: Any) -> Iterator[tuple[str, int]]:
+    msg("a message")
+    print("a line")
+    yield line, 1
+
+
+def fails(line: str, params: Any) -> Iterator[tuple[str, int]]:
+    raise ValueError(f"this went wrong with {line}")
+
+
+@pytest.fixture
+def guarded(nodes: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> NodeCluster:
+    """A cluster with a secret and a password, both marked."""
+    monkeypatch.setenv("DISCO_RQ_SECRET", SECRET)
+    nodes.environment["DISCO_RQ_SECRET"] = SECRET
+    nodes.connection.redis.config_set("requirepass", PASSWORD)
+    nodes.url = nodes.url.replace("unix://", f"unix://:{PASSWORD}@")
+    nodes.environment["DISCO_RQ_REDIS"] = nodes.url
+    nodes.disco.close()
+    nodes.connection.close()
+    nodes.disco, nodes.connection = Disco(nodes.url), Connection(nodes.url)
+    nodes.master()
+    nodes.node("n1")
+    nodes.wait_ready()
+    return nodes
+
+
+def test_no_secret_is_seen_anywhere(guarded: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a cluster that has had all kinds of jobs, and losses
+    disco = guarded.disco
+    assert list(result_iterator(disco.new_job("good", ["raw://a"], map=pairs).wait(timeout=30))) == [("a", 1)]
+    told = []
+    with pytest.raises(JobError) as error:
+        disco.new_job("bad", ["raw://b"], map=fails).wait(timeout=30)
+    told.append(f"{error.value!r} {error.value}")
+    monkeypatch.setenv("DISCO_RQ_SECRET", "another-one")
+    stranger = Disco(guarded.url)
+    with pytest.raises(JobError, match="BadSignature") as error:
+        stranger.new_job("forged", ["raw://c"], map=pairs).wait(timeout=30)
+    told.append(f"{error.value!r} {error.value} {stranger!r} {disco!r}")
+    stranger.close()
+    guarded.nodes["n1"].workers()[0].kill()
+    wait_until(lambda: "ended with" in guarded.nodes["n1"].said)
+    # and programs that complain: of a Redis that is not there, of a wrong password
+    for url in (f"redis://:{PASSWORD}@127.0.0.1:1/0", guarded.url.replace(PASSWORD, f"not-{PASSWORD}")):
+        command = [sys.executable, "-m", "disco_rq.cli", "nodes"]
+        environment = {**guarded.environment, "DISCO_RQ_REDIS": url}
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert ended.returncode == 1
+        assert ended.stderr
+        told.append(ended.stdout + ended.stderr)
+    # when one looks at all that can be seen: what was logged and kept on disk,
+    for path in guarded.directory.rglob("*"):
+        if path.is_file() and not path.is_relative_to(guarded.directory / "appendonlydir"):
+            told.append(f"{path}: {path.read_bytes()!r}")
+    # what ps shows,
+    for process in marked(guarded.mark):
+        told.append(Path(f"/proc/{process.pid}/cmdline").read_text())
+    # what is in Redis, events included, and what the web page and the API answer
+    told.append(repr(everything(guarded.connection)))
+    told += answers(disco)
+    # then neither the secret nor the password is there, nor a token
+    hidden = [
+        SECRET,
+        PASSWORD,
+        "another-one",
+        token(SECRET.encode(), "admin"),
+        *tokens(SECRET.encode(), "n1"),
+    ]
+    for text in told:
+        assert [word for word in hidden if word in text] == []
+    assert len(told) > 20
+
+
+def answers(disco: Disco) -> Iterator[str]:
+    """What the master's HTTP server answers to who may look."""
+    jobs = [name for _, _, name in disco.joblist()]
+    paths = ["/", "/metrics", "/healthz", "/api/v1/overview", "/api/v1/nodes", "/api/v1/jobs"]
+    paths += [f"/api/v1/jobs/{job}{what}" for job in jobs for what in ("", "/events", "/failures", "/tasks")]
+    for path in paths:
+        request = urllib.request.Request(disco.http_url + path)
+        request.add_header("Authorization", f"Bearer {token(SECRET.encode(), 'viewer')}")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            yield answer.read().decode()
+
+
+def test_a_secret_is_changed_while_the_cluster_runs(
+    nodes: NodeCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(secret: str) -> list[tuple[str, int]]:
+        monkeypatch.setenv("DISCO_RQ_SECRET", secret)
+        with Disco(nodes.url) as disco:
+            return list(result_iterator(disco.new_job("signed", ["raw://a"], map=pairs).wait(timeout=30)))
+
+    # given a node with a secret in a file
+    file = tmp_path / "secret"
+    file.write_text("old")
+    nodes.environment["DISCO_RQ_SECRET_FILE"] = str(file)
+    nodes.master()
+    node = nodes.node("n1")
+    nodes.wait_ready()
+    assert run("old") == [("a", 1)]
+    with pytest.raises(JobError, match="BadSignature"):
+        run("new")
+    # when the nodes get both, then clients of either are served
+    for both in ("old,new", "new,old"):
+        file.write_text(both)
+        node.terminate()
+        node.start()
+        assert run("old") == run("new") == run(both) == [("a", 1)]
+    # and when the old one is gone, only those of the new one
+    file.write_text("new")
+    node.terminate()
+    node.start()
+    assert run("new") == [("a", 1)]
+    with pytest.raises(JobError, match="BadSignature"):
+        run("old")
