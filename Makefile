@@ -36,11 +36,12 @@ $(INSTALLED): pyproject.toml
 # Debian's Redis and redis-cli, which some tests compare with, and a C compiler for the external example. Tests that
 # need them skip where they are missing, but fail in CI. RUNLEVEL=1 keeps Redis from starting a server of its own.
 redis:
-	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null && command -v gcc >/dev/null; then :; \
+	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null && command -v gcc >/dev/null \
+	    && command -v openssl >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -qq -y --no-install-recommends redis-server redis-tools gcc libc6-dev >/dev/null; \
-	else echo "redis-server, redis-cli or gcc is not installed: the tests that need it will be skipped"; fi
+	    apt-get install -qq -y --no-install-recommends redis-server redis-tools gcc libc6-dev openssl >/dev/null; \
+	else echo "redis-server, redis-cli, gcc or openssl is not installed: the tests that need it will be skipped"; fi
 
 # Debian's browser, for the tests of the pages; as above.
 chromium:
