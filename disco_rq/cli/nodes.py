@@ -22,7 +22,17 @@ def nodes(redis: str | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    columns = ("node", "max_workers", "job_ok", "data_error", "error", "lost", "blacklisted", "draining", "closed")
+    columns = (
+        "node",
+        "max_workers",
+        "job_ok",
+        "data_error",
+        "error",
+        "lost",
+        "blacklisted",
+        "draining",
+        "closed",
+    )
     print_table(columns, [[node[column] for column in columns] for node in found["available"]])
 
 
