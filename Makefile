@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test bench chaos lint format redis chromium clean
+.PHONY: demo test bench chaos release lint format redis chromium clean
 
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
@@ -16,6 +16,12 @@ chaos: $(INSTALLED)  ## 50 rounds in which everything dies or hangs at random mo
 
 bench: $(INSTALLED)  ## against programs written by hand; some minutes. ARGS='--row wordcount --rounds 3 --scale 0.1'
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+release: $(INSTALLED)  ## build sdist and wheel, and run the demo from the wheel in an empty virtual environment
+	rm -rf dist && $(BIN)/python -m build
+	$(PYTHON) -m venv --clear build/tried
+	build/tried/bin/python -m pip install --quiet dist/*.whl
+	cd build && tried/bin/python -m disco_rq.examples.demo
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -36,11 +42,12 @@ $(INSTALLED): pyproject.toml
 # Debian's Redis and redis-cli, which some tests compare with, and a C compiler for the external example. Tests that
 # need them skip where they are missing, but fail in CI. RUNLEVEL=1 keeps Redis from starting a server of its own.
 redis:
-	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null && command -v gcc >/dev/null; then :; \
+	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null && command -v gcc >/dev/null \
+	    && command -v openssl >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -qq -y --no-install-recommends redis-server redis-tools gcc libc6-dev >/dev/null; \
-	else echo "redis-server, redis-cli or gcc is not installed: the tests that need it will be skipped"; fi
+	    apt-get install -qq -y --no-install-recommends redis-server redis-tools gcc libc6-dev openssl >/dev/null; \
+	else echo "redis-server, redis-cli, gcc or openssl is not installed: the tests that need it will be skipped"; fi
 
 # Debian's browser, for the tests of the pages; as above.
 chromium:

@@ -50,7 +50,7 @@ def look_back(line: str, params: str) -> list[tuple[str, str]]:
 
 
 def always_bad(line: str, params: Any) -> list[tuple[str, int]]:
-    return data_err("bad")  # type: ignore[func-returns-value]
+    return data_err("bad")
 
 
 def dies(line: str, params: Any) -> list[tuple[str, int]]:
@@ -165,8 +165,8 @@ def test_whole_jobs_run_with_each_program_under_its_own_user(
         for _ in range(2):
             programs.enter_context(program("master", redis=login(server, "master"), http="127.0.0.1:0"))
         for node in ("n1", "n2"):
-            options: dict[str, str] = {"secret": SECRET}
-            programs.enter_context(running_node(login(server, "worker"), node, short_dir / node, **options))
+            worker = running_node(login(server, "worker"), node, short_dir / node, secret=SECRET)
+            programs.enter_context(worker)
         programs.enter_context(plain_worker(server, "n3", short_dir / "n3"))
         disco = Disco(login(server, "client"))
         programs.callback(disco.close)
