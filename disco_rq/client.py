@@ -231,8 +231,9 @@ class Disco:
     def jobinfo(self, name: str) -> dict[str, Any]:
         """The job in numbers.
 
-        ``timestamp`` (seconds since 1970), ``active`` (its status), ``mapi`` and ``redi`` (``[waiting,
-        running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100), ``nodes``; and
+        ``timestamp`` (seconds since 1970), ``active`` (its status), ``paused``, ``mapi`` and ``redi``
+        (``[waiting, running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100),
+        ``nodes``; and
         ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``entries``,
         ``records`` and ``bytes`` (each by phase).
         """

@@ -95,6 +95,13 @@ class Horse:
         theirs.close()
         self._socket = ours
 
+    def is_alive(self) -> bool:
+        """False if something has killed it while it waited; it is not reaped by looking."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
     def start(self, job: str, batch: str, tasks: list[Any]) -> None:
         """Hand a batch over; ``wait`` tells its end."""
         self._batches += 1

@@ -148,7 +148,8 @@ class DataDir:
         for entry in (self.root / TMP).iterdir():
             pid = re.search(r"\.(\d+)(?:\.out|\.log|\.required)?$", entry.name)
             if pid and not _alive(int(pid[1])):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+                # Another worker of the node may be sweeping, too.
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
 
     def purge(self, job: str) -> None:
         """Delete every file of a job. Idempotent."""

@@ -12,6 +12,7 @@ import string
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any
 
 from disco_rq.arguments import told
@@ -70,7 +71,9 @@ def build(
         raise JobArgumentError(f"name={name!r}: a job's name takes letters, digits and _, at least one")
     unknown = sorted(set(arguments) - set(ARGUMENTS))
     if unknown:
-        raise JobArgumentError(f"new_job() has no argument {unknown[0]!r}; it takes {', '.join(ARGUMENTS)}")
+        meant = get_close_matches(unknown[0], ARGUMENTS, 1)
+        hint = f"; {meant[0]}?" if meant else f"; it takes {', '.join(ARGUMENTS)}"
+        raise JobArgumentError(f"new_job() has no argument {unknown[0]!r}{hint}")
     functions = _functions(arguments)
     options = {option: _checked(option, arguments[option]) for option in _OPTIONS if option in arguments}
     scheduler = options.pop("scheduler", {})

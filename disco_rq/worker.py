@@ -158,7 +158,7 @@ class DiscoWorker(Worker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        if self._former is not None or self._spare is None:
+        if self._former is not None or self._spare is None or not self._spare.is_alive():
             pause: Any = TIDY_AFTER_S
             found = super().dequeue_job_and_maintain_ttl(pause, pause) if timeout else None
             if found is not None:
@@ -275,9 +275,10 @@ class DiscoWorker(Worker):
     def _horse_for(self, disco_job: str) -> Horse:
         """A horse bound to this job: the one at hand if it is, else a fresh one."""
         if self._horse is not None:
-            if self._horse.job == disco_job:
+            if self._horse.job == disco_job and self._horse.is_alive():
                 return self._horse
             self._dismiss()
+        self._bury_dead_spare()
         horse, self._spare = self._spare or self._new_horse(), None
         horse.job = disco_job
         self._horse = horse
@@ -316,8 +317,15 @@ class DiscoWorker(Worker):
     def _tidy(self) -> None:
         """End the former horse, and fork a spare one."""
         self._retire_former()
+        self._bury_dead_spare()
         if self._spare is None:
             self._spare = self._new_horse()
+
+    def _bury_dead_spare(self) -> None:
+        """A horse that was killed while it waited must not get a batch: nobody would claim its tasks."""
+        if self._spare is not None and not self._spare.is_alive():
+            dead, self._spare = self._spare, None
+            self._retire(dead)
 
     def _retire_former(self) -> None:
         former, self._former = self._former, None

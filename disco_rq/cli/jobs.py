@@ -36,7 +36,10 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    rows: list[tuple[str, object]] = [("job", job), ("status", found["active"])]
+    rows: list[tuple[str, object]] = [
+        ("job", job),
+        ("status", "active, paused" if found["paused"] else found["active"]),
+    ]
     if found["cause"]:
         rows += [("cause", " ".join(str(found["cause"][part]) for part in ("task", "message")).strip())]
     rows += [("started", local_time(found["timestamp"]))]

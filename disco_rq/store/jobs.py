@@ -219,16 +219,20 @@ class JobStore:
 
     def set_paused(self, name: str, paused: bool) -> None:
         """Hold new tasks back, or no more. Raises ``UnknownJob``."""
-        job = keys.JobKeys(name).job
+        job = keys.JobKeys(name)
+        told = "Job is paused: nothing new starts" if paused else "Job goes on"
 
         def change(pipe: Pipeline) -> None:
-            if not pipe.exists(job):
+            if not pipe.exists(job.job):
                 raise UnknownJob(f"unknown job {name!r}")
             pipe.multi()
-            pipe.hset(job, "paused", int(paused))
+            pipe.hset(job.job, "paused", int(paused))
             pipe.xadd(keys.CONTROL, {"k": "changed", "j": name})
+            event: Any = {"h": "client", "k": "sys", "m": told}
+            pipe.xadd(job.events, event, maxlen=10_000, approximate=True)
 
-        self._redis.transaction(change, job)  # so that it never brings back a job that is forgotten meanwhile
+        # So that it never brings back a job that is forgotten meanwhile.
+        self._redis.transaction(change, job.job)
 
     def running(self) -> list[dict[str, Any]]:
         """The attempts that run now: job, task, attempt."""

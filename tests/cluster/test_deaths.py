@@ -115,6 +115,20 @@ def test_a_worker_killed_in_a_task_is_noticed_and_the_task_done_elsewhere(
     assert_right(job)
 
 
+def test_horses_killed_while_they_wait_cost_no_attempt(own_disco: Disco, tmp_path: Path) -> None:
+    # given idle workers whose horses have all been killed
+    (tmp_path / "gate").touch()
+    submit(own_disco, tmp_path).wait(timeout=30)
+    for worker in worker_processes(own_disco):
+        for horse in worker.children():
+            horse.kill()
+    # when a job comes
+    job = submit(own_disco, tmp_path)
+    job.wait(timeout=30)
+    # then each of its tasks ran once, and nobody waited for a queue to be looked through
+    assert {one["attempt"] for task in ("map:0", "map:1", "reduce:0") for one in job.story(task)} == {1}
+
+
 def test_a_horse_killed_in_a_task_is_noticed_at_once(own_disco: Disco, tmp_path: Path) -> None:
     job = submit(own_disco, tmp_path)
     wait_until(lambda: len(begun(tmp_path)) == 2)

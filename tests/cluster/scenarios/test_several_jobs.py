@@ -19,6 +19,26 @@ from tests.cluster.small_jobs import PATIENCE_S, pairs, run, wait_for_file
 ANIMALS = ["horse", "sheep", "whale", "tiger"]
 
 
+def test_a_paused_job_says_so(disco: Disco, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    job = disco.new_job("paused", ["raw://a"], map=wait_for_gate, params=str(gate))
+
+    job.pause()
+    assert job.jobinfo()["paused"]
+    job.resume()
+    assert not job.jobinfo()["paused"]
+
+    gate.touch()
+    job.wait(timeout=30)
+    told = [message for _, (_, _, message) in job.events()]
+    assert told.index("Job is paused: nothing new starts") < told.index("Job goes on")
+
+
+def wait_for_gate(entry: str, params: Any) -> list[tuple[str, int]]:
+    wait_for_file(params)
+    return [(entry, 1)]
+
+
 def test_ten_jobs_make_a_chain(disco: Disco) -> None:
     """Each link puts its suffix behind the key, adds one to the value, and lets its reduces end the key."""
 
