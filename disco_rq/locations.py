@@ -22,7 +22,7 @@ from pathlib import Path
 from disco_rq.datawire import tokens
 from disco_rq.errors import DataError
 from disco_rq.model import JOB_NAME, NODE_NAME, TaskId
-from disco_rq.version import __version__
+from disco_rq.version import PROTOCOL, __version__
 
 ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/((?:map|reduce)-\d+\.\d+)")
 NODE_ID = ".node-id"
@@ -121,6 +121,7 @@ class DataDir:
             "word": self.prepare(),
             "python": platform.python_version(),
             "version": __version__,
+            "protocol": str(PROTOCOL),
         }
 
     def output(self, job: str, task: TaskId, attempt: int) -> Path:
