@@ -202,7 +202,7 @@ class Locator:
         """
         node, job, name = split_address(address)
         if node not in self._roots:
-            self._roots[node] = _reachable(self._of(node, address))
+            self._roots[node] = readable_root(self._of(node, address))
         root = self._roots[node]
         return None if root is None else root / job / name
 
@@ -225,7 +225,7 @@ class Locator:
         return about
 
 
-def _reachable(about: dict[str, str]) -> Path | None:
+def readable_root(about: dict[str, str]) -> Path | None:
     """The directory of a node, if it is the same one here."""
     root = Path(about["data"])
     try:

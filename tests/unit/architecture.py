@@ -40,6 +40,7 @@ LAYERS = (
             "client",
             "job",
             "facts",
+            "doctor",
             "fitness",
             "progress",
             "local",
