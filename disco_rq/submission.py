@@ -74,8 +74,9 @@ def build(
     unknown = sorted(set(arguments) - set(ARGUMENTS))
     if unknown:
         meant = get_close_matches(unknown[0], ARGUMENTS, 1)
-        hint = f"; {meant[0]}?" if meant else f"; it takes {', '.join(ARGUMENTS)}"
-        raise JobArgumentError(f"new_job() has no argument {unknown[0]!r}{hint}")
+        hint = f" ({meant[0]}?)" if meant else ""
+        taken = ", ".join(ARGUMENTS)
+        raise JobArgumentError(f"new_job() has no argument {unknown[0]!r}{hint}; it takes {taken}")
     functions = _functions(arguments)
     options = {option: _checked(option, arguments[option]) for option in _OPTIONS if option in arguments}
     scheduler = options.pop("scheduler", {})

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from redis import Redis
 from rq import Queue, Worker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.utils import now
@@ -220,7 +221,14 @@ class DiscoWorker(Worker):
         self._died = self._horse.wait()
         return self._horse.pid, self._died, None
 
+    def _shutdown(self) -> None:
+        """Told to leave. What RQ raises is lost where the signal meets a callback, as of a TLS socket."""
+        self._stop_requested = True
+        super()._shutdown()  # type: ignore[no-untyped-call]
+
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        if self._stop_requested and self._state != WorkerStatus.BUSY:
+            raise StopRequested  # RQ asks for a heartbeat whenever it has waited for a job in vain
         if pipeline is None:
             if time.monotonic() - self._heartbeat_at < HEARTBEAT_S:
                 return

@@ -42,7 +42,7 @@ MAX_BLOCK_S = 2.5
 
 # redis-py looks its own version up, in files, for each new connection, and tells it in more round trips;
 # RESP3 takes two more.
-_QUIET: dict[str, Any] = {"protocol": 2}
+_QUIET: dict[str, Any] = {}
 if "driver_info" in signature(AbstractConnection).parameters:
     _QUIET["driver_info"] = None
 
@@ -208,7 +208,8 @@ class Connection:
                 retry=self._retry,
                 socket_connect_timeout=SOCKET_TIMEOUT_S,
                 socket_timeout=SOCKET_TIMEOUT_S,
-                **_QUIET,
+                # Over TLS redis-py takes what follows the handshake for a stray answer, but not with RESP3.
+                **_QUIET | ({} if url.startswith("rediss://") else {"protocol": 2}),
             )
         except ValueError as error:  # a port that is no number, an option that is none
             raise SettingsError(f"{self.address!r} is no Redis address: {error}") from None
