@@ -60,7 +60,7 @@ class Caretaker:
         self._cleaned_at = 0.0
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
         self._closed: set[str] = set()  # nodes that said that they take no tasks
-        self._stranded: set[str] = set()  # jobs that were told that they wait for a node
+        self._stranded: dict[str, str] = {}  # jobs that wait for a node -> what they were told
 
     def look(self) -> bool:
         """Do what is due. False: another Redis server answers now, which may know less than we remember."""
@@ -163,11 +163,12 @@ class Caretaker:
     def _tell_stranded(self) -> None:
         """A job that waits for a node says so in its history, and says when one has come."""
         waiting = self._planner.stranded()
-        for job in (self._stranded - waiting.keys()) & self._planner.jobs.keys():
+        for job in (self._stranded.keys() - waiting.keys()) & self._planner.jobs.keys():
             self._store.event(job, "A node is there again: the job goes on")
-        for job in waiting.keys() - self._stranded:
-            self._store.event(job, waiting[job])
-        self._stranded = set(waiting)
+        for job, why in waiting.items():
+            if self._stranded.get(job) != why:  # new, or it waits for something else now
+                self._store.event(job, why)
+        self._stranded = waiting
 
     def _forget_in_rq(self) -> None:
         """Delete what RQ keeps of forgotten jobs: batches that are through, and those that end now."""

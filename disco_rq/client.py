@@ -14,6 +14,7 @@ from disco_rq.arguments import Address, JobArguments
 from disco_rq.embedded import EmbeddedCluster
 from disco_rq.errors import DiscoError, JobError, UnknownJob
 from disco_rq.facts import describe_death, job_facts, node_facts
+from disco_rq.fitness import FitnessCheck
 from disco_rq.job import Job
 from disco_rq.locations import Locator, output_address
 from disco_rq.model import JOB_NAME, ResultStatus, TaskId
@@ -70,6 +71,7 @@ class Disco:
         connection = self._connection
         self._locator = Locator(lambda node: node_about(connection, node), secret=self._settings.secret)
         remember_locator(self._locator)
+        self._fitness = FitnessCheck(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -115,10 +117,12 @@ class Disco:
         them names redundant replicas. ``arguments``: a ``map``, a ``reduce`` or both, and what else the class
         ``JobArguments`` lists and the README explains; sizes are bytes, times seconds. Wrong use raises
         ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no master leads the
-        cluster.
+        cluster, ``UnfitNodes`` if the nodes have another Python or lack a package that the functions name.
         """
         partitions_of = partial(count_partitions, self._locator)
         submission = build(name, input, arguments, self._settings.secret, partitions_of)
+        if self._cluster is None:  # whose workers are this very installation
+            self._fitness.check(submission.modules)
         if not self._store.submit(submission.spec, submission.pack, submission.inputs):
             return self.new_job(name, input, **arguments)  # the random part of the name was taken
         return Job(self, submission.spec.name)

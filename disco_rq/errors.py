@@ -5,6 +5,7 @@
     ├── ConnectionLost           Redis cannot be reached (the address is in the text)
     ├── RedisFull                Redis has reached its maxmemory, so nothing was written
     ├── NoMaster                 no master leads the cluster, so a job would wait for ever
+    ├── UnfitNodes               nodes lack what a job needs, so nothing was queued
     ├── JobArgumentError         new_job() was called wrongly, nothing was queued (also a ValueError)
     │   └── Unshippable          a job function cannot be sent to the workers
     │       └── OtherVersion     this node has another Python or disco-rq than the job: it is for another node
@@ -61,6 +62,7 @@ __all__ = [
     "TaskError",
     "TaskMemoryExceeded",
     "TaskTimeout",
+    "UnfitNodes",
     "UnknownJob",
     "Unshippable",
 ]
@@ -84,6 +86,12 @@ class RedisFull(DiscoError):
 
 class NoMaster(DiscoError):
     """No master leads the cluster: a submitted job would wait for ever, so nothing was queued."""
+
+
+class UnfitNodes(DiscoError):
+    """No node has the job's Python and disco-rq, or one lacks a package; the text names each. Nothing was
+    queued.
+    """
 
 
 class JobArgumentError(DiscoError, ValueError):

@@ -21,8 +21,12 @@ disco:nodes           set     names of the nodes that were ever seen. W: worker
 disco:node:<node>     hash    where it is and how it fared: host, data, word, python, version, url (of its
                               data server); done, data_error, error, lost; ms, records, bytes and
                               done_under:<ms> (see model) of what is done; seen (last sign of life);
-                              memory_total, memory_free, disk_total, disk_free, load.
+                              memory_total, memory_free, disk_total, disk_free, load, clock_ms (how far its
+                              clock is ahead of the server's); protocol; secret (fingerprints of its keys).
                               W: worker, node; commit, fail; renew
+disco:node:<node>:packages
+                      hash    what is installed there: top-level module -> "", distribution -> version.
+                              W: worker, when it changes
 disco:blacklist       set     nodes that get no new tasks, and lose what is queued. W: client
 disco:draining        set     nodes that get no new tasks, and finish what they have. W: client
 disco:closed          hash    "node cause" -> why the node itself takes no tasks now: cause "disk" (too little
@@ -91,6 +95,10 @@ TOTALS = "disco:totals"
 
 def node(name: str) -> str:
     return f"disco:node:{name}"
+
+
+def packages(node_name: str) -> str:
+    return f"{node(node_name)}:packages"
 
 
 def purges(node_name: str) -> str:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from disco_rq.errors import DiscoError
 from disco_rq.horse import Progress
+from disco_rq.installed import installed
 from disco_rq.locations import DataDir
 from disco_rq.model import RENEW_S
 from disco_rq.nodeload import disk_room, node_load
@@ -69,6 +70,7 @@ class LeaseKeeper(threading.Thread):
         self._suspect = ""
         self._ended = threading.Event()
         self._report_at = 0.0
+        self._installed: dict[str, str] = {}
 
     def watch(self, job: str, tasks: Sequence[tuple[str, int]], progress: Progress) -> None:
         """From now on renew these attempts; ``progress`` knows the one that runs."""
@@ -134,6 +136,9 @@ class LeaseKeeper(threading.Thread):
         if time.monotonic() >= self._report_at:
             self._report_at = time.monotonic() + REPORT_S
             self._nodes.report(node_load(self._data.root))
+            if (found := installed()) != self._installed:  # also what was installed while it runs
+                self._nodes.tell_packages(found)
+                self._installed = found
 
     def _purge(self) -> None:
         """Until the next renewal: delete what is purged."""

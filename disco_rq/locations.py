@@ -22,7 +22,7 @@ from pathlib import Path
 from disco_rq.datawire import tokens
 from disco_rq.errors import DataError
 from disco_rq.model import JOB_NAME, NODE_NAME, TaskId
-from disco_rq.version import __version__
+from disco_rq.version import PROTOCOL, __version__
 
 ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/((?:map|reduce)-\d+\.\d+)")
 NODE_ID = ".node-id"
@@ -121,6 +121,7 @@ class DataDir:
             "word": self.prepare(),
             "python": platform.python_version(),
             "version": __version__,
+            "protocol": str(PROTOCOL),
         }
 
     def output(self, job: str, task: TaskId, attempt: int) -> Path:
@@ -201,7 +202,7 @@ class Locator:
         """
         node, job, name = split_address(address)
         if node not in self._roots:
-            self._roots[node] = _reachable(self._of(node, address))
+            self._roots[node] = readable_root(self._of(node, address))
         root = self._roots[node]
         return None if root is None else root / job / name
 
@@ -224,7 +225,7 @@ class Locator:
         return about
 
 
-def _reachable(about: dict[str, str]) -> Path | None:
+def readable_root(about: dict[str, str]) -> Path | None:
     """The directory of a node, if it is the same one here."""
     root = Path(about["data"])
     try:

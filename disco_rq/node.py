@@ -18,6 +18,7 @@ from disco_rq.dataport import DataPort
 from disco_rq.errors import ConnectionLost, DiscoError, SettingsError
 from disco_rq.leases import purge_asked
 from disco_rq.locations import DataDir
+from disco_rq.packing import fingerprints
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection, Vigil
 from disco_rq.store.nodes import NodeStore, live_slots, node_about
@@ -83,7 +84,7 @@ def run_node(settings: Settings, slots: int) -> None:
     about = _about(connection, settings)
     port = DataPort(settings)
     node = NodeStore(connection, settings.node)
-    node.register(about | {"url": port.url})
+    node.register(about | {"url": port.url, "secret": " ".join(fingerprints(settings.secret))})
     node.open("leave")  # of a life before, which was killed
     connection.close()
     supervisor = Supervisor()

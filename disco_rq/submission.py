@@ -49,6 +49,8 @@ class Submission:
     pack: bytes
     inputs: Sequence[MapInput]
     functions: Functions
+    modules: frozenset[str]
+    """Of installed packages, without which no node can unpack it."""
 
 
 def no_results(address: str) -> int:
@@ -97,7 +99,7 @@ def build(
     spec = replace(spec, details={**spec.details, "arguments": _told(spec, input, arguments)})
     params = arguments.get("params", _DEFAULTS["params"])
     pack = pack_functions(functions, params, job=spec.name, secret=secret, required=required)
-    return Submission(spec, pack, inputs, functions)
+    return Submission(spec, pack.data, inputs, functions, pack.modules)
 
 
 def _planned(

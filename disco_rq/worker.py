@@ -34,7 +34,7 @@ from disco_rq.locations import DataDir
 from disco_rq.model import TaskId
 from disco_rq.orphans import adopt_orphans, end_orphans
 from disco_rq.overuse import OveruseWatch
-from disco_rq.packing import Serializer
+from disco_rq.packing import Serializer, fingerprints
 from disco_rq.runtime import install_names
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
@@ -142,7 +142,8 @@ class DiscoWorker(Worker):
         self._store.renew(self.node, self.name)
         self._keeper.start()
         self._overuse.start()
-        self._nodes.register(self._data.about())
+        secret = " ".join(fingerprints(self._settings.secret))
+        self._nodes.register(self._data.about() | {"secret": secret})
 
     def register_death(self) -> None:
         if self._keeper is not None:

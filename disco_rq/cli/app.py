@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from redis.exceptions import ResponseError
 
-from disco_rq.cli import cluster, jobs, nodes, results, run, steering, tasks
+from disco_rq.cli import cluster, completion, doctor, jobs, nodes, results, run, steering, tasks
 from disco_rq.errors import DiscoError
 from disco_rq.version import __version__
 
@@ -44,7 +45,7 @@ def cli() -> None:
     """
 
 
-for part in (run, jobs, results, tasks, steering, nodes, cluster):
+for part in (run, jobs, results, tasks, steering, nodes, doctor, cluster, completion):
     for verb in part.VERBS:
         cli.add_command(verb)
 
@@ -69,6 +70,9 @@ def _exit_status(args: Sequence[str] | None) -> int:
         return 0
     except DiscoError as error:
         click.echo(f"disco-rq: {error}", err=True)
+        return 1
+    except ResponseError as error:  # such as NOPERM, of a user who may not do that
+        click.echo(f"disco-rq: Redis refuses this: {error}", err=True)
         return 1
     except OSError as error:
         _write_no_more()

@@ -10,6 +10,7 @@ import click
 
 from disco_rq import Disco
 from disco_rq.cli import lastjob
+from disco_rq.cli.completion import complete_jobs
 from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
 from disco_rq.web.sources import Sources
@@ -38,12 +39,15 @@ def json_option(function: F) -> F:
 
 
 def job_argument(function: F) -> F:
-    return click.argument("job", type=job_name, metavar="JOB")(function)
+    argument = click.argument("job", type=job_name, metavar="JOB", shell_complete=complete_jobs)
+    return argument(function)
 
 
 def job_names(*, required: bool = True) -> Callable[[F], F]:
     """``names``: one job or several."""
-    return click.argument("names", nargs=-1, required=required, type=job_name, metavar="JOB…")
+    return click.argument(
+        "names", nargs=-1, required=required, type=job_name, metavar="JOB…", shell_complete=complete_jobs
+    )
 
 
 def address(redis: str | None) -> str:

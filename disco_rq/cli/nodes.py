@@ -8,6 +8,7 @@ import click
 
 from disco_rq import Disco
 from disco_rq.cli.arguments import connect, json_option, redis_option, verb
+from disco_rq.cli.completion import complete_nodes
 from disco_rq.cli.output import print_json, print_table
 from disco_rq.errors import DiscoError
 
@@ -29,7 +30,7 @@ def nodes(redis: str | None, as_json: bool) -> None:
     print_table(columns, [[node[column] for column in columns] for node in found["available"]])
 
 
-node_names = click.argument("names", nargs=-1, required=True, metavar="NODE…")
+node_names = click.argument("names", nargs=-1, required=True, metavar="NODE…", shell_complete=complete_nodes)
 
 
 @verb("disco-rq drain node7")

@@ -17,6 +17,7 @@ from rich.console import Console
 from disco_rq import Disco, Job, result_iterator
 from disco_rq.cli import lastjob
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
+from disco_rq.cli.completion import complete_files
 from disco_rq.cli.output import json_of, print_json, write_pairs
 from disco_rq.cli.program import load_program, with_params
 from disco_rq.errors import DiscoError, JobArgumentError
@@ -28,8 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def program_options(function: F) -> F:
     """PROGRAM INPUT… and the options that win over what the program says."""
     for decorate in (
-        click.argument("inputs", nargs=-1, metavar="[INPUT…]"),
-        click.argument("program", metavar="PROGRAM"),
+        click.argument("inputs", nargs=-1, metavar="[INPUT…]", shell_complete=complete_files),
+        click.argument("program", metavar="PROGRAM", shell_complete=complete_files),
         click.option("--name", help="The job's name begins with it. [default: the program's name]"),
         click.option("-p", "--param", "param", multiple=True, metavar="NAME=VALUE", help="Set a parameter."),
         click.option("--sort/--no-sort", default=None, help="Whether a reduce gets equal keys together."),

@@ -13,7 +13,7 @@ import struct
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -22,13 +22,15 @@ from disco_rq.model import Functions
 from disco_rq.packing.culprits import why_unshippable
 from disco_rq.packing.gathering import gather
 from disco_rq.packing.required import Required
-from disco_rq.packing.shipping import ship, unship
+from disco_rq.packing.shipping import Shipment, ship, shipment, unship
 
 __all__ = [
     "MAX_PACK_BYTES",
+    "Pack",
     "Required",
     "Serializer",
     "UnpackedJob",
+    "fingerprints",
     "gather",
     "pack_functions",
     "secret_keys",
@@ -46,6 +48,7 @@ _HEAD = struct.Struct(">4s?32s")  # magic, signed?, signature
 _BODY = struct.Struct(">BBQQ")
 _UNSIGNED = bytes(32)
 _NOTHING = Required()
+_NO_PARAMS = Shipment(b"", frozenset())
 
 
 class Serializer:
@@ -79,9 +82,18 @@ class UnpackedJob:
         return unship(self._params) if self._params else None
 
 
+class Pack(NamedTuple):
+    """A job's functions and params as bytes, and the top-level modules of installed packages that they name:
+    without one of these they cannot be unpacked.
+    """
+
+    data: bytes
+    modules: frozenset[str]
+
+
 def pack_functions(
     functions: Functions, params: Any, *, job: str, secret: bytes | None, required: Required = _NOTHING
-) -> bytes:
+) -> Pack:
     """The functions and params as bytes, for ``unpack_functions`` under the same Python (major.minor).
 
     ``secret`` may hold several keys separated by commas, for rotation: the first one signs. None: the pack is
@@ -90,11 +102,11 @@ def pack_functions(
     """
     arguments = {f.name: getattr(functions, f.name) for f in fields(functions)}
     try:
-        shipped = ship(arguments, required.as_files)
+        shipped, modules = shipment(arguments, required.as_files)
     except Exception as error:  # noqa: BLE001  whatever a user's __reduce__ or __getstate__ raises
         raise _unshippable(arguments, error) from None
     try:
-        shipped_params = b"" if params is None else ship(params, required.as_files)
+        shipped_params, more = _NO_PARAMS if params is None else shipment(params, required.as_files)
     except Exception as error:  # noqa: BLE001  as above
         raise _unshippable({"params": params}, error) from None
     _check_size({**arguments, "params": params}, len(shipped) + len(shipped_params))
@@ -102,7 +114,9 @@ def pack_functions(
     body = lengths + shipped + shipped_params + required.pack()
     keys = secret_keys(secret)
     signature = _sign(keys[0], job, body) if keys else _UNSIGNED
-    return _HEAD.pack(_MAGIC, bool(keys), signature) + body
+    return Pack(
+        _HEAD.pack(_MAGIC, bool(keys), signature) + body, modules | more | required.installed_modules()
+    )
 
 
 def unpack_functions(
@@ -160,6 +174,15 @@ def secret_keys(secret: bytes | None) -> list[bytes]:
     if not keys:
         raise SettingsError("DISCO_RQ_SECRET holds no key: unset it, or give it one")
     return keys
+
+
+def fingerprints(secret: bytes | None) -> list[str]:
+    """What tells keys apart and does not tell them; in the order of the secret.
+
+    Who sees it can try keys out, as with any pack that is signed.
+    """
+    digests = (hmac.new(key, b"disco-rq fingerprint 1", hashlib.sha256) for key in secret_keys(secret))
+    return [digest.hexdigest()[:8] for digest in digests]
 
 
 def _sign(key: bytes, job: str, body: bytes) -> bytes:

@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["imports_of", "is_local_file", "is_local_module", "is_local_name", "is_local_root", "names_of"]
+__all__ = [
+    *("imports_of", "is_installed_root", "is_local_file", "is_local_module", "is_local_name"),
+    *("is_local_root", "names_of"),
+]
 
 _STDLIB = tuple(
     path + os.sep
@@ -88,6 +91,14 @@ def is_local_root(name: str) -> bool:
         [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
     )
     return any(is_local_file(place, suffixes=(".py", ".pyc", "")) for place in places)
+
+
+def is_installed_root(name: str) -> bool:
+    """Whether a top-level module, which is imported here, is neither the user's, nor Python's, nor ours."""
+    if name in sys.stdlib_module_names or name in ("disco_rq", "cloudpickle", "__main__", "__mp_main__"):
+        return False
+    module = sys.modules.get(name)
+    return module is not None and not is_local_module(module)
 
 
 def _exists(name: str) -> bool:

@@ -48,6 +48,12 @@ class Required:
     def size_bytes(self) -> int:
         return sum(len(file.content) for file in self.files.values())
 
+    def installed_modules(self) -> frozenset[str]:
+        """The top-level modules that are no files of its own, but imported where its tasks run."""
+        roots = {name.partition(".")[0] for name in self.modules}
+        own = {name.partition(".")[0] for name in self.as_files}
+        return frozenset(roots - own - sys.stdlib_module_names - {"disco_rq"})
+
     def pack(self) -> bytes:
         """For ``unpack``; empty if there is nothing."""
         if not self:

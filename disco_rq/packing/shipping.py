@@ -21,13 +21,13 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
-from disco_rq.packing.localcode import imports_of, is_local_module, is_local_name, names_of
+from disco_rq.packing.localcode import imports_of, is_installed_root, is_local_module, is_local_name, names_of
 
-__all__ = ["ship", "unship"]
+__all__ = ["Shipment", "ship", "shipment", "unship"]
 
 _Round = list[tuple[types.ModuleType, dict[str, Any], bool]]
 _LruCache = type(functools.lru_cache(lambda: None))
@@ -42,8 +42,21 @@ _REFLECTION = frozenset(
 _registering = threading.RLock()  # cloudpickle's registry of modules by value is global
 
 
+class Shipment(NamedTuple):
+    """Objects as bytes, and the top-level modules that are imported where these arrive."""
+
+    data: bytes
+    foreign: frozenset[str]
+
+
 def ship(obj: Any, imported: Set[str] = frozenset()) -> bytes:
-    """``obj`` as bytes. Raises what pickling raises: nearly anything, as user classes have a say in it.
+    """``obj`` as bytes. Raises like ``shipment``."""
+    return shipment(obj, imported).data
+
+
+def shipment(obj: Any, imported: Set[str] = frozenset()) -> Shipment:
+    """``obj`` as bytes, and what it needs. Raises what pickling raises: nearly anything, as user classes have
+    a say in it.
 
     ``imported``: local modules that the worker imports like any other, since their files travel too.
     """
@@ -54,7 +67,9 @@ def ship(obj: Any, imported: Set[str] = frozenset()) -> bytes:
         while more := pickler.next_round():
             pickler.dump(more)
         pickler.dump([])
-    return file.getvalue()
+    roots = {name.partition(".")[0] for name in pickler.foreign}
+    travel = {name.partition(".")[0] for name in imported}
+    return Shipment(file.getvalue(), frozenset(filter(is_installed_root, roots - travel)))
 
 
 def unship(data: bytes) -> Any:
@@ -87,7 +102,8 @@ def _module_of(obj: Any) -> str | None:
     """The module that a module, function or class is of; None for anything else."""
     if isinstance(obj, types.ModuleType):
         return obj.__name__
-    return obj.__module__ if isinstance(obj, types.FunctionType | type | _LruCache) else None
+    by_name = types.FunctionType | types.BuiltinFunctionType | type | _LruCache
+    return obj.__module__ if isinstance(obj, by_name) else None
 
 
 def _is_among(name: str | None, modules: Set[str]) -> bool:
@@ -131,6 +147,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         super().__init__(file)
         self._register = register
         self._imported = imported
+        self.foreign: set[str] = set()
+        """Modules of what is sent by its name, local ones too."""
         self._names: set[str] = set()
         self._imports: dict[
             str, None
@@ -139,6 +157,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         self._sent: dict[str, set[str]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
+        if (name := _module_of(obj)) is not None:
+            self.foreign.add(name)
         if self._imported and _is_among(_module_of(obj), self._imported):
             return super().reducer_override(obj)
         if isinstance(obj, types.ModuleType) and is_local_module(obj):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from redis.client import Pipeline
 
 from disco_rq import keys
 from disco_rq.store.connection import Connection
@@ -22,6 +25,68 @@ def node_names(connection: Connection) -> list[str]:
     """Every node that was ever seen, sorted."""
     members: Any = connection.redis.smembers(keys.NODES)
     return sorted(member.decode() for member in members)
+
+
+class NodeKit(NamedTuple):
+    """What a node can do jobs with."""
+
+    node: str
+    python: str
+    version: str
+    protocol: int
+    packages: Mapping[str, str] | None  # of those that were asked for; None: it has not told
+
+    @property
+    def language(self) -> str:
+        """Its Python's major and minor: ``3.11``."""
+        return ".".join(self.python.split(".")[:2])
+
+
+def open_kits(connection: Connection, wanted: Sequence[str], likely: Collection[str]) -> list[NodeKit]:
+    """The kits of the nodes that are alive and take tasks, but for want of disk.
+
+    ``wanted``: modules and distributions to ask for. One round trip if ``likely`` names all these nodes.
+    """
+    pipe = connection.redis.pipeline(transaction=False)
+    pipe.time()
+    pipe.zrange(keys.SLOTS, 0, -1, withscores=True)
+    pipe.smembers(keys.BLACKLIST)
+    pipe.smembers(keys.DRAINING)
+    pipe.hkeys(keys.CLOSED)
+    told = _ask_kits(pipe, wanted, sorted(likely))
+    (seconds, micros), slots, black, draining, closed = told.others
+    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    alive = {member.decode().partition(" ")[0] for member, lease_end in slots if lease_end > now_ms}
+    leaving = {field.decode().removesuffix(" leave") for field in closed if field.endswith(b" leave")}
+    names = alive - {name.decode() for name in black | draining} - leaving
+    kits = told.kits
+    if new := sorted(names - kits.keys()):
+        kits |= _ask_kits(connection.redis.pipeline(transaction=False), wanted, new).kits
+    return [kits[name] for name in sorted(names) if kits[name].python]  # without: it is only just coming
+
+
+class _Told(NamedTuple):
+    others: list[Any]  # what the pipeline had before
+    kits: dict[str, NodeKit]
+
+
+def _ask_kits(pipe: Pipeline, wanted: Sequence[str], names: Sequence[str]) -> _Told:
+    before = len(pipe)
+    for name in names:
+        pipe.hmget(keys.node(name), "python", "version", "protocol")
+        pipe.exists(keys.packages(name))
+        pipe.hmget(keys.packages(name), ["", *wanted])
+    answers = pipe.execute()
+    kits = {}
+    for i, name in enumerate(names):
+        about, has_told, found = answers[before + 3 * i : before + 3 * i + 3]
+        python, version, protocol = ((value or b"").decode() for value in about)
+        packages = {
+            key: value.decode() for key, value in zip(wanted, found[1:], strict=True) if value is not None
+        }
+        # The first nodes did not tell their protocol.
+        kits[name] = NodeKit(name, python, version, int(protocol or 1), packages if has_told else None)
+    return _Told(answers[:before], kits)
 
 
 def live_slots(connection: Connection) -> dict[str, int]:
@@ -96,9 +161,21 @@ class NodeStore:
         pipe.execute()
 
     def report(self, load: Mapping[str, int | float]) -> None:
-        """How much memory and disk the node has, and how busy it is."""
-        fields: Any = dict(load)
+        """How much memory and disk the node has, how busy it is, and what its clock says."""
+        began = time.time()
+        seconds, micros = self._redis.time()
+        between = (began + time.time()) / 2
+        fields: Any = {**load, "clock_ms": round((between - int(seconds)) * 1000 - int(micros) / 1000)}
         self._redis.hset(keys.node(self._node), mapping=fields)
+
+    def tell_packages(self, installed: Mapping[str, str]) -> None:
+        """What is installed there: modules and distributions, as ``installed`` tells them."""
+        fields: Any = dict(installed)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.delete(keys.packages(self._node))
+        if fields:
+            pipe.hset(keys.packages(self._node), mapping=fields)
+        pipe.execute()
 
     def drop_slots(self, worker: str) -> None:
         """Workers whose name begins so have left, or their supervisor saw them die."""

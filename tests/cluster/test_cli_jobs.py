@@ -11,6 +11,7 @@ import pytest
 
 from disco_rq.embedded import EmbeddedCluster
 from tests.cluster.user import User
+from tests.services import TcpServer, without_placeholders
 
 COUNT = """
 from disco_rq.func import kvgroup
@@ -263,3 +264,16 @@ def test_what_is_no_task_is_one_line(user: User) -> None:
 
     assert user.types("story", "@", "map-3", status=1).err.count("\n") == 1
     assert json.loads(user.types("story", "@", "map:7", "--json").out) == []
+
+
+def test_what_redis_refuses_to_a_user_is_one_line(short_dir: Path, tmp_path: Path) -> None:
+    users = short_dir / "users.conf"
+    users.write_text(without_placeholders("users.conf", {"viewer": "password"}))
+
+    with TcpServer(short_dir, "--include", str(users)) as server:
+        seen = User(tmp_path, server.url("viewer:password@")).types(
+            "kill", "x@20261124-000000-abcd", status=1
+        )
+
+    assert seen.err.startswith("disco-rq: Redis refuses this: ")
+    assert seen.err.count("\n") == 1

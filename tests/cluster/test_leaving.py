@@ -142,10 +142,9 @@ def pretender(nodes: NodeCluster, name: str) -> Part:
 
 def test_a_node_of_another_version_hands_tasks_back_to_others(nodes: NodeCluster) -> None:
     nodes.master()
-    pretender(nodes, "later")
-    wait_until(lambda: nodes.slots("later"))
-    # given that only a node of another version is there
+    # given a job, submitted before the first node came, and that this one is of another version
     job = nodes.disco.new_job("skew", [f"raw://{i}" for i in range(20)], map=pairs, max_failures=0)
+    pretender(nodes, "later")
     waits = "No node here can run it: the job waits for another"
     wait_until(lambda: any(waits in line and "protocol 99" in line for _, (_, _, line) in job.events()))
     # when one of the job's version comes
@@ -161,9 +160,8 @@ def test_a_node_of_another_version_hands_tasks_back_to_others(nodes: NodeCluster
 
 def test_a_node_that_comes_back_with_the_right_version_is_used_again(nodes: NodeCluster) -> None:
     nodes.master()
-    old = pretender(nodes, "n1")
-    wait_until(lambda: nodes.slots("n1"))
     job = nodes.disco.new_job("upgraded", ["raw://x"], map=pairs)
+    old = pretender(nodes, "n1")
     wait_until(lambda: any("No node here" in line for _, (_, _, line) in job.events()))
 
     for process in old.processes():

@@ -25,6 +25,7 @@ LAYERS = (
         "locations",
         "datawire",
         "remote",
+        "installed",
     },
     {"scripts", "store"},
     {
@@ -32,7 +33,19 @@ LAYERS = (
         *("arguments", "profiling", "dataserver", "fetch", "taskfiles", "timelimit"),
     },
     {
-        *("master", "caretaker", "retention", "client", "job", "facts", "progress", "local", "localtasks"),
+        *(
+            "master",
+            "caretaker",
+            "retention",
+            "client",
+            "job",
+            "facts",
+            "doctor",
+            "fitness",
+            "progress",
+            "local",
+            "localtasks",
+        ),
         *("embedded", "supervisor"),
         *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
         *("nodeload", "listening", "overuse"),

@@ -11,7 +11,7 @@ from disco_rq.cli.app import cli, main
 
 SILENT = {
     *("kill", "pause", "resume", "clean", "drain", "blacklist", "whitelist"),
-    *("master", "node", "up", "web-token"),
+    *("master", "node", "up", "web-token", "completion"),
 }
 
 
@@ -27,7 +27,18 @@ def test_every_verb_of_the_specification_exists() -> None:
     assert {name for name, _ in verbs(cli)} == {
         *("run", "submit", "wait", "jobs", "info", "events", "results", "cat", "oob list", "oob get"),
         *("tasks", "failures", "story", "log", "pstats", "kill", "pause", "resume", "clean", "purge"),
-        *("nodes", "drain", "blacklist", "whitelist", "master", "node", "up", "web-token"),
+        *(
+            "nodes",
+            "drain",
+            "blacklist",
+            "whitelist",
+            "doctor",
+            "master",
+            "node",
+            "up",
+            "web-token",
+            "completion",
+        ),
     }
 
 

@@ -139,7 +139,9 @@ def test_a_key_of_the_cluster_is_in_the_table(name: str) -> None:
     assert re.search(rf"(?<!\S){re.escape(getattr(keys, name))}(?!\S)", TABLE)
 
 
-@pytest.mark.parametrize("key", [keys.node("<node>"), keys.purges("<node>"), keys.wake("<node>")])
+@pytest.mark.parametrize(
+    "key", [keys.node("<node>"), keys.packages("<node>"), keys.purges("<node>"), keys.wake("<node>")]
+)
 def test_a_key_of_a_node_is_in_the_table(key: str) -> None:
     assert re.search(rf"(?<!\S){re.escape(key)}(?!\S)", TABLE)
 
@@ -153,7 +155,7 @@ def test_a_key_of_a_job_is_in_the_table(name: str) -> None:
 def test_the_table_has_no_key_that_there_is_not() -> None:
     stated = set(re.findall(r"(?<!\S)(disco:(?!job:)\S+|:[a-z]\S*)", TABLE))
     cluster = {getattr(keys, name) for name in vars(keys) if name.isupper()}
-    nodes = {keys.node("<node>"), keys.purges("<node>"), keys.wake("<node>")}
+    nodes = {keys.node("<node>"), keys.packages("<node>"), keys.purges("<node>"), keys.wake("<node>")}
     jobs = {getattr(JOB_KEYS, name).removeprefix(JOB_KEYS.prefix) for name in PROPERTIES}
 
     assert stated == cluster | nodes | {f":{name}" for name in jobs} | {":staged:<attempt>"}

@@ -26,7 +26,7 @@ def echo(*args: Any, **kwargs: Any) -> Any:
 
 
 def pack(params: Any = None, *, secret: bytes | None = None, **functions: Any) -> bytes:
-    return pack_functions(Functions(**functions), params, job=JOB, secret=secret)
+    return pack_functions(Functions(**functions), params, job=JOB, secret=secret).data
 
 
 def unpack(data: bytes, *, secret: bytes | None = None, job: str = JOB) -> UnpackedJob:

@@ -24,7 +24,7 @@ from disco_rq.model import Functions
 from disco_rq.packing import pack_functions
 def pack(**functions):
     params = functions.pop("params", None)
-    Path(PACK_FILE).write_bytes(pack_functions(Functions(**functions), params, job="j", secret=None))
+    Path(PACK_FILE).write_bytes(pack_functions(Functions(**functions), params, job="j", secret=None).data)
 """
 RUN = """
 import sys

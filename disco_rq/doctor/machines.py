@@ -1,0 +1,182 @@
+"""The nodes: whether they can take tasks, and agree with each other and with this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from disco_rq.doctor.finding import Finding, Level
+from disco_rq.doctor.server import SKEW_MS
+from disco_rq.installed import same_line
+from disco_rq.store.viewing import NodeView
+
+__all__ = ["Here", "node_findings"]
+
+LITTLE_DISK = 0.1
+MOST_NAMED = 5
+
+
+class Here(NamedTuple):
+    """This machine."""
+
+    python: str
+    version: str
+    protocol: int
+    secret: Sequence[str]  # fingerprints of its keys
+
+
+def node_findings(
+    nodes: Sequence[NodeView],
+    here: Here,
+    *,
+    now_ms: int,
+    closed: Mapping[str, str],
+    packages: Mapping[str, Mapping[str, str]],
+    reached: Mapping[str, str],
+) -> list[Finding]:
+    """``closed``: node -> why it takes no tasks; ``packages``: what is installed there; ``reached``: why its
+    files cannot be read from here, or empty.
+    """
+    alive = [node for node in nodes if node.slots]
+    found = [*_gone(nodes, now_ms)]
+    if not alive:
+        return [Finding("fail", "nodes", "none is alive: jobs wait", "start 'disco-rq node'"), *found]
+    slots = sum(len(node.slots) for node in alive)
+    found.insert(0, Finding("ok", "nodes", f"{len(alive)} alive with {slots} slots"))
+    found += _or_ok("tasks", "every node takes some", _shut(alive, closed))
+    found += _or_ok("disks", "every node has room", _disks(alive))
+    found += _or_ok("clocks", "every node's is as the server's", _clocks(alive))
+    found += _or_ok("files", "every node's can be read from here", _files(alive, reached))
+    found += _or_ok("python", f"{here.python} here and on every node", _pythons(alive, here))
+    found += _or_ok("disco-rq", f"{here.version} here and on every node", _versions(alive, here))
+    found += _or_ok("packages", "compatible on all nodes", _packages(packages))
+    found += _or_ok("secret", "the same here and on every node", _secrets(alive, here.secret))
+    return found
+
+
+def _or_ok(what: str, told: str, problems: Iterable[Finding]) -> list[Finding]:
+    return list(problems) or [Finding("ok", what, told)]
+
+
+def _gone(nodes: Sequence[NodeView], now_ms: int) -> Iterator[Finding]:
+    for node in nodes:
+        if not node.slots:
+            minutes = max(now_ms - int(node.about.get("seen", now_ms)), 0) // 60_000
+            told = f"{node.name} ({node.about.get('host', '')}) is gone, for {minutes} min"
+            do = "start it again if it was not meant to go: results and map outputs may be there alone"
+            yield Finding("warn", "nodes", told, do)
+
+
+def _shut(alive: Sequence[NodeView], closed: Mapping[str, str]) -> Iterator[Finding]:
+    some_open = False
+    for node in alive:
+        why = closed.get(node.name) or ("it is blacklisted" if node.blacklisted else "")
+        why = why or ("it is draining" if node.draining else "")
+        some_open |= not why
+        if why:
+            do = "" if node.name in closed else f"'disco-rq whitelist {node.name}'"
+            yield Finding("warn", "tasks", f"{node.name} takes none: {why}", do)
+    if not some_open:
+        yield Finding("fail", "tasks", "no node takes any: jobs wait", "start another, or mend these")
+
+
+def _disks(alive: Sequence[NodeView]) -> Iterator[Finding]:
+    for node in alive:
+        free, total = (int(node.about.get(name, 0)) for name in ("disk_free", "disk_total"))
+        if total and free < LITTLE_DISK * total:
+            told = f"{node.name} has {free >> 20} of {total >> 20} MiB free"
+            yield Finding("warn", "disks", told, "'disco-rq purge --older 7d', or a larger disk")
+
+
+def _clocks(alive: Sequence[NodeView]) -> Iterator[Finding]:
+    for node in alive:
+        ahead_ms = int(node.about.get("clock_ms", 0))
+        if abs(ahead_ms) >= SKEW_MS:
+            told = (
+                f"{node.name} is {abs(ahead_ms) / 1000:.0f} s {'ahead of' if ahead_ms > 0 else 'behind'} the"
+            )
+            yield Finding("warn", "clocks", f"{told} server", "run NTP there")
+
+
+def _files(alive: Sequence[NodeView], reached: Mapping[str, str]) -> Iterator[Finding]:
+    for node in alive:
+        if problem := reached.get(node.name):
+            do = "DISCO_RQ_DATA_HTTP or DISCO_RQ_DATA_URL there must be an address that is reached from here"
+            yield Finding("fail", "files", f"of {node.name} cannot be read from here: {problem}", do)
+
+
+def _pythons(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:
+    others = [node for node in alive if _minor(node.about.get("python", here.python)) != _minor(here.python)]
+    level = _level(others, alive)
+    for python in sorted({node.about["python"] for node in others}):
+        named = _named(node.name for node in others if node.about["python"] == python)
+        do = "use the same major.minor: functions travel as byte code, and these hand their tasks back"
+        yield Finding(level, "python", f"{python} on {named}, {here.python} here", do)
+
+
+def _versions(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:
+    strange = [node for node in alive if int(node.about.get("protocol", 1)) != here.protocol]
+    for node in alive:
+        version = node.about.get("version", here.version)
+        level: Level
+        if node in strange:
+            do = "use the same version: it hands the tasks of jobs from here back"
+            level = _level(strange, alive)
+        elif version != here.version:
+            do, level = "it works together; upgrade one of them when there is time", "warn"
+        else:
+            continue
+        yield Finding(level, "disco-rq", f"{version} on {node.name}, {here.version} here", do)
+
+
+def _packages(packages: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
+    """Distributions that some nodes lack, or have in another major version."""
+    known = {node: {name: it for name, it in told.items() if it} for node, told in packages.items() if told}
+    names = sorted({name for told in known.values() for name in told})
+    others = []
+    for name in names:
+        versions = {node: told[name] for node, told in known.items() if name in told}
+        first = next(iter(versions.values()))
+        if any(not same_line(first, version) for version in versions.values()):
+            others.append(
+                name + " " + ", ".join(f"{version} on {node}" for node, version in versions.items())
+            )
+    do = "install the same on all: jobs that use them are refused until then"
+    if others:
+        yield Finding("warn", "packages", _named(others, "; "), do)
+    for node, told in known.items():
+        if lacking := [name for name in names if name not in told]:
+            yield Finding("warn", "packages", f"{node} lacks what others have: {_named(lacking)}", do)
+
+
+def _secrets(alive: Sequence[NodeView], here: Sequence[str]) -> Iterator[Finding]:
+    told = {node.name: node.about["secret"].split() for node in alive if "secret" in node.about}
+    do = "set the same DISCO_RQ_SECRET on clients, masters and nodes, and restart these"
+    if not here and not any(told.values()):
+        said = "none: who can write to Redis can run code on the nodes"
+        yield Finding("warn", "secret", said, do)
+        return
+    for node, keys in told.items():
+        if not keys:
+            yield Finding("fail", "secret", f"{node} has none, and runs what anybody submits", do)
+        elif not here:
+            yield Finding("fail", "secret", f"none here, and {node} refuses unsigned jobs", do)
+        elif here[0] not in keys:
+            yield Finding("fail", "secret", f"{node} has another, and refuses jobs from here", do)
+        elif list(here) != keys:
+            said = f"{node} knows other keys than this machine, the one that signs here among them"
+            yield Finding("warn", "secret", said, "go on with the rotation")
+
+
+def _level(some: Sequence[NodeView], alive: Sequence[NodeView]) -> Level:
+    return "fail" if len(some) == len(alive) else "warn"
+
+
+def _minor(python: str) -> list[str]:
+    return python.split(".")[:2]
+
+
+def _named(names: Iterable[str], between: str = ", ") -> str:
+    listed = list(names)
+    more = f" and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
+    return between.join(listed[:MOST_NAMED]) + more

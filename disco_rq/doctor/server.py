@@ -1,0 +1,86 @@
+"""The Redis server: whether it keeps what it is told, and has room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from disco_rq.doctor.finding import Finding
+
+__all__ = ["server_findings"]
+
+SLOW_S = 0.05
+FULL, NEARLY_FULL = 0.95, 0.8
+SKEW_MS = 2_000
+
+
+def server_findings(
+    address: str, info: Mapping[str, Any], round_trip_s: float, skew_ms: int
+) -> list[Finding]:
+    """``info``: what INFO tells. ``skew_ms``: how far the clock here is ahead of the server's."""
+    return [
+        _answers(address, info, round_trip_s),
+        *_persistence(info),
+        _eviction(info),
+        _memory(info),
+        _clock(skew_ms),
+    ]
+
+
+def _answers(address: str, info: Mapping[str, Any], round_trip_s: float) -> Finding:
+    named = (
+        f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
+    )
+    told = f"{named} at {address} answers in {round_trip_s * 1000:.1f} ms"
+    if round_trip_s < SLOW_S:
+        return Finding("ok", "redis", told)
+    return Finding("warn", "redis", told, "each step of a task waits for it: run nodes and masters near it")
+
+
+def _persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
+    if info.get("loading"):
+        yield Finding("fail", "persistence", "it is loading its data", "wait until it has")
+    if info.get("aof_enabled"):
+        if info.get("aof_last_write_status", "ok") != "ok":
+            do = "look at its log and its disk: it refuses writes until it can keep them"
+            yield Finding("fail", "persistence", "the append-only file cannot be written", do)
+        else:
+            yield Finding("ok", "persistence", "append-only file")
+        return
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        yield Finding("fail", "persistence", "its last snapshot failed", "look at its log and its disk")
+        return
+    do = "CONFIG SET appendonly yes, and the same in redis.conf"
+    yield Finding("warn", "persistence", "no append-only file: a restart loses the latest, or all jobs", do)
+
+
+def _eviction(info: Mapping[str, Any]) -> Finding:
+    policy = str(info.get("maxmemory_policy", ""))
+    if policy == "noeviction":
+        return Finding("ok", "eviction", "noeviction")
+    do = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"
+    told = f"{policy}: a full server would delete parts of jobs"
+    return Finding("fail" if info.get("maxmemory") else "warn", "eviction", told, do)
+
+
+def _memory(info: Mapping[str, Any]) -> Finding:
+    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    total = int(info.get("total_system_memory", 0))
+    told = f"{used >> 20} MiB used of "
+    if not most:
+        if total and used > NEARLY_FULL * total:
+            do = "purge old jobs, or set maxmemory below what the machine has"
+            return Finding("warn", "memory", f"{told}the machine's {total >> 20} MiB, no maxmemory", do)
+        return Finding("ok", "memory", f"{used >> 20} MiB used, no maxmemory")
+    told += f"{most >> 20} MiB (maxmemory)"
+    do = "'disco-rq purge --older 7d', DISCO_RQ_GC_AFTER on the masters, or a higher maxmemory"
+    if used > FULL * most:
+        return Finding("fail", "memory", told, do)
+    return Finding("warn", "memory", told, do) if used > NEARLY_FULL * most else Finding("ok", "memory", told)
+
+
+def _clock(skew_ms: int) -> Finding:
+    if abs(skew_ms) < SKEW_MS:
+        return Finding("ok", "clock here", "as the server's")
+    told = f"{abs(skew_ms) / 1000:.0f} s {'ahead of' if skew_ms > 0 else 'behind'} the server's"
+    return Finding("warn", "clock here", told, "run NTP: names of jobs and times of files mislead until then")

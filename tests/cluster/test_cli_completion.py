@@ -1,0 +1,108 @@
+"""TAB in a real bash: verbs, options, and names that Redis tells, or nothing if it does not."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from disco_rq import Disco
+from disco_rq.cli.completion import PATIENCE_S
+from tests.conftest import require_program
+
+
+class Shell:
+    """A bash that has eaten our completion, and in which somebody types and then presses TAB."""
+
+    def __init__(self, home: Path, url: str | None) -> None:
+        self._bash = require_program("bash")
+        program = home / "disco-rq"
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m disco_rq.cli "$@"\n')
+        program.chmod(0o755)
+        self.env = {**os.environ, "PATH": f"{home}:{os.environ['PATH']}", "XDG_STATE_HOME": str(home)}
+        self.env.pop("DISCO_RQ_REDIS", None)
+        if url:
+            self.env["DISCO_RQ_REDIS"] = url
+
+    def tab(self, *words: str) -> list[str]:
+        """What completes the last word."""
+        listed = " ".join(map(shlex.quote, words))
+        script = f"""
+            eval "$(disco-rq completion bash)"
+            complete -p disco-rq > /dev/null || exit 3
+            [[ $COMP_WORDBREAKS != *@* ]] || exit 4
+            COMP_WORDS=({listed}) COMP_CWORD={len(words) - 1}
+            _disco_rq_completion disco-rq
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        told = subprocess.run(
+            [self._bash, "--norc", "-c", script], env=self.env, capture_output=True, text=True, timeout=30
+        )
+        # compopt is refused where no TAB was pressed; nothing else may be said.
+        assert [line for line in told.stderr.splitlines() if "compopt" not in line] == []
+        assert told.returncode == 0
+        return told.stdout.split()
+
+
+def one(line: str, params: object) -> list[tuple[str, int]]:
+    return [(line, 1)]
+
+
+def test_verbs_and_options_are_completed_without_a_cluster(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, None)
+
+    assert shell.tab("disco-rq", "pu") == ["purge"]
+    assert shell.tab("disco-rq", "purge", "--o") == ["--older"]
+    assert shell.tab("disco-rq", "tasks", "x@1", "--phase", "") == ["map", "reduce"]
+    assert shell.tab("disco-rq", "info", "") == []
+
+
+def test_names_of_jobs_and_nodes_are_completed(tmp_path: Path, disco: Disco) -> None:
+    shell = Shell(tmp_path, disco.url)
+    job = disco.new_job("to_complete", ["raw://a"], map=one)
+    job.wait(30)
+
+    assert shell.tab("disco-rq", "info", "to_comp") == [job.name]
+    assert shell.tab("disco-rq", "info", job.name[:-2]) == [job.name]  # behind the @
+    assert job.name in shell.tab("disco-rq", "kill", "another@1", "")
+    assert shell.tab("disco-rq", "drain", "loc") == ["localhost"]
+    shell.env.pop("DISCO_RQ_REDIS")
+    assert shell.tab("disco-rq", "info", "--redis", disco.url, "to_comp") == [job.name]
+    job.purge()
+
+
+def test_a_redis_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        shell = Shell(tmp_path, f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        shell.tab("disco-rq", "inf")
+        without_s = time.monotonic() - began
+
+        began = time.monotonic()
+        assert shell.tab("disco-rq", "info", "") == []
+
+        assert time.monotonic() - began < without_s + PATIENCE_S + 2  # and not the 5 s of a connection
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "nonsense://", "unix:///nowhere"])
+def test_a_redis_that_is_not_there_completes_nothing(tmp_path: Path, url: str) -> None:
+    assert Shell(tmp_path, url).tab("disco-rq", "info", "") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_there_is_one_for_each_shell(shell: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "disco_rq.cli", "completion", shell],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "_DISCO_RQ_COMPLETE" in told.stdout
+    assert told.stderr == ""
