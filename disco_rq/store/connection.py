@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import time
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -12,7 +11,6 @@ from hashlib import sha1
 from importlib import resources
 from inspect import signature
 from typing import Any, Self
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
@@ -23,7 +21,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from disco_rq.errors import ConnectionLost, RedisFull, SettingsError
+from disco_rq.errors import ConnectionLost, RedisFull
+from disco_rq.store.address import redact
+from disco_rq.store.clients import open_client
 from disco_rq.store.line import Arg, Line
 
 log = logging.getLogger("disco_rq.store")
@@ -64,34 +64,6 @@ def load_scripts() -> None:
     for path in (resources.files("disco_rq") / "scripts").iterdir():
         if path.name.endswith(".lua") and not path.name.startswith("_"):
             script_sha(path.name.removesuffix(".lua"))
-
-
-def redact(url: str) -> str:
-    """The address without its password, for messages and logs."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # "redis://[::1"
-        return url.partition("://")[0] + "://…"
-    if "password=" in parts.query:
-        return redact(re.sub(r"\bpassword=[^&]*", "***", url))
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
-
-
-def url_of(client: redis.Redis) -> str:
-    """The address of a client that somebody else made, for connections of our own."""
-    pool = client.connection_pool
-    options = pool.connection_kwargs
-    login = ""
-    if options.get("password"):
-        login = f"{quote(options.get('username') or '', safe='')}:{quote(options['password'], safe='')}@"
-    database = options.get("db") or 0
-    if "path" in options:
-        return f"unix://{login}{options['path']}?db={database}"
-    scheme = "rediss" if issubclass(pool.connection_class, redis.SSLConnection) else "redis"
-    return f"{scheme}://{login}{options.get('host', 'localhost')}:{options.get('port', 6379)}/{database}"
 
 
 def is_full(answer: object) -> bool:
@@ -192,34 +164,25 @@ class Connection:
 
     def __init__(self, url: str, *, patience_s: float = PATIENCE_S, waits_for_memory: bool = False) -> None:
         """``waits_for_memory``: as long as the server is full; else a refused write raises ``RedisFull``."""
-        if not url.startswith(("redis://", "rediss://", "unix://")):
-            raise SettingsError(
-                f"{redact(url)!r} is no Redis address: it takes redis://, rediss:// or unix://"
-            )
         self.url = url
         self.address = redact(url)
         self._closed = _Closed()
         self._retry = _TellingRetry(self.address, patience_s, self._closed, waits_for_memory)
         self.full_at = -math.inf
         """When (monotonic clock) a script was last refused for lack of memory."""
-        try:
-            self.redis: redis.Redis = redis.Redis.from_url(
-                url,
-                retry=self._retry,
-                socket_connect_timeout=SOCKET_TIMEOUT_S,
-                socket_timeout=SOCKET_TIMEOUT_S,
-                # Over TLS redis-py takes what follows the handshake for a stray answer, but not with RESP3.
-                **_QUIET | ({} if url.startswith("rediss://") else {"protocol": 2}),
-            )
-        except ValueError as error:  # a port that is no number, an option that is none
-            raise SettingsError(f"{self.address!r} is no Redis address: {error}") from None
+        self.redis: redis.Redis = open_client(
+            url,
+            retry=self._retry,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            # Over TLS redis-py takes what follows the handshake for a stray answer, but not with RESP3.
+            **_QUIET | ({} if url.startswith("rediss") else {"protocol": 2}),
+        )
         self.line = Line(self.redis.connection_pool)
 
     def check(self) -> None:
         """Raise ``ConnectionLost`` unless a server of a version that we can use answers now."""
-        single_try = redis.Redis.from_url(
-            self.url, retry=Retry(ExponentialWithJitterBackoff(), 0), socket_timeout=5.0
-        )
+        single_try = open_client(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=5.0)
         try:
             info: Any = single_try.info("server")
         except AuthenticationError as error:
@@ -291,7 +254,7 @@ class Vigil:
     def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
         self._address = redact(url)
         self._patience_s = patience_s
-        self._redis = redis.Redis.from_url(
+        self._redis = open_client(
             url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1.0, socket_timeout=1.0
         )
         self._away_since: float | None = None
