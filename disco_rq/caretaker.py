@@ -53,8 +53,8 @@ class Caretaker:
         self._jobs = jobs
         self._retention = retention
         self._run_id, uptime_s = store.server()
-        # What ran out while the server was down gets the time to be renewed.
-        silent_s = min(uptime_s, store.full_for_s())  # a full server refuses to renew them, too
+        # What ran out while the server was down, or full, or not the master yet, gets the time to be renewed.
+        silent_s = min(uptime_s, store.silent_for_s())
         self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - silent_s)
         self._looked_at = time.monotonic()
         self._cleaned_at = 0.0

@@ -19,7 +19,7 @@ class Sentinels:
     """Redis with ``replicas`` replicas, watched by three sentinels that need two to agree."""
 
     def __init__(
-        self, directory: Path, binary: Path, *, replicas: int = 2, options: tuple[str, ...] = ()
+        self, directory: Path, binary: Path | None = None, *, replicas: int = 2, options: tuple[str, ...] = ()
     ) -> None:
         """``options``: of every server, as on the command line."""
         self._directory, self._binary = directory, binary

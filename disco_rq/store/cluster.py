@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,9 +87,9 @@ class ClusterStore:
         """Give the lead up at once, if we have it."""
         self._connection.run("resign_lead", [keys.LEADER], [self.token])
 
-    def full_for_s(self) -> float:
-        """How long ago it was that the server had no memory for what we wrote."""
-        return time.monotonic() - self._connection.full_at
+    def silent_for_s(self) -> float:
+        """How long ago it was that the server took nothing: it was away, another one, or full."""
+        return self._connection.silent_for_s
 
     def now_ms(self) -> int:
         seconds, micros = self._redis.time()
