@@ -110,14 +110,15 @@ class Caretaker:
         self._forget_in_rq()
 
     def _expire_leases(self) -> None:
-        for job, task, attempt in self._store.expired_leases(self._store.now_ms()):
+        for job, task, attempt, told_by_node in self._store.expired_leases(self._store.now_ms()):
             snapshot = self._jobs.get(job)
             if snapshot is None and job in self._store.active_jobs():
                 continue  # submitted just now: its event comes
             survives = snapshot.spec.max_failures if snapshot else 0
             state = self._store.task_state(job, task)
             where = f"worker {state.worker} on node {state.node}" if state else "its worker"
-            why = f"{where} was lost: it gave no sign of life for {LEASE_S:.0f} s"
+            sign = "its process ended" if told_by_node else f"it gave no sign of life for {LEASE_S:.0f} s"
+            why = f"{where} was lost: {sign}"
             answer = self._store.end_attempt(job, task, state, attempt, "lost", why, survives)
             if answer == "overtaken":
                 self._store.forget_lease(job, task, attempt)

@@ -62,7 +62,7 @@ def _worker(settings: Settings, slot: str, in_child: Callable[[], None]) -> Call
 
 def _dropped(node: NodeStore, slot: str) -> None:
     try:
-        node.drop_slots(f"{slot}-")
+        node.lose_worker(f"{slot}-")
     except DiscoError as error:
         log.warning("the loss of %s is not told: %s", slot, error, extra={"action": "drop"})
 

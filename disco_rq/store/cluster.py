@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 from redis.client import Pipeline
@@ -23,7 +23,7 @@ from disco_rq.store.attempts import (
     unpack_input,
 )
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import closed_nodes
+from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,13 @@ class JobSnapshot:
     tasks: Mapping[str, TaskState]  # without those never tried
     failures: Mapping[str, Sequence[Mapping[str, Any]]]
     preferred: Mapping[int, str]  # index of a map -> node that has its input
+
+
+class ExpiredLease(NamedTuple):
+    job: str
+    task: str
+    attempt: int
+    told: bool  # by the node, which saw the worker's process end
 
 
 class ClusterStore:
@@ -215,11 +222,16 @@ class ClusterStore:
         info: Any = self._redis.info("server")
         return info["run_id"], int(info["uptime_in_seconds"])
 
-    def expired_leases(self, now_ms: int) -> list[tuple[str, str, int]]:
-        """(job, task, attempt) of each attempt whose lease has run out."""
-        members: Any = self._redis.zrangebyscore(keys.LEASES, "-inf", now_ms, start=0, num=1000)
-        leases = [member.decode().split(" ") for member in members]
-        return [(job, task, int(attempt)) for job, task, attempt in leases]
+    def expired_leases(self, now_ms: int) -> list[ExpiredLease]:
+        """The attempts whose lease has run out, or whose worker's end was told."""
+        members: Any = self._redis.zrangebyscore(
+            keys.LEASES, "-inf", now_ms, start=0, num=1000, withscores=True
+        )
+        leases = [(member.decode().split(" "), score) for member, score in members]
+        return [
+            ExpiredLease(job, task, int(attempt), score == PROCESS_ENDED)
+            for (job, task, attempt), score in leases
+        ]
 
     def end_attempt(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from typing import Any
 
 import psutil
 import pytest
-import redis
 
 from disco_rq import Disco, UnknownJob, result_iterator
+from disco_rq.doctor import examine
 from disco_rq.runtime import msg
-from disco_rq.settings import PREFIX
+from disco_rq.settings import PREFIX, Settings
+from disco_rq.store.browsing import LiveStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
 from tests.cluster.conftest import wait_until
@@ -40,7 +42,7 @@ def sentinels(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[Senti
 @pytest.fixture
 def disco(sentinels: Sentinels, short_dir: Path) -> Iterator[Disco]:
     """A client of a cluster: a master, and two nodes of one worker each."""
-    url = sentinels.url
+    url = sentinels.url()
     with (
         program("master", redis=url, http="127.0.0.1:0"),
         running_node(url, "n1", short_dir / "n1"),
@@ -56,11 +58,23 @@ def for_ever(line: str, params: str) -> list[tuple[str, int]]:
     return []
 
 
-def commands_are_heard(server_port: int) -> bool:
-    """Whether both workers listen there for what RQ tells them."""
-    with redis.Redis(port=server_port) as client:
+def commands_are_heard(sentinels: Sentinels) -> bool:
+    """Whether both workers listen to the master for what RQ tells them."""
+    with sentinels.client(sentinels.master) as client:
         channels: Any = client.pubsub_channels("rq:pubsub:*")
         return len(channels) == 2
+
+
+def live_events(url: str, job: str) -> list[str]:
+    """A job's history, as the web page's stream reads it."""
+
+    async def read() -> list[str]:
+        live = LiveStore(url)
+        events = await live.events(job, "0-0", block_ms=1)
+        await live.close()
+        return [event.message for event in events]
+
+    return asyncio.run(read())
 
 
 def assert_kill_ends_what_runs(disco: Disco, directory: Path) -> None:
@@ -95,7 +109,7 @@ def test_a_job_outlives_the_death_of_the_redis_that_is_the_master(
         assert len(waiting.result(60)) == 2
 
     # and workers hear from the new master what they are told
-    wait_until(lambda: commands_are_heard(sentinels.master.port), WAIT_S)
+    wait_until(lambda: commands_are_heard(sentinels), WAIT_S)
     assert_kill_ends_what_runs(disco, tmp_path)
 
 
@@ -108,7 +122,7 @@ def test_a_job_goes_on_while_one_master_is_replaced_after_the_other(
     wait_until(lambda: len(job.traces("map")) == 2)
     sentinels.fail_over()
     wait_until(lambda: sentinels.replicas_of(sentinels.master) == 2, WAIT_S)
-    wait_until(lambda: commands_are_heard(sentinels.master.port), WAIT_S)
+    wait_until(lambda: commands_are_heard(sentinels), WAIT_S)
     job.open_gate("maps")
     wait_until(lambda: len({partition for partition, _, _ in job.traces("reduce")}) == 2, WAIT_S)
     assert job.failed_attempts() == 0, job.history()
@@ -117,6 +131,9 @@ def test_a_job_goes_on_while_one_master_is_replaced_after_the_other(
     sentinels.fail_over()
     job.open_gate("reduces")
     job.assert_right(60)
+    assert live_events(sentinels.url(), job.job.name) == job.history()
+    found = examine(sentinels.url(), Settings())
+    assert {finding.level for finding in found if finding.what in ("redis", "master", "nodes")} == {"ok"}
     assert_kill_ends_what_runs(disco, tmp_path)
 
 
@@ -128,7 +145,7 @@ def test_a_job_that_the_next_master_does_not_know_is_told_as_unknown(
     before = sentinels.master
     for server in sentinels.servers:
         if server is not before:
-            with redis.Redis(port=server.port) as replica:
+            with sentinels.client(server) as replica:
                 replica.replicaof("127.0.0.1", "1")
     job = disco.new_job("lost", ["raw://x"], map=for_ever, params=str(tmp_path / "pid"))
     wait_until(lambda: (tmp_path / "pid").exists(), WAIT_S)
@@ -172,7 +189,7 @@ def words(line: str, params: Any) -> list[tuple[str, int]]:
 def test_a_plain_rq_worker_that_waits_for_work_follows_the_master(
     sentinels: Sentinels, short_dir: Path, tmp_path: Path
 ) -> None:
-    url = sentinels.url
+    url = sentinels.url()
     with (
         program("master", redis=url, http="127.0.0.1:0"),
         plain_worker(url, short_dir / "n1"),
@@ -186,3 +203,26 @@ def test_a_plain_rq_worker_that_waits_for_work_follows_the_master(
         job = disco.new_job("after", ["raw://a b"], map=words)
         assert sorted(result_iterator(job.wait(timeout=60))) == [("a", 1), ("b", 1)]
         assert_kill_ends_what_runs(disco, tmp_path)
+
+
+def test_the_users_and_the_sentinels_of_ops_bear_a_failover(short_dir: Path, redis_server: Path) -> None:
+    users = ("client", "master", "worker", "viewer", "admin", "replica", "sentinel", "sentinels")
+    passwords = {user: f"{user}-pa55" for user in users}
+    with (
+        Sentinels(short_dir, redis_server, passwords=passwords) as sentinels,
+        program("master", redis=sentinels.url("master"), http="127.0.0.1:0"),
+        running_node(sentinels.url("worker"), "n1", short_dir / "n1"),
+        Disco(sentinels.url("client")) as disco,
+    ):
+        for name in ("before", "after"):
+            job = disco.new_job(name, ["raw://a b"], map=words)
+            assert sorted(result_iterator(job.wait(timeout=60))) == [("a", 1), ("b", 1)]
+            if name == "before":
+                before = sentinels.master
+                before.kill()
+                sentinels.wait_for_another(before)
+        for server in sentinels.servers:
+            if server is not before:
+                with sentinels.client(server) as admin:
+                    refused: Any = admin.execute_command("ACL LOG")
+                    assert refused == []
