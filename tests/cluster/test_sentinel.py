@@ -26,10 +26,8 @@ from disco_rq.store.nodes import live_slots
 from tests.cluster.conftest import wait_until
 from tests.cluster.programs import program, running_node
 from tests.gated import GatedJob
-from tests.sentinels import Sentinels
+from tests.sentinels import PATIENCE_S, Sentinels
 from tests.services import REPOSITORY
-
-WAIT_S = 30.0
 
 
 @pytest.fixture(params=["debian", "bundled"])
@@ -80,10 +78,10 @@ def live_events(url: str, job: str) -> list[str]:
 def assert_kill_ends_what_runs(disco: Disco, directory: Path) -> None:
     noted = directory / "pid"
     job = disco.new_job("for_ever", ["raw://x"], map=for_ever, params=str(noted))
-    pid = int(wait_until(lambda: noted.exists() and noted.read_text(), WAIT_S))
+    pid = int(wait_until(lambda: noted.exists() and noted.read_text(), PATIENCE_S))
     job.kill()
     assert disco.results(job.name)[0] == "dead"
-    wait_until(lambda: not psutil.pid_exists(pid), WAIT_S)
+    wait_until(lambda: not psutil.pid_exists(pid), PATIENCE_S)
 
 
 @pytest.mark.parametrize("sentinels", ["debian"], indirect=True)
@@ -103,13 +101,13 @@ def test_a_job_outlives_the_death_of_the_redis_that_is_the_master(
         sentinels.wait_for_another(before)
 
         # then the reduces run with the next one, and so does what was lost with the first
-        wait_until(lambda: len({partition for partition, _, _ in job.traces("reduce")}) == 2, WAIT_S)
+        wait_until(lambda: len({partition for partition, _, _ in job.traces("reduce")}) == 2, PATIENCE_S)
         job.open_gate("reduces")
         job.assert_right()
         assert len(waiting.result(60)) == 2
 
     # and workers hear from the new master what they are told
-    wait_until(lambda: commands_are_heard(sentinels), WAIT_S)
+    wait_until(lambda: commands_are_heard(sentinels), PATIENCE_S)
     assert_kill_ends_what_runs(disco, tmp_path)
 
 
@@ -121,10 +119,10 @@ def test_a_job_goes_on_while_one_master_is_replaced_after_the_other(
     job = GatedJob(disco, tmp_path / "gates", lines=6)
     wait_until(lambda: len(job.traces("map")) == 2)
     sentinels.fail_over()
-    wait_until(lambda: sentinels.replicas_of(sentinels.master) == 2, WAIT_S)
-    wait_until(lambda: commands_are_heard(sentinels), WAIT_S)
+    wait_until(lambda: sentinels.replicas_of(sentinels.master) == 2, PATIENCE_S)
+    wait_until(lambda: commands_are_heard(sentinels), PATIENCE_S)
     job.open_gate("maps")
-    wait_until(lambda: len({partition for partition, _, _ in job.traces("reduce")}) == 2, WAIT_S)
+    wait_until(lambda: len({partition for partition, _, _ in job.traces("reduce")}) == 2, PATIENCE_S)
     assert job.failed_attempts() == 0, job.history()
 
     # when they go on at once, what the old one still acknowledges is lost: it is done again
@@ -148,14 +146,14 @@ def test_a_job_that_the_next_master_does_not_know_is_told_as_unknown(
             with sentinels.client(server) as replica:
                 replica.replicaof("127.0.0.1", "1")
     job = disco.new_job("lost", ["raw://x"], map=for_ever, params=str(tmp_path / "pid"))
-    wait_until(lambda: (tmp_path / "pid").exists(), WAIT_S)
-    pid = int(wait_until((tmp_path / "pid").read_text, WAIT_S))
+    wait_until(lambda: (tmp_path / "pid").exists(), PATIENCE_S)
+    pid = int(wait_until((tmp_path / "pid").read_text, PATIENCE_S))
     before.kill()
     # then nobody waits for it in vain, and nothing of it runs on
     with pytest.raises(UnknownJob, match=job.name):
         job.wait(timeout=60)
     assert disco.results([job.name], timeout=30)[0] == [(job.name, ("unknown job", []))]
-    wait_until(lambda: not psutil.pid_exists(pid), WAIT_S)
+    wait_until(lambda: not psutil.pid_exists(pid), PATIENCE_S)
 
 
 @contextmanager
