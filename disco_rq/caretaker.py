@@ -53,8 +53,8 @@ class Caretaker:
         self._jobs = jobs
         self._retention = retention
         self._run_id, uptime_s = store.server()
-        # What ran out while the server was down gets the time to be renewed.
-        silent_s = min(uptime_s, store.full_for_s())  # a full server refuses to renew them, too
+        # What ran out while the server was down, or full, or not the master yet, gets the time to be renewed.
+        silent_s = min(uptime_s, store.silent_for_s())
         self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - silent_s)
         self._looked_at = time.monotonic()
         self._cleaned_at = 0.0
@@ -110,14 +110,15 @@ class Caretaker:
         self._forget_in_rq()
 
     def _expire_leases(self) -> None:
-        for job, task, attempt in self._store.expired_leases(self._store.now_ms()):
+        for job, task, attempt, told_by_node in self._store.expired_leases(self._store.now_ms()):
             snapshot = self._jobs.get(job)
             if snapshot is None and job in self._store.active_jobs():
                 continue  # submitted just now: its event comes
             survives = snapshot.spec.max_failures if snapshot else 0
             state = self._store.task_state(job, task)
             where = f"worker {state.worker} on node {state.node}" if state else "its worker"
-            why = f"{where} was lost: it gave no sign of life for {LEASE_S:.0f} s"
+            sign = "its process ended" if told_by_node else f"it gave no sign of life for {LEASE_S:.0f} s"
+            why = f"{where} was lost: {sign}"
             answer = self._store.end_attempt(job, task, state, attempt, "lost", why, survives)
             if answer == "overtaken":
                 self._store.forget_lease(job, task, attempt)

@@ -205,6 +205,7 @@ class Executor:
                 content=result.content,
                 partition_bytes=result.partition_bytes,
             ),
+            puts=running.puts,
         )
 
     def _stage(self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path) -> StageResult:
@@ -262,17 +263,22 @@ class Executor:
             if answer == "ok":
                 _publish(commit)
             else:
-                self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number).unlink(
-                    missing_ok=True
-                )
-                self._profile(attempt).unlink(missing_ok=True)
-                if is_saved(commit.address):
-                    discard(commit.address)
+                if not self._store.is_given_again(attempt):
+                    self._discard(commit)
+                if answer == "incomplete":
+                    self._release(attempt, "Redis has lost what it put, at a failover")
                 log.warning(
                     "%s %s: %s", attempt.job, attempt, answer, extra={"action": answer, "job": attempt.job}
                 )
                 if self._store.job(attempt.job) is None:
                     self._data.purge(attempt.job)  # purged while this attempt was writing
+
+    def _discard(self, commit: Commit) -> None:
+        attempt = commit.attempt
+        self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number).unlink(missing_ok=True)
+        self._profile(attempt).unlink(missing_ok=True)
+        if is_saved(commit.address):
+            discard(commit.address)
 
     def _write_small(self, commits: list[Commit]) -> list[Commit]:
         """Write the outputs that are in memory. Returns the commits whose output is there."""

@@ -15,8 +15,8 @@ disco:jobs            zset    job -> time of submission. W: submit. A job leaves
 disco:active          set     jobs that are active. W: submit. A job leaves when it ends
 disco:slots           zset    "node worker" -> end of its lease. W: the worker, every 2 s. The master removes
                               those that ended
-disco:leases          zset    "job task attempt" -> end of its lease. W: claim, renew. Leaves with the end of
-                              the attempt
+disco:leases          zset    "job task attempt" -> end of its lease (0: its worker died). W: claim, renew.
+                              Leaves with the end of the attempt
 disco:nodes           set     names of the nodes that were ever seen. W: worker
 disco:node:<node>     hash    where it is and how it fared: host, data, word, python, version, url (of its
                               data server); done, data_error, error, lost; ms, records, bytes and

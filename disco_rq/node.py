@@ -10,7 +10,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
-import redis
 from redis.exceptions import RedisError
 
 from disco_rq import keys
@@ -20,6 +19,7 @@ from disco_rq.leases import purge_asked
 from disco_rq.locations import DataDir
 from disco_rq.packing import fingerprints
 from disco_rq.settings import Settings
+from disco_rq.store.clients import open_client
 from disco_rq.store.connection import Connection, Vigil
 from disco_rq.store.nodes import NodeStore, live_slots, node_about
 from disco_rq.supervisor import Supervisor
@@ -53,7 +53,7 @@ def _worker(settings: Settings, slot: str, in_child: Callable[[], None]) -> Call
         # A name of its own for each life: RQ refuses a name whose last bearer was killed.
         name = f"{slot}-{secrets.token_hex(3)}"
         # RQ waits for a lost Redis in its own way, so it gets a client that raises what it expects.
-        connection = redis.Redis.from_url(settings.redis)
+        connection = open_client(settings.redis)
         worker = DiscoWorker([keys.queue(settings.node)], name, connection=connection, settings=settings)
         worker.work(logging_level="ERROR")
 
@@ -62,7 +62,7 @@ def _worker(settings: Settings, slot: str, in_child: Callable[[], None]) -> Call
 
 def _dropped(node: NodeStore, slot: str) -> None:
     try:
-        node.drop_slots(f"{slot}-")
+        node.lose_worker(f"{slot}-")
     except DiscoError as error:
         log.warning("the loss of %s is not told: %s", slot, error, extra={"action": "drop"})
 

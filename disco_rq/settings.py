@@ -24,7 +24,9 @@ class Settings:
     """One process' settings. The programs' options have the same names and win over the environment."""
 
     redis: str | None = field(default=None, repr=False)
-    """``redis://…``, ``rediss://…`` or ``unix://…``; without it a client starts the embedded cluster."""
+    """``redis://…``, ``rediss://…``, ``unix://…`` or ``redis+sentinel://…``; without it a client starts the
+    embedded cluster.
+    """
     node: str = "localhost"
     """The name of this node, ``[a-zA-Z0-9_.-]``, 64 characters at most."""
     data: Path = Path("disco-data")

@@ -62,7 +62,8 @@ class Supervisor:
         *,
         last: bool = False,
     ) -> int:
-        """Fork a child that calls ``run``; ``died`` is called here when it ended unasked. Returns its pid.
+        """Fork a child that calls ``run``; ``died`` is called here when it ended unasked, and what it had
+        started has ended, too. Returns its pid.
 
         ``last``: it is to serve until the others have ended.
         """
@@ -170,6 +171,7 @@ class Supervisor:
             code = os.waitstatus_to_exitcode(status)
             log.warning("%s (pid %s) ended with %s", child.name, pid, code, extra={"action": "died"})
             self._orphans_until = time.monotonic() + ORPHANS_S
+            end_orphans(spare=self._children.keys() | self._spared)  # before anybody hears that it has ended
             child.died()
             self._due.append((max(time.monotonic(), child.started_at + RESTART_PAUSE_S), child))
 

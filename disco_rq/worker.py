@@ -37,8 +37,10 @@ from disco_rq.overuse import OveruseWatch
 from disco_rq.packing import Serializer, fingerprints
 from disco_rq.runtime import install_names
 from disco_rq.settings import Settings
+from disco_rq.store.address import url_of
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
-from disco_rq.store.connection import Connection, PatientRetry, load_scripts, url_of
+from disco_rq.store.clients import open_client
+from disco_rq.store.connection import Connection, PatientRetry, load_scripts
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeStore
 
@@ -98,13 +100,16 @@ class DiscoWorker(Worker):
             "job_monitoring_interval": MONITORING_S,
             "log_job_description": False,
         }
+        self._address = self._settings.redis or url_of(connection)
+        connection = open_client(
+            self._address
+        )  # RQ's own would go back to a server that is no master any more
+        # RQ's worker would give up, and its task with it, at the first error.
+        connection.set_retry(PatientRetry(PATIENCE_S))
         queue = Queue(keys.queue(self.node), connection=connection, serializer=Serializer)
         worker_name = name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}"
         super().__init__([queue], worker_name, connection=connection, **options)
         self.log_result_lifespan = False
-        self._address = self._settings.redis or url_of(connection)
-        # RQ's worker would give up, and its task with it, at the first error.
-        connection.set_retry(PatientRetry(PATIENCE_S))
         self._own = Connection(self._address, patience_s=PATIENCE_S, waits_for_memory=True)
         self._store = AttemptStore(self._own)
         self._jobs = JobStore(self._own)

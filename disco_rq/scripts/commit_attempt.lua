@@ -2,10 +2,11 @@
 -- KEYS: job, tasks, attempts, outputs, leases, staged, oob, oob types, counters, quota, events, control, active, node,
 --       oob owners, remade, partitions
 -- ARGV: job's name, task, attempt, worker, address of the output, attempt record (JSON), duration in ms,
---       entries, records, bytes, number of counters, then name, amount for each counter, then partition, bytes for each
---       partition that a map wrote
+--       entries, records, bytes, how many OOB results it has put, number of counters, then name, amount for each
+--       counter, then partition, bytes for each partition that a map wrote
 -- A map that was committed before and is made again, since its output was lost, leaves its new output and no more.
--- Returns: 'ok', also when asked again after a lost answer; 'over' (the job has ended); 'overtaken' (not its attempt)
+-- Returns: 'ok', also when asked again after a lost answer; 'over' (the job has ended); 'overtaken' (not its attempt);
+--          'incomplete' (some of what it put is not here: a failover has lost it), and nothing was changed
 local name, task, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local state, attempt, node, batch, worker, since = parse(redis.call('HGET', KEYS[2], task))
 if attempt ~= wanted or worker ~= ARGV[4] then
@@ -16,6 +17,8 @@ elseif redis.call('HGET', KEYS[1], 'status') ~= 'active' then
   return 'over'
 elseif state ~= 'running' then
   return 'overtaken'
+elseif redis.call('HLEN', KEYS[6]) < tonumber(ARGV[11]) then
+  return 'incomplete'
 end
 
 -- The upper end, in ms, of the class that a duration falls into: model.DURATION_CLASSES_MS.
@@ -43,8 +46,8 @@ for i = 1, #staged, 2 do
 end
 redis.call('DEL', KEYS[6])
 redis.call('HDEL', KEYS[10], 'put ' .. task .. '/' .. ARGV[3])
-local partitions = 12 + 2 * tonumber(ARGV[11])
-for i = 12, remade and 0 or partitions - 1, 2 do
+local partitions = 13 + 2 * tonumber(ARGV[12])
+for i = 13, remade and 0 or partitions - 1, 2 do
   -- An error here would leave the commit half done: what is too large to count is told instead.
   if type(redis.pcall('HINCRBY', KEYS[9], ARGV[i], ARGV[i + 1])) == 'table' then
     redis.call('XADD', KEYS[11], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm',

@@ -67,6 +67,8 @@ class Commit:
     started_ms: int
     duration_ms: int
     result: StageResult
+    puts: int = 0
+    """How many OOB results it has put: a server that was made the master may know of fewer."""
 
 
 class AttemptStore:
@@ -112,11 +114,23 @@ class AttemptStore:
         return {task.decode() for task in lost}
 
     def commit(self, commits: Sequence[Commit]) -> list[str]:
-        """Make attempts count, each in one transition. ``ok``, ``over`` (the job ended) or ``overtaken`` for
+        """Make attempts count, each in one transition.
+
+        ``ok``, ``over`` (the job ended), ``overtaken``, or ``incomplete`` (not all that it put is there) for
         each.
         """
         answers = self._connection.run_many(_commit_call(commit) for commit in commits)
         return [answer.decode() for answer in answers]
+
+    def is_given_again(self, attempt: Attempt) -> bool:
+        """Whether the same attempt is now for another worker of its node, so that its files have the names of
+        ours: a failover had lost that it was given before.
+        """
+        state: bytes | None = self._connection.read("HGET", keys.JobKeys(attempt.job).tasks, attempt.task)
+        if state is None:
+            return False
+        _, number, node, _, worker, _ = state.decode().split(" ")
+        return (int(number), node) == (attempt.number, attempt.node) and worker != attempt.worker
 
     def fail(
         self, attempt: Attempt, kind: FailureKind, failure: Failure, *, survives: int, record: str = ""
@@ -225,7 +239,12 @@ def _commit_call(commit: Commit) -> tuple[str, list[str], list[Any]]:
     ]
     args: list[Any] = [attempt.job, attempt.task, attempt.number, attempt.worker, commit.address, record]
     args += [commit.duration_ms, result.entries_in, result.records_out, result.bytes_out]
-    args += [len(result.counters), *_flat(result.counters.items()), *_flat(result.partition_bytes.items())]
+    args += [
+        commit.puts,
+        len(result.counters),
+        *_flat(result.counters.items()),
+        *_flat(result.partition_bytes.items()),
+    ]
     return "commit_attempt", script_keys, args
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from disco_rq import keys
 from disco_rq.errors import ConnectionLost
 from disco_rq.model import OOB_KEY, MapInput
+from disco_rq.store.address import redact
 from disco_rq.store.attempts import unpack_input
-from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection, redact
+from disco_rq.store.clients import open_async_client
+from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection
 from disco_rq.store.jobs import Event, event_of
 
 MOST_KEYS = 500_000
@@ -110,7 +111,7 @@ class LiveStore:
 
     def __init__(self, url: str) -> None:
         self._address = redact(url)
-        self._redis = redis.asyncio.Redis.from_url(
+        self._redis = open_async_client(
             url, socket_connect_timeout=SOCKET_TIMEOUT_S, socket_timeout=SOCKET_TIMEOUT_S
         )
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 from redis.client import Pipeline
@@ -24,7 +23,7 @@ from disco_rq.store.attempts import (
     unpack_input,
 )
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import closed_nodes
+from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,13 @@ class JobSnapshot:
     preferred: Mapping[int, str]  # index of a map -> node that has its input
 
 
+class ExpiredLease(NamedTuple):
+    job: str
+    task: str
+    attempt: int
+    told: bool  # by the node, which saw the worker's process end
+
+
 class ClusterStore:
     """Leadership, nodes, the control stream, and the fenced decisions of one master, known by its token."""
 
@@ -88,9 +94,9 @@ class ClusterStore:
         """Give the lead up at once, if we have it."""
         self._connection.run("resign_lead", [keys.LEADER], [self.token])
 
-    def full_for_s(self) -> float:
-        """How long ago it was that the server had no memory for what we wrote."""
-        return time.monotonic() - self._connection.full_at
+    def silent_for_s(self) -> float:
+        """How long ago it was that the server took nothing: it was away, another one, or full."""
+        return self._connection.silent_for_s
 
     def now_ms(self) -> int:
         seconds, micros = self._redis.time()
@@ -216,11 +222,16 @@ class ClusterStore:
         info: Any = self._redis.info("server")
         return info["run_id"], int(info["uptime_in_seconds"])
 
-    def expired_leases(self, now_ms: int) -> list[tuple[str, str, int]]:
-        """(job, task, attempt) of each attempt whose lease has run out."""
-        members: Any = self._redis.zrangebyscore(keys.LEASES, "-inf", now_ms, start=0, num=1000)
-        leases = [member.decode().split(" ") for member in members]
-        return [(job, task, int(attempt)) for job, task, attempt in leases]
+    def expired_leases(self, now_ms: int) -> list[ExpiredLease]:
+        """The attempts whose lease has run out, or whose worker's end was told."""
+        members: Any = self._redis.zrangebyscore(
+            keys.LEASES, "-inf", now_ms, start=0, num=1000, withscores=True
+        )
+        leases = [(member.decode().split(" "), score) for member, score in members]
+        return [
+            ExpiredLease(job, task, int(attempt), score == PROCESS_ENDED)
+            for (job, task, attempt), score in leases
+        ]
 
     def end_attempt(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import time
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -12,7 +11,6 @@ from hashlib import sha1
 from importlib import resources
 from inspect import signature
 from typing import Any, Self
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
@@ -23,7 +21,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from disco_rq.errors import ConnectionLost, RedisFull, SettingsError
+from disco_rq.errors import ConnectionLost, RedisFull
+from disco_rq.store.address import is_sentinel, redact
+from disco_rq.store.clients import open_client
 from disco_rq.store.line import Arg, Line
 
 log = logging.getLogger("disco_rq.store")
@@ -36,6 +36,8 @@ SOCKET_TIMEOUT_S = 5.0
 FULL_PAUSE_S = 0.5
 FULL_TOLD_S = 10.0
 """How often a program that waits for memory asks again, and says so."""
+COPIED_WITHIN_MS = 100
+"""For how long a replica is waited for; one that keeps up takes less than one."""
 MAX_BLOCK_S = 2.5
 """For how long the server may be asked to wait with an answer; safely less than the above."""
 
@@ -66,34 +68,6 @@ def load_scripts() -> None:
             script_sha(path.name.removesuffix(".lua"))
 
 
-def redact(url: str) -> str:
-    """The address without its password, for messages and logs."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # "redis://[::1"
-        return url.partition("://")[0] + "://…"
-    if "password=" in parts.query:
-        return redact(re.sub(r"\bpassword=[^&]*", "***", url))
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
-
-
-def url_of(client: redis.Redis) -> str:
-    """The address of a client that somebody else made, for connections of our own."""
-    pool = client.connection_pool
-    options = pool.connection_kwargs
-    login = ""
-    if options.get("password"):
-        login = f"{quote(options.get('username') or '', safe='')}:{quote(options['password'], safe='')}@"
-    database = options.get("db") or 0
-    if "path" in options:
-        return f"unix://{login}{options['path']}?db={database}"
-    scheme = "rediss" if issubclass(pool.connection_class, redis.SSLConnection) else "redis"
-    return f"{scheme}://{login}{options.get('host', 'localhost')}:{options.get('port', 6379)}/{database}"
-
-
 def is_full(answer: object) -> bool:
     """Whether it is the error of a server that has reached its ``maxmemory``.
 
@@ -119,6 +93,7 @@ class PatientRetry(Retry):
 
         def fail_in_time(error: Exception, *count: int) -> None:
             fail(error, *count)
+            self._note_failure()
             if time.monotonic() > deadline:
                 raise self._given_up(error)
 
@@ -140,15 +115,19 @@ class PatientRetry(Retry):
             log.warning("Redis has reached its maxmemory: this waits", extra={"action": "full"})
         time.sleep(FULL_PAUSE_S)
 
+    def _note_failure(self) -> None:
+        pass
+
     def _given_up(self, error: Exception) -> Exception:
         return error
 
 
-class _Closed:
-    """Whether a connection was closed; one for all copies that redis-py makes of its settings."""
+class _State:
+    """What became of a connection; one for all copies that redis-py makes of its settings."""
 
     def __init__(self) -> None:
-        self.told = False
+        self.closed = False
+        self.failed_at = -math.inf
 
     def __deepcopy__(self, _: object) -> Self:
         return self
@@ -157,14 +136,14 @@ class _Closed:
 class _TellingRetry(PatientRetry):
     """Says in our own words that the time is up, or the connection closed."""
 
-    def __init__(self, address: str, patience_s: float, closed: _Closed, waits_for_memory: bool) -> None:
+    def __init__(self, address: str, patience_s: float, state: _State, waits_for_memory: bool) -> None:
         super().__init__(patience_s)
         self._waits_for_memory = waits_for_memory
         self._address = address
-        self._closed = closed
+        self._state = state
 
     def call_with_retry(self, *args: Any, **kwargs: Any) -> Any:
-        if self._closed.told:
+        if self._state.closed:
             raise ConnectionLost(f"the connection to Redis at {self._address} was closed")
         return super().call_with_retry(*args, **kwargs)
 
@@ -175,6 +154,9 @@ class _TellingRetry(PatientRetry):
                 "or give it more with CONFIG SET maxmemory"
             )
         super().wait_for_memory()
+
+    def _note_failure(self) -> None:
+        self._state.failed_at = time.monotonic()
 
     def _given_up(self, error: Exception) -> Exception:
         lost = ConnectionLost(f"Redis at {self._address} cannot be reached: {error}")
@@ -192,34 +174,25 @@ class Connection:
 
     def __init__(self, url: str, *, patience_s: float = PATIENCE_S, waits_for_memory: bool = False) -> None:
         """``waits_for_memory``: as long as the server is full; else a refused write raises ``RedisFull``."""
-        if not url.startswith(("redis://", "rediss://", "unix://")):
-            raise SettingsError(
-                f"{redact(url)!r} is no Redis address: it takes redis://, rediss:// or unix://"
-            )
         self.url = url
         self.address = redact(url)
-        self._closed = _Closed()
-        self._retry = _TellingRetry(self.address, patience_s, self._closed, waits_for_memory)
-        self.full_at = -math.inf
-        """When (monotonic clock) a script was last refused for lack of memory."""
-        try:
-            self.redis: redis.Redis = redis.Redis.from_url(
-                url,
-                retry=self._retry,
-                socket_connect_timeout=SOCKET_TIMEOUT_S,
-                socket_timeout=SOCKET_TIMEOUT_S,
-                # Over TLS redis-py takes what follows the handshake for a stray answer, but not with RESP3.
-                **_QUIET | ({} if url.startswith("rediss://") else {"protocol": 2}),
-            )
-        except ValueError as error:  # a port that is no number, an option that is none
-            raise SettingsError(f"{self.address!r} is no Redis address: {error}") from None
+        self._state = _State()
+        self._retry = _TellingRetry(self.address, patience_s, self._state, waits_for_memory)
+        self._full_at = -math.inf  # when a script was last refused for lack of memory
+        self.redis: redis.Redis = open_client(
+            url,
+            retry=self._retry,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            # Over TLS redis-py takes what follows the handshake for a stray answer, but not with RESP3.
+            **_QUIET | ({} if url.startswith("rediss") else {"protocol": 2}),
+        )
+        self._has_replicas = is_sentinel(url)
         self.line = Line(self.redis.connection_pool)
 
     def check(self) -> None:
         """Raise ``ConnectionLost`` unless a server of a version that we can use answers now."""
-        single_try = redis.Redis.from_url(
-            self.url, retry=Retry(ExponentialWithJitterBackoff(), 0), socket_timeout=5.0
-        )
+        single_try = open_client(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=5.0)
         try:
             info: Any = single_try.info("server")
         except AuthenticationError as error:
@@ -234,25 +207,39 @@ class Connection:
                 f"Redis at {self.address} is version {info['redis_version']}; 6.2 or newer is needed"
             )
 
-    def run(self, script: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        """Run one script; load it first where the server does not have it."""
-        return self.run_many([(script, keys, args)])[0]
+    @property
+    def silent_for_s(self) -> float:
+        """How long ago it was that the server could not be reached, or had no memory for what was written."""
+        return time.monotonic() - max(self._full_at, self._state.failed_at)
 
-    def run_many(self, calls: Iterable[tuple[str, Sequence[str], Sequence[Arg]]]) -> list[Any]:
+    def run(self, script: str, keys: Sequence[str], args: Sequence[Arg], *, copied: bool = False) -> Any:
+        """Run one script; load it first where the server does not have it.
+
+        ``copied``: where sentinels may make a replica the master, wait until one has it, too, but for
+        ``COPIED_WITHIN_MS`` at most.
+        """
+        return self.run_many([(script, keys, args)], copied=copied)[0]
+
+    def run_many(
+        self, calls: Iterable[tuple[str, Sequence[str], Sequence[Arg]]], *, copied: bool = False
+    ) -> list[Any]:
         """Run several scripts in one round trip, each a transition of its own. Answers in order."""
         calls = list(calls)
-        answers = self._ask(
-            [("EVALSHA", script_sha(script), len(keys), *keys, *args) for script, keys, args in calls]
-        )
+        commands: list[Sequence[Arg]] = [
+            ("EVALSHA", script_sha(script), len(keys), *keys, *args) for script, keys, args in calls
+        ]
+        if copied and self._has_replicas:
+            commands.append(("WAIT", 1, COPIED_WITHIN_MS))
+        answers = self._ask(commands)[: len(calls)]
         for i, answer in enumerate(answers):
             if isinstance(answer, NoScriptError):
                 script, keys, args = calls[i]
                 answers[i] = self.redis.eval(script_source(script), len(keys), *keys, *args)
             elif is_full(answer):
-                self.full_at = time.monotonic()
+                self._full_at = time.monotonic()
                 self._retry.wait_for_memory()
                 answers[i] = self.run_many([calls[i]])[0]
-                self.full_at = time.monotonic()
+                self._full_at = time.monotonic()
             elif isinstance(answer, ResponseError):
                 raise answer
         return answers
@@ -280,7 +267,7 @@ class Connection:
 
     def close(self) -> None:
         """Close it for good: what is asked of it afterwards raises ``ConnectionLost`` at once."""
-        self._closed.told = True
+        self._state.closed = True
         self.line.close()
         self.redis.close()
 
@@ -291,7 +278,7 @@ class Vigil:
     def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
         self._address = redact(url)
         self._patience_s = patience_s
-        self._redis = redis.Redis.from_url(
+        self._redis = open_client(
             url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1.0, socket_timeout=1.0
         )
         self._away_since: float | None = None

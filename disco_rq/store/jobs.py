@@ -87,7 +87,7 @@ class JobStore:
         args.append("" if spec.gc_after is None else spec.gc_after)
         deadline = time.monotonic() + MASTER_PATIENCE_S
         while True:
-            answer = self._connection.run("submit_job", [*script_keys, job.events], args)
+            answer = self._connection.run("submit_job", [*script_keys, job.events], args, copied=True)
             if answer != b"nomaster":
                 return bool(answer == b"ok")
             if time.monotonic() > deadline:
@@ -247,7 +247,10 @@ class JobStore:
         job = keys.JobKeys(name)
         cause = json.dumps({"message": why, "task": "", "node": "", "attempt": 0, "traceback": "", "url": ""})
         answer: bytes = self._connection.run(
-            "kill_job", [job.job, keys.ACTIVE, keys.CONTROL, job.events], [name, cause, f"Job is dead. {why}"]
+            "kill_job",
+            [job.job, keys.ACTIVE, keys.CONTROL, job.events],
+            [name, cause, f"Job is dead. {why}"],
+            copied=True,
         )
         return answer.decode()
 

@@ -14,6 +14,9 @@ from disco_rq.store.connection import Connection
 Cause = Literal["disk", "leave"]
 """Why a node may take no tasks of its own accord."""
 
+PROCESS_ENDED = 0
+"""In place of the end of a lease: nobody will renew it."""
+
 
 def node_about(connection: Connection, node: str) -> dict[str, str]:
     """What a node told of itself; empty for an unknown one."""
@@ -178,7 +181,7 @@ class NodeStore:
         pipe.execute()
 
     def drop_slots(self, worker: str) -> None:
-        """Workers whose name begins so have left, or their supervisor saw them die."""
+        """Workers whose name begins so have left."""
         members: Any = self._redis.zrange(keys.SLOTS, 0, -1)
         gone = [member for member in members if member.startswith(f"{self._node} {worker}".encode())]
         pipe = self._redis.pipeline(transaction=True)
@@ -186,6 +189,26 @@ class NodeStore:
             pipe.zrem(keys.SLOTS, *gone)
         pipe.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
         pipe.execute()
+
+    def lose_worker(self, worker: str) -> None:
+        """The processes of workers whose name begins so have ended, and all that they had started.
+
+        The master need not wait for the leases of their attempts to run out.
+        """
+        members: Any = self._redis.zrange(keys.LEASES, 0, -1)
+        pipe = self._redis.pipeline(transaction=False)
+        for member in members:
+            job, task, _ = member.decode().split(" ")
+            pipe.hget(keys.JobKeys(job).tasks, task)
+        states = [(state or b"").decode().split(" ") for state in pipe.execute()]
+        ended = [
+            member
+            for member, state in zip(members, states, strict=True)
+            if state[0] == "running" and state[4].startswith(worker)
+        ]
+        if ended:
+            self._redis.zadd(keys.LEASES, dict.fromkeys(ended, PROCESS_ENDED), xx=True)
+        self.drop_slots(worker)
 
     def close(self, cause: Cause, why: str) -> bool:
         """Take no tasks for this cause; what is queued moves. True: the cluster did not know it yet."""

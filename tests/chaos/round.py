@@ -29,7 +29,8 @@ DEADLINE_S = 90.0
 LATE_S = 0.5
 """What was stopped and goes on after the end of the job gets so long to do harm."""
 CAUSE = re.compile(
-    r"was lost: it gave no sign of life|was killed by SIG|exited with status|Redis at .* cannot be reached"
+    r"was lost: (?:it gave no sign of life|its process ended)|was killed by SIG|exited with status"
+    r"|Redis at .* cannot be reached"
 )
 """What the cause of a dead job may be: it names what happened."""
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "0", "naïve", "日本"]

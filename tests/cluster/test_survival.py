@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from disco_rq import Disco
@@ -369,3 +370,27 @@ def test_without_redis_masters_and_nodes_end_with_one_line_each(bereaved: Bereav
         assert part.last_words.startswith(told), part.said
         assert "Traceback" not in part.said
         assert part.processes() == []
+
+
+def test_a_worker_that_dies_on_a_living_node_is_lost_at_once_with_what_it_ran(
+    nodes: NodeCluster, tmp_path: Path
+) -> None:
+    # given a node whose worker runs a task, and another one
+    nodes.master()
+    nodes.node("first")
+    nodes.wait_ready()
+    job = GatedJob(nodes.disco, tmp_path / "gates", lines=1)
+    [(_, _, pid)] = wait_until(lambda: job.traces("map"))
+    nodes.node("second")
+    nodes.wait_ready()
+    # when the worker is killed, and nothing tells its horse
+    [worker] = nodes.nodes["first"].workers()
+    began = time.monotonic()
+    send(worker, signal.SIGKILL)
+    # then the task runs elsewhere long before its lease has run out, and the horse is dead by then
+    wait_until(lambda: len(job.traces("map")) == 2)
+    assert time.monotonic() - began < LEASE_S / 2
+    assert not psutil.pid_exists(pid)
+    job.open_gate("maps", "reduces")
+    job.assert_right()
+    assert any("was lost: its process ended" in line for line in job.history())

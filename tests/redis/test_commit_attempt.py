@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from disco_rq import keys
-from disco_rq.store.attempts import Attempt, AttemptStore
+from disco_rq.model import StageResult
+from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
@@ -250,3 +252,35 @@ def test_a_counter_that_would_overflow_does_not_leave_the_commit_half_done(conne
     assert jobs.counters(JOB) == {"a": 1, "huge": MANY, "z": 1}
     assert jobs.oob_list(JOB) == ["key"]
     assert any("Counter huge" in line for line in history(connection))
+
+
+def test_what_a_failover_has_lost_of_an_attempts_puts_is_not_committed_without_it(
+    connection: Connection,
+) -> None:
+    # given one whose second put the server that answers now has never heard of
+    lead(connection)
+    submit(connection)
+    attempt = started(connection, "map:0")
+    put(connection, attempt, "kept")
+    before = everything(connection)
+    result = StageResult(entries_in=1, records_out=1, bytes_out=1)
+    commit_of_two = Commit(attempt, "disco://n1/out", 0, 1, result, puts=2)
+    store = AttemptStore(connection)
+
+    # then it is refused whole, and may be handed back
+    assert store.commit([commit_of_two]) == ["incomplete"]
+    assert everything(connection) == before
+    assert store.commit([replace(commit_of_two, puts=1)]) == ["ok"]
+
+
+def test_an_attempt_that_was_given_twice_is_known_by_its_worker(connection: Connection) -> None:
+    lead(connection)
+    submit(connection)
+    attempt = started(connection, "map:0")
+    store = AttemptStore(connection)
+
+    assert not store.is_given_again(attempt)
+    assert store.is_given_again(replace(attempt, worker="another"))
+    assert not store.is_given_again(replace(attempt, worker="another", node="n2"))
+    assert not store.is_given_again(replace(attempt, worker="another", number=2))
+    assert not store.is_given_again(replace(attempt, task="map:7"))

@@ -196,7 +196,7 @@ def test_a_lease_of_no_attempt_at_all_is_dropped_when_it_has_run_out(
     store = lead(connection)
     connection.redis.zadd(keys.LEASES, {f"{JOB} map:3 1": 1})
 
-    [(job, task, attempt)] = store.expired_leases(store.now_ms())
+    [(job, task, attempt, _)] = store.expired_leases(store.now_ms())
     assert store.end_attempt(job, task, None, attempt, "lost", "lost", 0) == "overtaken"
     store.forget_lease(job, task, attempt)
 

@@ -32,7 +32,7 @@ class Recorder:
         self.calls: list[tuple[str, list[str], list[Any]]] = []
         self.redis: Any = None
 
-    def run(self, script: str, script_keys: list[str], args: list[Any]) -> Any:
+    def run(self, script: str, script_keys: list[str], args: list[Any], *, copied: bool = False) -> Any:
         self.calls.append((script, list(script_keys), list(args)))
         return b"ok" if script not in ("claim_attempts", "renew_leases") else []
 

@@ -8,7 +8,7 @@ import pytest
 
 from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
-from disco_rq.store.connection import redact
+from disco_rq.store.address import redact
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,10 @@ def test_no_secret_is_in_a_repr() -> None:
         ("unix:///run/redis.sock?db=1&password=pa55", "unix:///run/redis.sock?db=1&***"),
         ("redis://host/0?password=pa55&db=1", "redis://host/0?***&db=1"),
         ("redis://host", "redis://host"),
+        ("redis+sentinel://me:pa55@a:1,b:2/m", "redis+sentinel://me:***@a:1,b:2/m"),
+        ("redis+sentinel://a/m?sentinel_password=pa55&db=1", "redis+sentinel://a/m?***&db=1"),
+        ("rediss://host/0?ssl_password=pa55", "rediss://host/0?***"),
+        ("redis://:pa/55@host:1/0", "redis://…"),
     ],
 )
 def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
