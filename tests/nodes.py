@@ -130,6 +130,7 @@ class NodeCluster:
         self.directory = private_directory()
         if backup is not None:
             shutil.copytree(backup, self.directory, dirs_exist_ok=True)
+            self.directory.chmod(0o700)
         self.mark = secrets.token_hex(8)
         self._server = PrivateServer(self.directory)
         self.url = self._server.url

@@ -25,7 +25,7 @@ def squares(line: str, params: Any) -> list[tuple[int, int]]:
 def back_up(cluster: NodeCluster, target: Path, redis_cli: Path) -> None:
     """First Redis, then what is on the nodes."""
     cli = f"{redis_cli} -s {cluster.directory}/redis.sock"
-    script = ["sh", OPS / "backup.sh", cli, cluster.directory, target]
+    script = ["sh", str(OPS / "backup.sh"), cli, str(cluster.directory), str(target)]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for node in NODES:

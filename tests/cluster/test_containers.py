@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -55,7 +56,8 @@ class Play:
         return done.stdout
 
     def slots(self) -> dict[str, int]:
-        return {node["node"]: node["max_workers"] for node in json.loads(self.client("nodes", "--json"))}
+        nodes = json.loads(self.client("nodes", "--json"))["available"]
+        return {node["node"]: node["max_workers"] for node in nodes}
 
     def is_healthy(self, health: Sequence[str], port: int, at: int) -> bool:
         """What a health check says that asks there, not at the container's port."""
@@ -82,7 +84,7 @@ def play() -> Iterator[Play]:
     assert f"./redis.conf:{conf}:ro" in SERVICES["redis"]["volumes"]
     with ExitStack() as stack:
         directory = private_directory()
-        stack.callback(subprocess.run, ["rm", "-r", directory])
+        stack.callback(shutil.rmtree, directory)
         secrets = make_secrets(directory)
         options = [str(OPS / "redis.conf"), include, users.replace("/run/secrets", str(secrets))]
         binary = require_program("redis-server")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from rq.cli import main as rq
+from rq.cli.cli import main as rq
 
 from disco_rq.cli.app import cli
 from disco_rq.store.connection import Connection

@@ -34,7 +34,7 @@ def seconds(text: str) -> int:
 
 
 def test_the_schema_of_compose_files_takes_ours() -> None:
-    command = ["check_jsonschema", "--builtin-schema", "vendor.compose-spec", OPS / "compose.yaml"]
+    command = ["check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(OPS / "compose.yaml")]
     done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
