@@ -125,8 +125,12 @@ class NodeCluster:
     Redis writes each command to its file before it answers, so that nothing acknowledged is ever lost.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, backup: Path | None = None) -> None:
+        """``backup``: what its directory begins with."""
         self.directory = private_directory()
+        if backup is not None:
+            shutil.copytree(backup, self.directory, dirs_exist_ok=True)
+            self.directory.chmod(0o700)
         self.mark = secrets.token_hex(8)
         self._server = PrivateServer(self.directory)
         self.url = self._server.url

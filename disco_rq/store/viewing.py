@@ -181,6 +181,11 @@ class ViewStore:
         self._redis.ping()
         return time.perf_counter() - began
 
+    def memory(self) -> tuple[int, int]:
+        """Bytes that Redis holds, and its ``maxmemory``; 0: it has none."""
+        info: Any = self._redis.info("memory")
+        return int(info["used_memory"]), int(info["maxmemory"])
+
     # -- jobs
 
     def job_names(self, first: int, last: int) -> list[str]:

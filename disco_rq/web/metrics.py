@@ -57,6 +57,7 @@ class _Cluster(Collector):
             [],
             [([], self._view.round_trip_s())],
         )
+        yield from _memory(*self._view.memory())
         yield _gauge("disco_leader", "1 while a master leads.", [], [([], int(cluster.leads))])
         yield from self._jobs(cluster.active, cluster.jobs)
         yield from _nodes(cluster.nodes)
@@ -82,6 +83,12 @@ class _Cluster(Collector):
             ([phase, state], sum(head.count(f"{phase}:{state}") for head in heads)) for phase, state in states
         ]
         yield _gauge("disco_tasks", "Tasks of the active jobs.", ["phase", "state"], counted)
+
+
+def _memory(used: int, limit: int) -> Iterator[Metric]:
+    yield _gauge("disco_redis_memory_bytes", "Memory that Redis holds.", [], [([], used)])
+    limits: list[tuple[list[str], int]] = [([], limit)] if limit else []
+    yield _gauge("disco_redis_memory_limit_bytes", "Its maxmemory, if it has one.", [], limits)
 
 
 def _nodes(nodes: Sequence[NodeView]) -> Iterator[Metric]:

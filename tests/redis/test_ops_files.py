@@ -1,19 +1,23 @@
-"""The files of ops/: the programs that they are for take them, and they name metrics that exist."""
+"""The files of ops/ and workers/: the programs that they are for take them; they name metrics that exist."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
+from rq.cli.cli import main as rq
 
+from disco_rq.cli.app import cli
 from disco_rq.store.connection import Connection
-from disco_rq.store.viewing import ViewStore
-from disco_rq.web.metrics import _Cluster
-from tests.services import OPS
+from tests.redis.expressions import served, wrong_in
+from tests.services import OPS, REPOSITORY
 
-SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+UNITS = [*(OPS / "systemd").glob("*.service"), *(REPOSITORY / "workers").glob("*.service")]
 
 
 def program(name: str) -> str:
@@ -21,16 +25,15 @@ def program(name: str) -> str:
     return shutil.which(name) or pytest.skip(f"{name} is not installed")
 
 
-def served(connection: Connection) -> set[str]:
-    families = _Cluster(ViewStore(connection)).collect()
-    return {family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, ("",))}
-
-
-def test_every_metric_of_the_alert_rules_is_served(connection: Connection) -> None:
-    lines = re.findall(r"expr: (.*)", (OPS / "alerts.yml").read_text())
-    named = {name for line in lines for name in re.findall(r"\bdisco_\w+", line)}
-    assert named
-    assert named <= served(connection)
+def test_every_alert_asks_for_what_is_served(connection: Connection) -> None:
+    rules = [
+        rule
+        for group in yaml.safe_load((OPS / "alerts.yml").read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    there = served(connection)
+    assert len(rules) >= 8
+    assert {rule["alert"]: wrong_in(rule["expr"], there) for rule in rules} == {r["alert"]: [] for r in rules}
 
 
 def test_promtool_takes_the_alert_rules() -> None:
@@ -39,10 +42,19 @@ def test_promtool_takes_the_alert_rules() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("unit", ["disco-rq-master", "disco-rq-node"])
-def test_systemd_takes_the_unit(unit: str) -> None:
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+def test_systemd_takes_the_unit(unit: Path) -> None:
     analyze = program("systemd-analyze")
-    path = OPS / "systemd" / f"{unit}.service"
-    done = subprocess.run([analyze, "verify", path], capture_output=True, text=True)
+    done = subprocess.run([analyze, "verify", unit], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert unit not in done.stderr
+    assert unit.stem.rstrip("@") not in done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+def test_the_program_of_the_unit_takes_its_options(unit: Path) -> None:
+    [command] = re.findall(r"^ExecStart=/usr/bin/env (.*)$", unit.read_text(), re.MULTILINE)
+    name, *arguments = command.split()
+    told = CliRunner().invoke({"disco-rq": cli, "rq": rq}[name], [*arguments, "--help"])
+    assert told.exit_code == 0, told.output
+    options = {word for word in arguments if word.startswith("-")}
+    assert all(re.search(rf"(^|\s){option}\b", told.output) for option in options)

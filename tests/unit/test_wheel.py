@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -52,6 +53,16 @@ def test_every_file_of_the_package_is_inside(wheel: zipfile.Path) -> None:
     assert in_wheel == in_checkout
     assert "disco_rq/py.typed" in in_wheel
     assert any(name.endswith(".lua") for name in in_wheel)
+
+
+def test_the_readme_tells_of_the_pythons_that_the_metadata_name(wheel: zipfile.Path) -> None:
+    metadata = Parser().parsestr((wheel / f"disco_rq-{__version__}.dist-info" / "METADATA").read_text())
+    named = re.findall(r":: (3\.\d+)$", "\n".join(metadata.get_all("Classifier", [])), re.MULTILINE)
+    [line] = re.findall(
+        r"^Python versions: (.*(?:\n.+)*)", (CHECKOUT / "README.md").read_text(), re.MULTILINE
+    )
+    assert named == [f"3.{minor}" for minor in range(11, 15)]
+    assert {found[0] for found in re.findall(r"\b(3\.\d+)(\.\d+)?", line)} == set(named)
 
 
 def test_its_metadata_name_the_version_the_licence_and_the_program(wheel: zipfile.Path) -> None:

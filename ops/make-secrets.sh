@@ -1,0 +1,26 @@
+#!/bin/sh
+# Makes ./secrets for compose.yaml: the key that signs packs, Redis users with passwords, and who logs in as whom.
+# Where there is one it stays as it is: whoever wants new passwords moves it away.
+set -eu
+cd "$(dirname "$0")"
+if [ -e secrets ]; then echo "make-secrets: $PWD/secrets is there already: move it away to make others" >&2; exit 1; fi
+umask 077
+mkdir secrets.new
+random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
+random > secrets.new/disco-rq
+cp users.conf secrets.new/users.conf
+for user in client master worker viewer admin replica sentinel; do
+    password=$(random)
+    # By a pipe: anybody may read a command line.
+    echo "s/>CHANGE-$user />$password /" | sed -f /dev/stdin secrets.new/users.conf > secrets.new/next
+    mv secrets.new/next secrets.new/users.conf
+    case $user in
+        client | viewer | admin) echo "DISCO_RQ_REDIS=redis://$user:$password@redis:6379/0" > "secrets.new/$user.env" ;;
+        master) echo "DISCO_RQ_REDIS=redis://$user:$password@redis:6379/0" > secrets.new/master.env ;;
+        worker) echo "DISCO_RQ_REDIS=redis://$user:$password@redis:6379/0" > secrets.new/node.env ;;
+    esac
+done
+# Containers read these two with users of their own; on this machine nobody else gets into the directory.
+chmod 0644 secrets.new/disco-rq secrets.new/users.conf
+mv secrets.new secrets
+echo "made $PWD/secrets" >&2

@@ -1,0 +1,75 @@
+"""A backup that was taken while the cluster worked, put back in another place, as ops/README.md says."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from disco_rq import result_iterator
+from disco_rq.runtime import put
+from tests.cluster.conftest import wait_until
+from tests.gated import GatedJob
+from tests.nodes import NodeCluster
+from tests.services import OPS
+
+NODES = ("n1", "n2")
+
+
+def squares(line: str, params: Any) -> list[tuple[int, int]]:
+    put(f"seen:{line}", {"line": line})
+    return [(int(line), int(line) ** 2)]
+
+
+def back_up(cluster: NodeCluster, target: Path, redis_cli: Path) -> None:
+    """First Redis, then what is on the nodes."""
+    cli = f"{redis_cli} -s {cluster.directory}/redis.sock"
+    script = ["sh", str(OPS / "backup.sh"), cli, str(cluster.directory), str(target)]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for node in NODES:
+        copied = target / cluster.data(node).name
+        subprocess.run(["cp", "-a", cluster.data(node), copied], check=True)
+        shutil.rmtree(copied / "tmp")
+
+
+def test_a_backup_has_the_ended_jobs_and_goes_on_with_the_active_ones(
+    nodes: NodeCluster, tmp_path: Path, redis_cli: Path
+) -> None:
+    # given a job that has ended, and one whose maps are done and whose reduces run
+    nodes.master()
+    for name in NODES:
+        nodes.node(name, slots=2)
+    nodes.wait_ready()
+    ended = nodes.disco.new_job("ended", [f"raw://{i}" for i in range(8)], map=squares)
+    ended.wait(timeout=30)
+    assert len(ended.jobinfo()["nodes"]) == 2
+    gated = GatedJob(nodes.disco, tmp_path / "gated")
+    gated.open_gate("maps")
+    wait_until(lambda: len(gated.traces("reduce")) == 2)
+    # when a backup is taken of it, and all is lost
+    backup = tmp_path / "backup"
+    back_up(nodes, backup, redis_cli)
+    assert nodes.connection.redis.config_get("auto-aof-rewrite-percentage") != {
+        "auto-aof-rewrite-percentage": "0"
+    }
+    nodes.close()
+    assert not nodes.directory.exists()
+    # then the ended job is there in another place, with its results
+    with NodeCluster(backup) as restored:
+        restored.master()
+        for name in NODES:
+            restored.node(name, slots=2)
+        restored.wait_ready()
+        job = restored.disco.job(ended.name)
+        assert dict(result_iterator(job.wait(timeout=30))) == {i: i * i for i in range(8)}
+        assert {key: job.oob_get(key) for key in job.oob_list()} == {
+            f"seen:{i}": {"line": str(i)} for i in range(8)
+        }
+        # and the active one ends as if nothing had been, though its reduces began anew
+        gated.job = restored.disco.job(gated.job.name)
+        gated.open_gate("reduces")
+        gated.assert_right()
+        assert gated.job.jobinfo()["mapi"][3] == 0
+        assert gated.job.jobinfo()["redi"][3] <= 2
