@@ -1,4 +1,4 @@
-"""The verbs about the tasks of a job: tasks, failures, story, log, pstats."""
+"""The verbs about the tasks of a job as a whole: tasks, failures, pstats."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ PHASES: tuple[PhaseName, ...] = ("map", "reduce")
 @click.option("--phase", type=click.Choice(PHASES), help="Of one phase. [default: both]")
 @click.option(
     "--state",
-    type=click.Choice(("waiting", "queued", "running", "done", "failed")),
-    help="In one state; failed: an attempt of it has failed.",
+    type=click.Choice(("waiting", "queued", "running", "done", "failed", "stopped")),
+    help="In one state; failed: an attempt of it has failed; stopped: by the end of the job.",
 )
 @redis_option
 @json_option
@@ -102,50 +102,6 @@ def _group_lines(group: shapes.FailureGroup) -> Iterator[str]:
     yield from (f"    {line}" for line in example.traceback.rstrip().splitlines())
 
 
-@verb("disco-rq story @ map:3")
-@job_argument
-@click.argument("task")
-@redis_option
-@json_option
-def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
-    """Tell what became of each attempt of a task, such as map:3."""
-    with connect(redis) as disco:
-        told = disco.story(job, task)
-    if as_json:
-        print_json(told)
-        return
-    print_table(
-        ("attempt", "node", "started", "seconds", "outcome", ""),
-        [
-            (
-                one["attempt"],
-                one["node"],
-                local_time(one["started"] / 1000) if one["started"] else "",
-                f"{(one['ended'] - one['started']) / 1000:.1f}" if one["started"] and one["ended"] else "",
-                one["outcome"],
-                one.get("error", ""),
-            )
-            for one in told
-        ],
-    )
-
-
-@verb("disco-rq log @ map:3")
-@job_argument
-@click.argument("task")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Which one. [default: the last]")
-@redis_option
-@json_option
-def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bool) -> None:
-    """Print what a task printed and logged."""
-    with connect(redis) as disco:
-        text = disco.log(job, task, attempt)
-    if as_json:
-        print_json(text)
-    else:
-        click.echo(text, nl=False)
-
-
 @verb("disco-rq pstats @ map --sort cumulative")
 @job_argument
 @click.argument("phase", type=click.Choice(PHASES), required=False)
@@ -175,4 +131,4 @@ def pstats(
         stats.sort_stats(SORTS[sort]).print_stats(lines)
 
 
-VERBS = (tasks, failures, story, log, pstats)
+VERBS = (tasks, failures, pstats)
