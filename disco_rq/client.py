@@ -293,8 +293,8 @@ class Disco:
         wanted = _task(task)
         number = self._store.record(name).count(f"nr_{wanted.phase}s")
         if wanted.index >= number:
-            there = f"{number} {wanted.phase}s, from {wanted.phase}:0 on" if number else f"no {wanted.phase}s"
-            raise DiscoError(f"job {name} has no task {task}: it has {there}")
+            last = f"the last is {wanted.phase}:{number - 1}" if number else f"it has no {wanted.phase}s"
+            raise DiscoError(f"job {name} has no task {task}: {last}")
         return self._store.story(name, str(wanted))
 
     def log(self, name: str, task: str, attempt: int | None = None) -> str:

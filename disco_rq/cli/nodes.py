@@ -13,6 +13,8 @@ from disco_rq.cli.completion import complete_nodes
 from disco_rq.cli.output import print_json, print_table
 from disco_rq.errors import DiscoError
 
+COLUMNS = ("node", "state", "max_workers", "job_ok", "data_error", "error", "lost", "closed")
+
 
 @verb("disco-rq nodes")
 @redis_option
@@ -28,9 +30,8 @@ def nodes(redis: str | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    columns = ("node", "state", "max_workers", "job_ok", "data_error", "error", "lost", "closed")
     rows = [{**node, "state": _state(node)} for node in found["available"]]
-    print_table(columns, [[row[column] for column in columns] for row in rows])
+    print_table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
 
 
 def _state(node: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from disco_rq.web.sources import Sources
 from disco_rq.web.tasks import tasks as page_of
 
 TASKS_AT_A_TIME = 500
+COLUMNS = ("task", "state", "attempt", "failures", "node", "seconds", "entries", "records", "bytes")
 
 PhaseName = Literal["map", "reduce"]
 PHASES: tuple[PhaseName, ...] = ("map", "reduce")
@@ -41,19 +42,25 @@ def tasks(job: str, phase: PhaseName | None, state: str | None, redis: str | Non
             for name in (PHASES if phase is None else (phase,))
             for task in _tasks(sources, job, name, state or "")
         ]
+        now_ms = sources.view.job(job).now_ms
     if as_json:
         print_json([msgspec.to_builtins(task) for task in found])
         return
-    columns = ("task", "state", "attempt", "failures", "node", "seconds", "entries", "records", "bytes")
     rows = [
         (
             *(task.task, task.state, task.attempt, task.failures, task.node),
-            "" if task.duration is None else f"{task.duration / 1000:.1f}",
+            _seconds(task, now_ms),
             *("" if told is None else told for told in (task.entries, task.records, task.bytes)),
         )
         for task in found
     ]
-    print_table(columns, rows)
+    print_table(COLUMNS, rows)
+
+
+def _seconds(task: shapes.Task, now_ms: int) -> str:
+    """How long it ran, or has run so far."""
+    ms = max(now_ms - (task.started or now_ms), 0) if task.state == "running" else task.duration
+    return "" if ms is None else f"{ms / 1000:.1f}"
 
 
 def _tasks(sources: Sources, job: str, phase: PhaseName, state: Any) -> Iterator[shapes.Task]:
@@ -94,8 +101,10 @@ def _group_lines(group: shapes.FailureGroup) -> Iterator[str]:
     example = group.example
     named = " ".join(group.tasks) + (" …" if group.task_count > len(group.tasks) else "")
     fatal = "; it ended the job" if group.fatal else ""
-    yield f"{group.count} times {group.kind}: {group.cause}{fatal}"
-    yield f"  {group.task_count} tasks: {named}; on {' '.join(group.nodes)}"
+    times = "once" if group.count == 1 else f"{group.count} times"
+    tasks = "1 task" if group.task_count == 1 else f"{group.task_count} tasks"
+    yield f"{times} {group.kind}: {group.cause}{fatal}"
+    yield f"  {tasks}: {named}; on {' '.join(group.nodes)}"
     yield f"  from {local_time(group.first / 1000)} to {local_time(group.last / 1000)}"
     url = f" ({example.url})" if example.url and example.url not in example.message else ""
     yield f"  such as {example.task}, attempt {example.attempt} on {example.node}: {example.message}{url}"
