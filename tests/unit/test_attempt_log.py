@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from disco_rq.attemptlog import GROWTH_CAP, LOG_CAP, cut_short, keep_capped, salvage
@@ -57,3 +59,25 @@ def test_a_log_that_nobody_wrote_is_none(tmp_path: Path) -> None:
     salvage(tmp_path / "log", tmp_path / "kept")
 
     assert not list(tmp_path.iterdir())
+
+
+LOGS = """
+import logging, sys
+from pathlib import Path
+from disco_rq.attemptlog import AttemptLog
+
+logging.basicConfig(level=logging.INFO, format="at noon: %(message)s")
+AttemptLog(Path(sys.argv[1])).capture()
+logging.getLogger("disco_rq.execution").warning("ours")
+logging.getLogger("app").warning("the user's")
+print("printed")
+"""
+
+
+def test_our_own_lines_go_on_as_the_node_writes_them_and_the_tasks_to_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    node = subprocess.run([sys.executable, "-c", LOGS, str(log)], capture_output=True, text=True, check=True)
+
+    assert (node.stdout, node.stderr) == ("", "at noon: ours\n")
+    assert log.read_text() == "WARNING app: the user's\nprinted\n"
