@@ -103,6 +103,8 @@ def _keep_own_logging() -> None:
     """
     workers_stderr = open(os.dup(2), "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
     handler = logging.StreamHandler(workers_stderr)
+    if logging.root.handlers:
+        handler.setFormatter(logging.root.handlers[0].formatter)
     for name in ("rq", "rq.worker", "rq.job", "disco_rq"):
         logger = logging.getLogger(name)
         if logger.handlers or logger.parent is logging.root:

@@ -265,7 +265,8 @@ class Disco:
     def nodeinfo(self) -> dict[str, list[dict[str, Any]]]:
         """The nodes, and what runs on them.
 
-        ``available``: a dict for each node, with ``node``, ``max_workers`` (alive now), ``job_ok``,
+        ``available``: a dict for each node, with ``node``, ``state`` (alive, closed, draining, drained,
+        blacklisted, gone), ``max_workers`` (alive now), ``job_ok``,
         ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``, ``closed`` (why it
         takes no tasks of its own accord: its disk is full, it is leaving; "" if it does);
         ``active``: one for each running task.
@@ -285,19 +286,25 @@ class Disco:
         """The attempts of a task (``map:3``), oldest first.
 
         For each ``attempt``, ``node``, ``worker``, ``started`` and ``ended`` (milliseconds since 1970, None
-        if not yet), ``outcome`` (done, data, lost, error, fatal, release, killed; queued, running), and with
-        it ``error`` or ``entries``, ``records`` and ``bytes``. Empty: never tried. Raises ``UnknownJob``.
+        if not yet), ``outcome`` (done, data, lost, error, fatal, killed, release: handed back; queued,
+        running; stopped: the job ended before it began), and with it ``error`` or ``entries``, ``records``
+        and ``bytes``. Empty: never tried. Raises ``UnknownJob``, ``DiscoError`` if it has no such task.
         """
-        self._store.record(name)
-        return self._store.story(name, str(_task(task)))
+        wanted = _task(task)
+        number = self._store.record(name).count(f"nr_{wanted.phase}s")
+        if wanted.index >= number:
+            last = f"the last is {wanted.phase}:{number - 1}" if number else f"it has no {wanted.phase}s"
+            raise DiscoError(f"job {name} has no task {task}: {last}")
+        return self._store.story(name, str(wanted))
 
     def log(self, name: str, task: str, attempt: int | None = None) -> str:
         """What an attempt of a task printed and logged (default: the last one), 64 KiB at most.
 
-        Empty if it printed nothing. Raises ``UnknownJob``, ``DataError`` if its node cannot be read.
+        Empty if it printed nothing, or has not ended: the log is kept then. Raises what ``story`` does, and
+        ``DataError`` if its node cannot be read.
         """
-        told = self.story(name, task)
-        wanted = [one for one in told if attempt is None or one["attempt"] == attempt]
+        begun = [one for one in self.story(name, task) if one["started"]]
+        wanted = [one for one in begun if attempt is None or one["attempt"] == attempt]
         if not wanted:
             return ""
         node, number = wanted[-1]["node"], wanted[-1]["attempt"]

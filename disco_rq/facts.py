@@ -6,7 +6,7 @@ from typing import Any
 
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
-from disco_rq.store.nodes import NodeAdmin, closed_nodes, live_slots, node_about, node_names
+from disco_rq.store.viewing import ViewStore
 
 __all__ = ["describe_death", "job_facts", "node_facts"]
 
@@ -39,28 +39,22 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
 
 def node_facts(connection: Connection) -> list[dict[str, Any]]:
     """Each node that was ever seen, and how it fared."""
-    alive = live_slots(connection)
-    admin = NodeAdmin(connection)
-    blacklist, draining = admin.blacklist(), admin.draining()
-    closed = closed_nodes(connection)
-    facts = []
-    for node in node_names(connection):
-        about = node_about(connection, node)
-        facts.append(
-            {
-                "node": node,
-                "host": about.get("host", ""),
-                "max_workers": alive.get(node, 0),
-                "job_ok": int(about.get("done", 0)),
-                "data_error": int(about.get("data_error", 0)),
-                "error": int(about.get("error", 0)),
-                "lost": int(about.get("lost", 0)),
-                "blacklisted": node in blacklist,
-                "draining": node in draining,
-                "closed": closed.get(node, "") if node in alive else "",
-            }
-        )
-    return facts
+    return [
+        {
+            "node": node.name,
+            "state": node.state,
+            "host": node.about.get("host", ""),
+            "max_workers": len(node.slots),
+            "job_ok": int(node.about.get("done", 0)),
+            "data_error": int(node.about.get("data_error", 0)),
+            "error": int(node.about.get("error", 0)),
+            "lost": int(node.about.get("lost", 0)),
+            "blacklisted": node.blacklisted,
+            "draining": node.draining,
+            "closed": node.closed,
+        }
+        for node in ViewStore(connection).cluster().nodes
+    ]
 
 
 def describe_death(name: str, record: JobRecord) -> str:

@@ -36,9 +36,6 @@ log = logging.getLogger("disco_rq.master")
 RUN_BATCH = "disco_rq.worker.run_batch"
 POLL_MS = 500
 """For how long a read of the control stream waits; also how late a time-driven duty may come."""
-"""An attempt that waits longer in a queue is looked up there: its worker may have died between taking and
-claiming.
-"""
 RESULT_TTL_S = 60
 FAILURE_TTL_S = 4 * 3600
 

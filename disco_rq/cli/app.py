@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 from redis.exceptions import ResponseError
 
-from disco_rq.cli import cluster, completion, doctor, jobs, nodes, results, run, steering, tasks
+from disco_rq.cli import attempts, cluster, completion, doctor, jobs, nodes, results, run, steering, tasks
 from disco_rq.errors import DiscoError
 from disco_rq.version import __version__
 
@@ -45,7 +45,7 @@ def cli() -> None:
     """
 
 
-for part in (run, jobs, results, tasks, steering, nodes, doctor, cluster, completion):
+for part in (run, jobs, results, tasks, attempts, steering, nodes, doctor, cluster, completion):
     for verb in part.VERBS:
         cli.add_command(verb)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
-from disco_rq.cli.output import json_of, local_time, print_json, print_table
+from disco_rq.cli.output import check_reader, json_of, local_time, print_facts, print_json, print_table
 from disco_rq.client import REFRESH_S
 from disco_rq.progress import Phase, event_text
+
+FIRST, NOW = "0-0", "now"
 
 
 @verb("disco-rq jobs")
@@ -54,21 +58,37 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     rows += [(f"counter {name}", value) for name, value in sorted(found["counters"].items())]
     rows += [("input", " ".join(urls)) for urls in found["inputs"]]
     rows += [("result", url) for url in found["results"]]
-    print_table(("", ""), rows)
+    print_facts(rows)
 
 
-@verb("disco-rq events @ --follow")
+def offset_of(text: str) -> str:
+    """Where to begin in a history."""
+    if text != NOW and not re.fullmatch(r"\d{1,15}(-\d{1,10})?", text):
+        raise click.BadParameter(f"{text!r}: it takes an offset as --json tells it, or {NOW}")
+    return text
+
+
+@verb("disco-rq events @ --follow --offset now")
 @job_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+@click.option(
+    "--offset",
+    type=offset_of,
+    default=FIRST,
+    metavar="OFFSET",
+    help=f"Only what comes after it; {NOW}: only what is new. [default: all]",
+)
 @redis_option
 @json_option
-def events(job: str, follow: bool, redis: str | None, as_json: bool) -> int:
+def events(job: str, follow: bool, offset: str, redis: str | None, as_json: bool) -> int:
     """Print a job's history, oldest first.
 
-    With --follow it leaves with 1 when the job is dead.
+    With --follow it leaves with 1 when the job is dead. With --json it prints a line for each event, and its
+    offset.
     """
     with connect(redis) as disco:
-        offset = "0-0"
+        if offset == NOW:
+            offset = [FIRST, *(last for last, _ in disco.events(job))][-1]
         status = "active" if follow else ""
         while True:
             if follow:  # asked before the events are read, so that what came with the end is not missed
@@ -80,6 +100,7 @@ def events(job: str, follow: bool, redis: str | None, as_json: bool) -> int:
                     click.echo(json_of(line))
                 else:
                     click.echo(event_text(timestamp, host, message).plain)
+            check_reader()
             if status != "active":
                 return int(status == "dead")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -12,22 +13,31 @@ from disco_rq.cli.completion import complete_nodes
 from disco_rq.cli.output import print_json, print_table
 from disco_rq.errors import DiscoError
 
+COLUMNS = ("node", "state", "max_workers", "job_ok", "data_error", "error", "lost", "closed")
+
 
 @verb("disco-rq nodes")
 @redis_option
 @json_option
 def nodes(redis: str | None, as_json: bool) -> None:
-    """List the nodes, and how their tasks fared."""
+    """List the nodes: in which state each is, how many workers are alive, and how its tasks fared.
+
+    A node is alive, draining or drained, blacklisted, closed (of its own accord: the last column says why),
+    or gone.
+    """
     with connect(redis) as disco:
         found = disco.nodeinfo()
     if as_json:
         print_json(found)
         return
-    columns = (
-        *("node", "max_workers", "job_ok", "data_error", "error", "lost"),
-        *("blacklisted", "draining", "closed"),
-    )
-    print_table(columns, [[node[column] for column in columns] for node in found["available"]])
+    rows = [{**node, "state": _state(node)} for node in found["available"]]
+    print_table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
+
+
+def _state(node: dict[str, Any]) -> str:
+    """With what people have decided about a node that is gone: it holds when it comes back."""
+    decided = "blacklisted" if node["blacklisted"] else "draining" if node["draining"] else ""
+    return f"gone, {decided}" if node["state"] == "gone" and decided else str(node["state"])
 
 
 node_names = click.argument("names", nargs=-1, required=True, metavar="NODE…", shell_complete=complete_nodes)

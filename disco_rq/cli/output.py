@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -57,19 +58,36 @@ def write_pairs(pairs: Iterable[tuple[Any, Any]], out: BinaryIO, *, as_json: boo
     return count
 
 
+def check_reader() -> None:
+    """Raise ``BrokenPipeError`` if nobody reads stdout any more, for who has nothing to write just now."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        raise BrokenPipeError
+
+
 def print_json(value: Any) -> None:
     click.echo(json_of(value, indent=2))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Aligned columns under a header on a terminal; into a pipe lines of fields with tabs between them."""
+    """A header, always, and the rows: aligned on a terminal; in a pipe fields with tabs between them."""
     texts = [[text_of(cell).decode("utf-8", "replace") for cell in row] for row in rows]
+    _print_lines([list(header), *texts])
+
+
+def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
+    """Names and values, laid out like a table, without a header."""
+    _print_lines([[name, text_of(value).decode("utf-8", "replace")] for name, value in facts])
+
+
+def _print_lines(lines: Sequence[Sequence[str]]) -> None:
     if not sys.stdout.isatty():
-        for row in texts:
-            click.echo("\t".join(row))
+        for line in lines:
+            click.echo("\t".join(line))
         return
-    widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
-    for line in (header, *texts):
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 

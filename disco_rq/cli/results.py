@@ -48,9 +48,23 @@ def cat(job: str, redis: str | None, as_json: bool) -> None:
         write_pairs(result_iterator(disco.wait(job)), sys.stdout.buffer, as_json=as_json)
 
 
-@click.group()
+class ListUnlessNamed(click.Group):
+    """``oob JOB`` is ``oob list JOB``: no job's name is that of a command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            args = ["list", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=ListUnlessNamed, epilog="\b\nExample:\n  disco-rq oob get @ distinct:0 | jq .")
 def oob() -> None:
-    """Read out-of-band results, which tasks put beside the output."""
+    """Read out-of-band results, which tasks put beside the output.
+
+    "oob JOB" is short for "oob list JOB".
+    """
 
 
 @oob.command("list", epilog="\b\nExample:\n  disco-rq oob list @")
@@ -76,16 +90,17 @@ def oob_list(job: str, redis: str | None, as_json: bool) -> None:
 def oob_get(job: str, key: str, redis: str | None, as_json: bool) -> None:
     """Print one OOB result.
 
-    Text and bytes come as they were put, anything else as JSON.
+    Text and bytes come as they were put, with nothing added in a pipe; anything else as JSON.
     """
     with connect(redis) as disco:
         value = disco.oob_get(job, key)
     if as_json:
         print_json(value)
-    elif isinstance(value, bytes):
-        click.echo(value, nl=False)
+    elif isinstance(value, (str, bytes)):
+        whole = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+        click.echo(whole, nl=sys.stdout.isatty() and not whole.endswith(b"\n"))
     else:
-        click.echo(value if isinstance(value, str) else json_of(value))
+        click.echo(json_of(value))
 
 
 VERBS = (results, cat, oob)

@@ -1,4 +1,4 @@
-"""The verbs about the tasks of a job: tasks, failures, story, log, pstats."""
+"""The verbs about the tasks of a job as a whole: tasks, failures, pstats."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from disco_rq.web.sources import Sources
 from disco_rq.web.tasks import tasks as page_of
 
 TASKS_AT_A_TIME = 500
+COLUMNS = ("task", "state", "attempt", "failures", "node", "seconds", "entries", "records", "bytes")
 
 PhaseName = Literal["map", "reduce"]
 PHASES: tuple[PhaseName, ...] = ("map", "reduce")
@@ -28,8 +29,8 @@ PHASES: tuple[PhaseName, ...] = ("map", "reduce")
 @click.option("--phase", type=click.Choice(PHASES), help="Of one phase. [default: both]")
 @click.option(
     "--state",
-    type=click.Choice(("waiting", "queued", "running", "done", "failed")),
-    help="In one state; failed: an attempt of it has failed.",
+    type=click.Choice(("waiting", "queued", "running", "done", "failed", "stopped")),
+    help="In one state; failed: an attempt of it has failed; stopped: by the end of the job.",
 )
 @redis_option
 @json_option
@@ -41,19 +42,25 @@ def tasks(job: str, phase: PhaseName | None, state: str | None, redis: str | Non
             for name in (PHASES if phase is None else (phase,))
             for task in _tasks(sources, job, name, state or "")
         ]
+        now_ms = sources.view.job(job).now_ms
     if as_json:
         print_json([msgspec.to_builtins(task) for task in found])
         return
-    columns = ("task", "state", "attempt", "failures", "node", "seconds", "entries", "records", "bytes")
     rows = [
         (
             *(task.task, task.state, task.attempt, task.failures, task.node),
-            "" if task.duration is None else f"{task.duration / 1000:.1f}",
+            _seconds(task, now_ms),
             *("" if told is None else told for told in (task.entries, task.records, task.bytes)),
         )
         for task in found
     ]
-    print_table(columns, rows)
+    print_table(COLUMNS, rows)
+
+
+def _seconds(task: shapes.Task, now_ms: int) -> str:
+    """How long it ran, or has run so far."""
+    ms = max(now_ms - (task.started or now_ms), 0) if task.state == "running" else task.duration
+    return "" if ms is None else f"{ms / 1000:.1f}"
 
 
 def _tasks(sources: Sources, job: str, phase: PhaseName, state: Any) -> Iterator[shapes.Task]:
@@ -94,56 +101,14 @@ def _group_lines(group: shapes.FailureGroup) -> Iterator[str]:
     example = group.example
     named = " ".join(group.tasks) + (" …" if group.task_count > len(group.tasks) else "")
     fatal = "; it ended the job" if group.fatal else ""
-    yield f"{group.count} times {group.kind}: {group.cause}{fatal}"
-    yield f"  {group.task_count} tasks: {named}; on {' '.join(group.nodes)}"
+    times = "once" if group.count == 1 else f"{group.count} times"
+    tasks = "1 task" if group.task_count == 1 else f"{group.task_count} tasks"
+    yield f"{times} {group.kind}: {group.cause}{fatal}"
+    yield f"  {tasks}: {named}; on {' '.join(group.nodes)}"
     yield f"  from {local_time(group.first / 1000)} to {local_time(group.last / 1000)}"
     url = f" ({example.url})" if example.url and example.url not in example.message else ""
     yield f"  such as {example.task}, attempt {example.attempt} on {example.node}: {example.message}{url}"
     yield from (f"    {line}" for line in example.traceback.rstrip().splitlines())
-
-
-@verb("disco-rq story @ map:3")
-@job_argument
-@click.argument("task")
-@redis_option
-@json_option
-def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
-    """Tell what became of each attempt of a task, such as map:3."""
-    with connect(redis) as disco:
-        told = disco.story(job, task)
-    if as_json:
-        print_json(told)
-        return
-    print_table(
-        ("attempt", "node", "started", "seconds", "outcome", ""),
-        [
-            (
-                one["attempt"],
-                one["node"],
-                local_time(one["started"] / 1000) if one["started"] else "",
-                f"{(one['ended'] - one['started']) / 1000:.1f}" if one["started"] and one["ended"] else "",
-                one["outcome"],
-                one.get("error", ""),
-            )
-            for one in told
-        ],
-    )
-
-
-@verb("disco-rq log @ map:3")
-@job_argument
-@click.argument("task")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Which one. [default: the last]")
-@redis_option
-@json_option
-def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bool) -> None:
-    """Print what a task printed and logged."""
-    with connect(redis) as disco:
-        text = disco.log(job, task, attempt)
-    if as_json:
-        print_json(text)
-    else:
-        click.echo(text, nl=False)
 
 
 @verb("disco-rq pstats @ map --sort cumulative")
@@ -175,4 +140,4 @@ def pstats(
         stats.sort_stats(SORTS[sort]).print_stats(lines)
 
 
-VERBS = (tasks, failures, story, log, pstats)
+VERBS = (tasks, failures, pstats)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -18,9 +19,23 @@ from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import MAX_BLOCK_S, Connection
 
+log = logging.getLogger("disco_rq.store")
+
 MAX_BLOCK_MS = int(MAX_BLOCK_S * 1000)
 MASTER_PATIENCE_S = 12.0
 """For how long a submit waits for a master: one lease, so that a take-over is not noticed."""
+MASTER_SILENCE_S = 0.5
+"""For how long it says nothing of that."""
+
+
+_HANDED_BACK: dict[str, Any] = {
+    "node": "",
+    "worker": "",
+    "started": None,
+    "ended": None,
+    "outcome": "release",
+    "error": "handed back before it began",
+}
 
 
 class Event(NamedTuple):
@@ -85,15 +100,19 @@ class JobStore:
         ]
         args += [packed_inputs, int(not inputs), secrets.token_hex(8)]
         args.append("" if spec.gc_after is None else spec.gc_after)
-        deadline = time.monotonic() + MASTER_PATIENCE_S
+        began, told = time.monotonic(), False
+        none_leads = f"no master leads the cluster at {self._connection.address}"
         while True:
             answer = self._connection.run("submit_job", [*script_keys, job.events], args, copied=True)
             if answer != b"nomaster":
                 return bool(answer == b"ok")
-            if time.monotonic() > deadline:
-                raise NoMaster(
-                    f"no master leads the cluster at {self._connection.address}: start 'disco-rq master'"
-                )
+            waited_s = time.monotonic() - began
+            if waited_s > MASTER_PATIENCE_S:
+                raise NoMaster(f"{none_leads}: start 'disco-rq master'")
+            if waited_s > MASTER_SILENCE_S and not told:
+                told = True
+                about = {"action": "wait"}
+                log.warning("%s: waiting up to %.0f s for one", none_leads, MASTER_PATIENCE_S, extra=about)
             time.sleep(0.05)
 
     def record(self, name: str) -> JobRecord:
@@ -146,28 +165,33 @@ class JobStore:
         return {attempt.decode(): json.loads(record) for attempt, record in attempts.items()}
 
     def story(self, name: str, task: str) -> list[dict[str, Any]]:
-        """The attempts of a task, oldest first, each as it ended, or as it is."""
+        """The attempts of a task, oldest first, each as it ended, or as it is.
+
+        Of those that were handed back from a queue, before they began, nothing is recorded but their number.
+        """
         job = keys.JobKeys(name)
-        state: Any = self._redis.hget(job.tasks, task)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hget(job.tasks, task)
+        pipe.hget(job.job, "status")
+        state, status = pipe.execute()
         if state is None:
             return []
         word, attempt, node, _, worker, since = state.decode().split(" ")
         numbers = range(1, int(attempt) + 1)
         ended: Any = self._redis.hmget(job.attempts, [f"{task}/{number}" for number in numbers])
         told = [
-            {"attempt": n, **json.loads(record)} for n, record in zip(numbers, ended, strict=True) if record
+            {"attempt": n, **(json.loads(record) if record else _HANDED_BACK)}
+            for n, record in zip(numbers, ended, strict=True)
         ]
         if word in ("queued", "running"):
-            told.append(
-                {
-                    "attempt": int(attempt),
-                    "node": node,
-                    "worker": worker,
-                    "started": int(since) if word == "running" else None,
-                    "ended": None,
-                    "outcome": word,
-                }
-            )
+            told[-1] = {
+                "attempt": int(attempt),
+                "node": node,
+                "worker": "" if worker == "-" else worker,
+                "started": int(since) if word == "running" else None,
+                "ended": None,
+                "outcome": "stopped" if word == "queued" and status != b"active" else word,
+            }
         return told
 
     # -- history

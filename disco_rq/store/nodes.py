@@ -107,7 +107,11 @@ def live_slots(connection: Connection) -> dict[str, int]:
 
 def closed_nodes(connection: Connection) -> dict[str, str]:
     """Node -> why it takes no tasks now, for those that said so themselves."""
-    told: Any = connection.redis.hgetall(keys.CLOSED)
+    return closed_of(connection.redis.hgetall(keys.CLOSED))
+
+
+def closed_of(told: Any) -> dict[str, str]:
+    """The same, of what Redis has of it."""
     return {field.decode().partition(" ")[0]: why.decode() for field, why in sorted(told.items())}
 
 

@@ -52,6 +52,13 @@ class TaskRow(NamedTuple):
         return None if self.started is None or self.ended is None else max(self.ended - self.started, 0)
 
 
+def row_of_the_dead(row: TaskRow) -> TaskRow:
+    """A task of a job that is dead: what was not done by then never will be."""
+    if row.state == "done":
+        return row
+    return row._replace(state="failed" if row.failures else "stopped")
+
+
 class TaskTable(NamedTuple):
     """All tasks that were ever tried, and all attempts that ended."""
 

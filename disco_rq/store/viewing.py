@@ -6,16 +6,19 @@ import json
 import re
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from disco_rq import keys
 from disco_rq.errors import UnknownJob
 from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.cluster import TaskState
 from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import closed_of
 
 MOST_LEASES = 5_000
 """What a cluster runs is looked up for so many attempts; beyond, slots may look idle that are not."""
+NodeState = Literal["alive", "closed", "draining", "drained", "blacklisted", "gone"]
+
 LIFE = re.compile(r"-[0-9a-f]{6}$")
 """Each life of a slot's worker has a word of its own behind the slot's name."""
 
@@ -55,7 +58,19 @@ class NodeView(NamedTuple):
     slots: list[SlotView]  # alive
     blacklisted: bool
     draining: bool
+    closed: str  # why it takes no tasks of its own accord; "" if it does, or is gone
     queued: int  # batches in its queue
+
+    @property
+    def state(self) -> NodeState:
+        """In one word: what keeps tasks from it, if anything does."""
+        if not self.slots:
+            return "gone"
+        if self.blacklisted:
+            return "blacklisted"
+        if self.draining:
+            return "draining" if self.queued or any(slot.held for slot in self.slots) else "drained"
+        return "closed" if self.closed else "alive"
 
 
 class ClusterView(NamedTuple):
@@ -76,6 +91,10 @@ class JobHead(NamedTuple):
     @property
     def is_ready(self) -> bool:
         return self.fields["status"] == "ready"
+
+    @property
+    def is_dead(self) -> bool:
+        return self.fields["status"] == "dead"
 
     def count(self, field: str) -> int:
         return int(self.fields.get(field) or 0)
@@ -114,7 +133,9 @@ class ViewStore:
         pipe.zrange(keys.LEASES, 0, MOST_LEASES - 1)
         pipe.smembers(keys.ACTIVE)
         pipe.zcard(keys.JOBS)
-        moment, master, leads, nodes, slots, black, draining, leases, active, jobs = pipe.execute()
+        pipe.hgetall(keys.CLOSED)
+        moment, master, leads, nodes, slots, black, draining, leases, active, jobs, told = pipe.execute()
+        closed = closed_of(told)
         now_ms = int(moment[0]) * 1000 + int(moment[1]) // 1000
         held = self._held(leases)
         alive: dict[str, list[SlotView]] = {}
@@ -136,6 +157,7 @@ class ViewStore:
                 slots=sorted(alive.get(name, []), key=lambda slot: natural(slot.worker)),
                 blacklisted=name.encode() in black,
                 draining=name.encode() in draining,
+                closed=closed.get(name, "") if name in alive else "",
                 queued=told[2 * i + 1],
             )
             for i, name in enumerate(names)

@@ -16,12 +16,11 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from disco_rq.packing import secret_keys
 
-__all__ = ["COOKIE", "COOKIE_MAX_AGE_S", "LINK_PATH", "Access", "Role", "token"]
+__all__ = ["COOKIE_MAX_AGE_S", "LINK_PATH", "Access", "Role", "cookie_name", "token"]
 
 Role = Literal["admin", "viewer"]
 ROLES: tuple[Role, ...] = ("admin", "viewer")
 
-COOKIE = "disco_rq"
 COOKIE_MAX_AGE_S = 7 * 86_400
 LINK_PATH = "/login?token="
 """A token behind it logs in whoever opens the link."""
@@ -30,6 +29,16 @@ LINK_PATH = "/login?token="
 def token(secret: bytes, role: Role) -> str:
     """The token of a role, as ``disco-rq web-token`` prints it."""
     return _derived(secret_keys(secret)[0], f"token {role}").hex()[:32]
+
+
+def cookie_name(host: str) -> str:
+    """The log-in cookie of the page at ``host``, as the Host header has it.
+
+    Browsers keep cookies for a host, whatever the port: with one name for all, who logs in to one cluster
+    would be logged out of the other ones of the machine.
+    """
+    port = host.rpartition(":")[2]
+    return f"disco_rq_{port}" if port.isascii() and port.isdecimal() else "disco_rq"
 
 
 class Access:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -89,9 +88,7 @@ def _own_routes(access: Access, forms: Forms, sources: Sources, streams: Streams
 
     async def session(request: Request) -> Response:
         state = request.state
-        told = shapes.Session(
-            state.role, state.csrf, access.needs_login, __version__, round(time.time() * 1000)
-        )
+        told = shapes.Session(state.role, state.csrf, access.needs_login, __version__)
         return Response(json_text(told), media_type="application/json")
 
     async def description(_request: Request) -> Response:

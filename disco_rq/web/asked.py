@@ -49,7 +49,7 @@ class OfJobPage(Page, kw_only=True):
 
 class OfTasks(OfJobPage, kw_only=True):
     phase: Phase | None = None
-    state: Literal["", "waiting", "queued", "running", "done", "failed"] = ""
+    state: Literal["", "waiting", "queued", "running", "done", "failed", "stopped"] = ""
     node: Text = ""
     q: Text = ""
     sort: Literal[

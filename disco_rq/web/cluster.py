@@ -44,7 +44,7 @@ def _node(node: NodeView, now_ms: int) -> shapes.Node:
     return shapes.Node(
         node=node.name,
         host=about.get("host", ""),
-        state=_state(node),
+        state=node.state,
         slots=[_slot(slot, now_ms) for slot in node.slots],
         seen=max((slot.seen_ms for slot in node.slots), default=number("seen")),
         ok=number("done") or 0,
@@ -58,20 +58,11 @@ def _node(node: NodeView, now_ms: int) -> shapes.Node:
         load=float(about["load"]) if "load" in about else None,
         blacklisted=node.blacklisted,
         draining=node.draining,
+        closed=node.closed,
         queued=node.queued,
         version=about.get("version", ""),
         python=about.get("python", ""),
     )
-
-
-def _state(node: NodeView) -> shapes.NodeState:
-    if not node.slots:
-        return "gone"
-    if node.blacklisted:
-        return "blacklisted"
-    if node.draining:
-        return "draining" if node.queued or any(slot.held for slot in node.slots) else "drained"
-    return "alive"
 
 
 def _slot(slot: SlotView, now_ms: int) -> shapes.Slot:

@@ -12,7 +12,7 @@ from disco_rq.web import shapes
 from disco_rq.web.asked import OfJob
 from disco_rq.web.sources import Sources
 
-__all__ = ["failures"]
+__all__ = ["cause_of", "failures"]
 
 MOST_TASKS = 5_000
 """The failures of so many tasks are looked at."""
@@ -21,7 +21,19 @@ MOST_NAMED = 20
 CAUSE_MAX_CHARS = 300
 
 _PLACE = re.compile(r" \([^()]*(?:in|reading|before) (?:the first )?entry .*\)$")
-_DIGITS = re.compile(r"\d+")
+_VARYING = re.compile(
+    r"""
+    (?<![0-9A-Za-z])(?:
+        0[xX][0-9a-fA-F]+                                       # addresses: <object at 0x7f3a…>
+        | [0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}  # uuids
+        | (?=[a-fA-F]*[0-9])[0-9a-fA-F]{6,}                     # hashes; not "facade", which is a word
+        | tmp[0-9a-z_]{8}                                       # what Python calls temporary files
+    )(?![0-9A-Za-z])
+    | [0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?
+    """,
+    re.VERBOSE,
+)
+"""What differs between messages of one cause: numbers and ids."""
 
 
 class _Failure(NamedTuple):
@@ -35,7 +47,7 @@ def failures(sources: Sources, asked: OfJob) -> shapes.Failures:
     groups: dict[tuple[str, str], list[_Failure]] = {}
     for task, listed in found.items():
         for told in listed:
-            groups.setdefault((told["kind"], _cause(told["message"])), []).append(_Failure(task, told))
+            groups.setdefault((told["kind"], cause_of(told["message"])), []).append(_Failure(task, told))
     end = json.loads(head.fields["cause"]) if "cause" in head.fields else {}
     largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:MOST_GROUPS]
     failed = head.count("map:failed") + head.count("reduce:failed")
@@ -43,9 +55,9 @@ def failures(sources: Sources, asked: OfJob) -> shapes.Failures:
     return shapes.Failures(failed, told_groups, truncated or len(groups) > MOST_GROUPS)
 
 
-def _cause(message: str) -> str:
-    """What messages of one cause have in common: all but where it happened, and the numbers."""
-    return _DIGITS.sub("#", _PLACE.sub("", message))[:CAUSE_MAX_CHARS]
+def cause_of(message: str) -> str:
+    """What messages of one cause have in common: all but where it happened, numbers and ids."""
+    return _VARYING.sub("#", _PLACE.sub("", message))[:CAUSE_MAX_CHARS]
 
 
 def _group(

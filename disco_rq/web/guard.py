@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from disco_rq.web.access import COOKIE, Access, Role
+from disco_rq.web.access import Access, Role, cookie_name
 from disco_rq.web.problem import Problem, problem_response
 
 __all__ = ["Guard"]
@@ -65,7 +65,7 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         try:
             self._check_host(request)
-            cookie = request.cookies.get(COOKIE, "")
+            cookie = request.cookies.get(cookie_name(request.headers.get("host", "")), "")
             role, by_token = self._role(request, cookie)
             request.state.role = role or ""
             request.state.csrf = self._access.csrf(cookie) if role else ""

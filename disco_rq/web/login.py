@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from disco_rq.web.access import COOKIE, COOKIE_MAX_AGE_S, Access
+from disco_rq.web.access import COOKIE_MAX_AGE_S, Access, cookie_name
 from disco_rq.web.problem import Problem
 
 __all__ = ["Forms"]
@@ -49,7 +49,7 @@ class Forms:
             return RedirectResponse(f"/login?failed=1&next={quote(wanted, safe='/')}", 303)
         answer = RedirectResponse(wanted, 303)
         answer.set_cookie(
-            COOKIE,
+            cookie_name(request.headers.get("host", "")),
             self._access.cookie(role),
             max_age=COOKIE_MAX_AGE_S,
             httponly=True,
@@ -58,9 +58,9 @@ class Forms:
         )
         return answer
 
-    async def log_out(self, _request: Request) -> Response:
+    async def log_out(self, request: Request) -> Response:
         answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(cookie_name(request.headers.get("host", "")), httponly=True, samesite="strict")
         return answer
 
 

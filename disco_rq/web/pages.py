@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -55,6 +56,7 @@ BLANK = {
         load=None,
         blacklisted=False,
         draining=False,
+        closed="",
         queued=0,
         version="",
         python="",
@@ -106,7 +108,7 @@ def overview(request: Request) -> Response:
     sources = request.app.state.sources
     query = asked_of(request, OfJobs)
     if query.sort in ("name", "owner"):
-        query.order = "asc"
+        query = msgspec.structs.replace(query, order="asc")
     told, jobs = cluster.overview(sources, Asked()), joblist.jobs(sources, query)
     return _page(request, "overview.html", here="jobs", overview=told, jobs=jobs, query=query)
 

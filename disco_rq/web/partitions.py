@@ -6,7 +6,7 @@ from disco_rq.web import shapes
 from disco_rq.web.asked import OfJob
 from disco_rq.web.jobs import mean_ms
 from disco_rq.web.sources import Sources
-from disco_rq.web.tasks import is_slow
+from disco_rq.web.tasks import is_slow, rows_of
 
 __all__ = ["partitions"]
 
@@ -23,7 +23,7 @@ def partitions(sources: Sources, asked: OfJob) -> shapes.Partitions:
     mean = total / number if number else 0.0
     largest = sorted(range(number), key=lambda partition: (-sizes.get(partition, 0), partition))
     shown = sorted(largest[:MOST_PARTITIONS])
-    rows = sources.tasks.page(asked.job, [f"reduce:{partition}" for partition in shown])
+    rows = rows_of(sources, head, [f"reduce:{partition}" for partition in shown])
     mean_duration = mean_ms(head, "reduce")
     listed = [
         shapes.Partition(

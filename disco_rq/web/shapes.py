@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from disco_rq.store.viewing import NodeState
+
 Phase = Literal["map", "reduce"]
 JobState = Literal["active", "ready", "dead"]
-NodeState = Literal["alive", "draining", "drained", "blacklisted", "gone"]
 
 
 class Done(Struct):
@@ -24,7 +25,6 @@ class Session(Struct):
     csrf: str
     needs_login: bool
     version: str
-    now: int
 
 
 # -- the cluster
@@ -43,7 +43,9 @@ class Slot(Struct):
 
 
 class Node(Struct):
-    """``seen``: its last sign of life; memory, disk and load as it told them last."""
+    """``seen``: its last sign of life; memory, disk and load as it told them last. ``closed``: why it takes
+    no tasks of its own accord, such as a full disk; "" if it does.
+    """
 
     node: str
     host: str
@@ -61,6 +63,7 @@ class Node(Struct):
     load: float | None
     blacklisted: bool
     draining: bool
+    closed: str
     queued: int
     version: str
     python: str
@@ -187,8 +190,12 @@ class Job(JobHead):
 
 
 class Task(Struct):
+    """``state``: of a dead job also ``failed``, and ``stopped`` by the end of the job (attempt 0: it never
+    ran).
+    """
+
     task: str
-    state: Literal["waiting", "queued", "running", "done"]
+    state: Literal["waiting", "queued", "running", "done", "failed", "stopped"]
     attempt: int
     failures: int
     node: str
@@ -212,7 +219,9 @@ class Tasks(Struct):
 
 
 class Attempt(Struct):
-    """``outcome``: done, data, lost, error, fatal, release, killed; queued, running."""
+    """``outcome``: done, data, lost, error, fatal, killed, release (handed back, with no node if it had not
+    begun); queued, running; stopped (the job ended before it began).
+    """
 
     attempt: int
     node: str

@@ -41,7 +41,8 @@ class Tables:
                 (name, entry) for name, entry in self._read.items() if now - entry[0] < self.FRESH_S
             )
             if job not in self._read:
-                self._read[job] = (now, self._tasks.table(job))
+                table = self._tasks.table(job)
+                self._read[job] = (time.monotonic(), table)
                 while len(self._read) > self.MOST:
                     self._read.popitem(last=False)
             return self._read[job][1]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from disco_rq.model import TaskId
-from disco_rq.store.tasktable import TaskRow
+from disco_rq.store.tasktable import TaskRow, row_of_the_dead
 from disco_rq.store.viewing import JobHead, natural
 from disco_rq.web import shapes
 from disco_rq.web.asked import OfLog, OfTask, OfTasks
@@ -14,7 +14,7 @@ from disco_rq.web.jobs import mean_ms
 from disco_rq.web.problem import Problem
 from disco_rq.web.sources import Sources
 
-__all__ = ["is_slow", "log", "task", "tasks"]
+__all__ = ["is_slow", "log", "rows_of", "task", "tasks"]
 
 SLOW_FACTOR = 3
 SLOW_MS = 1_000
@@ -29,9 +29,9 @@ def tasks(sources: Sources, asked: OfTasks) -> shapes.Tasks:
     if asked.sort == "index" and not (asked.state or asked.node or asked.q):
         numbers = range(total) if asked.order == "asc" else range(total - 1, -1, -1)
         page = numbers[asked.offset : asked.offset + asked.limit]
-        rows = sources.tasks.page(asked.job, [f"{phase}:{number}" for number in page])
+        rows = rows_of(sources, head, [f"{phase}:{number}" for number in page])
     else:
-        every = _all_rows(sources, asked.job, phase, total)
+        every = _all_rows(sources, head, phase, total)
         chosen = asked.state or asked.node or asked.q
         found = [row for row in every if _matches(row, asked)] if chosen else list(every)
         rows = _sorted(found, asked.sort, descending=asked.order == "desc")
@@ -45,11 +45,18 @@ def nr_tasks(head: JobHead, phase: str) -> int:
     return head.count("nr_maps" if phase == "map" else "nr_reduces")
 
 
-def _all_rows(sources: Sources, job: str, phase: str, total: int) -> Iterable[TaskRow]:
-    known = sources.tables.of(job).tasks
+def rows_of(sources: Sources, head: JobHead, names: Sequence[str]) -> list[TaskRow]:
+    """Those tasks, as they are, or as the death of the job left them."""
+    rows = sources.tasks.page(head.name, names)
+    return list(map(row_of_the_dead, rows)) if head.is_dead else rows
+
+
+def _all_rows(sources: Sources, head: JobHead, phase: str, total: int) -> Iterable[TaskRow]:
+    known = sources.tables.of(head.name).tasks
     for number in range(total):
         name = f"{phase}:{number}"
-        yield known.get(name) or TaskRow(name, "waiting", 0, 0, "", "", None, None, None, None, None)
+        row = known.get(name) or TaskRow(name, "waiting", 0, 0, "", "", None, None, None, None, None)
+        yield row_of_the_dead(row) if head.is_dead else row
 
 
 def _matches(row: TaskRow, asked: OfTasks) -> bool:
@@ -95,8 +102,7 @@ def is_slow(duration_ms: int | None, mean: float | None) -> bool:
 
 
 def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
-    _check(sources, asked)
-    [row] = sources.tasks.page(asked.job, [asked.task])
+    [row] = rows_of(sources, _checked(sources, asked), [asked.task])
     [output] = sources.browse.outputs(asked.job, [asked.task])
     wanted = TaskId.parse(asked.task)
     given = sources.browse.input(asked.job, wanted.index) if wanted.phase == "map" else None
@@ -105,7 +111,7 @@ def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
 
 
 def log(sources: Sources, asked: OfLog) -> shapes.Log:
-    _check(sources, asked)
+    _checked(sources, asked)
     told = sources.jobs.story(asked.job, asked.task)
     wanted = [one["attempt"] for one in told if asked.attempt in (None, one["attempt"])]
     if not wanted:
@@ -113,10 +119,12 @@ def log(sources: Sources, asked: OfLog) -> shapes.Log:
     return shapes.Log(asked.task, wanted[-1], sources.disco.log(asked.job, asked.task, wanted[-1]))
 
 
-def _check(sources: Sources, asked: OfTask) -> None:
-    wanted = TaskId.parse(asked.task)
-    if wanted.index >= nr_tasks(sources.view.head(asked.job), wanted.phase):
+def _checked(sources: Sources, asked: OfTask) -> JobHead:
+    """The head of the job, if it has such a task."""
+    wanted, head = TaskId.parse(asked.task), sources.view.head(asked.job)
+    if wanted.index >= nr_tasks(head, wanted.phase):
         raise Problem("unknown-task", f"job {asked.job} has no task {asked.task}")
+    return head
 
 
 def _attempt(told: dict[str, Any]) -> shapes.Attempt:

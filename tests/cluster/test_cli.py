@@ -122,7 +122,7 @@ def test_run_takes_params_and_options_over_the_programs_own(user: User) -> None:
 
     assert counts_in(seen.out) == {word: 10 * count for word, count in COUNTS.items()}
     assert "reduce 1/1" in seen.err
-    assert user.types("jobs").lines[0].split("\t")[2].startswith("tens@")
+    assert user.types("jobs").rows[0][2].startswith("tens@")
 
 
 def test_run_takes_several_inputs_and_globs(user: User) -> None:
@@ -295,6 +295,33 @@ def test_oob_results_are_listed_and_read(user: User) -> None:
     assert sum(found) == len(COUNTS)
 
 
+PUTS = """
+def map(line, params):
+    put("text", "grüße\\n")
+    put("line", "one")
+    put("bytes", b"\\x00\\xff")
+    put("json", {"n": [1, None]})
+    return []
+"""
+
+
+def test_oob_results_come_as_they_were_put(user: User) -> None:
+    (user.home / "puts.py").write_text(PUTS)
+    user.types("run", "puts.py", "raw://x", "--quiet")
+
+    def got(key: str) -> bytes:
+        whole = user.home / "got"
+        with whole.open("w") as file:
+            user.types("oob", "get", "@", key, stdout=file)
+        return whole.read_bytes()
+
+    assert user.types("oob", "@").lines == ["bytes", "json", "line", "text"]
+    assert [got(key) for key in ("text", "line", "bytes")] == ["grüße\n".encode(), b"one", b"\x00\xff"]
+    assert json.loads(got("json")) == {"n": [1, None]}
+    assert user.types("oob", "get", "@", "text", "--json").json == "grüße\n"
+    assert "has no OOB result 'nonesuch'" in user.types("oob", "get", "@", "nonesuch", status=1).err
+
+
 def test_a_purged_job_is_unknown_to_every_verb(user: User) -> None:
     user.types("run", "count.py", "text.txt", "--quiet")
 
@@ -309,7 +336,9 @@ def test_a_purged_job_is_unknown_to_every_verb(user: User) -> None:
 def test_nodes_are_listed_with_their_workers(user: User) -> None:
     (node,) = user.types("nodes", "--json").json["available"]
 
-    assert user.types("nodes").lines[0].split("\t")[:2] == [node["node"], "2"]
+    seen = user.types("nodes")
+    assert seen.lines[0].split("\t")[:3] == ["node", "state", "max_workers"]
+    assert [row[:3] for row in seen.rows] == [[node["node"], "alive", "2"]]
 
 
 # -- programs that stay
@@ -337,13 +366,13 @@ def test_a_master_and_a_node_make_a_cluster(loner: User, short_dir: Path) -> Non
             loner.starts("node", "--redis", server.url, *node, stderr=subprocess.DEVNULL) as alpha,
         ):
             seen = loner.types("run", "count.py", "text.txt", "--redis", server.url)
-            (listed,) = loner.types("nodes", "--redis", server.url).lines
+            (listed,) = loner.types("nodes", "--redis", server.url).rows
             for program in (alpha, master):
                 program.send_signal(signal.SIGTERM)
                 assert program.wait(20) == 0
 
     assert counts_in(seen.out) == COUNTS
-    assert listed.startswith("alpha\t1")
+    assert listed[:3] == ["alpha", "alive", "1"]
     assert (loner.home / "data").is_dir()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,23 +72,23 @@ def user(tmp_path: Path, cluster: str) -> User:
 def test_tasks_are_listed_by_phase_and_state(user: User) -> None:
     user.types("run", "count.py", "text.txt", "--quiet")
 
-    names = [line.split("\t")[0] for line in user.types("tasks", "@").lines]
+    names = [row[0] for row in user.types("tasks", "@").rows]
     reduces = user.types("tasks", "@", "--phase", "reduce", "--json").json
 
     assert names == ["map:0", "reduce:0", "reduce:1"]
     assert [(task["task"], task["state"]) for task in reduces] == [("reduce:0", "done"), ("reduce:1", "done")]
     assert sum(task["records"] for task in reduces) == 3
-    assert user.types("tasks", "@", "--state", "failed").out == ""
-    assert len(user.types("tasks", "@", "--state", "done").lines) == 3
+    assert user.types("tasks", "@", "--state", "failed").rows == []
+    assert len(user.types("tasks", "@", "--state", "done").rows) == 3
 
 
 def test_more_tasks_than_a_page_are_all_listed(user: User) -> None:
     many = [f"raw://{number}" for number in range(501)]
     user.types("run", "count.py", *many, "--quiet")
 
-    listed = user.types("tasks", "@", "--phase", "map").lines
+    listed = user.types("tasks", "@", "--phase", "map").rows
 
-    assert [line.split("\t")[0] for line in listed] == [f"map:{number}" for number in range(501)]
+    assert [row[0] for row in listed] == [f"map:{number}" for number in range(501)]
 
 
 def test_failures_are_grouped_by_cause_with_the_users_traceback(user: User) -> None:
@@ -101,7 +102,7 @@ def test_failures_are_grouped_by_cause_with_the_users_traceback(user: User) -> N
     assert "return int(line)" in said
     assert [group["kind"] for group in groups] == ["error"] * len(groups)
     assert [group["fatal"] for group in groups].count(True) == 1
-    assert user.types("tasks", "@", "--state", "failed").out.startswith("map:")
+    assert user.types("tasks", "@", "--state", "failed").rows[0][0].startswith("map:")
 
 
 def test_a_job_without_failures_says_so(user: User) -> None:
@@ -142,12 +143,12 @@ def test_a_paused_job_starts_nothing_until_it_is_resumed(user: User) -> None:
 
     # when the map has ended
     (user.home / "go.mark").touch()
-    while not user.types("tasks", "@", "--phase", "map", "--state", "done").out:
+    while not user.types("tasks", "@", "--phase", "map", "--state", "done").rows:
         pass
 
     # then its reduce does not begin
     assert "Timeout" in user.types("wait", "@", "--timeout", "1", "--quiet", status=1).err
-    assert user.types("tasks", "@", "--phase", "reduce").out.startswith("reduce:0\twaiting")
+    assert user.types("tasks", "@", "--phase", "reduce").rows[0][:2] == ["reduce:0", "waiting"]
 
     # and when it is told to go on, it ends
     user.types("resume", "@")
@@ -167,6 +168,106 @@ def test_following_events_ends_with_the_job_and_tells_its_end(user: User) -> Non
         assert going.wait(20) == 1
 
     assert "Job is dead" in rest.splitlines()[-1]
+
+
+def test_events_can_be_followed_from_an_offset_or_from_now(user: User) -> None:
+    # given a job that has a history, and goes on
+    user.types("submit", "waits.py", "where.txt")
+    while "waits" not in user.types("events", "@").out:
+        pass
+    past = [json.loads(line) for line in user.types("events", "@", "--json").lines]
+
+    # when two follow it, one from the second line on, one from now on, and it ends
+    with (
+        user.starts("events", "@", "-f", "--json", "--offset", past[0]["offset"]) as since,
+        user.starts("events", "@", "-f", "--json", "--offset", "now") as later,
+    ):
+        assert since.stdout is not None
+        assert json.loads(since.stdout.readline()) == past[1]  # as it comes, not at the end
+        user.types("kill", "@")
+        of_one, of_other = (
+            [json.loads(line) for line in one.communicate()[0].splitlines()] for one in (since, later)
+        )
+        assert (since.returncode, later.returncode) == (1, 1)
+
+    # then each has what it asked for
+    assert of_one[: len(past) - 2] == past[2:]
+    assert of_one[-1]["message"].startswith("Job is dead")
+    if of_other:  # on a slow machine it began to follow when all was over
+        assert of_other == of_one[len(past) - 2 :][-len(of_other) :]
+    assert user.types("events", "@", "--offset", of_one[-1]["offset"]).out == ""
+
+
+def test_ctrl_c_ends_following_and_not_the_job(user: User) -> None:
+    user.types("submit", "waits.py", "where.txt")
+
+    with user.starts("events", "@", "-f") as going:
+        assert going.stdout is not None
+        assert going.stderr is not None
+        going.stdout.readline()
+        going.send_signal(signal.SIGINT)
+        assert going.stderr.read().strip() == "disco-rq: interrupted"
+        assert going.wait(20) == 130
+
+    assert user.types("results", "@", "--json").json["status"] == "active"
+    user.types("purge", "@")
+
+
+def test_a_reader_of_events_that_has_seen_enough_ends_them_though_nothing_comes(user: User) -> None:
+    user.types("submit", "waits.py", "where.txt")
+
+    with user.starts("events", "@", "-f") as going:
+        assert going.stdout is not None
+        assert going.stderr is not None
+        going.stdout.readline()
+        going.stdout.close()
+        assert going.stderr.read() == ""
+        assert going.wait(20) == 0
+
+    user.types("purge", "@")
+
+
+def test_an_offset_that_is_none_is_refused(user: User) -> None:
+    assert "it takes an offset" in user.types("events", "x@1", "--offset", "soon", status=2).err
+
+
+def test_tasks_that_a_dead_job_never_ran_say_so(user: User) -> None:
+    # given a job with a map that fails, and reduces that wait for it
+    (user.home / "dies.py").write_text(
+        BAD.replace("task_retries = 1", "nr_reduces = 2") + "\nreduce = lambda pairs, params: pairs\n"
+    )
+    user.types("run", "dies.py", "words.txt", "--quiet", status=1)
+
+    assert [row[:3] for row in user.types("tasks", "@").rows] == [
+        ["map:0", "failed", "1"],
+        ["reduce:0", "stopped", "0"],
+        ["reduce:1", "stopped", "0"],
+    ]
+    assert [row[0] for row in user.types("tasks", "@", "--state", "stopped").rows] == ["reduce:0", "reduce:1"]
+    assert user.types("tasks", "@", "--state", "waiting").rows == []
+
+
+def test_a_log_that_is_not_there_says_why(user: User) -> None:
+    # given a map that runs, and a reduce that has not begun
+    user.types("submit", "waits.py", "where.txt")
+    while not user.types("tasks", "@", "--state", "running").rows:
+        pass
+
+    [row] = user.types("tasks", "@", "--state", "running").rows
+    assert float(row[5]) > 0  # for so long it has run
+
+    running = user.types("log", "@", "map:0", status=1)
+    begun = user.types("log", "@", "reduce:0", status=1)
+    third = user.types("log", "@", "map:0", "--attempt", "3", status=1)
+    (user.home / "go.mark").touch()
+    user.types("wait", "@", "--quiet")
+    done = user.types("log", "@", "map:0")
+
+    assert running.err == "disco-rq: attempt 1 of map:0 runs on localhost: its log is kept when it ends\n"
+    assert begun.err == "disco-rq: reduce:0 has no log: no attempt of it has begun\n"
+    assert third.err == "disco-rq: map:0 has no log of an attempt 3: there are 1\n"
+    assert (done.out, done.err) == ("", "disco-rq: attempt 1 of map:0 printed nothing\n")
+    assert {running.out, begun.out, third.out} == {""}
 
 
 def test_a_cleaned_job_leaves_its_results_readable(user: User) -> None:
@@ -263,7 +364,10 @@ def test_what_is_no_task_is_one_line(user: User) -> None:
     user.types("run", "count.py", "text.txt", "--quiet")
 
     assert user.types("story", "@", "map-3", status=1).err.count("\n") == 1
-    assert json.loads(user.types("story", "@", "map:7", "--json").out) == []
+    for verb in ("story", "log"):
+        seen = user.types(verb, "@", "map:7", status=1)
+        assert seen.err.endswith("has no task map:7: the last is map:0\n")
+        assert seen.err.count("\n") == 1
 
 
 def test_what_redis_refuses_to_a_user_is_one_line(short_dir: Path, tmp_path: Path) -> None:

@@ -63,7 +63,10 @@ def test_the_story_of_a_dead_job_stays(disco: Disco) -> None:
 
 def test_what_is_no_task_or_no_job_is_named(disco: Disco) -> None:
     job = run(disco, map=lambda entry, params: [])
-    assert job.story("map:99") == []
+    with pytest.raises(DiscoError, match=f"job {job.name} has no task map:99: the last is map:0$"):
+        job.story("map:99")
+    with pytest.raises(DiscoError, match=r"has no task reduce:0: it has no reduces$"):
+        job.log("reduce:0")
     with pytest.raises(DiscoError, match="'mapper' is no task"):
         job.story("mapper")
     with pytest.raises(UnknownJob):

@@ -114,7 +114,7 @@ def test_a_print_in_a_loop_does_not_fill_the_disk(nodes: NodeCluster, tmp_path: 
             print("\n".join(f"line {number + i}" for i in range(10_000)))
             number += 10_000
             print("total", number)
-            time.sleep(0.001)
+            time.sleep(0.01)  # so that it takes many seconds to outrun the one who cuts
         print("the end")
         return [(line, number)]
 

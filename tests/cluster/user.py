@@ -24,6 +24,11 @@ class Seen:
         return self.out.splitlines()
 
     @property
+    def rows(self) -> list[list[str]]:
+        """Of a table: the fields of each line below the header."""
+        return [line.split("\t") for line in self.lines[1:]]
+
+    @property
     def json(self) -> Any:
         return json.loads(self.out)
 

@@ -80,6 +80,19 @@ def test_a_submit_waits_for_a_master_that_comes_soon(connect: Callable[[], Conne
     assert JobStore(connect()).record(JOB).status == "active"
 
 
+def test_a_submit_that_waits_for_a_master_says_so_at_once(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jobs, "MASTER_SILENCE_S", 0.0)
+    monkeypatch.setattr(jobs, "MASTER_PATIENCE_S", 0.2)
+
+    with pytest.raises(NoMaster):
+        submit(connection)
+
+    [told] = caplog.messages
+    assert told.startswith(f"no master leads the cluster at {connection.address}: waiting up to ")
+
+
 def test_a_taken_name_is_refused_and_changes_nothing(connection: Connection) -> None:
     lead(connection)
     submit(connection, maps=2)

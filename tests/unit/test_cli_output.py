@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from disco_rq.cli import lastjob
-from disco_rq.cli.output import json_of, print_table, text_of, write_pairs
+from disco_rq.cli.output import json_of, print_facts, print_table, text_of, write_pairs
 from disco_rq.errors import UnknownJob
 
 
@@ -60,10 +60,10 @@ def test_text_of_numbers_is_as_python_writes_them() -> None:
     assert [text_of(value) for value in (1.0, 2**80, True)] == [b"1.0", str(2**80).encode(), b"True"]
 
 
-def test_a_table_in_a_pipe_is_fields_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_in_a_pipe_is_a_header_and_fields_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("name", "n"), [("a", 1), ("b", 22)])
 
-    assert capsys.readouterr().out == "a\t1\nb\t22\n"
+    assert capsys.readouterr().out == "name\tn\na\t1\nb\t22\n"
 
 
 def test_a_table_on_a_terminal_has_a_header_and_columns(
@@ -74,6 +74,12 @@ def test_a_table_on_a_terminal_has_a_header_and_columns(
     print_table(("name", "n"), [("a", 1), ("bcdef", 22)])
 
     assert capsys.readouterr().out == "name   n\na      1\nbcdef  22\n"
+
+
+def test_facts_have_no_header(capsys: pytest.CaptureFixture[str]) -> None:
+    print_facts([("job", "a@1"), ("counter x", 22)])
+
+    assert capsys.readouterr().out == "job\ta@1\ncounter x\t22\n"
 
 
 def test_the_last_job_is_remembered_for_the_user(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

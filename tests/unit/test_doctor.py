@@ -42,7 +42,7 @@ def node(name: str = "n1", *, slots: int = 2, blacklisted: bool = False, **about
         "seen": str(NOW_MS - 180_000),
     }
     views = [SlotView(f"{name}.{i}", NOW_MS, None) for i in range(slots)]
-    return NodeView(name, {**told, **about}, views, blacklisted, draining=False, queued=0)
+    return NodeView(name, {**told, **about}, views, blacklisted, draining=False, closed="", queued=0)
 
 
 def examined(*nodes: NodeView, here: Here = HERE, **more: Any) -> list[Finding]:

@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from disco_rq import Disco, Job, runtime
+from disco_rq.cli import nodes, tasks
 from disco_rq.cli.app import cli
 from disco_rq.settings import PREFIX, Settings
+from disco_rq.store.viewing import NodeState
 from disco_rq.submission import ARGUMENTS
 
 README = Path(__file__).parents[2] / "README.md"
@@ -42,6 +45,17 @@ def test_every_setting_is_in_its_table(setting: str) -> None:
 def test_every_verb_of_the_command_line_is_listed() -> None:
     [verbs] = re.findall(r"^    disco-rq (run .*)$", section("The command line"), re.MULTILINE)
     assert set(verbs.split()) == set(cli.commands)
+
+
+@pytest.mark.parametrize("columns", [nodes.COLUMNS, tasks.COLUMNS])
+def test_every_column_is_explained(columns: tuple[str, ...]) -> None:
+    words = set(re.findall(r"[`*](\w+)[`*]", section("The command line")))
+    assert set(columns) - words <= {"node", "task"}
+
+
+@pytest.mark.parametrize("state", [*get_args(NodeState), "failed", "stopped"])
+def test_every_state_is_explained(state: str) -> None:
+    assert f"*{state}*" in section("The command line")
 
 
 @pytest.mark.parametrize("cls", [Job, Disco])

@@ -14,7 +14,7 @@ from disco_rq.server import PrivateServer
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
-from disco_rq.web.access import COOKIE, Access, token
+from disco_rq.web.access import Access, cookie_name, token
 from disco_rq.web.port import WebPort
 from tests.redis.story import JOB, submit
 from tests.web.visitor import SECRET, Answer, Visitor, served
@@ -138,7 +138,32 @@ def test_logging_out_takes_the_cookie_away(guarded_root: str, connection: Connec
     answer = visitor.ask("POST", "/logout", {"Origin": guarded_root})
 
     assert answer.headers["Location"] == "/login"
-    assert f'{COOKIE}=""' in answer.headers["Set-Cookie"]
+    assert f'{cookie_name(visitor.address)}=""' in answer.headers["Set-Cookie"]
+
+
+def test_logins_at_two_ports_of_one_host_do_not_meet(guarded_root: str, connection: Connection) -> None:
+    # given a browser that is logged in to another cluster of this machine, too
+    theirs = f"{cookie_name('127.0.0.1:8989')}={Access(b'their secret').cookie('admin')}"
+
+    # when it logs in here
+    mine = logged_in(guarded_root, "viewer").headers["Cookie"]
+
+    # then both are kept, and either is read where it belongs
+    assert mine.partition("=")[0] != theirs.partition("=")[0]
+    both = Visitor(guarded_root, Cookie=f"{theirs}; {mine}")
+    assert both.get("session").json["role"] == "viewer"
+    assert Visitor(guarded_root, Cookie=theirs).get("session").code == "login"
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        *(("localhost:8989", "disco_rq_8989"), ("[::1]:80", "disco_rq_80"), ("disco.example", "disco_rq")),
+        *(("[::1]", "disco_rq"), ("", "disco_rq"), ("a:x; Path=/", "disco_rq")),
+    ],
+)
+def test_the_cookies_name_has_the_port(host: str, name: str) -> None:
+    assert cookie_name(host) == name
 
 
 def test_an_old_key_still_opens_while_keys_are_changed() -> None:

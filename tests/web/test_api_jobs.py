@@ -9,78 +9,17 @@ from typing import Any
 import pytest
 
 from disco_rq import keys
-from disco_rq.store.attempts import AttemptStore, Failure
+from disco_rq.store.attempts import Attempt, AttemptStore, Failure
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import NodeAdmin, NodeStore
-from tests.redis.story import JOB, commit, fail, started, submit
+from tests.redis.story import JOB, assign, commit, fail, started, submit
 from tests.web.visitor import Visitor
 
 HOSTILE = "<script>alert('x')</script>&\u2028"
 
 
-def alive(connection: Connection, node: str, *workers: str) -> None:
-    NodeStore(connection, node).register({"host": f"host of {node}"})
-    for worker in workers:
-        AttemptStore(connection).renew(node, worker)
-
-
 def tasks_of(api: Visitor, **query: object) -> list[str]:
     return [task["task"] for task in api.job(JOB, "tasks", **query)["tasks"]]
-
-
-# -- the cluster
-
-
-def test_a_slot_shows_what_it_runs(api: Visitor, connection: Connection) -> None:
-    alive(connection, "n1", "n1.0-00000a", "n1.1-00000b")
-    submit(connection)
-    started(connection, "map:1", node="n1", worker="n1.1-00000b")
-
-    overview = api.get("overview").json
-
-    [node] = overview["nodes"]
-    assert (node["node"], node["host"], node["state"]) == ("n1", "host of n1", "alive")
-    idle, busy = node["slots"]
-    assert (idle["slot"], idle["job"], idle["task"]) == ("n1.0", None, None)
-    assert (busy["slot"], busy["job"], busy["task"], busy["tasks"]) == ("n1.1", JOB, "map:1", 1)
-    assert 0 <= busy["seen_ms"] < 5000
-    totals = overview["totals"]
-    assert [totals[what] for what in ("jobs", "active", "slots", "busy")] == [1, 1, 2, 1]
-    assert (totals["waiting"], totals["running"]) == (2, 1)
-    assert (overview["master"], overview["leads"]) == ("127.0.0.1:8989", True)
-
-
-def test_a_node_is_gone_since_its_last_sign_of_life(api: Visitor, connection: Connection) -> None:
-    alive(connection, "n1", "n1.0-00000a")
-    before = api.get("nodes").json["nodes"][0]["seen"]
-    connection.redis.delete(keys.SLOTS)
-
-    [node] = api.get("nodes").json["nodes"]
-
-    assert (node["state"], node["slots"], node["seen"]) == ("gone", [], before)
-
-
-def test_a_node_drains_until_it_has_nothing_left(api: Visitor, connection: Connection) -> None:
-    alive(connection, "n1", "n1.0-00000a")
-    submit(connection)
-    attempt = started(connection, "map:0", node="n1", worker="n1.0-00000a")
-    states = []
-
-    for step in ("drain", "commit", "blacklist", "whitelist"):
-        if step == "commit":
-            commit(connection, attempt)
-        else:
-            assert api.act(f"nodes/n1/{step}").json == {"ok": True}
-        states.append(api.get("nodes").json["nodes"][0]["state"])
-
-    assert states == ["draining", "drained", "blacklisted", "alive"]
-    assert NodeAdmin(connection).draining() == NodeAdmin(connection).blacklist() == set()
-
-
-def test_an_unknown_node_is_not_put_on_a_list(api: Visitor, connection: Connection) -> None:
-    assert api.act("nodes/nowhere/blacklist").code == "unknown-node"
-    assert NodeAdmin(connection).blacklist() == set()
 
 
 # -- jobs
@@ -321,6 +260,47 @@ def test_a_job_tells_the_time_of_redis(
     assert told["submitted"] <= before <= told["now_ms"] < before + 60_000
     connection.redis.hset(keys.JobKeys(JOB).job, "submitted", before - 65_000)
     assert "for 1 min" in api.get(f"/jobs/{JOB}").body.decode()
+
+
+def test_tasks_of_a_dead_job_are_failed_or_stopped(api: Visitor, connection: Connection) -> None:
+    # given a job with a map that is done, one that fails, one that is queued, and reduces that wait
+    name = "ends@20261124-030000-abcd"  # its own: a page remembers the tasks that were filtered
+    submit(connection, maps=3, reduces=1, name=name)
+    commit(connection, started(connection, "map:0", job=name))
+    assign(connection, [("map:2", 1)], job=name, batch="b2")
+    fail(connection, started(connection, "map:1", job=name), "fatal")
+
+    rows = [row for phase in ("map", "reduce") for row in api.job(name, "tasks", phase=phase)["tasks"]]
+
+    assert [row["state"] for row in rows] == ["done", "failed", "stopped", "stopped"]
+    filtered = {
+        state: api.job(name, "tasks", state=state)["tasks"] for state in ("stopped", "failed", "waiting")
+    }
+    assert {state: [row["task"] for row in found] for state, found in filtered.items()} == {
+        "stopped": ["map:2"],
+        "failed": ["map:1"],
+        "waiting": [],
+    }
+    assert api.job(name, "tasks/map:2")["state"] == "stopped"
+    assert [one["outcome"] for one in api.job(name, "tasks/map:2")["attempts"]] == ["stopped"]
+    assert [one["state"] for one in api.job(name, "partitions")["partitions"]] == ["stopped"]
+
+
+def test_an_attempt_that_was_handed_back_from_a_queue_is_in_the_story(
+    api: Visitor, connection: Connection
+) -> None:
+    # given a task whose first attempt was handed back before a worker took it
+    submit(connection)
+    assign(connection, [("map:0", 1)], batch="b1")
+    fail(connection, Attempt(JOB, "map:0", 1, "n1", "*"), "release")
+    commit(connection, started(connection, "map:0", 2))
+
+    first, second = api.job(JOB, "tasks/map:0")["attempts"]
+
+    assert (first["attempt"], first["outcome"], first["started"]) == (1, "release", None)
+    assert first["error"] == "handed back before it began"
+    assert (second["attempt"], second["outcome"]) == (2, "done")
+    assert api.get(f"jobs/{JOB}/tasks/map:0/log", attempt=1).json["text"] == ""
 
 
 # -- what it was given, and what it left

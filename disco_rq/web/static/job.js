@@ -19,6 +19,7 @@ import { timelineTab } from "./timeline.js";
 const head = $("#job");
 const { name } = head.dataset;
 const clock = serverClock(Date.now());  // until the job tells its own
+const PURGE_MS = 3000;  // in which a job that was killed to be purged is gone
 const REFRESH_MS = 2000;  // how often the open tab asks again while the job runs
 let job = null;
 
@@ -142,6 +143,15 @@ function gone() {
   $("#main").prepend(h("p", { class: "notice", "data-kind": "warn", role: "alert" }, "This job was purged or cleaned. What is shown is the last that was known. ", h("a", { href: "/" }, "All jobs")));
 }
 
+/** A purge kills the job first: whoever heard of its end just then learns here that it is gone. */
+async function stillThere() {
+  try {
+    await get(path("jobs", name));
+  } catch (error) {
+    if (error.code === "unknown-job") gone();
+  }
+}
+
 // -- live
 
 localTimes();
@@ -151,7 +161,7 @@ tabs($('[role="tablist"]'), open);
 const stop = live(() => `/api/v1${path("jobs", name)}/stream?after=${messages.last()}`, {
   event: messages.add,
   job: (told) => { job = told; show(); },
-  end: () => { stop(); updateTab(); },
+  end: () => { stop(); updateTab(); setTimeout(stillThere, PURGE_MS); },
   gone,
 });
 setInterval(() => {

@@ -11,7 +11,7 @@ export const badge = (state) => {
   return element;
 };
 
-const STATES = [["", "any state"], ["running", "running"], ["failed", "has failed"], ["waiting", "waiting"], ["queued", "queued"], ["done", "done"]];
+const STATES = [["", "any state"], ["running", "running"], ["failed", "has failed"], ["waiting", "waiting"], ["queued", "queued"], ["done", "done"], ["stopped", "stopped by the end"]];
 
 export function tasksTab(panel, job) {
   const select = (label, options, ...more) => h("select", { "aria-label": label, ...Object.assign({}, ...more) },

@@ -1,0 +1,88 @@
+"""The verbs about the attempts of a task: story, log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
+from disco_rq.cli.output import local_time, print_json, print_table
+from disco_rq.errors import DiscoError
+
+
+@verb("disco-rq story @ map:3")
+@job_argument
+@click.argument("task")
+@redis_option
+@json_option
+def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
+    """Tell what became of each attempt of a task, such as map:3."""
+    with connect(redis) as disco:
+        told = disco.story(job, task)
+    if as_json:
+        print_json(told)
+        return
+    print_table(
+        ("attempt", "node", "started", "seconds", "outcome", "error"),
+        [
+            (
+                one["attempt"],
+                one["node"],
+                local_time(one["started"] / 1000) if one["started"] else "",
+                f"{(one['ended'] - one['started']) / 1000:.1f}" if one["started"] and one["ended"] else "",
+                one["outcome"],
+                one.get("error", ""),
+            )
+            for one in told
+        ],
+    )
+
+
+@verb("disco-rq log @ map:3")
+@job_argument
+@click.argument("task")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Which one. [default: the last]")
+@redis_option
+@json_option
+def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bool) -> int:
+    """Print what a task printed and logged.
+
+    It is kept when the attempt ends. Leaves with 1 where there is none, and says why.
+    """
+    with connect(redis) as disco:
+        one = _chosen(disco.story(job, task), task, attempt)
+        text = disco.log(job, task, one["attempt"])
+    if as_json:
+        print_json(text)
+    else:
+        click.echo(text, nl=False)
+    if text:
+        return 0
+    click.echo(f"disco-rq: attempt {one['attempt']} of {task} {_why_empty(one)}", err=True)
+    return int(one["outcome"] in ("running", "lost"))
+
+
+def _chosen(told: list[dict[str, Any]], task: str, attempt: int | None) -> dict[str, Any]:
+    """The attempt that is meant, or the last one that began."""
+    begun = [one for one in told if one["started"]]
+    wanted = [one for one in begun if attempt in (None, one["attempt"])]
+    if wanted:
+        return wanted[-1]
+    if not begun:
+        raise DiscoError(f"{task} has no log: no attempt of it has begun")
+    there = " ".join(str(one["attempt"]) for one in begun)
+    raise DiscoError(f"{task} has no log of an attempt {attempt}: there are {there}")
+
+
+def _why_empty(one: dict[str, Any]) -> str:
+    match one["outcome"]:
+        case "running":
+            return f"runs on {one['node']}: its log is kept when it ends"
+        case "lost":
+            return f"was lost, and with it its log: see the log of node {one['node']}"
+        case _:
+            return "printed nothing"
+
+
+VERBS = (story, log)

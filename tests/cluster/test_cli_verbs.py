@@ -1,0 +1,81 @@
+"""Every verb of the command line, once, on a real cluster: what it prints as JSON is JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from disco_rq.cli.app import cli
+from disco_rq.embedded import EmbeddedCluster
+from tests.cluster.user import User
+from tests.unit.test_cli_help import SILENT, verbs
+
+PROGRAM = """
+profile = True
+
+def map(line, params):
+    print("saw", line)
+    put("seen", line)
+    yield line, 1
+
+def reduce(pairs, params):
+    yield from pairs
+"""
+RUN = ("run", "count.py", "raw://one", "--quiet")
+LINES = {"run", "cat", "events"}
+"""They print a JSON line for each thing."""
+# The first ones make a job, the last one deletes it.
+CALLS: dict[str, tuple[str, ...]] = {
+    "run": RUN,
+    "submit": ("submit", "count.py", "raw://one"),
+    "wait": ("wait", "@", "--quiet"),
+    "jobs": ("jobs",),
+    "nodes": ("nodes",),
+    "doctor": ("doctor",),
+    "story": ("story", "@", "map:0"),
+    "log": ("log", "@", "map:0"),
+    "oob list": ("oob", "list", "@"),
+    "oob get": ("oob", "get", "@", "seen"),
+    **{name: (name, "@") for name in ("info", "events", "results", "cat", "tasks", "failures", "pstats")},
+    "purge": ("purge", "@"),
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    with EmbeddedCluster(1) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def user(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> User:
+    """Somebody whose last job is done."""
+    home: Path = tmp_path_factory.mktemp("home")
+    (home / "count.py").write_text(PROGRAM)
+    user = User(home, cluster)
+    user.types(*RUN)
+    return user
+
+
+def test_no_verb_is_left_out() -> None:
+    assert CALLS.keys() | SILENT == {name for name, _ in verbs(cli)}
+
+
+@pytest.mark.parametrize("name", list(CALLS))
+def test_what_a_verb_prints_as_json_is_json_and_nothing_else(user: User, name: str) -> None:
+    seen = user.types(*CALLS[name], "--json")
+
+    told = [json.loads(line) for line in seen.lines] if name in LINES else [seen.json]
+    assert told
+    assert name in ("run", "wait", "doctor") or seen.err == ""
+
+
+def test_the_same_verbs_print_text_for_people(user: User) -> None:
+    """``@`` is the last job in all of them."""
+    for name, call in CALLS.items():
+        seen = user.types(*call)
+        assert seen.out or name in ("failures", "purge")
+        assert not seen.out.startswith(("{", "["))

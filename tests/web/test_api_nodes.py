@@ -1,0 +1,93 @@
+"""The API's answers about the cluster and its nodes, from stories that are told to Redis."""
+
+from __future__ import annotations
+
+from disco_rq import keys
+from disco_rq.store.attempts import AttemptStore
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import NodeAdmin, NodeStore
+from tests.redis.story import JOB, commit, started, submit
+from tests.web.visitor import Visitor
+
+
+def alive(connection: Connection, node: str, *workers: str) -> None:
+    NodeStore(connection, node).register({"host": f"host of {node}"})
+    for worker in workers:
+        AttemptStore(connection).renew(node, worker)
+
+
+def test_a_slot_shows_what_it_runs(api: Visitor, connection: Connection) -> None:
+    alive(connection, "n1", "n1.0-00000a", "n1.1-00000b")
+    submit(connection)
+    started(connection, "map:1", node="n1", worker="n1.1-00000b")
+
+    overview = api.get("overview").json
+
+    [node] = overview["nodes"]
+    assert (node["node"], node["host"], node["state"]) == ("n1", "host of n1", "alive")
+    idle, busy = node["slots"]
+    assert (idle["slot"], idle["job"], idle["task"]) == ("n1.0", None, None)
+    assert (busy["slot"], busy["job"], busy["task"], busy["tasks"]) == ("n1.1", JOB, "map:1", 1)
+    assert 0 <= busy["seen_ms"] < 5000
+    totals = overview["totals"]
+    assert [totals[what] for what in ("jobs", "active", "slots", "busy")] == [1, 1, 2, 1]
+    assert (totals["waiting"], totals["running"]) == (2, 1)
+    assert (overview["master"], overview["leads"]) == ("127.0.0.1:8989", True)
+
+
+def test_a_node_is_gone_since_its_last_sign_of_life(api: Visitor, connection: Connection) -> None:
+    alive(connection, "n1", "n1.0-00000a")
+    before = api.get("nodes").json["nodes"][0]["seen"]
+    connection.redis.delete(keys.SLOTS)
+
+    [node] = api.get("nodes").json["nodes"]
+
+    assert (node["state"], node["slots"], node["seen"]) == ("gone", [], before)
+
+
+def test_a_node_drains_until_it_has_nothing_left(api: Visitor, connection: Connection) -> None:
+    alive(connection, "n1", "n1.0-00000a")
+    submit(connection)
+    attempt = started(connection, "map:0", node="n1", worker="n1.0-00000a")
+    states = []
+
+    for step in ("drain", "commit", "blacklist", "whitelist"):
+        if step == "commit":
+            commit(connection, attempt)
+        else:
+            assert api.act(f"nodes/n1/{step}").json == {"ok": True}
+        states.append(api.get("nodes").json["nodes"][0]["state"])
+
+    assert states == ["draining", "drained", "blacklisted", "alive"]
+    assert NodeAdmin(connection).draining() == NodeAdmin(connection).blacklist() == set()
+
+
+def test_a_node_that_closed_itself_says_why_until_it_is_gone(api: Visitor, connection: Connection) -> None:
+    alive(connection, "n1", "n1.0-00000a")
+    NodeStore(connection, "n1").close("disk", "its disk has 1 MiB free")
+
+    [node] = api.get("nodes").json["nodes"]
+    [shown] = api.get("overview").json["nodes"]
+    assert (node["state"], node["closed"]) == ("closed", "its disk has 1 MiB free")
+    assert shown["state"] == "closed"
+
+    connection.redis.delete(keys.SLOTS)
+    [node] = api.get("nodes").json["nodes"]
+    assert (node["state"], node["closed"]) == ("gone", "")
+
+
+def test_what_people_decide_of_a_node_comes_before_what_it_says_itself(
+    api: Visitor, connection: Connection
+) -> None:
+    alive(connection, "n1", "n1.0-00000a")
+    NodeStore(connection, "n1").close("leave", "it is leaving")
+    NodeAdmin(connection).close("n1", drain=False)
+
+    [node] = api.get("nodes").json["nodes"]
+
+    assert (node["state"], node["closed"]) == ("blacklisted", "it is leaving")
+
+
+def test_an_unknown_node_is_not_put_on_a_list(api: Visitor, connection: Connection) -> None:
+    assert api.act("nodes/nowhere/blacklist").code == "unknown-node"
+    assert NodeAdmin(connection).blacklist() == set()
