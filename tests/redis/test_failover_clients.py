@@ -22,7 +22,8 @@ from tests.services import TcpServer
 def start(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[Callable[..., Connection]]:
     """Starts a server with these options; a connection to it that has little patience."""
     binary = None if request.param == "bundled" else request.getfixturevalue("redis_server")
-    servers, connections = [], []
+    servers: list[TcpServer] = []
+    connections: list[Connection] = []
 
     def start(*options: str) -> Connection:
         servers.append(TcpServer(short_dir, *options, binary=binary))
