@@ -31,6 +31,7 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[str, list[str], list[Any]]] = []
         self.redis: Any = None
+        self.address = "here"
 
     def run(self, script: str, script_keys: list[str], args: list[Any], *, copied: bool = False) -> Any:
         self.calls.append((script, list(script_keys), list(args)))
