@@ -25,6 +25,8 @@ log = logging.getLogger("disco_rq.horse")
 
 RunBatch: TypeAlias = Callable[[str, str, list[tuple[str, int]]], None]
 """What a horse does: ``run(job, batch, [(task, attempt), …])``."""
+Rehearsed: TypeAlias = tuple[RunBatch, Callable[[], None]]
+"""The same, and what a horse does before its first batch if none waits for it yet."""
 
 DONE = b"+"
 """The horse's answer: the batch is through, send the next."""
@@ -69,7 +71,7 @@ class Progress:
 class Horse:
     """A horse as its worker sees it. It is a process group of its own, and dies with its worker."""
 
-    def __init__(self, in_child: Callable[[], RunBatch], progress: Progress) -> None:
+    def __init__(self, in_child: Callable[[], Rehearsed], progress: Progress) -> None:
         """Fork. The child calls ``in_child()`` once, and what that returns for each request."""
         self.job = ""  # the disco job that it is bound to; "" none yet
         self.is_spent = False  # it must not get another batch
@@ -86,7 +88,7 @@ class Horse:
                 ours.close()
                 os.setpgrp()
                 die_with_parent(worker_pid)
-                _serve(theirs, in_child())
+                _serve(theirs, *in_child())
                 status = 0
             except BaseException:
                 log.exception("horse %s ends", os.getpid(), extra={"action": "horse"})
@@ -163,8 +165,10 @@ class Horse:
             return None
 
 
-def _serve(requests: socket.socket, run: RunBatch) -> None:
+def _serve(requests: socket.socket, run: RunBatch, rehearse: Callable[[], None]) -> None:
     """The child's loop, until the parent closes its end."""
+    if not select.select([requests], [], [], 0)[0]:
+        rehearse()
     stream = requests.makefile("rb")
     while length := stream.read(_LENGTH.size):
         job, batch, tasks = msgpack.unpackb(stream.read(_LENGTH.unpack(length)[0]))

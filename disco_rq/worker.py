@@ -12,7 +12,9 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from resource import struct_rusage
 from typing import Any, cast
 
@@ -24,11 +26,11 @@ from rq.job import Job, JobStatus
 from rq.utils import now
 from rq.worker.base import WorkerStatus
 
-from disco_rq import keys
+from disco_rq import keys, rehearsal
 from disco_rq.attemptlog import salvage
 from disco_rq.errors import DiscoError, TaskMemoryExceeded
 from disco_rq.execution import Executor
-from disco_rq.horse import Horse, Progress, RunBatch
+from disco_rq.horse import Horse, Progress, Rehearsed
 from disco_rq.leases import LeaseKeeper
 from disco_rq.locations import DataDir
 from disco_rq.model import TaskId
@@ -57,7 +59,9 @@ SHORT_S = 0.05
 HEARTBEAT_S = 2.0
 """RQ asks for a heartbeat several times a job; more often than this they tell nothing."""
 TIDY_AFTER_S = 0.02
-"""A worker whose queue is empty for so long has time to end one horse and to fork another."""
+"""A worker whose queue is empty for so long has time to tell RQ of the batch before, to end one horse and to
+fork another. A server at rest looks at what has waited long enough ``hz`` times a second.
+"""
 
 _QUEUE_PREFIX = keys.queue("")
 
@@ -116,6 +120,7 @@ class DiscoWorker(Worker):
         self._nodes = NodeStore(self._own, self.node)
         self._data = DataDir(self._settings.data.absolute())
         self._horse: Horse | None = None
+        self._untold: Callable[[], None] | None = None  # tells RQ the end of a short batch
         self._spare: Horse | None = None
         self._died = 0  # wait status of the horse that died in the last job
         self._keeper: LeaseKeeper | None = None
@@ -133,6 +138,7 @@ class DiscoWorker(Worker):
         super().register_birth()  # type: ignore[no-untyped-call]
         # Shared with the horses for good: a collection in one would touch, and so copy, every page.
         load_scripts()
+        rehearsal.rehearsed_pack()
         gc.collect()
         gc.freeze()
         self._spare = self._new_horse()
@@ -154,6 +160,7 @@ class DiscoWorker(Worker):
         if self._keeper is not None:
             self._keeper.stop()
         self._overuse.stop()
+        self._tell_untold()
         for horse in (self._horse, self._spare, self._former):
             if horse is not None:
                 self._retire(horse)
@@ -165,11 +172,12 @@ class DiscoWorker(Worker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        if self._former is not None or self._spare is None or not self._spare.is_alive():
+        if self._untold is not None or not self._is_tidy():
             pause: Any = TIDY_AFTER_S
             found = super().dequeue_job_and_maintain_ttl(pause, pause) if timeout else None
             if found is not None:
                 return found
+            self._tell_untold()
             self._tidy()
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
@@ -179,6 +187,7 @@ class DiscoWorker(Worker):
         job.started_at = now()
         job.worker_name = self.name
         self.fork_work_horse(job, queue)
+        self._tell_untold()
         execution = None
         horse = self._horse
         assert horse is not None
@@ -205,7 +214,11 @@ class DiscoWorker(Worker):
             self._dismiss()
         else:
             failure = horse.settle()
-            self._tell_end(job, queue, execution, failure)
+            job.ended_at = now()
+            if execution is None and not failure:
+                self._untold = partial(self._tell_end, job, queue, None, "")
+            else:
+                self._tell_end(job, queue, execution, failure)
             if horse.is_spent:
                 self._dismiss()
         self.set_state(WorkerStatus.IDLE)
@@ -259,7 +272,7 @@ class DiscoWorker(Worker):
 
     def _tell_end(self, job: Job, queue: Queue, execution: Execution | None, failure: str) -> None:
         """What RQ does at the end of a job, in one round trip: ours have no dependents and no callbacks."""
-        job.ended_at = now()
+        job.ended_at = job.ended_at or now()
         if failure:
             if execution is None:
                 self.prepare_job_execution(job, remove_from_intermediate_queue=True)
@@ -279,6 +292,12 @@ class DiscoWorker(Worker):
             job.cleanup(ttl, pipe, remove_from_queue=False)
             self.cleanup_execution(job, pipe, execution)
             pipe.execute()
+
+    def _tell_untold(self) -> None:
+        """Tell RQ of the batch before, while the next one runs or there is none: nobody waits for that."""
+        tell, self._untold = self._untold, None
+        if tell is not None:
+            tell()
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         if self.horse_pid > 0:  # 0 would be our own process group
@@ -307,7 +326,7 @@ class DiscoWorker(Worker):
         connection.line.give_away()
         return horse
 
-    def _enter_horse(self, connection: Connection, progress: Progress) -> RunBatch:
+    def _enter_horse(self, connection: Connection, progress: Progress) -> Rehearsed:
         """In the new child, which uses none of its parent's connections but the one that it was given."""
         self.setup_work_horse_signals()  # type: ignore[no-untyped-call]
         self._is_horse = True
@@ -321,12 +340,15 @@ class DiscoWorker(Worker):
         )
         executor.prepare()
         install_names()
-        return executor.run_batch
+        return executor.run_batch, executor.rehearse
 
     def _dismiss(self) -> None:
         """The horse at hand is not used again. It ends when there is time: that takes milliseconds."""
         self._retire_former()
         self._former, self._horse = self._horse, None
+
+    def _is_tidy(self) -> bool:
+        return self._former is None and self._spare is not None and self._spare.is_alive()
 
     def _tidy(self) -> None:
         """End the former horse, and fork a spare one."""

@@ -17,6 +17,7 @@ __all__ = [
     *("is_local_root", "names_of"),
 ]
 
+_IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _STDLIB = tuple(
     path + os.sep
     for key in ("stdlib", "platstdlib")
@@ -61,7 +62,8 @@ def imports_of(function: types.FunctionType) -> Iterator[str]:
 
 
 def _import_statements(code: types.CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    instructions = list(dis.get_instructions(code))
+    # Few functions import anything, and to look at each instruction takes as long as to pickle them all.
+    instructions = list(dis.get_instructions(code)) if _IMPORT_NAME in code.co_code[::2] else []
     for i, instruction in enumerate(instructions):
         if instruction.opname == "IMPORT_NAME":
             level, members = (instructions[i - 2].argval, instructions[i - 1].argval)

@@ -47,7 +47,7 @@ LAYERS = (
             "localtasks",
         ),
         *("embedded", "supervisor"),
-        *("worker", "horse", "orphans", "execution", "leases", "attemptlog", "node", "dataport"),
+        *("worker", "horse", "orphans", "execution", "rehearsal", "leases", "attemptlog", "node", "dataport"),
         *("nodeload", "listening", "overuse"),
     },
     {"cli", "web", "clusterhost"},
