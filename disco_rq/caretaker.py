@@ -14,9 +14,10 @@ from rq.job import Job
 from rq.registry import clean_registries
 
 from disco_rq import keys
+from disco_rq.assignment import job_of_batch, rq_name
 from disco_rq.model import LEASE_S, RENEW_S
 from disco_rq.packing import Serializer
-from disco_rq.planner import Batch, Planner, job_of_batch, rq_name
+from disco_rq.planner import Batch, Planner
 from disco_rq.retention import Retention
 from disco_rq.store.cluster import ClusterStore, JobSnapshot
 

@@ -20,11 +20,12 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
+from disco_rq.assignment import Assignment
 from disco_rq.caretaker import Caretaker, node_queue
 from disco_rq.errors import ConnectionLost
 from disco_rq.model import RENEW_S, TaskId
 from disco_rq.packing import Serializer
-from disco_rq.planner import Assignment, JobState, Planner
+from disco_rq.planner import JobState, Planner
 from disco_rq.retention import Retention
 from disco_rq.settings import Settings
 from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
+from disco_rq.assignment import Assignment
 from disco_rq.model import Phase as PhaseName
 from disco_rq.model import TaskId
+from disco_rq.turns import Turn, Turns
 
 BATCH_S = 0.1
 """The working time that one batch of small tasks aims at."""
@@ -26,32 +29,6 @@ AHEAD_BELOW_S = 1.0
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 10.0
 _NONE: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """Put these attempts, of one job, into the queue of a node as one batch."""
-
-    job: str
-    node: str
-    tasks: tuple[tuple[TaskId, int], ...]  # (task, attempt)
-    tag: str  # of the planner: two masters may assign the same attempt, one of them in vain
-
-    @property
-    def batch(self) -> str:
-        """The batch's id: unique, since a master assigns its first attempt once."""
-        task, attempt = self.tasks[0]
-        return f"{rq_name(self.job)}_{task.phase}-{task.index}_{attempt}-{self.tag}"
-
-
-def rq_name(job: str) -> str:
-    """The job's name in the ids of its batches, of letters, digits, ``_`` and ``-``, as RQ asks."""
-    return job.replace("@", "-")
-
-
-def job_of_batch(batch: str) -> str:
-    """The ``rq_name`` of the job to which a batch belongs."""
-    return batch.rsplit("_", 2)[0]
 
 
 @dataclass(slots=True)
@@ -151,6 +128,19 @@ class JobState:
     def open_phase(self) -> tuple[PhaseName, Phase]:
         """The phase whose tasks may run now: the reduces wait for every map."""
         return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
+
+    def turn_now(self, *, ahead: bool = False) -> Turn | None:
+        """Its place among the jobs that may have a batch; None if it may not. ``ahead``: no slot is free."""
+        phase = self.reduces if self.maps.complete else self.maps
+        if ahead and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
+            return None
+        if (
+            self.paused
+            or not phase.pending
+            or (self.max_cores is not None and self.batches >= self.max_cores)
+        ):
+            return None
+        return -self.priority, self.batches, self.turn, self.submitted_ms, self.name
 
 
 class Planner:
@@ -274,25 +264,30 @@ class Planner:
     def plan(self, now_s: float) -> list[Assignment]:
         """Assignments that fill the free slots. They count as under way from here on."""
         for job in self.jobs.values():
-            self._wake(job, now_s)
+            if job.maps.delayed or job.reduces.delayed:
+                self._wake(job, now_s)
         nodes = {name: node for name, node in self.nodes.items() if node.is_open}
         slots = sum(node.slots for node in nodes.values())
         answer = []
-        while nodes:
-            name = min(nodes, key=lambda name: (nodes[name].batches / nodes[name].slots, name))
-            if nodes[name].batches > nodes[name].slots:
-                break  # the emptiest node has its slots full and one ahead
-            assignment = self._next_batch(name, nodes[name], slots)
-            if assignment is None:
-                del nodes[name]
-                continue
-            for task, attempt in assignment.tasks:
-                self.task_assigned(
-                    assignment.job, task, attempt, node=name, batch_id=assignment.batch, now_s=now_s
-                )
-            self._turn += 1
-            self.jobs[assignment.job].turn = self._turn
-            answer.append(assignment)
+        # The emptiest node first; when each has its slots full, one batch ahead, of tasks that are short.
+        for ahead in (False, True):
+            loads = [
+                (node.batches / node.slots, name)
+                for name, node in nodes.items()
+                if (node.batches == node.slots if ahead else node.batches < node.slots)
+            ]
+            turns = Turns(self._turns(ahead=ahead) if loads else ())
+            heapify(loads)
+            while loads and turns:
+                _, name = heappop(loads)
+                assignment = self._next_batch(name, turns, slots)
+                if assignment is None:
+                    continue
+                self._promise(assignment, turns, now_s)
+                answer.append(assignment)
+                node = nodes[name]
+                if node.batches < node.slots:
+                    heappush(loads, (node.batches / node.slots, name))
         return answer
 
     def stranded(self) -> dict[str, str]:
@@ -323,25 +318,37 @@ class Planner:
 
     # -- inside
 
-    def _next_batch(self, name: str, node: NodeState, slots: int) -> Assignment | None:
+    def _turns(self, *, ahead: bool) -> Iterator[Turn]:
+        for job in self.jobs.values():
+            if (turn := job.turn_now(ahead=ahead)) is not None:
+                yield turn
+
+    def _next_batch(self, node: str, turns: Turns, slots: int) -> Assignment | None:
         """The next batch for a node, of the first job in turn that has something for it."""
-        ahead = node.batches == node.slots
-        open_jobs = [job for job in self.jobs.values() if not job.paused and job.open_phase()[1].pending]
-        for job in sorted(
-            open_jobs, key=lambda job: (-job.priority, job.batches, job.turn, job.submitted_ms, job.name)
-        ):
+
+        def offer(name: str) -> Assignment | None:
+            job = self.jobs[name]
+            if node in job.refused:
+                return None
             phase_name, phase = job.open_phase()
-            if ahead and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
-                continue
-            if name in job.refused:
-                continue
-            if job.max_cores is not None and job.batches >= job.max_cores:
-                continue
-            tasks = self._pick(job, phase_name, phase, name, phase.batch_size(slots))
-            if tasks:
-                attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
-                return Assignment(job.name, name, attempts, self._tag)
-        return None
+            tasks = self._pick(job, phase_name, phase, node, phase.batch_size(slots))
+            attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
+            return Assignment(name, node, attempts, self._tag) if attempts else None
+
+        return turns.take(offer)
+
+    def _promise(self, assignment: Assignment, turns: Turns, now_s: float) -> None:
+        """Note an assignment; its job's next turn comes after the others'."""
+        batch = assignment.batch
+        for task, attempt in assignment.tasks:
+            self.task_assigned(
+                assignment.job, task, attempt, node=assignment.node, batch_id=batch, now_s=now_s
+            )
+        self._turn += 1
+        job = self.jobs[assignment.job]
+        job.turn = self._turn
+        if (turn := job.turn_now()) is not None:
+            turns.put(turn)
 
     def _pick(self, job: JobState, phase_name: PhaseName, phase: Phase, node: str, size: int) -> list[TaskId]:
         """Up to ``size`` waiting tasks that may run on the node, those with their input there first."""
@@ -392,8 +399,9 @@ class Planner:
     def _wait(self, job: JobState, task: TaskId, *, first: bool = False) -> None:
         phase = job.phase(task)
         phase.pending.add(task.index)
-        queues = [phase.waiting]
         home = job.preferred.get(task.index) if task.phase == "map" else None
+        # What nobody else may take is not laid out for others, who would look at all of it in vain.
+        queues = [] if home is not None and job.force_local else [phase.waiting]
         if home is not None and not job.force_remote:
             queues.append(phase.local.setdefault(home, deque()))
         for queue in queues:

@@ -9,8 +9,8 @@ import pytest
 
 from disco_rq import caretaker, keys
 from disco_rq import master as master_module
+from disco_rq.assignment import Assignment
 from disco_rq.model import TaskId
-from disco_rq.planner import Assignment
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore

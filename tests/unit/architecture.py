@@ -16,6 +16,8 @@ LAYERS = (
     {
         "keys",
         "planner",
+        "assignment",
+        "turns",
         "server",
         "packing",
         "records",

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from disco_rq.assignment import Assignment
 from disco_rq.model import TaskId
-from disco_rq.planner import BATCH_MAX, Assignment, JobState, Planner
+from disco_rq.planner import BATCH_MAX, JobState, Planner
 
 
 def planner_with(*jobs: JobState, nodes: dict[str, int] | None = None) -> Planner:
