@@ -21,7 +21,7 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
 from disco_rq.assignment import Assignment
-from disco_rq.caretaker import Caretaker, node_queue
+from disco_rq.caretaker import LOOK_S, Caretaker, node_queue
 from disco_rq.errors import ConnectionLost
 from disco_rq.model import RENEW_S, TaskId
 from disco_rq.packing import Serializer
@@ -35,11 +35,8 @@ from disco_rq.store.jobs import JobStore
 log = logging.getLogger("disco_rq.master")
 
 RUN_BATCH = "disco_rq.worker.run_batch"
-POLL_MS = 500
+POLL_MS = round(LOOK_S * 1000)
 """For how long a read of the control stream waits; also how late a time-driven duty may come."""
-"""An attempt that waits longer in a queue is looked up there: its worker may have died between taking and
-claiming.
-"""
 RESULT_TTL_S = 60
 FAILURE_TTL_S = 4 * 3600
 
@@ -105,6 +102,8 @@ class Master:
             position, events = self._store.read_control(position, POLL_MS)
             for event in events:
                 self._apply(event)
+            if any(event.kind == "nodes" for event in events):  # of a rack that comes, hundreds at once
+                self._caretaker.count_nodes()
 
     def _apply(self, event: ControlEvent) -> None:
         """Tell the planner what happened. Events may come twice; what was loaded already is left alone."""
@@ -130,7 +129,6 @@ class Master:
                 self._planner.task_refused(event.job, task, event.attempt, event.node, event.why)
             case "nodes":
                 self._planner.node_changed(event.node)
-                self._caretaker.count_nodes()
 
     def _load(self, name: str) -> None:
         """Take an active job over as Redis has it."""

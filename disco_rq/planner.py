@@ -4,14 +4,14 @@ No I/O and no clock: ``now_s`` is given. The master feeds it and carries its ans
 story. The rules: a job with a higher priority goes first, among equals the one with the fewest batches under
 way, then the one that waited longest for its turn; a task goes to the node that has its input if it can, but
 not to a node that failed it, unless every live node did; a node is promised as many batches as it has slots,
-and one ahead while tasks are short.
+and one ahead while tasks are short, and no other job's turn it is.
 """
 
 from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
@@ -24,6 +24,8 @@ from disco_rq.turns import Turn, Turns
 BATCH_S = 0.1
 """The working time that one batch of small tasks aims at."""
 BATCH_MAX = 250
+SHARE_S = 0.005
+"""A batch costs some 2 ms of its own: less work than this is not spread over the slots."""
 AHEAD_BELOW_S = 1.0
 """Tasks shorter than this are worth having one batch ahead in a node's queue."""
 BACKOFF_S = 0.5
@@ -63,6 +65,7 @@ class Batch:
     job: str
     node: str
     since_s: float
+    is_claimed: bool = False  # its worker has it, that much is known: the leases tell how it fares
     open_tasks: set[TaskId] = field(default_factory=set)
 
 
@@ -82,6 +85,11 @@ class Phase:
     def complete(self) -> bool:
         return len(self.done) == self.total
 
+    @property
+    def is_short(self) -> bool:
+        """Whether its tasks are known to be worth having one batch ahead."""
+        return self.mean_s is not None and self.mean_s <= AHEAD_BELOW_S
+
     def measure(self, duration_s: float) -> None:
         self.mean_s = duration_s if self.mean_s is None else 0.8 * self.mean_s + 0.2 * duration_s
 
@@ -92,7 +100,7 @@ class Phase:
         if self.mean_s is None:
             return 1
         by_time = BATCH_S / max(self.mean_s, 1e-6)
-        by_share = len(self.pending) / (2 * max(slots, 1))
+        by_share = max(len(self.pending) / (2 * max(slots, 1)), by_time * SHARE_S / BATCH_S)
         return int(max(1, min(by_time, by_share, BATCH_MAX)))
 
 
@@ -129,18 +137,17 @@ class JobState:
         """The phase whose tasks may run now: the reduces wait for every map."""
         return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
 
-    def turn_now(self, *, ahead: bool = False) -> Turn | None:
-        """Its place among the jobs that may have a batch; None if it may not. ``ahead``: no slot is free."""
-        phase = self.reduces if self.maps.complete else self.maps
-        if ahead and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
-            return None
-        if (
-            self.paused
-            or not phase.pending
-            or (self.max_cores is not None and self.batches >= self.max_cores)
-        ):
+    def turn_now(self) -> Turn | None:
+        """Its place among the jobs that may have a batch; None if it may not."""
+        busy = self.max_cores is not None and self.batches >= self.max_cores
+        if self.paused or busy or not (self.reduces if self.maps.complete else self.maps).pending:
             return None
         return -self.priority, self.batches, self.turn, self.submitted_ms, self.name
+
+    def takes(self, node: str) -> bool:
+        """Whether it may have something for a slot of the node that becomes free."""
+        is_elsewhere = self.force_local and not self.maps.complete and not self.maps.local.get(node)
+        return node not in self.refused and not is_elsewhere
 
 
 class Planner:
@@ -276,11 +283,13 @@ class Planner:
                 for name, node in nodes.items()
                 if (node.batches == node.slots if ahead else node.batches < node.slots)
             ]
-            turns = Turns(self._turns(ahead=ahead) if loads else ())
             heapify(loads)
+            turns, waiting = self._turns(ahead=ahead) if loads else (Turns(()), [])
             while loads and turns:
                 _, name = heappop(loads)
-                assignment = self._next_batch(name, turns, slots)
+                # Who waits for the next free slot there, in its turn, must find it free.
+                before = next((turn for turn in waiting if self.jobs[turn[-1]].takes(name)), None)
+                assignment = self._next_batch(name, turns, slots, before)
                 if assignment is None:
                     continue
                 self._promise(assignment, turns, now_s)
@@ -318,12 +327,16 @@ class Planner:
 
     # -- inside
 
-    def _turns(self, *, ahead: bool) -> Iterator[Turn]:
+    def _turns(self, *, ahead: bool) -> tuple[Turns, list[Turn]]:
+        """The turns of the jobs that may have a batch, and those of the jobs that may not go ahead."""
+        now: list[Turn] = []
+        waiting: list[Turn] = []
         for job in self.jobs.values():
-            if (turn := job.turn_now(ahead=ahead)) is not None:
-                yield turn
+            if (turn := job.turn_now()) is not None:
+                (waiting if ahead and not job.open_phase()[1].is_short else now).append(turn)
+        return Turns(now), sorted(waiting)
 
-    def _next_batch(self, node: str, turns: Turns, slots: int) -> Assignment | None:
+    def _next_batch(self, node: str, turns: Turns, slots: int, before: Turn | None) -> Assignment | None:
         """The next batch for a node, of the first job in turn that has something for it."""
 
         def offer(name: str) -> Assignment | None:
@@ -335,7 +348,7 @@ class Planner:
             attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
             return Assignment(name, node, attempts, self._tag) if attempts else None
 
-        return turns.take(offer)
+        return turns.take(offer, before)
 
     def _promise(self, assignment: Assignment, turns: Turns, now_s: float) -> None:
         """Note an assignment; its job's next turn comes after the others'."""

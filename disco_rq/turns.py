@@ -26,11 +26,14 @@ class Turns:
         """A job has another turn."""
         heappush(self._heap, turn)
 
-    def take(self, offer: Callable[[str], T | None]) -> T | None:
-        """What the first job gives that gives something; its turn is over. The others keep theirs."""
+    def take(self, offer: Callable[[str], T | None], before: Turn | None = None) -> T | None:
+        """What the first job gives that gives something; its turn is over. The others keep theirs.
+
+        ``before``: only jobs whose turn comes before that one.
+        """
         passed = []
         answer = None
-        while self._heap and answer is None:
+        while self._heap and answer is None and (before is None or self._heap[0] < before):
             turn = heappop(self._heap)
             answer = offer(turn[-1])
             if answer is None:

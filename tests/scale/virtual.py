@@ -11,7 +11,7 @@ import random
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from disco_rq.assignment import Assignment
@@ -73,7 +73,8 @@ class Outcome:
         return (
             f"{self.slots:,} slots, {self.tasks:,} tasks, {self.lost:,} attempts lost, "
             f"{self.virtual_s:,.0f} s: utilisation {self.utilisation:.1%}, "
-            f"least share {self.least_share:.2f} (median {statistics.median(self.shares):.2f}), {self.us_per_assignment:.0f} us per assignment"
+            f"least share {self.least_share:.2f} (median {statistics.median(self.shares):.2f}), "
+            f"{self.us_per_assignment:.0f} us per assignment"
         )
 
 
@@ -228,3 +229,10 @@ class Play:
                 self._due.setdefault(name, []).append(min(running[name] / due, 1.0))
         if self._left:
             self._later(at_s + COUNT_S, self._count)
+
+
+def row(scale: float) -> Iterator[str]:
+    """The planner by itself, in virtual time: 2,000 slots, 200 jobs, deaths."""
+    tasks = round(1_000_000 * scale)
+    yield str(Play(Story(tasks=tasks)).run())
+    yield "one job: " + str(Play(Story(tasks=tasks // 4, jobs=1)).run())

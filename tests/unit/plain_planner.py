@@ -38,10 +38,12 @@ class PlainPlanner(Planner):
             phase_name, phase = job.open_phase()
             if job.paused or not phase.pending or name in job.refused:
                 continue
-            if node.batches == node.slots and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
-                continue
             if job.max_cores is not None and job.batches >= job.max_cores:
                 continue
+            if node.batches == node.slots and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
+                if job.force_local and phase is job.maps and not phase.local.get(name):
+                    continue
+                return None  # it waits for a free slot, and must find it free
             tasks = self._pick(job, phase_name, phase, name, phase.batch_size(slots))
             if tasks:
                 attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
