@@ -19,6 +19,7 @@ from types import MappingProxyType
 from disco_rq.assignment import Assignment
 from disco_rq.model import Phase as PhaseName
 from disco_rq.model import TaskId
+from disco_rq.nodestate import NodeState
 from disco_rq.turns import Turn, Turns
 
 BATCH_S = 0.1
@@ -31,31 +32,6 @@ AHEAD_BELOW_S = 1.0
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 10.0
 _NONE: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(slots=True)
-class NodeState:
-    """A node as the planner sees it."""
-
-    slots: int
-    blacklisted: bool = False
-    draining: bool = False  # like that, but what is in its queue is left to it
-    closed: str = ""  # why it takes none of its own accord; what is queued moves
-    batches: int = 0  # under way: in its queue or in its workers
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it gets new tasks."""
-        return not (self.blacklisted or self.draining or self.closed)
-
-    @property
-    def why_closed(self) -> str:
-        return "blacklisted" if self.blacklisted else self.closed or "draining"
-
-    @property
-    def keeps_queue(self) -> bool:
-        """Whether what is in its queue is left to it."""
-        return not (self.blacklisted or self.closed)
 
 
 @dataclass(slots=True)

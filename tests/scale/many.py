@@ -28,10 +28,6 @@ def nothing(entry: str, params: Any) -> list[tuple[str, int]]:
     return [(entry, 1)]
 
 
-def adds(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
-    yield "all", sum(count for _, count in pairs)
-
-
 @dataclass(slots=True)
 class Cluster:
     """Redis, a master, and a node with two slots, each a process of its own."""
@@ -153,7 +149,7 @@ def crowd(scale: float) -> Iterator[str]:
 
 
 def beside(scale: float) -> Iterator[str]:
-    """A job of two tasks and a reduce-less end, beside one of 50,000: when it starts, when it has ended."""
+    """A job of two tasks beside one of 50,000: when it starts, when it has ended."""
     with cluster() as one:
         big = one.submit("big", round(50_000 * scale))
         started_ms: list[float] = []

@@ -53,7 +53,7 @@ class Outcome:
     busy_s: float = 0.0  # of all slots, while tasks waited
     alive_s: float = 0.0
     shares: list[float] = field(default_factory=list)  # of each job: its mean part of what it was due
-    planner_s: float = 0.0  # real time within the planner
+    planner_s: float = 0.0  # CPU time within the planner
 
     @property
     def utilisation(self) -> float:
@@ -110,9 +110,9 @@ class Play:
             while self._events and self._events[0][0] <= self._now_s:
                 at_s, _, happen, told = heapq.heappop(self._events)
                 happen(at_s, *told)
-            began = time.perf_counter()
+            began = time.thread_time()
             assignments = self._planner.plan(self._now_s)
-            self._outcome.planner_s += time.perf_counter() - began
+            self._outcome.planner_s += time.thread_time() - began
             self.assigned += assignments
             for assignment in assignments:
                 node = self._nodes[assignment.node]
@@ -172,9 +172,9 @@ class Play:
         node = self._nodes[name]
         if node.life != life:
             return  # it died before
-        began = time.perf_counter()
+        began = time.thread_time()
         self._planner.task_done(batch.job, task, attempt, took_s)
-        self._outcome.planner_s += time.perf_counter() - began
+        self._outcome.planner_s += time.thread_time() - began
         self._outcome.tasks += 1
         self._left[batch.job] -= 1
         if self._left[batch.job] == 0:

@@ -17,6 +17,7 @@ LAYERS = (
         "keys",
         "planner",
         "assignment",
+        "nodestate",
         "turns",
         "server",
         "packing",
