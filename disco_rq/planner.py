@@ -24,7 +24,8 @@ from disco_rq.turns import Turn, Turns
 
 BATCH_S = 0.1
 """The working time that one batch of small tasks aims at."""
-BATCH_MAX = 250
+BATCH_MAX = 150
+"""Even a task that does nothing takes half a millisecond of its slot, which no duration tells."""
 SHARE_S = 0.005
 """A batch costs some 2 ms of its own: less work than this is not spread over the slots."""
 AHEAD_BELOW_S = 1.0
@@ -69,14 +70,15 @@ class Phase:
     def measure(self, duration_s: float) -> None:
         self.mean_s = duration_s if self.mean_s is None else 0.8 * self.mean_s + 0.2 * duration_s
 
-    def batch_size(self, slots: int) -> int:
-        """How many of these tasks make a batch: about ``BATCH_S`` of work, and no more than leaves all slots
-        busy.
+    def batch_size(self, slots: float) -> int:
+        """How many of these tasks make a batch: about ``BATCH_S`` of work, and no more than leaves the slots
+        that the job is due busy.
         """
         if self.mean_s is None:
             return 1
         by_time = BATCH_S / max(self.mean_s, 1e-6)
-        by_share = max(len(self.pending) / (2 * max(slots, 1)), by_time * SHARE_S / BATCH_S)
+        by_share = len(self.pending) / (2 * slots if slots > 1 else 1)
+        by_share = max(by_share, by_time * SHARE_S / BATCH_S)
         return int(max(1, min(by_time, by_share, BATCH_MAX)))
 
 
@@ -250,7 +252,9 @@ class Planner:
             if job.maps.delayed or job.reduces.delayed:
                 self._wake(job, now_s)
         nodes = {name: node for name, node in self.nodes.items() if node.is_open}
-        slots = sum(node.slots for node in nodes.values())
+        # What a job is due: where many take turns, each of their batches costs a slot a fresh process.
+        rivals = sum(job.turn_now() is not None for job in self.jobs.values())
+        due = sum(node.slots for node in nodes.values()) / max(rivals, 1)
         answer = []
         # The emptiest node first; when each has its slots full, one batch ahead, of tasks that are short.
         for ahead in (False, True):
@@ -265,7 +269,7 @@ class Planner:
                 _, name = heappop(loads)
                 # Who waits for the next free slot there, in its turn, must find it free.
                 before = next((turn for turn in waiting if self.jobs[turn[-1]].takes(name)), None)
-                assignment = self._next_batch(name, turns, slots, before)
+                assignment = self._next_batch(name, turns, due, before)
                 if assignment is None:
                     continue
                 self._promise(assignment, turns, now_s)
@@ -312,7 +316,7 @@ class Planner:
                 (waiting if ahead and not job.open_phase()[1].is_short else now).append(turn)
         return Turns(now), sorted(waiting)
 
-    def _next_batch(self, node: str, turns: Turns, slots: int, before: Turn | None) -> Assignment | None:
+    def _next_batch(self, node: str, turns: Turns, due: float, before: Turn | None) -> Assignment | None:
         """The next batch for a node, of the first job in turn that has something for it."""
 
         def offer(name: str) -> Assignment | None:
@@ -320,7 +324,7 @@ class Planner:
             if node in job.refused:
                 return None
             phase_name, phase = job.open_phase()
-            tasks = self._pick(job, phase_name, phase, node, phase.batch_size(slots))
+            tasks = self._pick(job, phase_name, phase, node, phase.batch_size(due))
             attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
             return Assignment(name, node, attempts, self._tag) if attempts else None
 

@@ -13,6 +13,8 @@ class PlainPlanner(Planner):
         for job in self.jobs.values():
             self._wake(job, now_s)
         nodes = {name: node for name, node in self.nodes.items() if node.is_open}
+        rivals = [job for job in self.jobs.values() if job.turn_now() is not None]
+        self._due = sum(node.slots for node in nodes.values()) / max(len(rivals), 1)
         answer = []
         while nodes:
             name = min(nodes, key=lambda name: (nodes[name].batches / nodes[name].slots, name))
@@ -33,7 +35,6 @@ class PlainPlanner(Planner):
 
     def _for(self, name: str) -> Assignment | None:
         node = self.nodes[name]
-        slots = sum(other.slots for other in self.nodes.values() if other.is_open)
         for job in sorted(self.jobs.values(), key=_place):
             phase_name, phase = job.open_phase()
             if job.paused or not phase.pending or name in job.refused:
@@ -44,7 +45,7 @@ class PlainPlanner(Planner):
                 if job.force_local and phase is job.maps and not phase.local.get(name):
                     continue
                 return None  # it waits for a free slot, and must find it free
-            tasks = self._pick(job, phase_name, phase, name, phase.batch_size(slots))
+            tasks = self._pick(job, phase_name, phase, name, phase.batch_size(self._due))
             if tasks:
                 attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
                 return Assignment(job.name, name, attempts, self._tag)

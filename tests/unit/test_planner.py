@@ -73,6 +73,16 @@ def test_the_last_tasks_are_spread_over_all_slots() -> None:
     assert [len(one.tasks) for one in planner.plan(1)[:4]] == [1, 1, 1, 1]
 
 
+def test_jobs_that_share_a_slot_are_not_cut_into_more_batches_than_their_time_asks_for() -> None:
+    planner = planner_with(*(job(name, 20, submitted_ms=i) for i, name in enumerate("wxyz")), nodes={"a": 2})
+    while any(state.maps.mean_s is None for state in planner.jobs.values()):
+        finish(planner, planner.plan(0), 0.001)
+    while (assigned := planner.plan(1)) and len(assigned[0].tasks) == 1:
+        finish(planner, assigned, 0.001)
+
+    assert all(len(one.tasks) > 15 for one in assigned)
+
+
 def test_what_is_done_in_no_time_is_not_spread() -> None:
     planner = planner_with(job(maps=54), nodes={"a": 2, "b": 2})
     finish(planner, planner.plan(0), 0.0002)
