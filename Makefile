@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test bench chaos release lint format redis chromium clean
+.PHONY: demo test bench scale chaos release lint format redis chromium clean
 
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
@@ -17,6 +17,9 @@ chaos: $(INSTALLED)  ## 50 rounds in which everything dies or hangs at random mo
 
 bench: $(INSTALLED)  ## against programs written by hand; some minutes. ARGS='--row wordcount --rounds 3 --scale 0.1'
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+scale: $(INSTALLED)  ## how cost grows with tasks and workers; some minutes. ARGS='--row sizes --scale 0.1'
+	$(BIN)/python -m tests.scale $(ARGS)
 
 release: $(INSTALLED)  ## build sdist and wheel, and run the demo from the wheel in an empty virtual environment
 	rm -rf dist && $(BIN)/python -m build

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from redis import Redis
 from rq import Queue
@@ -14,11 +16,12 @@ from rq.job import Job
 from rq.registry import clean_registries
 
 from disco_rq import keys
+from disco_rq.assignment import job_of_batch, rq_name
 from disco_rq.model import LEASE_S, RENEW_S
 from disco_rq.packing import Serializer
-from disco_rq.planner import Batch, Planner, job_of_batch, rq_name
+from disco_rq.planner import Batch, Planner
 from disco_rq.retention import Retention
-from disco_rq.store.cluster import ClusterStore, JobSnapshot
+from disco_rq.store.cluster import ClusterStore, JobSnapshot, TaskState
 
 log = logging.getLogger("disco_rq.caretaker")
 
@@ -26,6 +29,8 @@ QUEUE_PATIENCE_S = 5.0
 """A batch under way for longer is looked up in its queue: its worker may have died before the claim."""
 SLOW_S = 1.0
 """Redis or this master stood still for so long: then the workers could not renew their leases either."""
+LOOK_S = 0.5
+"""About how often a master looks."""
 CLEANING_S = 60.0
 FORGETTING_S = 15.0
 """For how long RQ is searched for batches of a forgotten job: a worker may just be putting one away."""
@@ -58,6 +63,8 @@ class Caretaker:
         self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - silent_s)
         self._looked_at = time.monotonic()
         self._cleaned_at = 0.0
+        self._to_clean: list[str] = []  # nodes
+        self._clean_at_once = 0
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
         self._closed: set[str] = set()  # nodes that said that they take no tasks
         self._stranded: dict[str, str] = {}  # jobs that wait for a node -> what they were told
@@ -80,10 +87,7 @@ class Caretaker:
         self._tell_stranded()
         self._forget_in_rq()
         self._retention.look()
-        if now - self._cleaned_at > CLEANING_S:
-            self._cleaned_at = now
-            for node in self._planner.nodes:
-                clean_registries(node_queue(self._redis, node))
+        self._clean_registries(now)
         return True
 
     def count_nodes(self) -> None:
@@ -98,6 +102,15 @@ class Caretaker:
             elif node in slots:
                 self._tell_all(f"Node {node} takes tasks again")
         self._closed = now
+
+    def _clean_registries(self, now: float) -> None:
+        """RQ's, of every node once in ``CLEANING_S``, each in its turn: it takes a millisecond or two."""
+        if not self._to_clean and now - self._cleaned_at > CLEANING_S:
+            self._cleaned_at, self._to_clean = now, list(self._planner.nodes)
+            self._clean_at_once = math.ceil(len(self._to_clean) * LOOK_S / CLEANING_S)
+        for node in self._to_clean[: self._clean_at_once]:
+            clean_registries(node_queue(self._redis, node))
+        del self._to_clean[: self._clean_at_once]
 
     def _tell_all(self, line: str) -> None:
         log.warning("%s", line, extra={"action": "nodes"})
@@ -128,38 +141,57 @@ class Caretaker:
     def _release_lost_batches(self) -> None:
         """Hand back what is queued on nodes that are dead or closed, or lost its worker before the claim."""
         now = time.monotonic()
-        in_queue: dict[str, set[str]] = {}
-        for batch_id, batch in list(self._planner.batches.items()):
+        unused, late = [], []
+        for batch_id, batch in self._planner.batches.items():
             node = self._planner.nodes.get(batch.node)
-            unused = node is None or not node.keeps_queue
-            if not unused and now - batch.since_s < QUEUE_PATIENCE_S:
-                continue
-            if not unused:
-                if batch.node not in in_queue:
-                    in_queue[batch.node] = set(node_queue(self._redis, batch.node).job_ids)
-                if batch_id in in_queue[batch.node]:
-                    continue
-            if self._release_queued(batch_id, batch) and unused:
+            if node is None or not node.keeps_queue:
+                unused.append(batch_id)
+            elif not batch.is_claimed and now - batch.since_s >= QUEUE_PATIENCE_S:
+                late.append(batch_id)
+        queued = self._queued({self._planner.batches[batch_id].node for batch_id in late})
+        lost = [batch_id for batch_id in late if batch_id not in queued]
+        for batch_id, states in self._states([*unused, *lost]).items():
+            batch = self._planner.batches[batch_id]
+            if self._release_queued(batch_id, batch, states) and batch_id not in lost:
                 with contextlib.suppress(NoSuchJobError):
                     Job.fetch(batch_id, self._redis, Serializer).delete()
                 node_queue(self._redis, batch.node).intermediate_queue.remove(batch_id)
 
-    def _release_queued(self, batch_id: str, batch: Batch) -> bool:
+    def _queued(self, nodes: Iterable[str]) -> set[str]:
+        """The batches in the queues of these nodes, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for node in nodes:
+            pipe.lrange(node_queue(self._redis, node).key, 0, -1)
+        return {batch.decode() for batches in pipe.execute() for batch in batches}
+
+    def _states(self, batch_ids: Sequence[str]) -> dict[str, list[TaskState | None]]:
+        """Of each batch the states of its open tasks, in the order of their numbers."""
+        asked = [
+            (batch.job, str(task))
+            for batch in map(self._planner.batches.__getitem__, batch_ids)
+            for task in sorted(batch.open_tasks)
+        ]
+        states = iter(self._store.task_states(asked))
+        return {
+            batch_id: list(islice(states, len(self._planner.batches[batch_id].open_tasks)))
+            for batch_id in batch_ids
+        }
+
+    def _release_queued(self, batch_id: str, batch: Batch, states: Sequence[TaskState | None]) -> bool:
         """Let those tasks of a batch that nobody has claimed wait again, uncounted. True: all of them."""
         why = f"its place in the queue of node {batch.node} was lost"
-        claimed = False
-        for task in sorted(batch.open_tasks):
-            state = self._store.task_state(batch.job, str(task))
+        for task, state in zip(sorted(batch.open_tasks), states, strict=True):
             if state is not None and state.state == "queued" and state.batch == batch_id:
                 answer = self._store.end_attempt(
                     batch.job, str(task), state, state.attempt, "release", why, 0
                 )
                 told = {"action": "release", "job": batch.job}
                 log.warning("%s %s: %s (%s)", batch.job, task, why, answer, extra=told)
-                claimed |= answer in ("overtaken", "notleader")  # a worker, or another master, was faster
+                # A worker, or another master, was faster.
+                batch.is_claimed |= answer in ("overtaken", "notleader")
             else:
-                claimed = True
-        return not claimed
+                batch.is_claimed = True
+        return not batch.is_claimed
 
     def _tell_stranded(self) -> None:
         """A job that waits for a node says so in its history, and says when one has come."""
@@ -175,19 +207,26 @@ class Caretaker:
         """Delete what RQ keeps of forgotten jobs: batches that are through, and those that end now."""
         now = time.monotonic()
         self._forgotten = {job: until for job, until in self._forgotten.items() if until > now}
-        for node in self._store.nodes() if self._forgotten else ():
-            queue = node_queue(self._redis, node)
-            unfinished = queue.intermediate_queue  # of workers that died untold
+        queues = [node_queue(self._redis, node) for node in self._store.nodes()] if self._forgotten else []
+        pipe = self._redis.pipeline(transaction=False)
+        for queue in queues:
+            pipe.zrange(queue.finished_job_registry.key, 0, -1)
+            pipe.zrange(queue.failed_job_registry.key, 0, -1)
+            pipe.lrange(queue.intermediate_queue_key, 0, -1)  # of workers that died untold
+        answers = iter(pipe.execute())
+        for queue in queues:
             for registry in (queue.finished_job_registry, queue.failed_job_registry):
-                for batch_id in registry.get_job_ids(cleanup=False):
-                    if job_of_batch(batch_id) in self._forgotten:
-                        with contextlib.suppress(NoSuchJobError):  # its record expires before its place here
-                            registry.remove(batch_id, delete_job=True)
-                        # A worker that cleaned up may have noted it right after it was through.
-                        self._redis.delete(unfinished.get_first_seen_key(batch_id))
-            for batch_id in unfinished.get_job_ids():
-                if job_of_batch(batch_id) in self._forgotten:
-                    unfinished.remove(batch_id)
-                    self._redis.delete(unfinished.get_first_seen_key(batch_id))
-                    with contextlib.suppress(NoSuchJobError):
-                        Job.fetch(batch_id, self._redis, Serializer).delete()
+                for batch_id in self._to_forget(next(answers)):
+                    with contextlib.suppress(NoSuchJobError):  # its record expires before its place here
+                        registry.remove(batch_id, delete_job=True)
+                    # A worker that cleaned up may have noted it right after it was through.
+                    self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
+            for batch_id in self._to_forget(next(answers)):
+                queue.intermediate_queue.remove(batch_id)
+                self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
+                with contextlib.suppress(NoSuchJobError):
+                    Job.fetch(batch_id, self._redis, Serializer).delete()
+
+    def _to_forget(self, batch_ids: Iterable[bytes]) -> list[str]:
+        names = [batch_id.decode() for batch_id in batch_ids]
+        return [name for name in names if job_of_batch(name) in self._forgotten]

@@ -20,11 +20,12 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
-from disco_rq.caretaker import Caretaker, node_queue
+from disco_rq.assignment import Assignment
+from disco_rq.caretaker import LOOK_S, Caretaker, node_queue
 from disco_rq.errors import ConnectionLost
 from disco_rq.model import RENEW_S, TaskId
 from disco_rq.packing import Serializer
-from disco_rq.planner import Assignment, JobState, Planner
+from disco_rq.planner import JobState, Planner
 from disco_rq.retention import Retention
 from disco_rq.settings import Settings
 from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot
@@ -34,7 +35,7 @@ from disco_rq.store.jobs import JobStore
 log = logging.getLogger("disco_rq.master")
 
 RUN_BATCH = "disco_rq.worker.run_batch"
-POLL_MS = 500
+POLL_MS = round(LOOK_S * 1000)
 """For how long a read of the control stream waits; also how late a time-driven duty may come."""
 RESULT_TTL_S = 60
 FAILURE_TTL_S = 4 * 3600
@@ -101,6 +102,8 @@ class Master:
             position, events = self._store.read_control(position, POLL_MS)
             for event in events:
                 self._apply(event)
+            if any(event.kind == "nodes" for event in events):  # of a rack that comes, hundreds at once
+                self._caretaker.count_nodes()
 
     def _apply(self, event: ControlEvent) -> None:
         """Tell the planner what happened. Events may come twice; what was loaded already is left alone."""
@@ -126,7 +129,6 @@ class Master:
                 self._planner.task_refused(event.job, task, event.attempt, event.node, event.why)
             case "nodes":
                 self._planner.node_changed(event.node)
-                self._caretaker.count_nodes()
 
     def _load(self, name: str) -> None:
         """Take an active job over as Redis has it."""

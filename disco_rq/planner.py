@@ -4,7 +4,7 @@ No I/O and no clock: ``now_s`` is given. The master feeds it and carries its ans
 story. The rules: a job with a higher priority goes first, among equals the one with the fewest batches under
 way, then the one that waited longest for its turn; a task goes to the node that has its input if it can, but
 not to a node that failed it, unless every live node did; a node is promised as many batches as it has slots,
-and one ahead while tasks are short.
+and one ahead while tasks are short, and no other job's turn it is.
 """
 
 from __future__ import annotations
@@ -13,70 +13,26 @@ import random
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
+from disco_rq.assignment import Assignment
 from disco_rq.model import Phase as PhaseName
 from disco_rq.model import TaskId
+from disco_rq.nodestate import NodeState
+from disco_rq.turns import Turn, Turns
 
 BATCH_S = 0.1
 """The working time that one batch of small tasks aims at."""
-BATCH_MAX = 250
+BATCH_MAX = 150
+"""Even a task that does nothing takes half a millisecond of its slot, which no duration tells."""
+SHARE_S = 0.005
+"""A batch costs some 2 ms of its own: less work than this is not spread over the slots."""
 AHEAD_BELOW_S = 1.0
 """Tasks shorter than this are worth having one batch ahead in a node's queue."""
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 10.0
 _NONE: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """Put these attempts, of one job, into the queue of a node as one batch."""
-
-    job: str
-    node: str
-    tasks: tuple[tuple[TaskId, int], ...]  # (task, attempt)
-    tag: str  # of the planner: two masters may assign the same attempt, one of them in vain
-
-    @property
-    def batch(self) -> str:
-        """The batch's id: unique, since a master assigns its first attempt once."""
-        task, attempt = self.tasks[0]
-        return f"{rq_name(self.job)}_{task.phase}-{task.index}_{attempt}-{self.tag}"
-
-
-def rq_name(job: str) -> str:
-    """The job's name in the ids of its batches, of letters, digits, ``_`` and ``-``, as RQ asks."""
-    return job.replace("@", "-")
-
-
-def job_of_batch(batch: str) -> str:
-    """The ``rq_name`` of the job to which a batch belongs."""
-    return batch.rsplit("_", 2)[0]
-
-
-@dataclass(slots=True)
-class NodeState:
-    """A node as the planner sees it."""
-
-    slots: int
-    blacklisted: bool = False
-    draining: bool = False  # like that, but what is in its queue is left to it
-    closed: str = ""  # why it takes none of its own accord; what is queued moves
-    batches: int = 0  # under way: in its queue or in its workers
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it gets new tasks."""
-        return not (self.blacklisted or self.draining or self.closed)
-
-    @property
-    def why_closed(self) -> str:
-        return "blacklisted" if self.blacklisted else self.closed or "draining"
-
-    @property
-    def keeps_queue(self) -> bool:
-        """Whether what is in its queue is left to it."""
-        return not (self.blacklisted or self.closed)
 
 
 @dataclass(slots=True)
@@ -86,6 +42,7 @@ class Batch:
     job: str
     node: str
     since_s: float
+    is_claimed: bool = False  # its worker has it, that much is known: the leases tell how it fares
     open_tasks: set[TaskId] = field(default_factory=set)
 
 
@@ -105,17 +62,23 @@ class Phase:
     def complete(self) -> bool:
         return len(self.done) == self.total
 
+    @property
+    def is_short(self) -> bool:
+        """Whether its tasks are known to be worth having one batch ahead."""
+        return self.mean_s is not None and self.mean_s <= AHEAD_BELOW_S
+
     def measure(self, duration_s: float) -> None:
         self.mean_s = duration_s if self.mean_s is None else 0.8 * self.mean_s + 0.2 * duration_s
 
-    def batch_size(self, slots: int) -> int:
-        """How many of these tasks make a batch: about ``BATCH_S`` of work, and no more than leaves all slots
-        busy.
+    def batch_size(self, slots: float) -> int:
+        """How many of these tasks make a batch: about ``BATCH_S`` of work, and no more than leaves the slots
+        that the job is due busy.
         """
         if self.mean_s is None:
             return 1
         by_time = BATCH_S / max(self.mean_s, 1e-6)
-        by_share = len(self.pending) / (2 * max(slots, 1))
+        by_share = len(self.pending) / (2 * slots if slots > 1 else 1)
+        by_share = max(by_share, by_time * SHARE_S / BATCH_S)
         return int(max(1, min(by_time, by_share, BATCH_MAX)))
 
 
@@ -151,6 +114,18 @@ class JobState:
     def open_phase(self) -> tuple[PhaseName, Phase]:
         """The phase whose tasks may run now: the reduces wait for every map."""
         return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
+
+    def turn_now(self) -> Turn | None:
+        """Its place among the jobs that may have a batch; None if it may not."""
+        busy = self.max_cores is not None and self.batches >= self.max_cores
+        if self.paused or busy or not (self.reduces if self.maps.complete else self.maps).pending:
+            return None
+        return -self.priority, self.batches, self.turn, self.submitted_ms, self.name
+
+    def takes(self, node: str) -> bool:
+        """Whether it may have something for a slot of the node that becomes free."""
+        is_elsewhere = self.force_local and not self.maps.complete and not self.maps.local.get(node)
+        return node not in self.refused and not is_elsewhere
 
 
 class Planner:
@@ -274,25 +249,34 @@ class Planner:
     def plan(self, now_s: float) -> list[Assignment]:
         """Assignments that fill the free slots. They count as under way from here on."""
         for job in self.jobs.values():
-            self._wake(job, now_s)
+            if job.maps.delayed or job.reduces.delayed:
+                self._wake(job, now_s)
         nodes = {name: node for name, node in self.nodes.items() if node.is_open}
-        slots = sum(node.slots for node in nodes.values())
+        # What a job is due: where many take turns, each of their batches costs a slot a fresh process.
+        rivals = sum(job.turn_now() is not None for job in self.jobs.values())
+        due = sum(node.slots for node in nodes.values()) / max(rivals, 1)
         answer = []
-        while nodes:
-            name = min(nodes, key=lambda name: (nodes[name].batches / nodes[name].slots, name))
-            if nodes[name].batches > nodes[name].slots:
-                break  # the emptiest node has its slots full and one ahead
-            assignment = self._next_batch(name, nodes[name], slots)
-            if assignment is None:
-                del nodes[name]
-                continue
-            for task, attempt in assignment.tasks:
-                self.task_assigned(
-                    assignment.job, task, attempt, node=name, batch_id=assignment.batch, now_s=now_s
-                )
-            self._turn += 1
-            self.jobs[assignment.job].turn = self._turn
-            answer.append(assignment)
+        # The emptiest node first; when each has its slots full, one batch ahead, of tasks that are short.
+        for ahead in (False, True):
+            loads = [
+                (node.batches / node.slots, name)
+                for name, node in nodes.items()
+                if (node.batches == node.slots if ahead else node.batches < node.slots)
+            ]
+            heapify(loads)
+            turns, waiting = self._turns(ahead=ahead) if loads else (Turns(()), [])
+            while loads and turns:
+                _, name = heappop(loads)
+                # Who waits for the next free slot there, in its turn, must find it free.
+                before = next((turn for turn in waiting if self.jobs[turn[-1]].takes(name)), None)
+                assignment = self._next_batch(name, turns, due, before)
+                if assignment is None:
+                    continue
+                self._promise(assignment, turns, now_s)
+                answer.append(assignment)
+                node = nodes[name]
+                if node.batches < node.slots:
+                    heappush(loads, (node.batches / node.slots, name))
         return answer
 
     def stranded(self) -> dict[str, str]:
@@ -323,25 +307,41 @@ class Planner:
 
     # -- inside
 
-    def _next_batch(self, name: str, node: NodeState, slots: int) -> Assignment | None:
+    def _turns(self, *, ahead: bool) -> tuple[Turns, list[Turn]]:
+        """The turns of the jobs that may have a batch, and those of the jobs that may not go ahead."""
+        now: list[Turn] = []
+        waiting: list[Turn] = []
+        for job in self.jobs.values():
+            if (turn := job.turn_now()) is not None:
+                (waiting if ahead and not job.open_phase()[1].is_short else now).append(turn)
+        return Turns(now), sorted(waiting)
+
+    def _next_batch(self, node: str, turns: Turns, due: float, before: Turn | None) -> Assignment | None:
         """The next batch for a node, of the first job in turn that has something for it."""
-        ahead = node.batches == node.slots
-        open_jobs = [job for job in self.jobs.values() if not job.paused and job.open_phase()[1].pending]
-        for job in sorted(
-            open_jobs, key=lambda job: (-job.priority, job.batches, job.turn, job.submitted_ms, job.name)
-        ):
+
+        def offer(name: str) -> Assignment | None:
+            job = self.jobs[name]
+            if node in job.refused:
+                return None
             phase_name, phase = job.open_phase()
-            if ahead and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
-                continue
-            if name in job.refused:
-                continue
-            if job.max_cores is not None and job.batches >= job.max_cores:
-                continue
-            tasks = self._pick(job, phase_name, phase, name, phase.batch_size(slots))
-            if tasks:
-                attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
-                return Assignment(job.name, name, attempts, self._tag)
-        return None
+            tasks = self._pick(job, phase_name, phase, node, phase.batch_size(due))
+            attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
+            return Assignment(name, node, attempts, self._tag) if attempts else None
+
+        return turns.take(offer, before)
+
+    def _promise(self, assignment: Assignment, turns: Turns, now_s: float) -> None:
+        """Note an assignment; its job's next turn comes after the others'."""
+        batch = assignment.batch
+        for task, attempt in assignment.tasks:
+            self.task_assigned(
+                assignment.job, task, attempt, node=assignment.node, batch_id=batch, now_s=now_s
+            )
+        self._turn += 1
+        job = self.jobs[assignment.job]
+        job.turn = self._turn
+        if (turn := job.turn_now()) is not None:
+            turns.put(turn)
 
     def _pick(self, job: JobState, phase_name: PhaseName, phase: Phase, node: str, size: int) -> list[TaskId]:
         """Up to ``size`` waiting tasks that may run on the node, those with their input there first."""
@@ -392,8 +392,9 @@ class Planner:
     def _wait(self, job: JobState, task: TaskId, *, first: bool = False) -> None:
         phase = job.phase(task)
         phase.pending.add(task.index)
-        queues = [phase.waiting]
         home = job.preferred.get(task.index) if task.phase == "map" else None
+        # What nobody else may take is not laid out for others, who would look at all of it in vain.
+        queues = [] if home is not None and job.force_local else [phase.waiting]
         if home is not None and not job.force_remote:
             queues.append(phase.local.setdefault(home, deque()))
         for queue in queues:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -254,6 +254,13 @@ class ClusterStore:
     def forget_lease(self, job_name: str, task: str, attempt: int) -> None:
         """Drop a lease whose attempt is not running any more."""
         self._redis.zrem(keys.LEASES, f"{job_name} {task} {attempt}")
+
+    def task_states(self, tasks: Iterable[tuple[str, str]]) -> list[TaskState | None]:
+        """Of each (job, task), in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for job_name, task in tasks:
+            pipe.hget(keys.JobKeys(job_name).tasks, task)
+        return [TaskState.parse(state) if state else None for state in pipe.execute()]
 
     def task_state(self, job_name: str, task: str) -> TaskState | None:
         state: Any = self._redis.hget(keys.JobKeys(job_name).tasks, task)

@@ -16,7 +16,8 @@ SCAN_COUNT = 2_000
 """Fields of a hash in one answer: the server is not held up by a big job."""
 
 
-class AttemptRecord(msgspec.Struct, frozen=True):
+# Of these there are 100,000 for a big job. They hold no containers: the collector need not look through them.
+class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended, as commit and fail wrote it."""
 
     node: str = ""
@@ -32,7 +33,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
 NOTHING = AttemptRecord()
 
 
-class TaskRow(NamedTuple):
+class TaskRow(msgspec.Struct, frozen=True, gc=False):
     """A task as it is: of its attempt that runs or is done, else of its last one. Times in ms."""
 
     task: str
@@ -56,14 +57,14 @@ def row_of_the_dead(row: TaskRow) -> TaskRow:
     """A task of a job that is dead: what was not done by then never will be."""
     if row.state == "done":
         return row
-    return row._replace(state="failed" if row.failures else "stopped")
+    return msgspec.structs.replace(row, state="failed" if row.failures else "stopped")
 
 
 class TaskTable(NamedTuple):
     """All tasks that were ever tried, and all attempts that ended."""
 
     tasks: dict[str, TaskRow]
-    attempts: list[tuple[str, AttemptRecord]]  # (task, record)
+    attempts: dict[str, AttemptRecord]  # "task/number" -> record
 
 
 class TaskStore:
@@ -111,7 +112,7 @@ class TaskStore:
                 *(task, "done", int(attempt), failures.get(task, 0), record.node, record.worker),
                 *(record.started, record.ended, record.entries, record.records, record.bytes),
             )
-        return TaskTable(rows, [(name.partition("/")[0], record) for name, record in records.items()])
+        return TaskTable(rows, records)
 
     def _scan(self, key: str) -> Iterator[tuple[bytes, bytes]]:
         cursor: Any = None

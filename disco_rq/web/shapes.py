@@ -254,7 +254,7 @@ class Log(Struct):
     text: str
 
 
-class Bar(Struct):
+class Bar(Struct, gc=False):
     """One task in a slot's row, or ``tasks`` neighbours of which ``task`` took longest."""
 
     start: int

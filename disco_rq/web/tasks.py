@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from disco_rq.model import TaskId
@@ -69,12 +70,12 @@ def _matches(row: TaskRow, asked: OfTasks) -> bool:
 
 def _sorted(rows: list[TaskRow], by: str, *, descending: bool) -> list[TaskRow]:
     """Equal ones stay in the order of their numbers; those without a value come last either way."""
-    key: Callable[[TaskRow], Any] = _KEYS.get(by) or (lambda row: getattr(row, by))
     if by == "index":
         return rows[::-1] if descending else rows
-    known = [row for row in rows if key(row) is not None]
-    known.sort(key=key, reverse=descending)
-    return known + [row for row in rows if key(row) is None]
+    keyed = list(zip(map(_KEYS.get(by) or attrgetter(by), rows), rows, strict=True))
+    known = [pair for pair in keyed if pair[0] is not None]
+    known.sort(key=itemgetter(0), reverse=descending)
+    return [row for _, row in known] + [row for value, row in keyed if value is None]
 
 
 _KEYS: dict[str, Callable[[TaskRow], Any]] = {

@@ -20,9 +20,11 @@ MOST_COLUMNS = 400
 def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
     now_ms = sources.view.job(asked.job).now_ms
     rows: dict[tuple[str, str], list[shapes.Bar]] = {}
+    slots: dict[str, str] = {}  # of each worker
     for node, worker, bar in _bars(sources.tables.of(asked.job), now_ms):
         if asked.phase in ("all", bar.phase):
-            rows.setdefault((node, slot_of(worker)), []).append(bar)
+            slot = slots.get(worker) or slots.setdefault(worker, slot_of(worker))
+            rows.setdefault((node, slot), []).append(bar)
     bars = [bar for row in rows.values() for bar in row]
     if not bars:
         return shapes.Timeline(None, None, False, [])
@@ -41,10 +43,11 @@ def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
 
 def _bars(table: TaskTable, now_ms: int) -> Iterator[tuple[str, str, shapes.Bar]]:
     """(node, worker, bar) of each attempt."""
-    for task, record in table.attempts:
+    for attempt, record in table.attempts.items():
         if record.started and record.worker not in ("", "-"):
             failed = int(record.outcome != "done")
             end = max(record.ended, record.started)
+            task = attempt.partition("/")[0]
             yield record.node, record.worker, _bar(record.started, end, task, failed, 0)
     for task, row in table.tasks.items():
         if row.state == "running" and row.started:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from disco_rq import caretaker, keys
 from disco_rq import master as master_module
+from disco_rq.assignment import Assignment
 from disco_rq.model import TaskId
-from disco_rq.planner import Assignment
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import Attempt, AttemptStore
-from disco_rq.store.cluster import ClusterStore
+from disco_rq.store.cluster import ClusterStore, TaskState
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeAdmin, NodeStore
@@ -274,6 +274,62 @@ def test_a_batch_that_waits_long_in_its_queue_is_left_there(
 
     assert state_of(connection, "map:0") == "queued 1"
     assert len(queued(connection, "n1")) == 1
+
+
+def test_batches_that_run_for_long_are_looked_up_once(
+    connect: Connect, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[tuple[str, str]]] = []
+    task_states = ClusterStore.task_states
+
+    def noted(store: ClusterStore, tasks: Iterable[tuple[str, str]]) -> list[TaskState | None]:
+        asked.append(list(tasks))
+        return task_states(store, asked[-1])
+
+    # given batches that workers have claimed, and neither commit nor renew
+    monkeypatch.setattr(caretaker, "QUEUE_PATIENCE_S", 1.0)
+    monkeypatch.setattr(ClusterStore, "task_states", noted)
+    register(connection, "n1", slots=3)
+    with master(connect):
+        submit(connection, maps=3, reduces=0)
+        wait_until(lambda: len(queued(connection, "n1")) == 3)
+        for slot in range(3):
+            taken = take(connection, "n1")
+            assert taken is not None
+            job, batch, tasks = taken
+            assert AttemptStore(connection).claim(job, batch, f"n1.{slot}", tasks) != [None]
+
+        # when the master has looked for some time
+        wait_until(lambda: any(asked))
+        looks = len(asked)
+        wait_until(lambda: len(asked) > looks + 5)
+
+    # then it has asked for all of them at once, and never again
+    assert [len(tasks) for tasks in asked if tasks] == [3]
+    assert [state_of(connection, f"map:{i}") for i in range(3)] == ["running 1"] * 3
+
+
+def test_a_rack_that_comes_is_not_counted_node_by_node(
+    connect: Connect, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with master(connect) as one:
+        counts: list[None] = []
+        count_nodes = one._caretaker.count_nodes
+
+        def noted() -> None:
+            counts.append(None)
+            count_nodes()
+
+        monkeypatch.setattr(one._caretaker, "count_nodes", noted)
+        pipe = connection.redis.pipeline(transaction=True)
+        for i in range(200):
+            pipe.xadd(keys.CONTROL, {"k": "nodes", "n": f"n{i}"})
+        pipe.execute()
+        register(connection, "n1")
+        submit(connection, maps=1, reduces=0)
+        wait_until(lambda: len(queued(connection, "n1")) == 1)
+
+    assert len(counts) < 100
 
 
 # -- steering

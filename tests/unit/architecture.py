@@ -16,6 +16,9 @@ LAYERS = (
     {
         "keys",
         "planner",
+        "assignment",
+        "nodestate",
+        "turns",
         "server",
         "packing",
         "records",

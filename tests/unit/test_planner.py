@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from disco_rq.assignment import Assignment
 from disco_rq.model import TaskId
-from disco_rq.planner import BATCH_MAX, Assignment, JobState, Planner
+from disco_rq.planner import BATCH_MAX, JobState, Planner
 
 
 def planner_with(*jobs: JobState, nodes: dict[str, int] | None = None) -> Planner:
@@ -67,9 +68,26 @@ def test_a_batch_holds_about_a_tenth_of_a_second_of_work() -> None:
 
 def test_the_last_tasks_are_spread_over_all_slots() -> None:
     planner = planner_with(job(maps=9), nodes={"a": 2, "b": 2})
-    finish(planner, planner.plan(0), 0.001)
+    finish(planner, planner.plan(0), 0.01)
 
     assert [len(one.tasks) for one in planner.plan(1)[:4]] == [1, 1, 1, 1]
+
+
+def test_jobs_that_share_a_slot_are_not_cut_into_more_batches_than_their_time_asks_for() -> None:
+    planner = planner_with(*(job(name, 20, submitted_ms=i) for i, name in enumerate("wxyz")), nodes={"a": 2})
+    while any(state.maps.mean_s is None for state in planner.jobs.values()):
+        finish(planner, planner.plan(0), 0.001)
+    while (assigned := planner.plan(1)) and len(assigned[0].tasks) == 1:
+        finish(planner, assigned, 0.001)
+
+    assert all(len(one.tasks) > 15 for one in assigned)
+
+
+def test_what_is_done_in_no_time_is_not_spread() -> None:
+    planner = planner_with(job(maps=54), nodes={"a": 2, "b": 2})
+    finish(planner, planner.plan(0), 0.0002)
+
+    assert [len(one.tasks) for one in planner.plan(1)] == [25, 25]
 
 
 def test_the_emptiest_node_is_served_first() -> None:
@@ -113,6 +131,30 @@ def test_a_big_job_does_not_hold_up_a_small_one() -> None:
     finish(planner, running[:1], 5.0)
 
     assert told(planner.plan(1)) == ["small a map:0/1"]
+
+
+def test_a_job_that_is_new_gets_the_next_free_slot_though_another_could_go_ahead() -> None:
+    planner = planner_with(job("big", 50_000, submitted_ms=1))
+    finish(planner, planner.plan(0), 0.001)
+    running = planner.plan(1)
+    assert len(running) == 2  # one of them ahead
+    planner.add_job(job("small", 2, submitted_ms=2))
+
+    finish(planner, running[:1], 0.001)
+    assert planner.plan(2) == []
+    finish(planner, running[1:], 0.001)
+
+    assert [one.job for one in planner.plan(3)] == ["small", "big"]
+
+
+def test_a_job_that_cannot_use_a_node_keeps_nobody_from_going_ahead_there() -> None:
+    planner = planner_with(job("big", 50_000, submitted_ms=1))
+    finish(planner, planner.plan(0), 0.001)
+    planner.add_job(job("local", 2, submitted_ms=2, force_local=True, preferred={0: "b", 1: "b"}))
+    planner.add_job(job("refused", 2, submitted_ms=3))
+    planner.jobs["refused"].refused["a"] = "another Python"
+
+    assert [one.job for one in planner.plan(1)] == ["big", "big"]
 
 
 def test_jobs_take_turns_where_there_are_fewer_slots_than_jobs() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
+from disco_rq.assignment import Assignment
 from disco_rq.model import TaskId
-from disco_rq.planner import Assignment, JobState, Planner
+from disco_rq.planner import JobState, Planner
+from tests.scale import virtual
+from tests.unit.plain_planner import PlainPlanner
 
 MAX_STEPS = 5000
 
@@ -39,8 +43,10 @@ class Wishes:
 class Story:
     """A cluster that lives: nodes come and go, tasks end or fail, masters are replaced, events come twice."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, make: Callable[[], Planner] = Planner) -> None:
         self.random = random.Random(seed)
+        self.make = make
+        self.assigned: list[Assignment] = []
         self.now_s = 0.0
         self.names = [f"n{i}" for i in range(self.random.randint(1, 4))]
         self.slots: dict[str, int] = {name: self.random.randint(1, 3) for name in self.names}
@@ -49,7 +55,7 @@ class Story:
         self.tasks = {name: self.tasks_of(wishes) for name, wishes in self.jobs.items()}
         self.trouble = True
         self.told: list[tuple[str, TaskId, int, str]] = []  # events, to be told again
-        self.planner = Planner()
+        self.planner = make()
         self.restart_master()
 
     def new_job(self, number: int) -> Wishes:
@@ -66,7 +72,7 @@ class Story:
 
     def restart_master(self) -> None:
         """Another master knows what Redis has, and nothing else."""
-        self.planner = Planner()
+        self.planner = self.make()
         self.planner.set_nodes(self.slots, self.blacklist)
         for name in self.active():
             self.load(name)
@@ -146,6 +152,7 @@ class Story:
         else:
             self.end_one()
         for assignment in self.planner.plan(self.now_s):
+            self.assigned.append(assignment)
             self.carry_out(assignment)
         self.check()
 
@@ -225,3 +232,21 @@ def test_a_node_never_has_more_than_its_slots_and_one_ahead(seed: int) -> None:
         story.step()
         for name, state in story.planner.nodes.items():
             assert state.batches <= story.slots[name] + 1
+
+
+@pytest.mark.parametrize("seed", range(60, 120))
+def test_it_decides_as_its_rules_read_word_by_word(seed: int) -> None:
+    fast, plain = Story(seed), Story(seed, PlainPlanner)
+
+    for _ in range(200):
+        fast.step()
+        plain.step()
+        assert fast.assigned == plain.assigned
+
+
+def test_it_decides_so_on_many_nodes_with_many_jobs_too() -> None:
+    story = virtual.Story(nodes=12, slots=3, jobs=15, tasks=600, mean_s=0.7, deaths=4)
+    fast, plain = virtual.Play(story), virtual.Play(story, PlainPlanner())
+
+    assert fast.run().shares == plain.run().shares
+    assert fast.assigned == plain.assigned
