@@ -19,6 +19,7 @@ from disco_rq.packing import Serializer
 from disco_rq.planner import Batch, Planner, job_of_batch, rq_name
 from disco_rq.retention import Retention
 from disco_rq.store.cluster import ClusterStore, JobSnapshot
+from disco_rq.stranded import stranded
 
 log = logging.getLogger("disco_rq.caretaker")
 
@@ -162,7 +163,7 @@ class Caretaker:
 
     def _tell_stranded(self) -> None:
         """A job that waits for a node says so in its history, and says when one has come."""
-        waiting = self._planner.stranded()
+        waiting = stranded(self._planner)
         for job in (self._stranded.keys() - waiting.keys()) & self._planner.jobs.keys():
             self._store.event(job, "A node is there again: the job goes on")
         for job, why in waiting.items():

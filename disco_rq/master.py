@@ -114,6 +114,7 @@ class Master:
             case "done":
                 task = TaskId.parse(event.task)
                 self._planner.task_done(event.job, task, event.attempt, event.duration_ms / 1000)
+                self._size_reduces(event.job)
             case "failed":
                 task = TaskId.parse(event.task)
                 self._planner.task_failed(event.job, task, event.attempt, event.node, time.monotonic())
@@ -146,6 +147,13 @@ class Master:
                 self._planner.task_assigned(
                     name, task, state.attempt, node=state.node, batch_id=state.batch, now_s=time.monotonic()
                 )
+
+        self._size_reduces(name)
+
+    def _size_reduces(self, name: str) -> None:
+        """When the last map is done it is known how much each reduce has to do."""
+        if self._planner.wants_sizes(name):
+            self._planner.sizes_known(name, self._store.partition_sizes(name))
 
     def _end(self, name: str) -> None:
         """A job is over: what it still runs is stopped at once."""

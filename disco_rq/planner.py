@@ -2,9 +2,9 @@
 
 No I/O and no clock: ``now_s`` is given. The master feeds it and carries its answers out; a test can play any
 story. The rules: a job with a higher priority goes first, among equals the one with the fewest batches under
-way, then the one that waited longest for its turn; a task goes to the node that has its input if it can, but
-not to a node that failed it, unless every live node did; a node is promised as many batches as it has slots,
-and one ahead while tasks are short.
+way, then the one that waited longest for its turn; of its reduces the one with most to do goes first; a task
+goes to the node that has its input if it can, but not to a node that failed it, unless every live node did; a
+node is promised as many batches as it has slots, and one ahead while tasks are short.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ class Phase:
     done: set[int] = field(default_factory=set)
     total: int = 0
     mean_s: float | None = None  # running mean of a task's duration
+    sizes: Mapping[int, int] | None = None  # index -> what it has to do, in bytes, once that is known
 
     @property
     def complete(self) -> bool:
@@ -269,6 +270,17 @@ class Planner:
         job.maps.done.discard(task.index)
         self._retry(job, task, node, now_s)
 
+    def wants_sizes(self, name: str) -> bool:
+        """Whether the maps of the job are through, and it was not told how much each reduce has to do."""
+        job = self.jobs.get(name)
+        return job is not None and job.reduces.sizes is None and job.nr_maps > 0 and job.maps.complete
+
+    def sizes_known(self, name: str, sizes: Mapping[int, int]) -> None:
+        """Partition -> bytes that its reduce will read (none: 0): the one with most to do goes first."""
+        phase = self.jobs[name].reduces
+        phase.sizes = sizes
+        phase.waiting = deque(sorted(phase.waiting, key=lambda index: -sizes.get(index, 0)))
+
     # -- what to do
 
     def plan(self, now_s: float) -> list[Assignment]:
@@ -293,32 +305,6 @@ class Planner:
             self._turn += 1
             self.jobs[assignment.job].turn = self._turn
             answer.append(assignment)
-        return answer
-
-    def stranded(self) -> dict[str, str]:
-        """The jobs that cannot go on with the nodes there are, each with what it waits for."""
-        usable = {name for name, node in self.nodes.items() if node.is_open}
-        if not self.nodes:
-            return dict.fromkeys(self.jobs, "No node is alive: the job waits for one")
-        if not usable:
-            why = "; ".join(f"{name}: {node.why_closed}" for name, node in sorted(self.nodes.items())[:5])
-            return dict.fromkeys(self.jobs, f"No node takes tasks ({why}): the job waits for one")
-        answer = {}
-        for job in self.jobs.values():
-            if usable <= job.refused.keys():
-                why = "; ".join(sorted({job.refused[name] for name in usable})[:5])
-                answer[job.name] = f"No node here can run it: the job waits for another ({why})"
-                continue
-            if job.running or not job.maps.pending or not (job.force_local or job.force_remote):
-                continue
-            homes = {job.preferred.get(index, "") for index in job.maps.pending}
-            named = " and ".join(sorted(homes))
-            if "" in homes:
-                continue  # what has no home may run everywhere
-            if job.force_local and homes.isdisjoint(usable):
-                answer[job.name] = f"force_local: the job waits for {named}"
-            elif job.force_remote and homes == usable and len(usable) == 1:
-                answer[job.name] = f"force_remote: the job waits for another node than {named}"
         return answer
 
     # -- inside

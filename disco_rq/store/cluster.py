@@ -154,6 +154,9 @@ class ClusterStore:
             preferred=self._preferred(job) if spec.details.get("on_nodes") else {},
         )
 
+    def partition_sizes(self, job_name: str) -> dict[int, int]:
+        return partition_sizes(self._connection, job_name)
+
     def task_failures(self, job_name: str, task: str) -> list[dict[str, Any]]:
         listed: Any = self._redis.hget(keys.JobKeys(job_name).failures, task)
         return json.loads(listed) if listed else []
@@ -247,3 +250,9 @@ class ClusterStore:
     def task_state(self, job_name: str, task: str) -> TaskState | None:
         state: Any = self._redis.hget(keys.JobKeys(job_name).tasks, task)
         return TaskState.parse(state) if state else None
+
+
+def partition_sizes(connection: Connection, job_name: str) -> dict[int, int]:
+    """Partition -> bytes that the committed maps wrote for it so far; those with none are left out."""
+    found: Any = connection.redis.hgetall(keys.JobKeys(job_name).partitions)
+    return {int(partition): int(size) for partition, size in found.items()}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from disco_rq import keys
 from disco_rq.errors import UnknownJob
 from disco_rq.store.attempts import LEASE_MS
-from disco_rq.store.cluster import TaskState
+from disco_rq.store.cluster import TaskState, partition_sizes
 from disco_rq.store.connection import Connection
 
 MOST_LEASES = 5_000
@@ -244,9 +244,7 @@ class ViewStore:
         )
 
     def partitions(self, name: str) -> dict[int, int]:
-        """Partition -> bytes that the maps wrote for it so far; those with none are left out."""
-        found: Any = self._redis.hgetall(keys.JobKeys(name).partitions)
-        return {int(partition): int(size) for partition, size in found.items()}
+        return partition_sizes(self._connection, name)
 
     def failures(self, name: str, most: int) -> tuple[dict[str, list[dict[str, Any]]], bool]:
         """Task -> its failures, oldest first, of at most about so many tasks; and whether there are more."""

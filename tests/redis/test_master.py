@@ -22,12 +22,14 @@ from tests.redis.story import (
     JOB,
     OTHER,
     assign,
+    commit,
     everything,
     expire_lease,
     fail,
     history,
     lead,
     put,
+    started,
     state_of,
     submit,
     wait_until,
@@ -69,6 +71,35 @@ def test_maps_then_reduces_then_ready(connect: Connect, connection: Connection) 
     phases = [attempt.task[:3] for attempt in claimed]
     assert phases == sorted(phases)  # no reduce before the last map
     assert JobStore(connection).counters(JOB) == {"tasks": 10}
+
+
+def commit_unevenly(connection: Connection, attempt: Attempt) -> None:
+    commit(connection, attempt, partitions={0: 10, 1: 30, 2: 20}, duration_ms=5000)
+
+
+BIGGEST_FIRST = ["reduce:1", "reduce:2", "reduce:0", "reduce:3"]
+
+
+def test_the_biggest_reduce_starts_first(connect: Connect, connection: Connection) -> None:
+    with master(connect), working(connect, "n1", outcome=commit_unevenly) as claimed:
+        submit(connection, maps=2, reduces=4)
+        wait_until(lambda: ended(connection))
+
+    assert [attempt.task for attempt in claimed[2:]] == BIGGEST_FIRST
+
+
+def test_a_master_that_comes_after_the_maps_starts_the_biggest_reduce_first(
+    connect: Connect, connection: Connection
+) -> None:
+    store = lead(connection)
+    submit(connection, maps=1, reduces=4)
+    commit_unevenly(connection, started(connection, "map:0"))
+    store.resign()
+
+    with master(connect), working(connect, "n1", outcome=commit_unevenly) as claimed:
+        wait_until(lambda: ended(connection))
+
+    assert [attempt.task for attempt in claimed] == BIGGEST_FIRST
 
 
 def test_a_job_waits_for_a_node_and_goes_on_when_one_comes(connect: Connect, connection: Connection) -> None:

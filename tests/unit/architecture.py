@@ -16,6 +16,8 @@ LAYERS = (
     {
         "keys",
         "planner",
+        "stragglers",
+        "stranded",
         "server",
         "packing",
         "records",

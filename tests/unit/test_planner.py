@@ -9,6 +9,7 @@ import pytest
 
 from disco_rq.model import TaskId
 from disco_rq.planner import BATCH_MAX, Assignment, JobState, Planner
+from disco_rq.stranded import stranded
 
 
 def planner_with(*jobs: JobState, nodes: dict[str, int] | None = None) -> Planner:
@@ -88,6 +89,30 @@ def test_the_reduces_wait_for_every_map() -> None:
     finish(planner, maps[1:])
 
     assert told(planner.plan(2)) == ["job a reduce:0/1", "job a reduce:1/1"]
+
+
+def test_the_reduce_that_has_most_to_do_goes_first() -> None:
+    planner = planner_with(job(maps=1, reduces=4))
+    assert not planner.wants_sizes("job")
+    finish(planner, planner.plan(0))
+    assert planner.wants_sizes("job")
+
+    planner.sizes_known("job", {1: 5, 2: 700, 3: 5})
+
+    assert not planner.wants_sizes("job")
+    order = []
+    for now_s in range(4):
+        assigned = planner.plan(now_s)
+        order += [one.tasks[0][0].index for one in assigned]
+        finish(planner, assigned, 5.0)
+    assert order == [2, 1, 3, 0]
+
+
+def test_without_maps_there_are_no_sizes_and_the_reduces_go_in_order() -> None:
+    planner = planner_with(job(maps=0, reduces=2), nodes={"a": 2})
+
+    assert not planner.wants_sizes("job")
+    assert told(planner.plan(0)) == ["job a reduce:0/1", "job a reduce:1/1"]
 
 
 def test_a_map_whose_output_is_lost_runs_again_elsewhere_and_holds_the_reduces_back() -> None:
@@ -239,16 +264,16 @@ def test_a_job_that_no_live_node_may_run_is_told_what_it_waits_for() -> None:
         "stays": "force_local: the job waits for b and c",
         "leaves": "force_remote: the job waits for another node than a",
     }
-    assert planner.stranded() == waits
+    assert stranded(planner) == waits
 
     # not while something of it can be done
     planner.set_nodes({"a": 1, "b": 1}, [])
-    assert planner.stranded() == {}
+    assert stranded(planner) == {}
     planner.set_nodes({"a": 1, "b": 1}, ["b"])
-    assert planner.stranded() == waits
+    assert stranded(planner) == waits
 
     planner.set_nodes({"a": 1}, ["a"])
-    assert planner.stranded() == dict.fromkeys(
+    assert stranded(planner) == dict.fromkeys(
         ("stays", "leaves", "anywhere"), "No node takes tasks (a: blacklisted): the job waits for one"
     )
 
@@ -392,7 +417,7 @@ def test_a_node_that_refused_a_job_gets_no_task_of_it_until_it_is_another() -> N
     planner.task_refused(given.job, TaskId("map", 0), 1, "a", "another Python")
 
     assert planner.plan(100) == []
-    assert "another Python" in planner.stranded()[given.job]
+    assert "another Python" in stranded(planner)[given.job]
     planner.node_changed("a")
-    assert planner.stranded() == {}
+    assert stranded(planner) == {}
     assert [task for task, _ in planner.plan(100)[0].tasks] == [TaskId("map", 0)]
