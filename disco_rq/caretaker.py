@@ -116,7 +116,7 @@ class Caretaker:
             if snapshot is None and job in self._store.active_jobs():
                 continue  # submitted just now: its event comes
             survives = snapshot.spec.max_failures if snapshot else 0
-            state = self._store.task_state(job, task)
+            state = self._store.task_state(job, task, attempt)
             where = f"worker {state.worker} on node {state.node}" if state else "its worker"
             why = f"{where} was lost: it gave no sign of life for {LEASE_S:.0f} s"
             answer = self._store.end_attempt(job, task, state, attempt, "lost", why, survives)
@@ -139,18 +139,29 @@ class Caretaker:
                     in_queue[batch.node] = set(node_queue(self._redis, batch.node).job_ids)
                 if batch_id in in_queue[batch.node]:
                     continue
-            if self._release_queued(batch_id, batch) and unused:
-                with contextlib.suppress(NoSuchJobError):
-                    Job.fetch(batch_id, self._redis, Serializer).delete()
-                node_queue(self._redis, batch.node).intermediate_queue.remove(batch_id)
+            why = f"its place in the queue of node {batch.node} was lost"
+            if self._release_queued(batch_id, batch, why) and unused:
+                self._remove(batch_id, batch)
 
-    def _release_queued(self, batch_id: str, batch: Batch) -> bool:
-        """Let those tasks of a batch that nobody has claimed wait again, uncounted. True: all of them."""
-        why = f"its place in the queue of node {batch.node} was lost"
+    def hand_back(self, batch_id: str, why: str) -> None:
+        """Let those tasks of a batch that nobody has claimed wait again, uncounted, and be it anywhere."""
+        batch = self._planner.batches[batch_id]
+        if self._release_queued(batch_id, batch, why):
+            self._remove(batch_id, batch)
+
+    def _remove(self, batch_id: str, batch: Batch) -> None:
+        """Take a batch out of its queue: its tasks are for others."""
+        with contextlib.suppress(NoSuchJobError):
+            Job.fetch(batch_id, self._redis, Serializer).delete()
+        node_queue(self._redis, batch.node).intermediate_queue.remove(batch_id)
+
+    def _release_queued(self, batch_id: str, batch: Batch, why: str) -> bool:
+        """The same. True: all of them."""
         claimed = False
         for task in sorted(batch.open_tasks):
-            state = self._store.task_state(batch.job, str(task))
-            if state is not None and state.state == "queued" and state.batch == batch_id:
+            [states] = self._store.states(batch.job, [str(task)])
+            state = next((state for state in states if state and state.batch == batch_id), None)
+            if state is not None and state.state == "queued":
                 answer = self._store.end_attempt(
                     batch.job, str(task), state, state.attempt, "release", why, 0
                 )

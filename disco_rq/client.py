@@ -238,7 +238,8 @@ class Disco:
         ``timestamp`` (seconds since 1970), ``active`` (its status), ``paused``, ``mapi`` and ``redi``
         (``[waiting, running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100),
         ``nodes``; and
-        ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``entries``,
+        ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``copies`` (of tasks
+        that lagged), ``entries``,
         ``records`` and ``bytes`` (each by phase).
         """
         record = self._store.record(name)
@@ -285,8 +286,9 @@ class Disco:
         """The attempts of a task (``map:3``), oldest first.
 
         For each ``attempt``, ``node``, ``worker``, ``started`` and ``ended`` (milliseconds since 1970, None
-        if not yet), ``outcome`` (done, data, lost, error, fatal, release, killed; queued, running), and with
-        it ``error`` or ``entries``, ``records`` and ``bytes``. Empty: never tried. Raises ``UnknownJob``.
+        if not yet), ``outcome`` (done, overtaken, data, lost, error, fatal, release, killed; queued,
+        running), and with it ``error`` or ``entries``, ``records`` and ``bytes``. Empty: never tried. Raises
+        ``UnknownJob``.
         """
         self._store.record(name)
         return self._store.story(name, str(_task(task)))

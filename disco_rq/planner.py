@@ -13,16 +13,20 @@ import random
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from types import MappingProxyType
 
 from disco_rq.model import Phase as PhaseName
 from disco_rq.model import TaskId
+from disco_rq.nodestate import NodeState
 
 BATCH_S = 0.1
 """The working time that one batch of small tasks aims at."""
 BATCH_MAX = 250
 AHEAD_BELOW_S = 1.0
 """Tasks shorter than this are worth having one batch ahead in a node's queue."""
+SAMPLE = 30
+"""Of so many tasks of a phase the durations are kept, the last ones."""
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 10.0
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -36,6 +40,8 @@ class Assignment:
     node: str
     tasks: tuple[tuple[TaskId, int], ...]  # (task, attempt)
     tag: str  # of the planner: two masters may assign the same attempt, one of them in vain
+    copy_of: int = 0  # the attempt that lags, if it is a copy of one; then there is one task
+    why: str = ""  # there is a copy, for the history
 
     @property
     def batch(self) -> str:
@@ -52,31 +58,6 @@ def rq_name(job: str) -> str:
 def job_of_batch(batch: str) -> str:
     """The ``rq_name`` of the job to which a batch belongs."""
     return batch.rsplit("_", 2)[0]
-
-
-@dataclass(slots=True)
-class NodeState:
-    """A node as the planner sees it."""
-
-    slots: int
-    blacklisted: bool = False
-    draining: bool = False  # like that, but what is in its queue is left to it
-    closed: str = ""  # why it takes none of its own accord; what is queued moves
-    batches: int = 0  # under way: in its queue or in its workers
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it gets new tasks."""
-        return not (self.blacklisted or self.draining or self.closed)
-
-    @property
-    def why_closed(self) -> str:
-        return "blacklisted" if self.blacklisted else self.closed or "draining"
-
-    @property
-    def keeps_queue(self) -> bool:
-        """Whether what is in its queue is left to it."""
-        return not (self.blacklisted or self.closed)
 
 
 @dataclass(slots=True)
@@ -97,9 +78,11 @@ class Phase:
     delayed: dict[int, float] = field(default_factory=dict)  # index -> when it waits again, after its backoff
     local: dict[str, deque[int]] = field(default_factory=dict)  # node -> its waiting tasks, also in waiting
     pending: set[int] = field(default_factory=set)  # what really waits; the deques may hold stale entries
-    done: set[int] = field(default_factory=set)
+    done: dict[int, int] = field(default_factory=dict)  # index -> attempt that was committed
     total: int = 0
     mean_s: float | None = None  # running mean of a task's duration
+    durations_s: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLE))  # of the last ones
+    median_s: float | None = None  # of these, more or less
     sizes: Mapping[int, int] | None = None  # index -> what it has to do, in bytes, once that is known
 
     @property
@@ -107,6 +90,9 @@ class Phase:
         return len(self.done) == self.total
 
     def measure(self, duration_s: float) -> None:
+        self.durations_s.append(duration_s)
+        if self.median_s is None or len(self.done) % 8 == 0 or len(self.done) < SAMPLE:
+            self.median_s = median(self.durations_s)
         self.mean_s = duration_s if self.mean_s is None else 0.8 * self.mean_s + 0.2 * duration_s
 
     def batch_size(self, slots: int) -> int:
@@ -133,8 +119,9 @@ class JobState:
     max_cores: int | None = None
     force_local: bool = False
     force_remote: bool = False
+    speculative: bool = True  # its tasks that lag may have copies
     preferred: Mapping[int, str] = field(default_factory=dict)  # map index -> node that has its input
-    attempts: dict[TaskId, int] = field(default_factory=dict)  # last attempt of each task that was tried
+    attempts: dict[TaskId, int] = field(default_factory=dict)  # highest number of each task that was tried
     excluded: dict[TaskId, dict[str, float]] = field(default_factory=dict)  # task -> node -> when it failed
     refused: dict[str, str] = field(default_factory=dict)  # node that cannot run this job -> why
     batches: int = 0
@@ -159,12 +146,13 @@ class Planner:
 
     def __init__(self, tag: str = "0") -> None:
         """``tag``: letters and digits that tell its batches from those of other planners."""
-        self._tag = tag
+        self.tag = tag
         self.jobs: dict[str, JobState] = {}
         self.nodes: dict[str, NodeState] = {}
         self.batches: dict[str, Batch] = {}
-        self._batch_of: dict[tuple[str, TaskId], str] = {}
+        self._live: dict[tuple[str, TaskId], dict[int, str]] = {}  # attempts under way -> their batches
         self._turn = 0
+        self._now_s = 0.0  # of the last plan
 
     # -- what happened
 
@@ -181,9 +169,10 @@ class Planner:
         job = self.jobs.pop(name, None)
         if job is None:
             return
-        for batch_id in [batch_id for batch_id, batch in self.batches.items() if batch.job == name]:
-            for task in list(self.batches[batch_id].open_tasks):
-                self._close(job, task)
+        for batch in [batch for batch in self.batches.values() if batch.job == name]:
+            for task in list(batch.open_tasks):
+                for attempt in self.live(name, task):
+                    self._close(job, task, attempt)
 
     def set_nodes(
         self,
@@ -211,45 +200,65 @@ class Planner:
         """An attempt is under way, in the queue or in a worker of the node."""
         job = self.jobs[name]
         job.phase(task).pending.discard(task.index)
-        job.attempts[task] = attempt
+        self.number_taken(name, task, attempt)
         if batch_id not in self.batches:
             self.batches[batch_id] = Batch(name, node, now_s)
             job.batches += 1
             if node in self.nodes:
                 self.nodes[node].batches += 1
         self.batches[batch_id].open_tasks.add(task)
-        self._batch_of[name, task] = batch_id
+        self._live.setdefault((name, task), {})[attempt] = batch_id
         job.running += 1
 
-    def task_done(self, name: str, task: TaskId, attempt: int, duration_s: float | None = None) -> None:
-        """An attempt was committed."""
-        job = self.jobs.get(name)
-        if job is None or attempt < job.attempts.get(task, 0):
-            return
+    def number_taken(self, name: str, task: TaskId, attempt: int) -> None:
+        """The number is not used again."""
+        attempts = self.jobs[name].attempts
+        attempts[task] = max(attempt, attempts.get(task, 0))
+
+    def measured(self, name: str, task: TaskId, duration_s: float) -> None:
+        """A task that is done took so long."""
+        self.jobs[name].phase(task).measure(duration_s)
+
+    def live(self, name: str, task: TaskId) -> dict[int, str]:
+        """The attempts of the task that are under way, with their batches: two while it has a copy."""
+        return dict(self._live.get((name, task), ()))
+
+    def task_done(
+        self, name: str, task: TaskId, attempt: int, duration_s: float | None = None
+    ) -> dict[int, str]:
+        """An attempt was committed. Returns those that it has overtaken, with their batches."""
+        job, live = self.jobs.get(name), self.live(name, task)
+        if job is None or (attempt not in live and attempt < job.attempts.get(task, 0)):
+            return {}
         phase = job.phase(task)
         phase.pending.discard(task.index)
         phase.delayed.pop(task.index, None)
         if task.index not in phase.done:
-            phase.done.add(task.index)
+            phase.done[task.index] = attempt
             if duration_s is not None:
                 phase.measure(duration_s)
-        job.attempts[task] = attempt
-        self._close(job, task)
+        self.number_taken(name, task, attempt)
+        for number, batch_id in live.items():
+            batch = self.batches[batch_id]
+            took_s = duration_s if number == attempt else self._now_s - batch.since_s
+            if batch.node in self.nodes and took_s is not None and phase.median_s is not None:
+                self.nodes[batch.node].paced(took_s / max(phase.median_s, BATCH_S), self._now_s)
+            self._close(job, task, number)
+        live.pop(attempt, None)
+        return live
 
     def task_failed(self, name: str, task: TaskId, attempt: int, node: str, now_s: float) -> None:
-        """An attempt ended without a result and its task waits again. ``node`` empty: nobody's fault, no
-        exclusion.
+        """An attempt ended without a result and its task waits again, unless its other attempt goes on.
+        ``node`` empty: nobody's fault, no exclusion.
         """
-        job = self.jobs.get(name)
-        if job is None or attempt < job.attempts.get(task, 0):
+        job, live = self.jobs.get(name), self.live(name, task)
+        if job is None or attempt not in live:
             return
-        phase = job.phase(task)
-        waits = task.index in phase.pending or task.index in phase.delayed
-        if task.index in phase.done or (waits and attempt == job.attempts.get(task, 0)):
-            return
-        job.attempts[task] = attempt
-        self._close(job, task)
-        self._retry(job, task, node, now_s)
+        self._close(job, task, attempt)
+        if node:
+            job.excluded.setdefault(task, {})[node] = now_s
+        if len(live) == 1:
+            self._retry(job, task, node, now_s)
 
     def task_refused(self, name: str, task: TaskId, attempt: int, node: str, why: str) -> None:
         """The node cannot run this job, by no fault of either: its task waits again, for other nodes."""
@@ -265,9 +274,10 @@ class Planner:
     def output_lost(self, name: str, task: TaskId, attempt: int, node: str, now_s: float) -> None:
         """The committed output of a map cannot be read any more: the map waits again, not on that node."""
         job = self.jobs.get(name)
-        if job is None or task.index not in job.maps.done or attempt != job.attempts.get(task):
+        if job is None or job.maps.done.get(task.index) != attempt:
             return
-        job.maps.done.discard(task.index)
+        del job.maps.done[task.index]
+        job.excluded.setdefault(task, {})[node] = now_s
         self._retry(job, task, node, now_s)
 
     def wants_sizes(self, name: str) -> bool:
@@ -289,12 +299,14 @@ class Planner:
             self._wake(job, now_s)
         nodes = {name: node for name, node in self.nodes.items() if node.is_open}
         slots = sum(node.slots for node in nodes.values())
+        fast = sum(node.slots for node in nodes.values() if node.slowness(now_s) == 1)
+        self._now_s = now_s
         answer = []
         while nodes:
             name = min(nodes, key=lambda name: (nodes[name].batches / nodes[name].slots, name))
             if nodes[name].batches > nodes[name].slots:
                 break  # the emptiest node has its slots full and one ahead
-            assignment = self._next_batch(name, nodes[name], slots)
+            assignment = self._next_batch(name, nodes[name], slots, fast)
             if assignment is None:
                 del nodes[name]
                 continue
@@ -309,9 +321,10 @@ class Planner:
 
     # -- inside
 
-    def _next_batch(self, name: str, node: NodeState, slots: int) -> Assignment | None:
+    def _next_batch(self, name: str, node: NodeState, slots: int, fast: int) -> Assignment | None:
         """The next batch for a node, of the first job in turn that has something for it."""
         ahead = node.batches == node.slots
+        slowness = node.slowness(self._now_s)
         open_jobs = [job for job in self.jobs.values() if not job.paused and job.open_phase()[1].pending]
         for job in sorted(
             open_jobs, key=lambda job: (-job.priority, job.batches, job.turn, job.submitted_ms, job.name)
@@ -319,15 +332,24 @@ class Planner:
             phase_name, phase = job.open_phase()
             if ahead and (phase.mean_s is None or phase.mean_s > AHEAD_BELOW_S):
                 continue
-            if name in job.refused:
+            if name in job.refused or (slowness > 1 and self._others_are_sooner(job, phase, slowness * fast)):
                 continue
             if job.max_cores is not None and job.batches >= job.max_cores:
                 continue
             tasks = self._pick(job, phase_name, phase, name, phase.batch_size(slots))
             if tasks:
                 attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
-                return Assignment(job.name, name, attempts, self._tag)
+                return Assignment(job.name, name, attempts, self.tag)
         return None
+
+    def _others_are_sooner(self, job: JobState, phase: Phase, room: float) -> bool:
+        """Whether other nodes, which work for the job now, will have done what waits before a slow one has
+        done a task: while it does one they have ``room`` for so many.
+        """
+        if job.force_local or job.force_remote or len(phase.pending) >= room:
+            return False
+        nodes = {batch.node for batch in self.batches.values() if batch.job == job.name}
+        return any(name in self.nodes and self.nodes[name].slowness(self._now_s) == 1 for name in nodes)
 
     def _pick(self, job: JobState, phase_name: PhaseName, phase: Phase, node: str, size: int) -> list[TaskId]:
         """Up to ``size`` waiting tasks that may run on the node, those with their input there first."""
@@ -349,7 +371,7 @@ class Planner:
         return list(picked.values())
 
     def _may_run(self, job: JobState, task: TaskId, node: str) -> bool:
-        if not _allows(job, task, node):
+        if not allows(job, task, node):
             return False
         excluded = job.excluded.get(task)
         if not excluded or node not in excluded:
@@ -361,16 +383,12 @@ class Planner:
 
     def _candidates(self, job: JobState, task: TaskId) -> list[str]:
         """The live nodes that may take the task, whether they failed it or not."""
-        return [name for name, state in self.nodes.items() if state.is_open and _allows(job, task, name)]
+        return [name for name, state in self.nodes.items() if state.is_open and allows(job, task, name)]
 
     def _retry(self, job: JobState, task: TaskId, node: str, now_s: float) -> None:
         """Let a task wait again: at once where another node may take it, else after a backoff."""
-        if not node:
-            self._wait(job, task, first=True)
-            return
-        excluded = job.excluded.setdefault(task, {})
-        excluded[node] = now_s
-        if any(other not in excluded for other in self._candidates(job, task)):
+        excluded = job.excluded.get(task, {})
+        if not node or any(other not in excluded for other in self._candidates(job, task)):
             self._wait(job, task, first=True)
         else:
             job.phase(task).delayed[task.index] = now_s + _backoff_s(job.name, task, job.attempts[task])
@@ -395,10 +413,11 @@ class Planner:
             del phase.delayed[index]
             self._wait(job, TaskId(phase_name, index), first=True)
 
-    def _close(self, job: JobState, task: TaskId) -> None:
-        batch_id = self._batch_of.pop((job.name, task), None)
-        if batch_id is None:
-            return
+    def _close(self, job: JobState, task: TaskId, attempt: int) -> None:
+        live = self._live[job.name, task]
+        batch_id = live.pop(attempt)
+        if not live:
+            del self._live[job.name, task]
         job.running -= 1
         batch = self.batches[batch_id]
         batch.open_tasks.discard(task)
@@ -409,7 +428,7 @@ class Planner:
                 self.nodes[batch.node].batches -= 1
 
 
-def _allows(job: JobState, task: TaskId, node: str) -> bool:
+def allows(job: JobState, task: TaskId, node: str) -> bool:
     """What the node itself said, and ``force_local`` and ``force_remote``, which mean maps whose input is on
     a node.
     """

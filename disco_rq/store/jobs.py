@@ -148,26 +148,28 @@ class JobStore:
     def story(self, name: str, task: str) -> list[dict[str, Any]]:
         """The attempts of a task, oldest first, each as it ended, or as it is."""
         job = keys.JobKeys(name)
-        state: Any = self._redis.hget(job.tasks, task)
-        if state is None:
-            return []
-        word, attempt, node, _, worker, since = state.decode().split(" ")
-        numbers = range(1, int(attempt) + 1)
-        ended: Any = self._redis.hmget(job.attempts, [f"{task}/{number}" for number in numbers])
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hget(job.tasks, task)
+        pipe.hget(job.copies, task)
+        states = [state.decode().split(" ") for state in pipe.execute() if state]
+        numbers = range(1, max((int(state[1]) for state in states), default=0) + 1)
+        ended: Any = self._redis.hmget(job.attempts, [f"{task}/{n}" for n in numbers]) if numbers else []
         told = [
             {"attempt": n, **json.loads(record)} for n, record in zip(numbers, ended, strict=True) if record
         ]
-        if word in ("queued", "running"):
-            told.append(
-                {
-                    "attempt": int(attempt),
-                    "node": node,
-                    "worker": worker,
-                    "started": int(since) if word == "running" else None,
-                    "ended": None,
-                    "outcome": word,
-                }
-            )
+        known = {one["attempt"] for one in told}
+        for word, attempt, node, _, worker, since in states:
+            if word in ("queued", "running") and int(attempt) not in known:
+                told.append(
+                    {
+                        "attempt": int(attempt),
+                        "node": node,
+                        "worker": worker,
+                        "started": int(since) if word == "running" else None,
+                        "ended": None,
+                        "outcome": word,
+                    }
+                )
         return told
 
     # -- history
@@ -259,9 +261,14 @@ class JobStore:
         # put.
         self._redis.delete(job.job)
         tasks: Any = self._redis.hgetall(job.tasks)
-        states = [(task.decode(), state.decode().split(" ")) for task, state in tasks.items()]
+        copies: Any = self._redis.hgetall(job.copies)
+        states = [
+            (task.decode(), state.decode().split(" "))
+            for attempts in (tasks, copies)
+            for task, state in attempts.items()
+        ]
         running = [(task, state[1]) for task, state in states if state[0] == "running"]
-        staged = [job.staged(f"{task}/{attempt}") for task, attempt in running]
+        staged = [job.staged(task) for task, _ in running]
         pipe = self._redis.pipeline(transaction=True)
         pipe.unlink(job.tasks, *staged)
         pipe.unlink(*job.records())

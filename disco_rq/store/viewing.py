@@ -145,16 +145,22 @@ class ViewStore:
 
     def _held(self, leases: Iterable[bytes]) -> dict[tuple[str, str], Held]:
         """(node, worker) -> what it has claimed."""
-        tasks: dict[str, list[str]] = {}
+        tasks: dict[str, set[str]] = {}
         for member in leases:
             job, task, _ = member.decode().split(" ")
-            tasks.setdefault(job, []).append(task)
+            tasks.setdefault(job, set()).add(task)
         pipe = self._redis.pipeline(transaction=False)
-        for job, wanted in tasks.items():
+        asked = [(job, sorted(wanted, key=natural)) for job, wanted in tasks.items()]
+        for job, wanted in asked:
             pipe.hmget(keys.JobKeys(job).tasks, wanted)
+            pipe.hmget(keys.JobKeys(job).copies, wanted)
+        told = pipe.execute() if asked else []
         held: dict[tuple[str, str], Held] = {}
-        for (job, wanted), states in zip(tasks.items(), pipe.execute() if tasks else [], strict=True):
-            for task, text in sorted(zip(wanted, states, strict=True), key=lambda pair: natural(pair[0])):
+        for i, (job, wanted) in enumerate(asked):
+            for task, text in [
+                *zip(wanted, told[2 * i], strict=True),
+                *zip(wanted, told[2 * i + 1], strict=True),
+            ]:
                 state = TaskState.parse(text) if text else None
                 if state is None or state.state != "running":
                     continue

@@ -212,7 +212,9 @@ class Tasks(Struct):
 
 
 class Attempt(Struct):
-    """``outcome``: done, data, lost, error, fatal, release, killed; queued, running."""
+    """``outcome``: done, overtaken (another was first), data, lost, error, fatal, release, killed; queued,
+    running.
+    """
 
     attempt: int
     node: str

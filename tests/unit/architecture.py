@@ -16,6 +16,7 @@ LAYERS = (
     {
         "keys",
         "planner",
+        "nodestate",
         "stragglers",
         "stranded",
         "server",
@@ -37,6 +38,7 @@ LAYERS = (
     {
         *(
             "master",
+            "speculation",
             "caretaker",
             "retention",
             "client",
@@ -59,7 +61,7 @@ LAYERS = (
 
 STRANGERS = (
     {"client", "job"},
-    {"master", "caretaker", "retention"},
+    {"master", "speculation", "caretaker", "retention"},
     {"worker", "horse", "execution", "leases", "attemptlog", "node"},
 )
 """They meet in Redis only: none imports another, not even by way of a third module."""
