@@ -37,6 +37,7 @@ class Scheduler(TypedDict, total=False):
     max_cores: int
     force_local: bool
     force_remote: bool
+    speculative: bool
 
 
 class JobArguments(TypedDict, total=False):

@@ -15,6 +15,8 @@ class Assignment:
     node: str
     tasks: tuple[tuple[TaskId, int], ...]  # (task, attempt)
     tag: str  # of the planner: two masters may assign the same attempt, one of them in vain
+    copy_of: int = 0  # the attempt that lags, if it is a copy of one; then there is one task
+    why: str = ""  # there is a copy, for the history
 
     @property
     def batch(self) -> str:

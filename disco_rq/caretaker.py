@@ -7,7 +7,6 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 
 from redis import Redis
 from rq import Queue
@@ -22,6 +21,7 @@ from disco_rq.packing import Serializer
 from disco_rq.planner import Batch, Planner
 from disco_rq.retention import Retention
 from disco_rq.store.cluster import ClusterStore, JobSnapshot, TaskState
+from disco_rq.stranded import stranded
 
 log = logging.getLogger("disco_rq.caretaker")
 
@@ -128,7 +128,7 @@ class Caretaker:
             if snapshot is None and job in self._store.active_jobs():
                 continue  # submitted just now: its event comes
             survives = snapshot.spec.max_failures if snapshot else 0
-            state = self._store.task_state(job, task)
+            state = self._store.task_state(job, task, attempt)
             where = f"worker {state.worker} on node {state.node}" if state else "its worker"
             sign = "its process ended" if told_by_node else f"it gave no sign of life for {LEASE_S:.0f} s"
             why = f"{where} was lost: {sign}"
@@ -152,10 +152,21 @@ class Caretaker:
         lost = [batch_id for batch_id in late if batch_id not in queued]
         for batch_id, states in self._states([*unused, *lost]).items():
             batch = self._planner.batches[batch_id]
-            if self._release_queued(batch_id, batch, states) and batch_id not in lost:
-                with contextlib.suppress(NoSuchJobError):
-                    Job.fetch(batch_id, self._redis, Serializer).delete()
-                node_queue(self._redis, batch.node).intermediate_queue.remove(batch_id)
+            why = f"its place in the queue of node {batch.node} was lost"
+            if self._release_queued(batch, states, why) and batch_id not in lost:
+                self._remove(batch_id, batch)
+
+    def hand_back(self, batch_id: str, why: str) -> None:
+        """Let those tasks of a batch that nobody has claimed wait again, uncounted, and be it anywhere."""
+        batch = self._planner.batches[batch_id]
+        if self._release_queued(batch, self._states([batch_id])[batch_id], why):
+            self._remove(batch_id, batch)
+
+    def _remove(self, batch_id: str, batch: Batch) -> None:
+        """Take a batch out of its queue: its tasks are for others."""
+        with contextlib.suppress(NoSuchJobError):
+            Job.fetch(batch_id, self._redis, Serializer).delete()
+        node_queue(self._redis, batch.node).intermediate_queue.remove(batch_id)
 
     def _queued(self, nodes: Iterable[str]) -> set[str]:
         """The batches in the queues of these nodes, in one round trip."""
@@ -165,23 +176,22 @@ class Caretaker:
         return {batch.decode() for batches in pipe.execute() for batch in batches}
 
     def _states(self, batch_ids: Sequence[str]) -> dict[str, list[TaskState | None]]:
-        """Of each batch the states of its open tasks, in the order of their numbers."""
+        """Of each batch the states of its attempts, in the order of its open tasks; None: it is another's."""
         asked = [
-            (batch.job, str(task))
-            for batch in map(self._planner.batches.__getitem__, batch_ids)
-            for task in sorted(batch.open_tasks)
-        ]
-        states = iter(self._store.task_states(asked))
-        return {
-            batch_id: list(islice(states, len(self._planner.batches[batch_id].open_tasks)))
+            (batch_id, self._planner.batches[batch_id].job, str(task))
             for batch_id in batch_ids
-        }
+            for task in sorted(self._planner.batches[batch_id].open_tasks)
+        ]
+        found = self._store.states([(job, task) for _, job, task in asked])
+        answer: dict[str, list[TaskState | None]] = {batch_id: [] for batch_id in batch_ids}
+        for (batch_id, _, _), states in zip(asked, found, strict=True):
+            answer[batch_id].append(next((one for one in states if one and one.batch == batch_id), None))
+        return answer
 
-    def _release_queued(self, batch_id: str, batch: Batch, states: Sequence[TaskState | None]) -> bool:
+    def _release_queued(self, batch: Batch, states: Sequence[TaskState | None], why: str) -> bool:
         """Let those tasks of a batch that nobody has claimed wait again, uncounted. True: all of them."""
-        why = f"its place in the queue of node {batch.node} was lost"
         for task, state in zip(sorted(batch.open_tasks), states, strict=True):
-            if state is not None and state.state == "queued" and state.batch == batch_id:
+            if state is not None and state.state == "queued":
                 answer = self._store.end_attempt(
                     batch.job, str(task), state, state.attempt, "release", why, 0
                 )
@@ -195,7 +205,7 @@ class Caretaker:
 
     def _tell_stranded(self) -> None:
         """A job that waits for a node says so in its history, and says when one has come."""
-        waiting = self._planner.stranded()
+        waiting = stranded(self._planner)
         for job in (self._stranded.keys() - waiting.keys()) & self._planner.jobs.keys():
             self._store.event(job, "A node is there again: the job goes on")
         for job, why in waiting.items():

@@ -238,7 +238,8 @@ class Disco:
         ``timestamp`` (seconds since 1970), ``active`` (its status), ``paused``, ``mapi`` and ``redi``
         (``[waiting, running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100),
         ``nodes``; and
-        ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``entries``,
+        ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``copies`` (of tasks
+        that lagged), ``entries``,
         ``records`` and ``bytes`` (each by phase).
         """
         record = self._store.record(name)
@@ -286,9 +287,10 @@ class Disco:
         """The attempts of a task (``map:3``), oldest first.
 
         For each ``attempt``, ``node``, ``worker``, ``started`` and ``ended`` (milliseconds since 1970, None
-        if not yet), ``outcome`` (done, data, lost, error, fatal, killed, release: handed back; queued,
-        running; stopped: the job ended before it began), and with it ``error`` or ``entries``, ``records``
-        and ``bytes``. Empty: never tried. Raises ``UnknownJob``, ``DiscoError`` if it has no such task.
+        if not yet), ``outcome`` (done, overtaken, data, lost, error, fatal, killed, release: handed back;
+        queued, running; stopped: the job ended before it began), and with it ``error`` or ``entries``,
+        ``records`` and ``bytes``. Empty: never tried. Raises ``UnknownJob``, ``DiscoError`` if it has no such
+        task.
         """
         wanted = _task(task)
         number = self._store.record(name).count(f"nr_{wanted.phase}s")

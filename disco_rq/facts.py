@@ -30,6 +30,7 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "priority": record.count("priority"),
         "counters": store.counters(name),
         "msgs_dropped": record.count("msgs_dropped"),
+        "copies": record.count("copies"),
         "entries": {phase: record.count(f"{phase}:entries") for phase in _PHASES},
         "records": {phase: record.count(f"{phase}:records") for phase in _PHASES},
         "bytes": {phase: record.count(f"{phase}:bytes") for phase in _PHASES},

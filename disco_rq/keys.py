@@ -32,8 +32,8 @@ disco:draining        set     nodes that get no new tasks, and finish what they 
 disco:closed          hash    "node cause" -> why the node itself takes no tasks now: cause "disk" (too little
                               room), "leave" (it was told to end). W: worker, node. A field leaves with its
                               cause
-disco:totals          hash    since the cluster began: msgs_dropped, oob_refused (puts over the quota).
-                              W: message, put
+disco:totals          hash    since the cluster began: msgs_dropped, oob_refused (puts over the quota),
+                              copies (that were started). W: message, put, copy
 disco:purges:<node>   set     jobs whose files the node is to delete. W: purge. A job leaves when it is done
 disco:wake:<node>     list    wakes a worker of the node for that. W: purge. Expires after 60 s
 ====================  ======  =============================================================================
@@ -46,24 +46,28 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               gc_after (seconds from its end to its purge, if it says so),
                               map:waiting, map:running, map:done, map:failed, map:entries, map:records,
                               map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
-                              the same for reduce:, cause (JSON, of a dead job), msgs_dropped, paused.
-                              W: submit; claim, commit, fail, kill; message; pause
+                              the same for reduce:, copies (that were started), cause (JSON, of a dead job),
+                              msgs_dropped, paused. W: submit; claim, copy, commit, fail, kill; message; pause
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
 :inputs               hash    index of a map -> its input (msgpack of model.MapInput); without a map, of what
                               every reduce reads. W: submit
 :tasks                hash    task -> "state attempt node batch worker since": queued, running, done, waiting.
                               No field: waiting, never tried. W: assign, claim, commit, fail, lose
+:copies               hash    the same of a second attempt of a task that runs and lags: queued, running;
+                              waiting: it ended, and its number is taken. W: copy, claim, commit, fail, lose.
+                              A field leaves when its attempt becomes the task's own, or is counted there
 :failures             hash    task -> JSON list of its failures that count: node, kind, at, attempt, message,
                               url. W: fail, lose
 :attempts             hash    attempt -> JSON: node, worker, started, ended, outcome, error, entries,
-                              records, bytes; of the first failures also traceback, url. W: commit, fail
+                              records, bytes; of the first failures also traceback, url. W: commit, fail.
+                              Outcome overtaken: the other one of two was committed first
 :outputs              hash    task -> address of its committed output. W: commit
 :oob                  hash    key -> value of the committed OOB results, as text where possible. W: commit
 :oob:types            hash    key -> "j" (JSON) or "b" (bytes); no field: str. W: commit
 :oob:owners           hash    key -> task that put it, committed or not. W: put; freed by fail
-:staged:<attempt>     hash    key -> type letter and value, put by an attempt that runs. W: put. Deleted with
-                              the end of the attempt
+:staged:<task>        hash    "number key" -> type letter and value, put by the attempt of that number, which
+                              runs. W: put. Fields leave with the end of the attempt
 :remade               set     maps that were committed once and lost their output. W: lose
 :counters             hash    name -> sum over the committed tasks. W: commit
 :nodes                set     nodes that ran tasks of it. W: claim
@@ -129,8 +133,8 @@ class JobKeys:
         self.job = f"disco:job:{name}".encode("utf-8", "backslashreplace").decode()
         self.prefix = f"{self.job}:"
 
-    def staged(self, attempt: str) -> str:
-        return f"{self.prefix}staged:{attempt}"
+    def staged(self, task: str) -> str:
+        return f"{self.prefix}staged:{task}"
 
     def records(self) -> list[str]:
         """Every key of the job but the staged ones."""
@@ -141,6 +145,7 @@ class JobKeys:
                 self.pack,
                 self.inputs,
                 self.tasks,
+                self.copies,
                 self.failures,
                 self.attempts,
                 self.outputs,
@@ -164,6 +169,10 @@ class JobKeys:
     @property
     def tasks(self) -> str:
         return self.prefix + "tasks"
+
+    @property
+    def copies(self) -> str:
+        return self.prefix + "copies"
 
     @property
     def failures(self) -> str:

@@ -13,9 +13,10 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from redis.client import Pipeline
 from rq import Queue
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -23,11 +24,13 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from disco_rq.assignment import Assignment
 from disco_rq.caretaker import LOOK_S, Caretaker, node_queue
 from disco_rq.errors import ConnectionLost
+from disco_rq.jobstate import JobState
 from disco_rq.model import RENEW_S, TaskId
 from disco_rq.packing import Serializer
-from disco_rq.planner import JobState, Planner
+from disco_rq.planner import Planner
 from disco_rq.retention import Retention
 from disco_rq.settings import Settings
+from disco_rq.speculation import Speculation
 from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
@@ -77,6 +80,7 @@ class Master:
         self._caretaker = Caretaker(
             self._connection.redis, self._store, self._planner, self._jobs, self._retention
         )
+        self._speculation = Speculation(self._store, self._planner, self._caretaker.hand_back)
         position = self._store.control_end()  # before the jobs are read: what comes after is told again
         self._caretaker.count_nodes()
         for name in sorted(self._store.active_jobs()):
@@ -85,6 +89,8 @@ class Master:
         while not self._stop.is_set():
             # First what a job waits for, then the duties; then again, for what these have found.
             if not self._assign(self._planner.plan(time.monotonic())):
+                return
+            if not self._assign(self._speculation.look(time.monotonic())):
                 return
             now = time.monotonic()
             if now >= renew_at:
@@ -113,7 +119,11 @@ class Master:
                 self._load(event.job)
             case "done":
                 task = TaskId.parse(event.task)
-                self._planner.task_done(event.job, task, event.attempt, event.duration_ms / 1000)
+                duration_s = event.duration_ms / 1000
+                overtaken = self._planner.task_done(event.job, task, event.attempt, duration_s)
+                # Where a worker still has other tasks of the batch, it notices by its leases.
+                self._stop_batches(overtaken.values() - self._planner.batches.keys())
+                self._size_reduces(event.job)
             case "failed":
                 task = TaskId.parse(event.task)
                 self._planner.task_failed(event.job, task, event.attempt, event.node, time.monotonic())
@@ -145,12 +155,30 @@ class Master:
                 self._planner.task_assigned(
                     name, task, state.attempt, node=state.node, batch_id=state.batch, now_s=time.monotonic()
                 )
+        for text, state in snapshot.copies.items():
+            task = TaskId.parse(text)
+            self._planner.number_taken(name, task, state.attempt)
+            if state.state != "waiting":
+                self._planner.task_assigned(
+                    name, task, state.attempt, node=state.node, batch_id=state.batch, now_s=time.monotonic()
+                )
+        for text, duration_s in snapshot.durations_s.items():
+            self._planner.measured(name, TaskId.parse(text), duration_s)
+        self._size_reduces(name)
+
+    def _size_reduces(self, name: str) -> None:
+        """When the last map is done it is known how much each reduce has to do."""
+        if self._planner.wants_sizes(name):
+            self._planner.sizes_known(name, self._store.partition_sizes(name))
 
     def _end(self, name: str) -> None:
         """A job is over: what it still runs is stopped at once."""
         batches = [batch_id for batch_id, batch in self._planner.batches.items() if batch.job == name]
         self._planner.remove_job(name)
         self._jobs.pop(name, None)
+        self._stop_batches(batches)
+
+    def _stop_batches(self, batches: Iterable[str]) -> None:
         for batch_id in batches:
             # Not started, or through: then its claim will be refused, or there is nothing to stop.
             with contextlib.suppress(NoSuchJobError, InvalidJobOperation):
@@ -167,7 +195,7 @@ class Master:
         for assignment in assignments:
             tasks = [(str(task), attempt) for task, attempt in assignment.tasks]
             places.append(len(pipe))
-            self._store.assign(pipe, assignment.job, assignment.node, assignment.batch, tasks)
+            self._promise(pipe, assignment, tasks)
             data = Queue.prepare_data(
                 RUN_BATCH,
                 args=[assignment.job, assignment.batch, tasks],
@@ -182,12 +210,21 @@ class Master:
         assigned = [answers[place] for place in places]
         if -1 in assigned:
             return False
+        refused = [a for a, number in zip(assignments, assigned, strict=True) if number != len(a.tasks)]
+        for copy in [assignment for assignment in refused if assignment.copy_of]:  # it is not needed any more
+            [(task, attempt)] = copy.tasks
+            self._planner.task_failed(copy.job, task, attempt, "", time.monotonic())
         # Not as we thought: the job ended, or another master was here before.
-        wrong = {a.job for a, number in zip(assignments, assigned, strict=True) if number != len(a.tasks)}
-        for job in sorted(wrong):
+        for job in sorted({assignment.job for assignment in refused if not assignment.copy_of}):
             self._planner.remove_job(job)
             self._load(job)
         return True
+
+    def _promise(self, pipe: Pipeline, to: Assignment, tasks: Sequence[tuple[str, int]]) -> None:
+        if to.copy_of:
+            self._store.assign_copy(pipe, to.job, to.node, to.batch, tasks[0], to.copy_of, to.why)
+        else:
+            self._store.assign(pipe, to.job, to.node, to.batch, tasks)
 
     def _queue(self, node: str) -> Queue:
         if node not in self._queues:
@@ -207,6 +244,8 @@ def _job_state(snapshot: JobSnapshot) -> JobState:
         max_cores=spec.max_cores,
         force_local=spec.force_local,
         force_remote=spec.force_remote,
+        # A copy sends its messages again: it must not be these that end the job.
+        speculative=spec.speculative and spec.msg_overflow == "drop",
         preferred=snapshot.preferred,
         attempts={TaskId.parse(task): state.attempt for task, state in snapshot.tasks.items()},
         excluded={TaskId.parse(task): _excluded(failures) for task, failures in snapshot.failures.items()},

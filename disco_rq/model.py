@@ -84,6 +84,7 @@ class JobSpec:
     max_cores: int | None = None
     force_local: bool = False
     force_remote: bool = False
+    speculative: bool = True  # tasks that lag may have copies
     protocol: int = PROTOCOL  # of the client that made it
     # on_nodes (whether any input is on a node), arguments (as jobspec() tells them)
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -2,9 +2,10 @@
 
 No I/O and no clock: ``now_s`` is given. The master feeds it and carries its answers out; a test can play any
 story. The rules: a job with a higher priority goes first, among equals the one with the fewest batches under
-way, then the one that waited longest for its turn; a task goes to the node that has its input if it can, but
-not to a node that failed it, unless every live node did; a node is promised as many batches as it has slots,
-and one ahead while tasks are short, and no other job's turn it is.
+way, then the one that waited longest for its turn; of its reduces the one with most to do goes first; a task
+goes to the node that has its input if it can, but not to a node that failed it, unless every live node did; a
+node is promised as many batches as it has slots, and one ahead while tasks are short, and no other job's turn
+it is.
 """
 
 from __future__ import annotations
@@ -17,19 +18,12 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
 from disco_rq.assignment import Assignment
+from disco_rq.jobstate import BATCH_S, JobState, Phase
 from disco_rq.model import Phase as PhaseName
 from disco_rq.model import TaskId
 from disco_rq.nodestate import NodeState
 from disco_rq.turns import Turn, Turns
 
-BATCH_S = 0.1
-"""The working time that one batch of small tasks aims at."""
-BATCH_MAX = 150
-"""Even a task that does nothing takes half a millisecond of its slot, which no duration tells."""
-SHARE_S = 0.005
-"""A batch costs some 2 ms of its own: less work than this is not spread over the slots."""
-AHEAD_BELOW_S = 1.0
-"""Tasks shorter than this are worth having one batch ahead in a node's queue."""
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 10.0
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -46,99 +40,19 @@ class Batch:
     open_tasks: set[TaskId] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class Phase:
-    """The tasks of one phase of a job."""
-
-    waiting: deque[int] = field(default_factory=deque)
-    delayed: dict[int, float] = field(default_factory=dict)  # index -> when it waits again, after its backoff
-    local: dict[str, deque[int]] = field(default_factory=dict)  # node -> its waiting tasks, also in waiting
-    pending: set[int] = field(default_factory=set)  # what really waits; the deques may hold stale entries
-    done: set[int] = field(default_factory=set)
-    total: int = 0
-    mean_s: float | None = None  # running mean of a task's duration
-
-    @property
-    def complete(self) -> bool:
-        return len(self.done) == self.total
-
-    @property
-    def is_short(self) -> bool:
-        """Whether its tasks are known to be worth having one batch ahead."""
-        return self.mean_s is not None and self.mean_s <= AHEAD_BELOW_S
-
-    def measure(self, duration_s: float) -> None:
-        self.mean_s = duration_s if self.mean_s is None else 0.8 * self.mean_s + 0.2 * duration_s
-
-    def batch_size(self, slots: float) -> int:
-        """How many of these tasks make a batch: about ``BATCH_S`` of work, and no more than leaves the slots
-        that the job is due busy.
-        """
-        if self.mean_s is None:
-            return 1
-        by_time = BATCH_S / max(self.mean_s, 1e-6)
-        by_share = len(self.pending) / (2 * slots if slots > 1 else 1)
-        by_share = max(by_share, by_time * SHARE_S / BATCH_S)
-        return int(max(1, min(by_time, by_share, BATCH_MAX)))
-
-
-@dataclass(slots=True)
-class JobState:
-    """A job as the planner sees it."""
-
-    name: str
-    nr_maps: int
-    nr_reduces: int  # reduce tasks
-    priority: int = 0
-    submitted_ms: int = 0
-    paused: bool = False
-    max_cores: int | None = None
-    force_local: bool = False
-    force_remote: bool = False
-    preferred: Mapping[int, str] = field(default_factory=dict)  # map index -> node that has its input
-    attempts: dict[TaskId, int] = field(default_factory=dict)  # last attempt of each task that was tried
-    excluded: dict[TaskId, dict[str, float]] = field(default_factory=dict)  # task -> node -> when it failed
-    refused: dict[str, str] = field(default_factory=dict)  # node that cannot run this job -> why
-    batches: int = 0
-    running: int = 0  # attempts under way
-    turn: int = 0  # when it was last assigned a batch, in turns of the planner
-    maps: Phase = field(default_factory=Phase)
-    reduces: Phase = field(default_factory=Phase)
-
-    def __post_init__(self) -> None:
-        self.maps.total, self.reduces.total = self.nr_maps, self.nr_reduces
-
-    def phase(self, task: TaskId) -> Phase:
-        return self.maps if task.phase == "map" else self.reduces
-
-    def open_phase(self) -> tuple[PhaseName, Phase]:
-        """The phase whose tasks may run now: the reduces wait for every map."""
-        return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
-
-    def turn_now(self) -> Turn | None:
-        """Its place among the jobs that may have a batch; None if it may not."""
-        busy = self.max_cores is not None and self.batches >= self.max_cores
-        if self.paused or busy or not (self.reduces if self.maps.complete else self.maps).pending:
-            return None
-        return -self.priority, self.batches, self.turn, self.submitted_ms, self.name
-
-    def takes(self, node: str) -> bool:
-        """Whether it may have something for a slot of the node that becomes free."""
-        is_elsewhere = self.force_local and not self.maps.complete and not self.maps.local.get(node)
-        return node not in self.refused and not is_elsewhere
-
-
 class Planner:
     """The state of all active jobs and nodes, and the next assignments."""
 
     def __init__(self, tag: str = "0") -> None:
         """``tag``: letters and digits that tell its batches from those of other planners."""
-        self._tag = tag
+        self.tag = tag
         self.jobs: dict[str, JobState] = {}
         self.nodes: dict[str, NodeState] = {}
         self.batches: dict[str, Batch] = {}
-        self._batch_of: dict[tuple[str, TaskId], str] = {}
+        self._live: dict[tuple[str, TaskId], dict[int, str]] = {}  # attempts under way -> their batches
         self._turn = 0
+        self._now_s = 0.0  # of the last plan
+        self._fast = 0  # slots that are not slow, then
 
     # -- what happened
 
@@ -155,9 +69,10 @@ class Planner:
         job = self.jobs.pop(name, None)
         if job is None:
             return
-        for batch_id in [batch_id for batch_id, batch in self.batches.items() if batch.job == name]:
-            for task in list(self.batches[batch_id].open_tasks):
-                self._close(job, task)
+        for batch in [batch for batch in self.batches.values() if batch.job == name]:
+            for task in list(batch.open_tasks):
+                for attempt in self.live(name, task):
+                    self._close(job, task, attempt)
 
     def set_nodes(
         self,
@@ -185,45 +100,65 @@ class Planner:
         """An attempt is under way, in the queue or in a worker of the node."""
         job = self.jobs[name]
         job.phase(task).pending.discard(task.index)
-        job.attempts[task] = attempt
+        self.number_taken(name, task, attempt)
         if batch_id not in self.batches:
             self.batches[batch_id] = Batch(name, node, now_s)
             job.batches += 1
             if node in self.nodes:
                 self.nodes[node].batches += 1
         self.batches[batch_id].open_tasks.add(task)
-        self._batch_of[name, task] = batch_id
+        self._live.setdefault((name, task), {})[attempt] = batch_id
         job.running += 1
 
-    def task_done(self, name: str, task: TaskId, attempt: int, duration_s: float | None = None) -> None:
-        """An attempt was committed."""
-        job = self.jobs.get(name)
-        if job is None or attempt < job.attempts.get(task, 0):
-            return
+    def number_taken(self, name: str, task: TaskId, attempt: int) -> None:
+        """The number is not used again."""
+        attempts = self.jobs[name].attempts
+        attempts[task] = max(attempt, attempts.get(task, 0))
+
+    def measured(self, name: str, task: TaskId, duration_s: float) -> None:
+        """A task that is done took so long."""
+        self.jobs[name].phase(task).measure(duration_s)
+
+    def live(self, name: str, task: TaskId) -> dict[int, str]:
+        """The attempts of the task that are under way, with their batches: two while it has a copy."""
+        return dict(self._live.get((name, task), ()))
+
+    def task_done(
+        self, name: str, task: TaskId, attempt: int, duration_s: float | None = None
+    ) -> dict[int, str]:
+        """An attempt was committed. Returns those that it has overtaken, with their batches."""
+        job, live = self.jobs.get(name), self.live(name, task)
+        if job is None or (attempt not in live and attempt < job.attempts.get(task, 0)):
+            return {}
         phase = job.phase(task)
         phase.pending.discard(task.index)
         phase.delayed.pop(task.index, None)
         if task.index not in phase.done:
-            phase.done.add(task.index)
+            phase.done[task.index] = attempt
             if duration_s is not None:
                 phase.measure(duration_s)
-        job.attempts[task] = attempt
-        self._close(job, task)
+        self.number_taken(name, task, attempt)
+        for number, batch_id in live.items():
+            batch = self.batches[batch_id]
+            took_s = duration_s if number == attempt else self._now_s - batch.since_s
+            if batch.node in self.nodes and took_s is not None and phase.median_s is not None:
+                self.nodes[batch.node].paced(took_s / max(phase.median_s, BATCH_S), self._now_s)
+            self._close(job, task, number)
+        live.pop(attempt, None)
+        return live
 
     def task_failed(self, name: str, task: TaskId, attempt: int, node: str, now_s: float) -> None:
-        """An attempt ended without a result and its task waits again. ``node`` empty: nobody's fault, no
-        exclusion.
+        """An attempt ended without a result and its task waits again, unless its other attempt goes on.
+        ``node`` empty: nobody's fault, no exclusion.
         """
-        job = self.jobs.get(name)
-        if job is None or attempt < job.attempts.get(task, 0):
+        job, live = self.jobs.get(name), self.live(name, task)
+        if job is None or attempt not in live:
             return
-        phase = job.phase(task)
-        waits = task.index in phase.pending or task.index in phase.delayed
-        if task.index in phase.done or (waits and attempt == job.attempts.get(task, 0)):
-            return
-        job.attempts[task] = attempt
-        self._close(job, task)
-        self._retry(job, task, node, now_s)
+        self._close(job, task, attempt)
+        if node:
+            job.excluded.setdefault(task, {})[node] = now_s
+        if len(live) == 1:
+            self._retry(job, task, node, now_s)
 
     def task_refused(self, name: str, task: TaskId, attempt: int, node: str, why: str) -> None:
         """The node cannot run this job, by no fault of either: its task waits again, for other nodes."""
@@ -239,10 +174,22 @@ class Planner:
     def output_lost(self, name: str, task: TaskId, attempt: int, node: str, now_s: float) -> None:
         """The committed output of a map cannot be read any more: the map waits again, not on that node."""
         job = self.jobs.get(name)
-        if job is None or task.index not in job.maps.done or attempt != job.attempts.get(task):
+        if job is None or job.maps.done.get(task.index) != attempt:
             return
-        job.maps.done.discard(task.index)
+        del job.maps.done[task.index]
+        job.excluded.setdefault(task, {})[node] = now_s
         self._retry(job, task, node, now_s)
+
+    def wants_sizes(self, name: str) -> bool:
+        """Whether the maps of the job are through, and it was not told how much each reduce has to do."""
+        job = self.jobs.get(name)
+        return job is not None and job.reduces.sizes is None and job.nr_maps > 0 and job.maps.complete
+
+    def sizes_known(self, name: str, sizes: Mapping[int, int]) -> None:
+        """Partition -> bytes that its reduce will read (none: 0): the one with most to do goes first."""
+        phase = self.jobs[name].reduces
+        phase.sizes = sizes
+        phase.waiting = deque(sorted(phase.waiting, key=lambda index: -sizes.get(index, 0)))
 
     # -- what to do
 
@@ -255,6 +202,8 @@ class Planner:
         # What a job is due: where many take turns, each of their batches costs a slot a fresh process.
         rivals = sum(job.turn_now() is not None for job in self.jobs.values())
         due = sum(node.slots for node in nodes.values()) / max(rivals, 1)
+        self._fast = sum(node.slots for node in nodes.values() if node.slowness(now_s) == 1)
+        self._now_s = now_s
         answer = []
         # The emptiest node first; when each has its slots full, one batch ahead, of tasks that are short.
         for ahead in (False, True):
@@ -279,32 +228,6 @@ class Planner:
                     heappush(loads, (node.batches / node.slots, name))
         return answer
 
-    def stranded(self) -> dict[str, str]:
-        """The jobs that cannot go on with the nodes there are, each with what it waits for."""
-        usable = {name for name, node in self.nodes.items() if node.is_open}
-        if not self.nodes:
-            return dict.fromkeys(self.jobs, "No node is alive: the job waits for one")
-        if not usable:
-            why = "; ".join(f"{name}: {node.why_closed}" for name, node in sorted(self.nodes.items())[:5])
-            return dict.fromkeys(self.jobs, f"No node takes tasks ({why}): the job waits for one")
-        answer = {}
-        for job in self.jobs.values():
-            if usable <= job.refused.keys():
-                why = "; ".join(sorted({job.refused[name] for name in usable})[:5])
-                answer[job.name] = f"No node here can run it: the job waits for another ({why})"
-                continue
-            if job.running or not job.maps.pending or not (job.force_local or job.force_remote):
-                continue
-            homes = {job.preferred.get(index, "") for index in job.maps.pending}
-            named = " and ".join(sorted(homes))
-            if "" in homes:
-                continue  # what has no home may run everywhere
-            if job.force_local and homes.isdisjoint(usable):
-                answer[job.name] = f"force_local: the job waits for {named}"
-            elif job.force_remote and homes == usable and len(usable) == 1:
-                answer[job.name] = f"force_remote: the job waits for another node than {named}"
-        return answer
-
     # -- inside
 
     def _turns(self, *, ahead: bool) -> tuple[Turns, list[Turn]]:
@@ -321,12 +244,12 @@ class Planner:
 
         def offer(name: str) -> Assignment | None:
             job = self.jobs[name]
-            if node in job.refused:
-                return None
             phase_name, phase = job.open_phase()
+            if node in job.refused or self._others_are_sooner(job, phase, node):
+                return None
             tasks = self._pick(job, phase_name, phase, node, phase.batch_size(due))
             attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
-            return Assignment(name, node, attempts, self._tag) if attempts else None
+            return Assignment(name, node, attempts, self.tag) if attempts else None
 
         return turns.take(offer, before)
 
@@ -342,6 +265,18 @@ class Planner:
         job.turn = self._turn
         if (turn := job.turn_now()) is not None:
             turns.put(turn)
+
+    def _others_are_sooner(self, job: JobState, phase: Phase, node: str) -> bool:
+        """Whether the node is slow, and others, which work for the job now, will have done what waits before
+        it has done a task.
+        """
+        slowness = self.nodes[node].slowness(self._now_s)
+        # While it does one, the others have room for so many.
+        room = slowness * self._fast
+        if slowness == 1 or job.force_local or job.force_remote or len(phase.pending) >= room:
+            return False
+        nodes = {batch.node for batch in self.batches.values() if batch.job == job.name}
+        return any(name in self.nodes and self.nodes[name].slowness(self._now_s) == 1 for name in nodes)
 
     def _pick(self, job: JobState, phase_name: PhaseName, phase: Phase, node: str, size: int) -> list[TaskId]:
         """Up to ``size`` waiting tasks that may run on the node, those with their input there first."""
@@ -363,7 +298,7 @@ class Planner:
         return list(picked.values())
 
     def _may_run(self, job: JobState, task: TaskId, node: str) -> bool:
-        if not _allows(job, task, node):
+        if not allows(job, task, node):
             return False
         excluded = job.excluded.get(task)
         if not excluded or node not in excluded:
@@ -375,16 +310,12 @@ class Planner:
 
     def _candidates(self, job: JobState, task: TaskId) -> list[str]:
         """The live nodes that may take the task, whether they failed it or not."""
-        return [name for name, state in self.nodes.items() if state.is_open and _allows(job, task, name)]
+        return [name for name, state in self.nodes.items() if state.is_open and allows(job, task, name)]
 
     def _retry(self, job: JobState, task: TaskId, node: str, now_s: float) -> None:
         """Let a task wait again: at once where another node may take it, else after a backoff."""
-        if not node:
-            self._wait(job, task, first=True)
-            return
-        excluded = job.excluded.setdefault(task, {})
-        excluded[node] = now_s
-        if any(other not in excluded for other in self._candidates(job, task)):
+        excluded = job.excluded.get(task, {})
+        if not node or any(other not in excluded for other in self._candidates(job, task)):
             self._wait(job, task, first=True)
         else:
             job.phase(task).delayed[task.index] = now_s + _backoff_s(job.name, task, job.attempts[task])
@@ -410,10 +341,11 @@ class Planner:
             del phase.delayed[index]
             self._wait(job, TaskId(phase_name, index), first=True)
 
-    def _close(self, job: JobState, task: TaskId) -> None:
-        batch_id = self._batch_of.pop((job.name, task), None)
-        if batch_id is None:
-            return
+    def _close(self, job: JobState, task: TaskId, attempt: int) -> None:
+        live = self._live[job.name, task]
+        batch_id = live.pop(attempt)
+        if not live:
+            del self._live[job.name, task]
         job.running -= 1
         batch = self.batches[batch_id]
         batch.open_tasks.discard(task)
@@ -424,7 +356,7 @@ class Planner:
                 self.nodes[batch.node].batches -= 1
 
 
-def _allows(job: JobState, task: TaskId, node: str) -> bool:
+def allows(job: JobState, task: TaskId, node: str) -> bool:
     """What the node itself said, and ``force_local`` and ``force_remote``, which mean maps whose input is on
     a node.
     """

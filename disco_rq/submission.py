@@ -259,6 +259,7 @@ def _is_scheduler(value: Any) -> bool:
         "max_cores": _whole(1),
         "force_local": _is_bool,
         "force_remote": _is_bool,
+        "speculative": _is_bool,
     }
     if not isinstance(value, dict) or not all(key in takes and takes[key](value[key]) for key in value):
         return False
@@ -273,7 +274,8 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "split_size": (_optional(_whole(1)), "a number of bytes, or None for one map per input"),
     "scheduler": (
         _is_scheduler,
-        "a dict with max_cores (from 1 on), and at most one of force_local and force_remote (True or False)",
+        "a dict with max_cores (from 1 on), speculative (True or False), "
+        "and at most one of force_local and force_remote (True or False)",
     ),
     "max_failures": (_whole(0), "a whole number from 0 on"),
     "task_retries": (_whole(0), "a whole number from 0 on"),

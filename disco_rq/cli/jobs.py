@@ -53,6 +53,8 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     for phase in ("map", "reduce"):
         told = [f"{found[what][phase]:,} {what}" for what in ("entries", "records", "bytes")]
         rows += [(f"{phase} output", ", ".join(told))]
+    if found["copies"]:
+        rows += [("copies of tasks that lagged", found["copies"])]
     if found["msgs_dropped"]:
         rows += [("messages dropped", found["msgs_dropped"])]
     rows += [(f"counter {name}", value) for name, value in sorted(found["counters"].items())]

@@ -16,6 +16,23 @@ local function parse(state)  -- "state attempt node batch worker since"
   return s, tonumber(attempt), node, batch, worker, since
 end
 
+-- The attempt of a task that has this number, if it has it still, else the task's own; and the hash that it is in. A task
+-- has one attempt in tasks and, while that one runs, perhaps a copy of it in copies, which counts no less.
+local function find(tasks, copies, task, wanted)
+  local state, attempt, node, batch, worker, since = parse(redis.call('HGET', tasks, task))
+  if attempt ~= wanted and state == 'running' then
+    local copy = redis.call('HGET', copies, task)
+    if copy then
+      return copies, parse(copy)
+    end
+  end
+  return tasks, state, attempt, node, batch, worker, since
+end
+
+local function is_live(state)
+  return state == 'queued' or state == 'running'
+end
+
 local function phase_of(task)
   return string.match(task, '^(%a+):')
 end

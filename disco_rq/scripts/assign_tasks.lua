@@ -11,7 +11,7 @@ end
 local now, assigned = int(now_ms()), 0
 for i = 4, #ARGV, 2 do
   local state, attempt = parse(redis.call('HGET', KEYS[3], ARGV[i]))
-  if state == 'waiting' and attempt + 1 == tonumber(ARGV[i + 1]) then
+  if state == 'waiting' and attempt < tonumber(ARGV[i + 1]) then
     redis.call('HSET', KEYS[3], ARGV[i],
       'queued ' .. ARGV[i + 1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' - ' .. now)
     assigned = assigned + 1

@@ -1,14 +1,15 @@
 -- Purpose: the one moment at which an attempt counts: state, output, OOB results, counters and history, all or nothing.
 -- KEYS: job, tasks, attempts, outputs, leases, staged, oob, oob types, counters, quota, events, control, active, node,
---       oob owners, remade, partitions
+--       oob owners, remade, partitions, copies
 -- ARGV: job's name, task, attempt, worker, address of the output, attempt record (JSON), duration in ms,
 --       entries, records, bytes, how many OOB results it has put, number of counters, then name, amount for each
 --       counter, then partition, bytes for each partition that a map wrote
 -- A map that was committed before and is made again, since its output was lost, leaves its new output and no more.
+-- Of a task that has a copy the first commit counts: nothing stays of the other one but a record that it was overtaken.
 -- Returns: 'ok', also when asked again after a lost answer; 'over' (the job has ended); 'overtaken' (not its attempt);
 --          'incomplete' (some of what it put is not here: a failover has lost it), and nothing was changed
 local name, task, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local state, attempt, node, batch, worker, since = parse(redis.call('HGET', KEYS[2], task))
+local home, state, attempt, node, batch, worker, since = find(KEYS[2], KEYS[18], task, wanted)
 if attempt ~= wanted or worker ~= ARGV[4] then
   return 'overtaken'
 elseif state == 'done' then
@@ -17,7 +18,14 @@ elseif redis.call('HGET', KEYS[1], 'status') ~= 'active' then
   return 'over'
 elseif state ~= 'running' then
   return 'overtaken'
-elseif redis.call('HLEN', KEYS[6]) < tonumber(ARGV[11]) then
+end
+local staged, puts = redis.call('HGETALL', KEYS[6]), 0
+for i = 1, #staged, 2 do
+  if string.match(staged[i], '^(%d+) ') == ARGV[3] then
+    puts = puts + 1
+  end
+end
+if puts < tonumber(ARGV[11]) then
   return 'incomplete'
 end
 
@@ -32,16 +40,24 @@ end
 
 local phase = phase_of(task)
 local remade = redis.call('SISMEMBER', KEYS[16], task) == 1
-local staged = redis.call('HGETALL', KEYS[6])
+local other, number, other_node, _, other_worker, other_since = parse(
+  redis.call('HGET', home == KEYS[2] and KEYS[18] or KEYS[2], task))
 for i = 1, #staged, 2 do
+  local by, key = string.match(staged[i], '^(%d+) (.+)$')
   local kind = string.sub(staged[i + 1], 1, 1)
-  if not remade then
-    redis.call('HSET', KEYS[7], staged[i], string.sub(staged[i + 1], 2))
+  if by == ARGV[3] and not remade then
+    redis.call('HSET', KEYS[7], key, string.sub(staged[i + 1], 2))
     if kind ~= 's' then
-      redis.call('HSET', KEYS[8], staged[i], kind)
+      redis.call('HSET', KEYS[8], key, kind)
     end
-  elseif redis.call('HEXISTS', KEYS[7], staged[i]) == 0 then
-    redis.call('HDEL', KEYS[15], staged[i])
+  end
+end
+if remade or is_live(other) then
+  for i = 1, #staged, 2 do  -- what was put and does not count is free again
+    local key = string.match(staged[i], ' (.+)$')
+    if redis.call('HEXISTS', KEYS[7], key) == 0 then
+      redis.call('HDEL', KEYS[15], key)
+    end
   end
 end
 redis.call('DEL', KEYS[6])
@@ -56,6 +72,19 @@ for i = 13, remade and 0 or partitions - 1, 2 do
 end
 redis.call('HSET', KEYS[2], task,
   'done ' .. ARGV[3] .. ' ' .. node .. ' ' .. batch .. ' ' .. worker .. ' ' .. since)
+if home == KEYS[18] then
+  redis.call('HDEL', KEYS[18], task)
+elseif is_live(other) then  -- its number is not used again
+  redis.call('HSET', KEYS[18], task, 'waiting ' .. int(number) .. ' - - - ' .. int(now_ms()))
+end
+if is_live(other) then
+  redis.call('HDEL', KEYS[10], 'put ' .. task .. '/' .. int(number))
+  redis.call('ZREM', KEYS[5], name .. ' ' .. task .. ' ' .. int(number))
+end
+if other == 'running' then
+  redis.call('HSET', KEYS[3], task .. '/' .. int(number), cjson.encode({node = other_node, worker = other_worker,
+    started = tonumber(other_since), ended = now_ms(), outcome = 'overtaken'}))
+end
 redis.call('HSET', KEYS[3], task .. '/' .. ARGV[3], ARGV[6])
 redis.call('HSET', KEYS[4], task, ARGV[5])
 redis.call('ZREM', KEYS[5], name .. ' ' .. task .. ' ' .. ARGV[3])

@@ -1,21 +1,24 @@
 -- Purpose: an attempt ends without a result; nothing of it stays, and its task waits again or ends the job.
--- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node, oob
+-- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node, oob, copies
 -- ARGV: leader's token ('' if the worker itself calls), job's name, task, attempt, worker (or '*': whoever has it;
 --       '-': only while nobody has claimed it), kind, error (JSON object: message and what else is known),
 --       attempt record (JSON; '' = made here), how many failures of its kind the task survives
 -- Kinds: 'data' counts, the node is excluded for the task; 'lost' the same, and only if the lease has run out;
 --        'error' counts against task_retries; 'fatal' ends the job; 'release' hands the task back uncounted;
 --        'refuse' the same, since this node cannot run the job
--- Returns: 'retry' (the task waits), 'dead' (the job ended), 'over' (it had ended before), 'overtaken' (nothing
---          was changed: not its attempt), 'alive' (the lease was renewed meanwhile), 'notleader'
+-- Of a task that has a copy the other one of the two goes on, and the task need not wait. What a copy fails of, other than
+-- 'fatal', never ends the job: without copies it would not have happened.
+-- Returns: 'retry' (the task waits, or its other attempt goes on), 'dead' (the job ended), 'over' (it had ended before),
+--          'overtaken' (nothing was changed: not its attempt), 'alive' (the lease was renewed meanwhile), 'notleader'
 local failure = cjson.decode(ARGV[7])  -- before anything is written: it raises where it finds no JSON
 if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 'notleader'
 end
 local name, task, wanted, kind = ARGV[2], ARGV[3], ARGV[4], ARGV[6]
-local state, attempt, node, batch, worker, since = parse(redis.call('HGET', KEYS[3], task))
+local home, state, attempt, node, batch, worker, since = find(KEYS[3], KEYS[15], task, tonumber(wanted))
+local is_copy = home == KEYS[15]
 local mine = attempt == tonumber(wanted) and (ARGV[5] == '*' or worker == ARGV[5])
-if not mine or (state ~= 'running' and state ~= 'queued') then
+if not mine or not is_live(state) then
   return 'overtaken'
 end
 local now, member = now_ms(), name .. ' ' .. task .. ' ' .. wanted
@@ -23,21 +26,39 @@ if kind == 'lost' and tonumber(redis.call('ZSCORE', KEYS[6], member) or 0) > now
   return 'alive'
 end
 
-local staged = redis.call('HKEYS', KEYS[7])
+local staged, by_other = redis.call('HKEYS', KEYS[7]), {}
 for i = 1, #staged do
-  if redis.call('HEXISTS', KEYS[14], staged[i]) == 0 then  -- else a map that is made again has put it before
-    redis.call('HDEL', KEYS[8], staged[i])
+  local by, key = string.match(staged[i], '^(%d+) (.+)$')
+  if by ~= wanted then
+    by_other[key] = true
   end
 end
-redis.call('DEL', KEYS[7])
+for i = 1, #staged do
+  local by, key = string.match(staged[i], '^(%d+) (.+)$')
+  if by == wanted then
+    redis.call('HDEL', KEYS[7], staged[i])
+    -- Else it stays this task's: a map that is made again has put it before, or the other attempt has, too.
+    if not by_other[key] and redis.call('HEXISTS', KEYS[14], key) == 0 then
+      redis.call('HDEL', KEYS[8], key)
+    end
+  end
+end
 redis.call('HDEL', KEYS[9], 'put ' .. task .. '/' .. wanted)
 redis.call('ZREM', KEYS[6], member)
 local phase = phase_of(task)
-if state == 'running' then
-  redis.call('HINCRBY', KEYS[2], phase .. ':running', -1)
-  redis.call('HINCRBY', KEYS[2], phase .. ':waiting', 1)
+if is_copy then  -- its number is not used again
+  redis.call('HSET', KEYS[15], task, 'waiting ' .. wanted .. ' - - - ' .. int(now))
+else
+  local copy = redis.call('HGET', KEYS[15], task)
+  local copy_state, last = parse(copy)
+  if state == 'running' and copy_state ~= 'running' then
+    redis.call('HINCRBY', KEYS[2], phase .. ':running', -1)
+    redis.call('HINCRBY', KEYS[2], phase .. ':waiting', 1)
+  end
+  redis.call('HSET', KEYS[3], task,
+    is_live(copy_state) and copy or 'waiting ' .. int(math.max(attempt, last)) .. ' - - - ' .. int(now))
+  redis.call('HDEL', KEYS[15], task)
 end
-redis.call('HSET', KEYS[3], task, 'waiting ' .. wanted .. ' - - - ' .. int(now))
 local outcome = kind
 local active = redis.call('HGET', KEYS[2], 'status') == 'active'
 if not active then
@@ -78,10 +99,11 @@ elseif kind == 'lost' then
 else
   redis.call('HINCRBY', KEYS[13], 'error', 1)
 end
-local failures, same = add_failure(KEYS[4], task, {node = node, kind = counted, at = now,
+local failures, same = add_failure(KEYS[4], task, {node = node, kind = is_copy and 'copy' or counted, at = now,
   attempt = tonumber(wanted), message = failure.message, url = failure.url})
-local text = 'Task ' .. task .. ' failed (attempt ' .. wanted .. ' on ' .. node .. '): ' .. failure.message
-if kind == 'fatal' or same > tonumber(ARGV[9]) then
+local text = (is_copy and 'Copy of ' or 'Task ') .. task .. ' failed (attempt ' .. wanted .. ' on ' .. node .. '): '
+  .. failure.message
+if kind == 'fatal' or (not is_copy and same > tonumber(ARGV[9])) then
   failure.task, failure.attempt, failure.node, failure.failures = task, tonumber(wanted), node, failures
   end_job({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead',
     cjson.encode(failure), 'Job is dead. ' .. text)

@@ -1,6 +1,6 @@
 -- Purpose: a reduce could not read the committed output of a map: the map is made again. Its OOB results and counters
 --          stay committed, the new attempt adds none.
--- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade
+-- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies
 -- ARGV: job's name, map task, address that could not be read, error (JSON object), failures that a task survives
 -- Returns: 'lost' (the map waits again), 'kept' (that output does not count any more, or the job has ended),
 --          'dead' (it was lost too often: the job ended)
@@ -14,7 +14,9 @@ end
 local now = now_ms()
 redis.call('SADD', KEYS[9], task)
 redis.call('HDEL', KEYS[4], task)
-redis.call('HSET', KEYS[2], task, 'waiting ' .. attempt .. ' - - - ' .. int(now))
+local _, last = parse(redis.call('HGET', KEYS[10], task))  -- of a copy that was overtaken
+redis.call('HSET', KEYS[2], task, 'waiting ' .. int(math.max(attempt, last)) .. ' - - - ' .. int(now))
+redis.call('HDEL', KEYS[10], task)
 redis.call('HINCRBY', KEYS[1], 'map:done', -1)
 redis.call('HINCRBY', KEYS[1], 'map:waiting', 1)
 redis.call('HINCRBY', KEYS[1], 'map:failed', 1)

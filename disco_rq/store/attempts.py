@@ -92,7 +92,7 @@ class AttemptStore:
         job = keys.JobKeys(job_name)
         answer = self._connection.run(
             "claim_attempts",
-            [job.job, job.tasks, keys.LEASES, job.inputs, keys.CONTROL, job.nodes],
+            [job.job, job.tasks, keys.LEASES, job.inputs, keys.CONTROL, job.nodes, job.copies],
             [job_name, batch, worker, LEASE_MS, *_flat(tasks)],
         )
         return [None if packed is None else unpack_input(packed) if packed else "reduce" for packed in answer]
@@ -108,7 +108,7 @@ class AttemptStore:
         job = keys.JobKeys(job_name)
         lost = self._connection.run(
             "renew_leases",
-            [keys.SLOTS, keys.LEASES, keys.node(node), job.job, job.tasks],
+            [keys.SLOTS, keys.LEASES, keys.node(node), job.job, job.tasks, job.copies],
             [*slot, job_name, worker, *_flat(tasks)],
         )
         return {task.decode() for task in lost}
@@ -149,7 +149,7 @@ class AttemptStore:
             "lose_output",
             [
                 *(job.job, job.tasks, job.failures, job.outputs, job.events, keys.CONTROL, keys.ACTIVE),
-                *(keys.node(node), job.remade),
+                *(keys.node(node), job.remade, job.copies),
             ],
             [job_name, task, address, failure.pack(), survives],
         )
@@ -165,7 +165,10 @@ class AttemptStore:
         job = keys.JobKeys(attempt.job)
         code: int = self._connection.run(
             "put_oob",
-            [job.tasks, job.oob, job.oob_owners, job.staged(str(attempt)), job.quota, job.remade],
+            [
+                *(job.tasks, job.oob, job.oob_owners, job.staged(attempt.task), job.quota, job.remade),
+                job.copies,
+            ],
             [attempt.task, attempt.number, attempt.worker, key, typed_value, count, OOB_QUOTA],
         )
         if code == OVER_QUOTA:
@@ -233,9 +236,9 @@ def _commit_call(commit: Commit) -> tuple[str, list[str], list[Any]]:
         }
     )
     script_keys = [
-        *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.staged(str(attempt)), job.oob),
+        *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.staged(attempt.task), job.oob),
         *(job.oob_types, job.counters, job.quota, job.events, keys.CONTROL, keys.ACTIVE),
-        *(keys.node(attempt.node), job.oob_owners, job.remade, job.partitions),
+        *(keys.node(attempt.node), job.oob_owners, job.remade, job.partitions, job.copies),
     ]
     args: list[Any] = [attempt.job, attempt.task, attempt.number, attempt.worker, commit.address, record]
     args += [commit.duration_ms, result.entries_in, result.records_out, result.bytes_out]
@@ -260,8 +263,9 @@ def fail_call(
     """The call of ``fail_attempt.lua``; the master makes it too, with its token as ``leader``."""
     job = keys.JobKeys(attempt.job)
     script_keys = [
-        *(keys.LEADER, job.job, job.tasks, job.failures, job.attempts, keys.LEASES, job.staged(str(attempt))),
+        *(keys.LEADER, job.job, job.tasks, job.failures, job.attempts, keys.LEASES, job.staged(attempt.task)),
         *(job.oob_owners, job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(attempt.node), job.oob),
+        job.copies,
     ]
     args = [leader, attempt.job, attempt.task, attempt.number, attempt.worker or "*", kind]
     return "fail_attempt", script_keys, [*args, failure.pack(), record, survives]

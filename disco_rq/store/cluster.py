@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgpack
@@ -23,7 +24,11 @@ from disco_rq.store.attempts import (
     unpack_input,
 )
 from disco_rq.store.connection import Connection
+from disco_rq.store.line import Arg
 from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes
+
+SAMPLE = 50
+"""As many durations of a phase tell a new master how long its tasks take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class JobSnapshot:
     tasks: Mapping[str, TaskState]  # without those never tried
     failures: Mapping[str, Sequence[Mapping[str, Any]]]
     preferred: Mapping[int, str]  # index of a map -> node that has its input
+    copies: Mapping[str, TaskState]  # second attempts of tasks that lag; waiting: ended, the number is taken
+    durations_s: Mapping[str, float]  # task -> of some that are done
 
 
 class ExpiredLease(NamedTuple):
@@ -147,18 +154,40 @@ class ClusterStore:
         pipe.get(job.spec)
         pipe.hgetall(job.tasks)
         pipe.hgetall(job.failures)
-        (status, submitted, paused), spec_data, tasks, failures = pipe.execute()
+        pipe.hgetall(job.copies)
+        (status, submitted, paused), spec_data, tasks, failures, copies = pipe.execute()
         if status != b"active" or spec_data is None:
             return None
         spec = JobSpec.from_dict(msgpack.unpackb(spec_data))
+        states = {task.decode(): TaskState.parse(state) for task, state in tasks.items()}
         return JobSnapshot(
             spec=spec,
             submitted_ms=int(submitted),
             paused=paused == b"1",
-            tasks={task.decode(): TaskState.parse(state) for task, state in tasks.items()},
+            tasks=states,
             failures={task.decode(): json.loads(listed) for task, listed in failures.items()},
             preferred=self._preferred(job) if spec.details.get("on_nodes") else {},
+            copies={task.decode(): TaskState.parse(state) for task, state in copies.items()},
+            durations_s=self._durations_s(job, states),
         )
+
+    def _durations_s(self, job: keys.JobKeys, states: Mapping[str, TaskState]) -> dict[str, float]:
+        """How long some tasks took that are done: a sample of each phase, first come."""
+        asked: list[str] = []
+        for phase in ("map:", "reduce:"):
+            done = (
+                task for task, state in states.items() if state.state == "done" and task.startswith(phase)
+            )
+            asked += islice(done, SAMPLE)
+        if not asked:
+            return {}
+        fields = [f"{task}/{states[task].attempt}" for task in asked]
+        records: Any = self._redis.hmget(job.attempts, fields)
+        told = {task: json.loads(record) for task, record in zip(asked, records, strict=True) if record}
+        return {task: (record["ended"] - record["started"]) / 1000 for task, record in told.items()}
+
+    def partition_sizes(self, job_name: str) -> dict[int, int]:
+        return partition_sizes(self._connection, job_name)
 
     def task_failures(self, job_name: str, task: str) -> list[dict[str, Any]]:
         listed: Any = self._redis.hget(keys.JobKeys(job_name).failures, task)
@@ -214,6 +243,16 @@ class ClusterStore:
         args = [self.token, node, batch, *(part for task in tasks for part in task)]
         self._connection.add_script(pipe, "assign_tasks", [keys.LEADER, job.job, job.tasks], args)
 
+    def assign_copy(
+        self, pipe: Pipeline, job_name: str, node: str, batch: str, copy: tuple[str, int], of: int, why: str
+    ) -> None:
+        """Add to a transaction: a copy (task, attempt) of the attempt ``of`` is promised to the node."""
+        job = keys.JobKeys(job_name)
+        script_keys = [keys.LEADER, job.job, job.tasks, job.copies, job.events, keys.TOTALS]
+        task, number = copy
+        args: list[Arg] = [self.token, node, batch, task, of, number, why]
+        self._connection.add_script(pipe, "assign_copy", script_keys, args)
+
     def transaction(self) -> Pipeline:
         return self._redis.pipeline(transaction=True)
 
@@ -255,13 +294,25 @@ class ClusterStore:
         """Drop a lease whose attempt is not running any more."""
         self._redis.zrem(keys.LEASES, f"{job_name} {task} {attempt}")
 
-    def task_states(self, tasks: Iterable[tuple[str, str]]) -> list[TaskState | None]:
-        """Of each (job, task), in one round trip."""
-        pipe = self._redis.pipeline(transaction=False)
-        for job_name, task in tasks:
-            pipe.hget(keys.JobKeys(job_name).tasks, task)
-        return [TaskState.parse(state) if state else None for state in pipe.execute()]
+    def task_state(self, job_name: str, task: str, attempt: int | None = None) -> TaskState | None:
+        """The state of a task, or of that attempt of it while it is the task's own or its copy."""
+        [states] = self.states([(job_name, task)])
+        if attempt is None:
+            return states[0]
+        return next((state for state in states if state and state.attempt == attempt), None)
 
-    def task_state(self, job_name: str, task: str) -> TaskState | None:
-        state: Any = self._redis.hget(keys.JobKeys(job_name).tasks, task)
-        return TaskState.parse(state) if state else None
+    def states(self, tasks: Sequence[tuple[str, str]]) -> list[tuple[TaskState | None, TaskState | None]]:
+        """Of each (job, task) its state, and that of its copy, in one round trip."""
+        pipe = self._redis.pipeline(transaction=True)
+        for job_name, task in tasks:
+            job = keys.JobKeys(job_name)
+            pipe.hget(job.tasks, task)
+            pipe.hget(job.copies, task)
+        found = [TaskState.parse(text) if text else None for text in pipe.execute()]
+        return list(zip(found[::2], found[1::2], strict=True))
+
+
+def partition_sizes(connection: Connection, job_name: str) -> dict[int, int]:
+    """Partition -> bytes that the committed maps wrote for it so far; those with none are left out."""
+    found: Any = connection.redis.hgetall(keys.JobKeys(job_name).partitions)
+    return {int(partition): int(size) for partition, size in found.items()}

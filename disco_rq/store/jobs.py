@@ -170,28 +170,28 @@ class JobStore:
         Of those that were handed back from a queue, before they began, nothing is recorded but their number.
         """
         job = keys.JobKeys(name)
-        pipe = self._redis.pipeline(transaction=False)
+        pipe = self._redis.pipeline(transaction=True)
         pipe.hget(job.tasks, task)
+        pipe.hget(job.copies, task)
         pipe.hget(job.job, "status")
-        state, status = pipe.execute()
-        if state is None:
-            return []
-        word, attempt, node, _, worker, since = state.decode().split(" ")
-        numbers = range(1, int(attempt) + 1)
-        ended: Any = self._redis.hmget(job.attempts, [f"{task}/{number}" for number in numbers])
+        *found, status = pipe.execute()
+        states = [state.decode().split(" ") for state in found if state]
+        numbers = range(1, max((int(state[1]) for state in states), default=0) + 1)
+        ended: Any = self._redis.hmget(job.attempts, [f"{task}/{n}" for n in numbers]) if numbers else []
         told = [
             {"attempt": n, **(json.loads(record) if record else _HANDED_BACK)}
             for n, record in zip(numbers, ended, strict=True)
         ]
-        if word in ("queued", "running"):
-            told[-1] = {
-                "attempt": int(attempt),
-                "node": node,
-                "worker": "" if worker == "-" else worker,
-                "started": int(since) if word == "running" else None,
-                "ended": None,
-                "outcome": "stopped" if word == "queued" and status != b"active" else word,
-            }
+        for word, attempt, node, _, worker, since in states:
+            if word in ("queued", "running") and ended[int(attempt) - 1] is None:
+                told[int(attempt) - 1] = {
+                    "attempt": int(attempt),
+                    "node": node,
+                    "worker": "" if worker == "-" else worker,
+                    "started": int(since) if word == "running" else None,
+                    "ended": None,
+                    "outcome": "stopped" if word == "queued" and status != b"active" else word,
+                }
         return told
 
     # -- history
@@ -286,9 +286,14 @@ class JobStore:
         # put.
         self._redis.delete(job.job)
         tasks: Any = self._redis.hgetall(job.tasks)
-        states = [(task.decode(), state.decode().split(" ")) for task, state in tasks.items()]
+        copies: Any = self._redis.hgetall(job.copies)
+        states = [
+            (task.decode(), state.decode().split(" "))
+            for attempts in (tasks, copies)
+            for task, state in attempts.items()
+        ]
         running = [(task, state[1]) for task, state in states if state[0] == "running"]
-        staged = [job.staged(f"{task}/{attempt}") for task, attempt in running]
+        staged = [job.staged(task) for task, _ in running]
         pipe = self._redis.pipeline(transaction=True)
         pipe.unlink(job.tasks, *staged)
         pipe.unlink(*job.records())

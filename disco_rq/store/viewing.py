@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from disco_rq import keys
 from disco_rq.errors import UnknownJob
 from disco_rq.store.attempts import LEASE_MS
-from disco_rq.store.cluster import TaskState
+from disco_rq.store.cluster import TaskState, partition_sizes
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import closed_of
 
@@ -167,16 +167,22 @@ class ViewStore:
 
     def _held(self, leases: Iterable[bytes]) -> dict[tuple[str, str], Held]:
         """(node, worker) -> what it has claimed."""
-        tasks: dict[str, list[str]] = {}
+        tasks: dict[str, set[str]] = {}
         for member in leases:
             job, task, _ = member.decode().split(" ")
-            tasks.setdefault(job, []).append(task)
+            tasks.setdefault(job, set()).add(task)
         pipe = self._redis.pipeline(transaction=False)
-        for job, wanted in tasks.items():
+        asked = [(job, sorted(wanted, key=natural)) for job, wanted in tasks.items()]
+        for job, wanted in asked:
             pipe.hmget(keys.JobKeys(job).tasks, wanted)
+            pipe.hmget(keys.JobKeys(job).copies, wanted)
+        told = pipe.execute() if asked else []
         held: dict[tuple[str, str], Held] = {}
-        for (job, wanted), states in zip(tasks.items(), pipe.execute() if tasks else [], strict=True):
-            for task, text in sorted(zip(wanted, states, strict=True), key=lambda pair: natural(pair[0])):
+        for i, (job, wanted) in enumerate(asked):
+            for task, text in [
+                *zip(wanted, told[2 * i], strict=True),
+                *zip(wanted, told[2 * i + 1], strict=True),
+            ]:
                 state = TaskState.parse(text) if text else None
                 if state is None or state.state != "running":
                     continue
@@ -271,9 +277,7 @@ class ViewStore:
         )
 
     def partitions(self, name: str) -> dict[int, int]:
-        """Partition -> bytes that the maps wrote for it so far; those with none are left out."""
-        found: Any = self._redis.hgetall(keys.JobKeys(name).partitions)
-        return {int(partition): int(size) for partition, size in found.items()}
+        return partition_sizes(self._connection, name)
 
     def failures(self, name: str, most: int) -> tuple[dict[str, list[dict[str, Any]]], bool]:
         """Task -> its failures, oldest first, of at most about so many tasks; and whether there are more."""

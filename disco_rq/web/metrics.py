@@ -73,6 +73,7 @@ class _Cluster(Collector):
         yield _counter(
             "disco_oob_refused", "OOB results over a task's quota.", [], [([], totals.get("oob_refused", 0))]
         )
+        yield _counter("disco_copies", "Copies of tasks that lagged.", [], [([], totals.get("copies", 0))])
 
     def _jobs(self, active: Sequence[str], listed: int) -> Iterator[Metric]:
         heads = self._view.heads(active)

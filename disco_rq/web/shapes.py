@@ -219,8 +219,8 @@ class Tasks(Struct):
 
 
 class Attempt(Struct):
-    """``outcome``: done, data, lost, error, fatal, killed, release (handed back, with no node if it had not
-    begun); queued, running; stopped (the job ended before it began).
+    """``outcome``: done, overtaken (another was first), data, lost, error, fatal, killed, release (handed
+    back, with no node if it had not begun); queued, running; stopped (the job ended before it began).
     """
 
     attempt: int

@@ -45,7 +45,7 @@ def _bars(table: TaskTable, now_ms: int) -> Iterator[tuple[str, str, shapes.Bar]
     """(node, worker, bar) of each attempt."""
     for attempt, record in table.attempts.items():
         if record.started and record.worker not in ("", "-"):
-            failed = int(record.outcome != "done")
+            failed = int(record.outcome not in ("done", "overtaken"))
             end = max(record.ended, record.started)
             task = attempt.partition("/")[0]
             yield record.node, record.worker, _bar(record.started, end, task, failed, 0)

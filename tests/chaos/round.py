@@ -18,13 +18,15 @@ from typing import Any
 
 from disco_rq import Disco, Job, Params, result_iterator
 from disco_rq.func import kvgroup
-from disco_rq.runtime import counter, put, this_partition
+from disco_rq.runtime import counter, put, this_host, this_partition
 from tests.chaos.harms import Harm, Havoc, plan
 from tests.nodes import NodeCluster
 
 NODES, SLOTS, MAPS, REDUCES = ("a", "b", "c"), 2, 40, 4
 SPAN_S = 4.0
 """An undisturbed run takes about so long; the harms begin within."""
+TIMES = 6
+"""Tasks take so many times as long on the slow node of a round: they lag, and are copied."""
 DEADLINE_S = 90.0
 LATE_S = 0.5
 """What was stopped and goes on after the end of the job gets so long to do harm."""
@@ -40,13 +42,13 @@ def map_words(line: str, params: Any) -> Iterator[tuple[str, int]]:
     words = line.split()
     put(f"map:{this_partition()}", words)
     counter("words", len(words))
-    time.sleep(params.seconds[this_partition()])
+    time.sleep(params.seconds[this_partition()] * params.times.get(this_host(), 1))
     for word in words:
         yield word, 1
 
 
 def reduce_words(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
-    time.sleep(params.seconds[this_partition()])
+    time.sleep(params.seconds[this_partition()] * params.times.get(this_host(), 1))
     for word, ones in kvgroup(pairs):
         counter("different")
         yield word, sum(ones)
@@ -70,6 +72,7 @@ class Round:
     seconds: list[float]  # what each task takes
     max_failures: int
     harms: list[Harm]
+    slow: str  # the node on which tasks lag, "" for none
 
     @classmethod
     def of_seed(cls, seed: int) -> Round:
@@ -79,6 +82,7 @@ class Round:
             seconds=[chance.uniform(0.0, 2 * SPAN_S / MAPS * len(NODES) * SLOTS * 0.8) for _ in range(MAPS)],
             max_failures=chance.choice([3, 20]),
             harms=plan(chance, SPAN_S),
+            slow=chance.choice([*NODES, ""]),
         )
 
     def submit(self, disco: Disco) -> Job:
@@ -90,7 +94,7 @@ class Round:
             sort=True,
             nr_reduces=REDUCES,
             max_failures=self.max_failures,
-            params=Params(seconds=self.seconds),
+            params=Params(seconds=self.seconds, times={self.slow: TIMES}),
         )
 
     def answer(self) -> Answer:
@@ -114,7 +118,8 @@ def play(seed: int) -> tuple[bool, str]:
         havoc = Havoc(cluster, this.harms)
         problem, end = _watch(job, havoc, this.answer())
         harms = "; ".join(map(str, this.harms))
-        told = f"seed {seed}: {end} after {time.monotonic() - havoc.began:.1f} s; {harms}"
+        copies = job.jobinfo()["copies"]
+        told = f"seed {seed}: {end} after {time.monotonic() - havoc.began:.1f} s, {copies} copies; {harms}"
         if problem:
             story = [f"{host}: {message}" for _, (_, host, message) in job.events()]
             told = "\n".join([told, problem, *story, cluster.said()])

@@ -28,16 +28,20 @@ PHASES = ("map", "reduce")
 SIZES = {"many": (72, 8), "single": (1, 1)}
 BAD = 24
 """So many maps of them fail, so that others end in batches."""
-DEADLINE_S = 90.0
+LAGS, LONG_S = 30, 20.0
+"""One map, and one reduce, takes so long in its first attempt that a copy overtakes it."""
+DEADLINE_S = 120.0
 
 
 def map_words(line: str, params: Any) -> Iterator[tuple[str, int]]:
-    """Every third of some tasks fails in its first attempt: gives up, or loses its process."""
+    """Every third of some tasks fails in its first attempt: gives up, or loses its process. One lags."""
     put(f"map:{this_partition()}", line)
     counter("lines")
     bad = this_partition() < BAD
     if bad and this_partition() % 3 == 1 and is_first_attempt(f"{params.directory}/map-{this_partition()}"):
         data_err("this once")
+    if this_partition() == LAGS and is_first_attempt(f"{params.directory}/map-{this_partition()}"):
+        time.sleep(LONG_S)
     if bad and this_partition() % 6 == 2 and is_first_attempt(f"{params.directory}/map-{this_partition()}"):
         os.kill(os.getpid(), signal.SIGKILL)
     for word in line.split():
@@ -48,6 +52,8 @@ def reduce_words(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
     put(f"reduce:{this_partition()}", get("map:0"))
     if this_partition() == 1 and is_first_attempt(f"{params.directory}/reduce"):
         data_err("this once")
+    if this_partition() == 2 and is_first_attempt(f"{params.directory}/lagging"):
+        time.sleep(LONG_S)
     for word, ones in kvgroup(pairs):
         counter("different")
         yield word, sum(ones)
@@ -149,6 +155,7 @@ def test_masters_may_die_at_each_of_their_steps(nodes: NodeCluster, tmp_path: Pa
         moments,
         *("master: script lead_cluster", "master: XREAD", "master: SMEMBERS disco:active"),
         *(f"master: [script assign_tasks of {phase} of {job}" for phase in PHASES for job in SIZES),
+        *(f"master: [script assign_copy of {phase} of many" for phase in PHASES),
     )
 
 

@@ -119,6 +119,33 @@ def started(
     return Attempt(job, task, number, node, worker)
 
 
+def assign_copy(
+    connection: Connection,
+    of: Attempt,
+    number: int = 2,
+    *,
+    node: str = "n2",
+    batch: str = "copy-1",
+    token: str = TOKEN,
+) -> int:
+    store = ClusterStore(connection, token)
+    pipe = store.transaction()
+    copy = of.task, number
+    store.assign_copy(pipe, of.job, node, batch, copy, of.number, f"{of.task} lags: a copy starts on {node}")
+    answer: int = pipe.execute()[0]
+    return answer
+
+
+def copy_of(
+    connection: Connection, of: Attempt, number: int = 2, *, node: str = "n2", worker: str = "w2"
+) -> Attempt:
+    """A copy that is assigned and claimed."""
+    batch = f"{of.task.replace(':', '-')}_{number}"
+    assert assign_copy(connection, of, number, node=node, batch=batch) == 1
+    assert AttemptStore(connection).claim(of.job, batch, worker, [(of.task, number)]) != [None]
+    return Attempt(of.job, of.task, number, node, worker)
+
+
 def commit(
     connection: Connection,
     attempt: Attempt,

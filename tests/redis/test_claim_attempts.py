@@ -56,15 +56,18 @@ def test_with_no_leader_at_all_nobody_assigns(connection: Connection) -> None:
     assert assign(connection, [("map:0", 1)]) == -1
 
 
-@pytest.mark.parametrize("attempt", [0, 2, 3])
-def test_an_attempt_out_of_turn_is_not_assigned(connection: Connection, attempt: int) -> None:
+@pytest.mark.parametrize("attempt", [0, 1, 2])
+def test_the_number_of_an_attempt_is_never_given_again(connection: Connection, attempt: int) -> None:
     lead(connection)
     submit(connection)
+    for number in (1, 2):
+        fail(connection, started(connection, "map:0", number), "release")
     before = everything(connection)
 
     assert assign(connection, [("map:0", attempt)]) == 0
 
     assert everything(connection) == before
+    assert assign(connection, [("map:0", 4)]) == 1  # one may be left out
 
 
 def test_a_task_that_is_queued_running_or_done_is_not_assigned_again(connection: Connection) -> None:

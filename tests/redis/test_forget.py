@@ -19,6 +19,7 @@ from tests.redis.story import (
     OTHER,
     assign,
     commit,
+    copy_of,
     everything,
     expire_lease,
     fail,
@@ -42,7 +43,9 @@ def live_through_everything(connection: Connection) -> None:
     commit(connection, started(connection, "map:0", 2))
     fail(connection, started(connection, "map:1"))
     assign(connection, [("map:2", 1)])
-    put(connection, started(connection, "map:3"), "other")
+    running = started(connection, "map:3")
+    put(connection, running, "other")
+    put(connection, copy_of(connection, running), "other")
     AttemptStore(connection).message(JOB, "n1", "hello")
 
 
@@ -54,8 +57,9 @@ def test_every_kind_of_key_of_a_job_is_there_before(connection: Connection) -> N
     job = keys.JobKeys(JOB)
     assert set(everything(connection)) == {
         *job.records(),
-        job.staged("map:3/1"),
+        job.staged("map:3"),
         *CLUSTERS_OWN,
+        keys.TOTALS,
         keys.JOBS,
         keys.ACTIVE,
         keys.LEASES,
@@ -74,7 +78,7 @@ def test_after_forget_nothing_of_the_job_is_left(connection: Connection) -> None
     jobs.forget(JOB)
 
     # then
-    assert set(everything(connection)) == CLUSTERS_OWN
+    assert set(everything(connection)) == {*CLUSTERS_OWN, keys.TOTALS}
 
 
 def test_forgetting_leaves_other_jobs_alone(connection: Connection) -> None:
@@ -215,4 +219,4 @@ def test_a_lease_of_a_job_that_ended_is_cleared_away(connection: Connection) -> 
 
     assert answer == "over"
     assert ClusterStore(connection, "x").expired_leases(store.now_ms()) == []
-    assert keys.JobKeys(JOB).staged("map:0/1") not in everything(connection)
+    assert keys.JobKeys(JOB).staged("map:0") not in everything(connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -22,12 +22,14 @@ from tests.redis.story import (
     JOB,
     OTHER,
     assign,
+    commit,
     everything,
     expire_lease,
     fail,
     history,
     lead,
     put,
+    started,
     state_of,
     submit,
     wait_until,
@@ -69,6 +71,35 @@ def test_maps_then_reduces_then_ready(connect: Connect, connection: Connection) 
     phases = [attempt.task[:3] for attempt in claimed]
     assert phases == sorted(phases)  # no reduce before the last map
     assert JobStore(connection).counters(JOB) == {"tasks": 10}
+
+
+def commit_unevenly(connection: Connection, attempt: Attempt) -> None:
+    commit(connection, attempt, partitions={0: 10, 1: 30, 2: 20}, duration_ms=5000)
+
+
+BIGGEST_FIRST = ["reduce:1", "reduce:2", "reduce:0", "reduce:3"]
+
+
+def test_the_biggest_reduce_starts_first(connect: Connect, connection: Connection) -> None:
+    with master(connect), working(connect, "n1", outcome=commit_unevenly) as claimed:
+        submit(connection, maps=2, reduces=4)
+        wait_until(lambda: ended(connection))
+
+    assert [attempt.task for attempt in claimed[2:]] == BIGGEST_FIRST
+
+
+def test_a_master_that_comes_after_the_maps_starts_the_biggest_reduce_first(
+    connect: Connect, connection: Connection
+) -> None:
+    store = lead(connection)
+    submit(connection, maps=1, reduces=4)
+    commit_unevenly(connection, started(connection, "map:0"))
+    store.resign()
+
+    with master(connect), working(connect, "n1", outcome=commit_unevenly) as claimed:
+        wait_until(lambda: ended(connection))
+
+    assert [attempt.task for attempt in claimed] == BIGGEST_FIRST
 
 
 def test_a_job_waits_for_a_node_and_goes_on_when_one_comes(connect: Connect, connection: Connection) -> None:
@@ -280,15 +311,17 @@ def test_batches_that_run_for_long_are_looked_up_once(
     connect: Connect, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[tuple[str, str]]] = []
-    task_states = ClusterStore.task_states
+    states = ClusterStore.states
 
-    def noted(store: ClusterStore, tasks: Iterable[tuple[str, str]]) -> list[TaskState | None]:
+    def noted(
+        store: ClusterStore, tasks: Sequence[tuple[str, str]]
+    ) -> list[tuple[TaskState | None, TaskState | None]]:
         asked.append(list(tasks))
-        return task_states(store, asked[-1])
+        return states(store, tasks)
 
     # given batches that workers have claimed, and neither commit nor renew
     monkeypatch.setattr(caretaker, "QUEUE_PATIENCE_S", 1.0)
-    monkeypatch.setattr(ClusterStore, "task_states", noted)
+    monkeypatch.setattr(ClusterStore, "states", noted)
     register(connection, "n1", slots=3)
     with master(connect):
         submit(connection, maps=3, reduces=0)

@@ -112,7 +112,7 @@ def test_the_same_submit_asked_again_after_a_lost_answer_is_one_job(
     """The client library asks again by itself when the connection breaks before the answer came."""
     lead(connection)
     ask = connection.run
-    monkeypatch.setattr(connection, "run", lambda *call: (ask(*call), ask(*call))[1])
+    monkeypatch.setattr(connection, "run", lambda *call, **how: (ask(*call, **how), ask(*call, **how))[1])
 
     assert JobStore(connection).submit(SPEC, b"pack", map_inputs(2)) is True
 

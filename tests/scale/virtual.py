@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from disco_rq.assignment import Assignment
+from disco_rq.jobstate import JobState
 from disco_rq.model import LEASE_S, TaskId
-from disco_rq.planner import JobState, Planner
+from disco_rq.planner import Planner
 
 TICK_S = 0.01
 """For so long events gather while a master plans and enqueues."""

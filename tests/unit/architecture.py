@@ -17,8 +17,11 @@ LAYERS = (
         "keys",
         "planner",
         "assignment",
+        "jobstate",
         "nodestate",
         "turns",
+        "stragglers",
+        "stranded",
         "server",
         "packing",
         "records",
@@ -38,6 +41,7 @@ LAYERS = (
     {
         *(
             "master",
+            "speculation",
             "caretaker",
             "retention",
             "client",
@@ -60,7 +64,7 @@ LAYERS = (
 
 STRANGERS = (
     {"client", "job"},
-    {"master", "caretaker", "retention"},
+    {"master", "speculation", "caretaker", "retention"},
     {"worker", "horse", "execution", "leases", "attemptlog", "node"},
 )
 """They meet in Redis only: none imports another, not even by way of a third module."""

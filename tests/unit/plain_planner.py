@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from disco_rq.assignment import Assignment
-from disco_rq.planner import AHEAD_BELOW_S, JobState, Planner
+from disco_rq.jobstate import AHEAD_BELOW_S, JobState
+from disco_rq.planner import Planner
 
 
 class PlainPlanner(Planner):
@@ -15,6 +16,8 @@ class PlainPlanner(Planner):
         nodes = {name: node for name, node in self.nodes.items() if node.is_open}
         rivals = [job for job in self.jobs.values() if job.turn_now() is not None]
         self._due = sum(node.slots for node in nodes.values()) / max(len(rivals), 1)
+        self._fast = sum(node.slots for node in nodes.values() if node.slowness(now_s) == 1)
+        self._now_s = now_s
         answer = []
         while nodes:
             name = min(nodes, key=lambda name: (nodes[name].batches / nodes[name].slots, name))
@@ -45,10 +48,12 @@ class PlainPlanner(Planner):
                 if job.force_local and phase is job.maps and not phase.local.get(name):
                     continue
                 return None  # it waits for a free slot, and must find it free
+            if self._others_are_sooner(job, phase, name):
+                continue
             tasks = self._pick(job, phase_name, phase, name, phase.batch_size(self._due))
             if tasks:
                 attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
-                return Assignment(job.name, name, attempts, self._tag)
+                return Assignment(job.name, name, attempts, self.tag)
         return None
 
 

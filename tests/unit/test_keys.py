@@ -86,6 +86,9 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
     "lead_cluster": lambda it: ClusterStore(it, "token").lead("host:1"),
     "resign_lead": lambda it: ClusterStore(it, "token").resign(),
+    "assign_copy": lambda it: ClusterStore(it, "token").assign_copy(
+        MagicMock(), "JOB", "n1", "b", ("map:0", 2), 1, "why"
+    ),
     "assign_tasks": lambda it: ClusterStore(it, "token").assign(
         MagicMock(), "JOB", "n1", "b", [("map:0", 1)]
     ),
@@ -97,7 +100,7 @@ def key_named(name: str) -> str:
     if name == "job":
         return JOB_KEYS.job
     if name == "staged":
-        return JOB_KEYS.staged("map:0/1")
+        return JOB_KEYS.staged("map:0")
     if name in ("node", "node (that had the output)"):
         return keys.node("n1")
     if (found := getattr(JOB_KEYS, name.replace(" ", "_"), None)) is not None:
@@ -149,7 +152,7 @@ def test_a_key_of_a_node_is_in_the_table(key: str) -> None:
 
 @pytest.mark.parametrize("name", [*PROPERTIES, "staged"])
 def test_a_key_of_a_job_is_in_the_table(name: str) -> None:
-    key = JOB_KEYS.staged("<attempt>") if name == "staged" else getattr(JOB_KEYS, name)
+    key = JOB_KEYS.staged("<task>") if name == "staged" else getattr(JOB_KEYS, name)
     assert re.search(rf"(?<!\S):{re.escape(key.removeprefix(JOB_KEYS.prefix))}(?!\S)", TABLE)
 
 
@@ -159,7 +162,7 @@ def test_the_table_has_no_key_that_there_is_not() -> None:
     nodes = {keys.node("<node>"), keys.packages("<node>"), keys.purges("<node>"), keys.wake("<node>")}
     jobs = {getattr(JOB_KEYS, name).removeprefix(JOB_KEYS.prefix) for name in PROPERTIES}
 
-    assert stated == cluster | nodes | {f":{name}" for name in jobs} | {":staged:<attempt>"}
+    assert stated == cluster | nodes | {f":{name}" for name in jobs} | {":staged:<task>"}
 
 
 def test_the_records_of_a_job_are_all_its_keys() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import pytest
-
 from disco_rq.assignment import Assignment
+from disco_rq.jobstate import BATCH_MAX, JobState
 from disco_rq.model import TaskId
-from disco_rq.planner import BATCH_MAX, JobState, Planner
+from disco_rq.planner import Planner
+from disco_rq.stranded import stranded
 
 
 def planner_with(*jobs: JobState, nodes: dict[str, int] | None = None) -> Planner:
@@ -106,6 +106,30 @@ def test_the_reduces_wait_for_every_map() -> None:
     finish(planner, maps[1:])
 
     assert told(planner.plan(2)) == ["job a reduce:0/1", "job a reduce:1/1"]
+
+
+def test_the_reduce_that_has_most_to_do_goes_first() -> None:
+    planner = planner_with(job(maps=1, reduces=4))
+    assert not planner.wants_sizes("job")
+    finish(planner, planner.plan(0))
+    assert planner.wants_sizes("job")
+
+    planner.sizes_known("job", {1: 5, 2: 700, 3: 5})
+
+    assert not planner.wants_sizes("job")
+    order = []
+    for now_s in range(4):
+        assigned = planner.plan(now_s)
+        order += [one.tasks[0][0].index for one in assigned]
+        finish(planner, assigned, 5.0)
+    assert order == [2, 1, 3, 0]
+
+
+def test_without_maps_there_are_no_sizes_and_the_reduces_go_in_order() -> None:
+    planner = planner_with(job(maps=0, reduces=2), nodes={"a": 2})
+
+    assert not planner.wants_sizes("job")
+    assert told(planner.plan(0)) == ["job a reduce:0/1", "job a reduce:1/1"]
 
 
 def test_a_map_whose_output_is_lost_runs_again_elsewhere_and_holds_the_reduces_back() -> None:
@@ -281,160 +305,15 @@ def test_a_job_that_no_live_node_may_run_is_told_what_it_waits_for() -> None:
         "stays": "force_local: the job waits for b and c",
         "leaves": "force_remote: the job waits for another node than a",
     }
-    assert planner.stranded() == waits
+    assert stranded(planner) == waits
 
     # not while something of it can be done
     planner.set_nodes({"a": 1, "b": 1}, [])
-    assert planner.stranded() == {}
+    assert stranded(planner) == {}
     planner.set_nodes({"a": 1, "b": 1}, ["b"])
-    assert planner.stranded() == waits
+    assert stranded(planner) == waits
 
     planner.set_nodes({"a": 1}, ["a"])
-    assert planner.stranded() == dict.fromkeys(
+    assert stranded(planner) == dict.fromkeys(
         ("stays", "leaves", "anywhere"), "No node takes tasks (a: blacklisted): the job waits for one"
     )
-
-
-# -- failures
-
-
-def test_a_failed_task_goes_to_another_node_at_once() -> None:
-    planner = planner_with(job(maps=1), nodes={"a": 2, "b": 1})
-    [first] = planner.plan(0)
-    assert first.node == "a"
-
-    fail(planner, first, 1.0)
-
-    assert told(planner.plan(1.0)) == ["job b map:0/2"]
-
-
-def test_a_failed_task_waits_for_another_node_that_is_busy() -> None:
-    planner = planner_with(job(maps=2), nodes={"a": 1, "b": 1})
-    first, second = planner.plan(0)
-    fail(planner, first, 1.0)
-    assert planner.plan(100.0) == []
-
-    finish(planner, [second])
-
-    assert [one.node for one in planner.plan(101.0)] == ["b"]
-
-
-def test_when_every_node_failed_it_the_one_of_longest_ago_takes_it_after_a_backoff() -> None:
-    planner = planner_with(job(maps=1), nodes={"a": 1, "b": 1})
-    [first] = planner.plan(0)
-    fail(planner, first, 1.0)
-    [second] = planner.plan(1.0)
-    fail(planner, second, 2.0)
-
-    assert planner.plan(2.1) == []
-    assert told(planner.plan(10.0)) == [f"job {first.node} map:0/3"]
-
-
-def test_a_backoff_holds_for_a_task_with_a_preferred_node_too() -> None:
-    planner = planner_with(job(maps=1, preferred={0: "a"}))
-    [first] = planner.plan(0)
-    fail(planner, first, 1.0)
-
-    assert planner.plan(1.1) == []
-    assert told(planner.plan(10.0)) == ["job a map:0/2"]
-
-
-def test_a_new_node_takes_what_all_others_failed() -> None:
-    planner = planner_with(job(maps=1))
-    fail(planner, planner.plan(0)[0], 1.0)
-    planner.set_nodes({"a": 1, "b": 1}, [])
-
-    assert told(planner.plan(10.0)) == ["job b map:0/2"]
-
-
-def test_backoffs_grow_with_the_attempts_and_end() -> None:
-    planner = planner_with(job(maps=1))
-    now_s, waits = 0.0, []
-    for _ in range(8):
-        [one] = planner.plan(now_s)
-        fail(planner, one, now_s)
-        began_s = now_s
-        while not (again := planner.plan(now_s)):
-            now_s += 0.05
-        waits.append(now_s - began_s)
-        fail(planner, again[0], now_s, node="")
-    assert 0.3 < waits[0] < 1.0
-    assert waits[-1] > 5 > waits[1]
-    assert max(waits) < 13
-
-
-@pytest.mark.parametrize(("wish", "home"), [({"force_local": True}, "a"), ({"force_remote": True}, "b")])
-def test_a_failure_on_the_only_node_that_the_job_allows_is_tried_there_again(
-    wish: dict[str, Any], home: str
-) -> None:
-    """Other nodes live and never failed it, but may not take it: it must not wait for them for ever."""
-    planner = planner_with(job(maps=1, preferred={0: home}, **wish), nodes={"a": 1, "b": 1})
-    [first] = planner.plan(0)
-    assert first.node == "a"
-
-    fail(planner, first, 1.0)
-
-    assert planner.plan(1.1) == []
-    assert told(planner.plan(10.0)) == ["job a map:0/2"]
-
-
-def test_a_release_excludes_nobody_and_waits_for_nothing() -> None:
-    planner = planner_with(job(maps=1))
-    fail(planner, planner.plan(0)[0], 1.0, node="")
-
-    assert told(planner.plan(1.0)) == ["job a map:0/2"]
-
-
-def test_events_that_come_twice_or_late_change_nothing() -> None:
-    planner = planner_with(job(maps=1, reduces=0), nodes={"a": 1, "b": 1})
-    [first] = planner.plan(0)
-    fail(planner, first, 1.0)
-    fail(planner, first, 1.0)
-    [second] = planner.plan(2.0)
-    fail(planner, first, 3.0)  # of an attempt that is over
-    finish(planner, [first])
-    assert planner.plan(4.0) == []
-    assert not planner.jobs["job"].maps.complete
-
-    finish(planner, [second, second])
-    fail(planner, second, 5.0)
-
-    assert planner.jobs["job"].maps.complete
-    assert planner.plan(6.0) == []
-    assert [node.batches for node in planner.nodes.values()] == [0, 0]
-    assert planner.batches == {}
-
-
-def test_batch_ids_are_words_that_rq_takes_and_never_come_twice() -> None:
-    planner = planner_with(job("job@20260101-000000-aaaa", maps=2, reduces=0), nodes={"a": 2})
-    assigned = planner.plan(0)
-    fail(planner, assigned[0], 1.0, node="")
-    assigned += planner.plan(1.0)
-
-    assert [one.batch for one in assigned] == [
-        "job-20260101-000000-aaaa_map-0_1-0",
-        "job-20260101-000000-aaaa_map-1_1-0",
-        "job-20260101-000000-aaaa_map-0_2-0",
-    ]
-
-
-def test_a_node_that_takes_no_tasks_of_its_own_accord_gets_none_until_it_says_so() -> None:
-    planner = planner_with(job(maps=2), nodes={"a": 1, "b": 1})
-    planner.set_nodes({"a": 1, "b": 1}, [], closed={"a": "its disk is full"})
-    assert {assignment.node for assignment in planner.plan(0)} == {"b"}
-    assert not planner.nodes["a"].keeps_queue
-
-    planner.set_nodes({"a": 1, "b": 1}, [])
-    assert {assignment.node for assignment in planner.plan(0)} == {"a"}
-
-
-def test_a_node_that_refused_a_job_gets_no_task_of_it_until_it_is_another() -> None:
-    planner = planner_with(job(maps=3), nodes={"a": 1})
-    [given] = planner.plan(0)
-    planner.task_refused(given.job, TaskId("map", 0), 1, "a", "another Python")
-
-    assert planner.plan(100) == []
-    assert "another Python" in planner.stranded()[given.job]
-    planner.node_changed("a")
-    assert planner.stranded() == {}
-    assert [task for task, _ in planner.plan(100)[0].tasks] == [TaskId("map", 0)]

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from disco_rq.assignment import Assignment
+from disco_rq.jobstate import JobState
 from disco_rq.model import TaskId
-from disco_rq.planner import JobState, Planner
+from disco_rq.planner import Planner
+from disco_rq.stragglers import Laggard, copies, laggards
 from tests.scale import virtual
 from tests.unit.plain_planner import PlainPlanner
 
@@ -26,6 +28,8 @@ class Task:
     node: str = ""
     batch: str = ""
     failed_on: dict[str, float] = field(default_factory=dict)
+    taken: int = 0  # the highest number of an attempt
+    copy: Task | None = None  # of the attempt that is under way, on another node
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Story:
         self.jobs = {f"job{i}": self.new_job(i) for i in range(self.random.randint(1, 4))}
         self.tasks = {name: self.tasks_of(wishes) for name, wishes in self.jobs.items()}
         self.trouble = True
+        self.copied = 0
         self.told: list[tuple[str, TaskId, int, str]] = []  # events, to be told again
         self.planner = make()
         self.restart_master()
@@ -94,31 +99,46 @@ class Story:
         for task, it in tasks.items():
             if it.state == "done":
                 self.planner.task_done(name, task, it.attempt)
-            elif it.state == "under way":
-                self.planner.task_assigned(
-                    name, task, it.attempt, node=it.node, batch_id=it.batch, now_s=self.now_s
-                )
+            for live in (it, it.copy):
+                if live is not None and live.state == "under way":
+                    self.planner.task_assigned(
+                        name, task, live.attempt, node=live.node, batch_id=live.batch, now_s=self.now_s
+                    )
+            self.planner.number_taken(name, task, it.taken)
 
     def end_one(self) -> None:
         """An attempt that is under way is committed, fails, or is lost."""
-        running = [(job, task) for job, task, _ in self.under_way()]
+        running = self.under_way()
         if not running:
             return
-        name, task = self.random.choice(running)
-        it = self.tasks[name][task]
+        name, task, it = self.random.choice(running)
+        own = self.tasks[name][task]
         if it.node in self.slots and (not self.trouble or self.random.random() < 0.7):
-            it.state = "done"
+            both = {live.attempt for live in (own, own.copy) if live is not None}
             self.told.append((name, task, it.attempt, "done"))
-            self.planner.task_done(name, task, it.attempt, self.random.choice([0.001, 0.05, 3.0]))
+            over = self.planner.task_done(name, task, it.attempt, self.random.choice([0.001, 0.05, 3.0]))
+            assert over.keys() == both - {it.attempt}
+            own.state, own.attempt, own.node, own.batch, own.copy = (
+                "done",
+                it.attempt,
+                it.node,
+                it.batch,
+                None,
+            )
             if all(other.state == "done" for other in self.tasks[name].values()):
                 self.planner.remove_job(name)
             return
         guilty = it.node if self.random.random() < 0.7 else ""
         if guilty:
-            it.failed_on[guilty] = self.now_s
-        it.state = "waiting"
-        self.told.append((name, task, it.attempt, guilty))
-        self.planner.task_failed(name, task, it.attempt, guilty, self.now_s)
+            own.failed_on[guilty] = self.now_s
+        attempt = it.attempt
+        if it is own and own.copy is not None:
+            own.attempt, own.node, own.batch = own.copy.attempt, own.copy.node, own.copy.batch
+        elif it is own:
+            own.state = "waiting"
+        own.copy = None
+        self.told.append((name, task, attempt, guilty))
+        self.planner.task_failed(name, task, attempt, guilty, self.now_s)
 
     def repeat_an_event(self) -> None:
         if self.told:
@@ -154,7 +174,19 @@ class Story:
         for assignment in self.planner.plan(self.now_s):
             self.assigned.append(assignment)
             self.carry_out(assignment)
+        for copy in copies(self.planner, self.lagging(), self.now_s):
+            self.carry_out_copy(copy)
         self.check()
+
+    def lagging(self) -> list[tuple[Laggard, float]]:
+        """Those that lag by the rule, and some that lag by chance."""
+        found = laggards(self.planner, self.now_s)
+        found += [
+            Laggard(name, task, it.attempt, it.node, it.batch, 1.0, 2.0)
+            for name, task, it in self.under_way()
+            if it is self.tasks[name][task] and it.copy is None and self.random.random() < 0.6
+        ]
+        return [(laggard, 3.0) for laggard in {(one.job, one.task): one for one in found}.values()]
 
     def carry_out(self, assignment: Assignment) -> None:
         """Each attempt is promised once, to a node that may have it."""
@@ -166,10 +198,24 @@ class Story:
         for task, attempt in assignment.tasks:
             it = self.tasks[assignment.job][task]
             assert it.state == "waiting", f"{assignment.job} {task} is {it.state}"
-            assert attempt == it.attempt + 1
+            assert attempt == it.taken + 1
             assert task.phase == "map" or maps_done
             self.check_exclusion(assignment.node, it)
             it.state, it.attempt, it.node, it.batch = "under way", attempt, assignment.node, assignment.batch
+            it.taken = attempt
+
+    def carry_out_copy(self, copy: Assignment) -> None:
+        """A task that is under way alone gets one, on an idle slot of a node that never failed it."""
+        assert copy.node in self.slots
+        assert copy.node not in self.blacklist
+        [(task, attempt)] = copy.tasks
+        it = self.tasks[copy.job][task]
+        assert (it.state, it.copy, it.attempt) == ("under way", None, copy.copy_of)
+        assert copy.node not in {it.node, *it.failed_on}
+        assert attempt == it.taken + 1
+        assert self.planner.nodes[copy.node].batches <= self.slots[copy.node]
+        it.copy, it.taken = Task("under way", attempt, copy.node, copy.batch), attempt
+        self.copied += 1
 
     def check_exclusion(self, node: str, it: Task) -> None:
         if node in it.failed_on:
@@ -186,10 +232,11 @@ class Story:
 
     def under_way(self) -> list[tuple[str, TaskId, Task]]:
         return [
-            (name, task, it)
+            (name, task, live)
             for name, tasks in self.tasks.items()
             for task, it in tasks.items()
-            if it.state == "under way"
+            for live in (it, it.copy)
+            if live is not None and live.state == "under way"
         ]
 
     def check(self) -> None:
@@ -221,6 +268,16 @@ def test_every_job_ends_and_no_promise_is_broken(seed: int) -> None:
         story.step()
 
     assert story.planner.batches == {}
+
+
+def test_there_are_copies_in_these_stories() -> None:
+    copied = 0
+    for seed in range(30):
+        story = Story(seed)
+        while story.active() and story.now_s < 200:
+            story.step()
+        copied += story.copied
+    assert copied > 20
 
 
 @pytest.mark.parametrize("seed", range(10))

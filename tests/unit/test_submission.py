@@ -79,6 +79,8 @@ def test_scheduler_is_taken_over() -> None:
     spec = submission(scheduler={"max_cores": 2, "force_local": True}).spec
 
     assert (spec.max_cores, spec.force_local, spec.force_remote) == (2, True, False)
+    assert spec.speculative
+    assert not submission(scheduler={"speculative": False}).spec.speculative
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a-b", "a@b", "jöb", "job\n", 5, None, b"job"])
@@ -149,6 +151,7 @@ def test_what_is_no_function_is_named(argument: str, value: Any) -> None:
                 {"max_cores": 0},
                 {"max_cores": "2"},
                 {"force_local": 1},
+                {"speculative": 0},
                 {"cores": 2},
                 {"force_local": True, "force_remote": True},
             ],
