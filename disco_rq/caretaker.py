@@ -82,9 +82,20 @@ class Caretaker:
         self._retention.look()
         if now - self._cleaned_at > CLEANING_S:
             self._cleaned_at = now
-            for node in self._planner.nodes:
-                clean_registries(node_queue(self._redis, node))
+            self._clean_registries()
         return True
+
+    def _clean_registries(self) -> None:
+        """Let RQ notice workers that died; of jobs that are not there any more it need not keep that."""
+        known = {rq_name(job) for job in self._store.known_jobs()}
+        for node in self._planner.nodes:
+            queue = node_queue(self._redis, node)
+            clean_registries(queue)
+            failed = queue.failed_job_registry
+            for batch_id in failed.get_job_ids(cleanup=False):
+                if job_of_batch(batch_id) not in known:
+                    with contextlib.suppress(NoSuchJobError):
+                        failed.remove(batch_id, delete_job=True)
 
     def count_nodes(self) -> None:
         """Tell the planner which nodes are alive, with how many workers."""

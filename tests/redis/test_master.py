@@ -10,7 +10,7 @@ import pytest
 from disco_rq import caretaker, keys
 from disco_rq import master as master_module
 from disco_rq.model import TaskId
-from disco_rq.planner import Assignment
+from disco_rq.planner import Assignment, job_of_batch, rq_name
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore
@@ -358,3 +358,27 @@ def test_a_draining_node_finishes_what_it_has_and_gets_nothing_new(
     # then
     assert len(here) == 1
     assert len(elsewhere) == 3
+
+
+# -- what RQ keeps
+
+
+def test_rq_does_not_keep_failed_batches_of_jobs_that_are_gone(
+    connect: Connect, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ notices a dead worker only minutes later, when its job may have been purged for long."""
+    monkeypatch.setattr(caretaker, "CLEANING_S", 0.1)
+    register(connection, "n1")
+    queue = caretaker.node_queue(connection.redis, "n1")
+
+    with master(connect):
+        submit(connection)
+        for job in (JOB, OTHER):
+            for i in range(2):
+                batch = queue.create_job("module.function", job_id=f"{rq_name(job)}_map-0_1-{i:04}")
+                queue.failed_job_registry.add(batch, 3600, "its worker died")
+        wait_until(lambda: len(queue.failed_job_registry.get_job_ids(cleanup=False)) == 2)
+
+    kept = queue.failed_job_registry.get_job_ids(cleanup=False)
+    assert {job_of_batch(batch) for batch in kept} == {rq_name(JOB)}
+    assert not [key for key in everything(connection) if rq_name(OTHER) in key]

@@ -1,9 +1,9 @@
 """``python -m tests.soak``: jobs back to back on one cluster while things die; does anything grow?
 
 Two clients submit jobs of every kind and check each answer, all jobs are purged, the web page is visited,
-something dies every few seconds. At the end of each minute the cluster rests for a moment and is measured. In
-the last two thirds neither masters nor Redis die, so that what they keep can be followed. Leaves with 1 when a
-figure of the last quarter is above that of the first, or any answer was wrong.
+something dies every few seconds. At the end of each minute the cluster rests for a moment and is measured.
+In the last two thirds neither masters nor Redis die, so that what they keep can be followed. Leaves with 1
+when a figure of the last quarter is above that of the first, or any answer was wrong.
 """
 
 from __future__ import annotations

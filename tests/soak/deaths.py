@@ -9,8 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-import psutil
-
 from disco_rq.store.nodes import master_address
 from tests.nodes import NodeCluster, Part, send
 

@@ -12,11 +12,9 @@ import psutil
 
 from tests.nodes import NodeCluster, Part, marked
 
-LISTENING = psutil.CONN_LISTEN
-
 
 def take(cluster: NodeCluster, leader: Part, followed: Part, files: Sequence[Path]) -> dict[str, float]:
-    """``followed``: the node whose processes live on; ``files``: the directories in which files are counted."""
+    """``followed``: the node whose processes live on; ``files``: where files are counted."""
     redis: Any = cluster.connection.redis
     processes = list(marked(cluster.mark))
     workers = followed.workers()
@@ -50,7 +48,7 @@ def families(cluster: NodeCluster) -> Counter[str]:
     """How many keys of each kind Redis has: names of jobs, workers and batches are left out."""
     kinds: Counter[str] = Counter()
     for key in cluster.connection.redis.scan_iter(count=1000):
-        name = re.sub(r"\w+@\d{8}-\d{6}-\w{4}", "JOB", key.decode())
+        name = re.sub(r"\w+[@-]\d{8}-\d{6}-\w{4}", "JOB", key.decode())
         name = re.sub(r"[0-9a-f]{32}|[abc]\.\d+-[0-9a-f]{6}", "…", name)
-        kinds[re.sub(r"(JOB)[-.\w]+", r"\1…", name)] += 1
+        kinds[re.sub(r"(JOB)_[-\w]+", r"\1…", name)] += 1
     return kinds

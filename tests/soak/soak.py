@@ -25,7 +25,7 @@ SPARED = 1 / 3
 ROUND_S = 60.0
 VISIT_S = 7.0
 GC_UNTIL_S = 20.0
-"""Jobs are left to the master's ``gc_after`` in the beginning of a round only, so that they are gone at its end."""
+"""Only in the beginning of a round are jobs left to the master's ``gc_after``: at its end they are gone."""
 QUIET_S = 90.0
 """For how long the last jobs of a round may take, and the purges after it."""
 
@@ -143,7 +143,7 @@ class Soak:
         kind = client.chance.choices(list(work.KINDS), weights=list(work.KINDS.values()))[0]
         try:
             kind(client)
-        except Exception:  # the boundary around all that a job may do: it is told, and the next one comes
+        except Exception:  # noqa: BLE001  the boundary around all that a job may do: it is told, and the next one comes
             if not self._ended.is_set():
                 self.wrong.append(f"{kind.__name__}: {traceback.format_exc()}")
                 print(self.wrong[-1], flush=True)
