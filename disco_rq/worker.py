@@ -327,7 +327,7 @@ class DiscoWorker(Worker):
         """End the former horse, and fork a spare one."""
         self._retire_former()
         self._bury_dead_spare()
-        gc.collect()  # a tenth of a millisecond after the freeze; else connections of many former horses pile up
+        gc.collect()  # nearly free after the freeze; else connections of many former horses pile up
         if self._spare is None:
             self._spare = self._new_horse()
 

@@ -211,6 +211,23 @@ class Client:
         return answer
 
 
+def check(client: Client, job: JobOf, timeout_s: float = 60.0) -> dict[str, Any]:
+    """The job ends with exactly its answer. The hosts that took part."""
+    answer = client.answer(timeout_s)
+    hosts = answer.pop("hosts", {})
+    assert answer == job.answer(), client.lan.said()
+    return dict(hosts)
+
+
+def cut_for(lan: Lan, seconds: float, *hosts: str) -> None:
+    lan.wire.cut(*hosts)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        lan.keep()
+        time.sleep(0.05)
+    lan.wire.mend(*hosts)
+
+
 @contextmanager
 def running_lan() -> Iterator[Lan]:
     """A LAN with everything up. Raises ``NotAllowed``."""

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from tests.network.client import JobOf
-from tests.network.lan import Client, Lan
+from tests.network.lan import Lan, check, cut_for
 
 SHORT_CUT_S = 5.0
 TIMEOUT_S = 20.0
-
-
-def check(client: Client, job: JobOf, timeout_s: float = 60.0) -> dict[str, Any]:
-    """The job ends with exactly its answer. The hosts that took part."""
-    answer = client.answer(timeout_s)
-    hosts = answer.pop("hosts", {})
-    assert answer == job.answer(), client.lan.said()
-    return dict(hosts)
-
-
-def cut_for(lan: Lan, seconds: float, *hosts: str) -> None:
-    lan.wire.cut(*hosts)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        lan.keep()
-        time.sleep(0.05)
-    lan.wire.mend(*hosts)
 
 
 def wait_for_bytes(lan: Lan, count: int) -> None:

@@ -26,8 +26,8 @@ ROUND_S = 60.0
 VISIT_S = 7.0
 GC_UNTIL_S = 20.0
 """Only in the beginning of a round are jobs left to the master's ``gc_after``: at its end they are gone."""
-QUIET_S = 90.0
-"""For how long the last jobs of a round may take, and the purges after it."""
+QUIET_S = 240.0
+"""For how long the last jobs of a round may take, and the purges after it: longer than a client waits."""
 
 
 class Soak:

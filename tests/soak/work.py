@@ -59,8 +59,9 @@ class Client:
         try:
             yield job
         except (Wrong, JobError) as error:
-            for _, (_, host, message) in job.events():
-                error.add_note(f"{job.name} {host}: {message}")
+            error.add_note(f"{job.name}: {job.jobinfo()}")
+            for _, (at, host, message) in job.events():
+                error.add_note(f"{at:.2f} {host}: {message}")
             raise
         finally:
             if not left_to_gc:
