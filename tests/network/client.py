@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import socket
 import time
 import zlib
 from collections import Counter
@@ -102,6 +103,14 @@ def wait(disco: Disco, chosen: argparse.Namespace) -> dict[str, Any]:
     return answer_of(disco.job(chosen.job))
 
 
+def hold(disco: Disco, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Connect to a server, and say nothing."""
+    with socket.create_connection((chosen.host, chosen.port)):
+        print(json.dumps({"job": ""}), flush=True)
+        time.sleep(3600)
+    return {}
+
+
 def answer_of(job: Job) -> dict[str, Any]:
     results = job.wait()
     return {
@@ -122,6 +131,10 @@ def main() -> None:
     verb = verbs.add_parser("wait")
     verb.add_argument("job")
     verb.set_defaults(verb=wait)
+    verb = verbs.add_parser("hold")
+    verb.add_argument("host")
+    verb.add_argument("port", type=int)
+    verb.set_defaults(verb=hold)
     chosen = parser.parse_args()
     try:
         with Disco() as disco:

@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ NODES = ("a", "b")
 REDIS_PORT, DATA_PORT = 6379, 8990
 START_TIMEOUT_S = 20.0
 END_TIMEOUT_S = 10.0
+ESTABLISHED = "01"
 USED_TIMEOUT_S = 60.0
 _NAMESPACE = re.compile(r"drq-(\d+)-\w+")
 
@@ -152,10 +154,17 @@ class Lan:
 
     def run(self, job: JobOf) -> Client:
         """Submit a job; the client that waits for its answer."""
-        client = self._client("run", *job.options())
+        return self._begun("run", *job.options())
+
+    def connect(self, host: str, port: int) -> Client:
+        """A client that is connected to that, and says nothing."""
+        return self._begun("hold", HOSTS[host], str(port))
+
+    def _begun(self, *arguments: str) -> Client:
+        client = self._client(*arguments)
         deadline = time.monotonic() + START_TIMEOUT_S
         while "\n" not in client.part.said:
-            assert time.monotonic() < deadline, f"the client does not submit: {client.part.said}"
+            assert time.monotonic() < deadline, f"the client does not begin: {client.part.said}"
             time.sleep(0.01)
         return client
 
@@ -167,6 +176,12 @@ class Lan:
         name = f"client-{len(self.parts)}"
         self.parts[name] = self.program("client", name, ["tests.network.client", *arguments])
         return Client(self, self.parts[name])
+
+    def peers(self, node: str) -> set[str]:
+        """The addresses to which the host of a node holds connections."""
+        lines = Path(f"/proc/{self.parts[node].pid}/net/tcp").read_text().splitlines()[1:]
+        open_ones = [line.split() for line in lines if line.split()[3] == ESTABLISHED]
+        return {socket.inet_ntoa(bytes.fromhex(line[2].partition(":")[0])[::-1]) for line in open_ones}
 
     def wait_until_used(self) -> None:
         """Return when both nodes are given tasks."""
