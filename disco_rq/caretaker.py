@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Mapping
 
 from redis import Redis
 from rq import Queue
-from rq.exceptions import NoSuchJobError
-from rq.job import Job
 from rq.registry import clean_registries
 
 from disco_rq import keys
@@ -18,6 +15,7 @@ from disco_rq.model import LEASE_S, RENEW_S
 from disco_rq.packing import Serializer
 from disco_rq.planner import Batch, Planner, job_of_batch, rq_name
 from disco_rq.retention import Retention
+from disco_rq.rqrecords import delete_batch
 from disco_rq.store.cluster import ClusterStore, JobSnapshot
 
 log = logging.getLogger("disco_rq.caretaker")
@@ -94,8 +92,8 @@ class Caretaker:
             failed = queue.failed_job_registry
             for batch_id in failed.get_job_ids(cleanup=False):
                 if job_of_batch(batch_id) not in known:
-                    with contextlib.suppress(NoSuchJobError):
-                        failed.remove(batch_id, delete_job=True)
+                    failed.remove(batch_id)
+                    delete_batch(self._redis, batch_id)
 
     def count_nodes(self) -> None:
         """Tell the planner which nodes are alive, with how many workers."""
@@ -150,9 +148,10 @@ class Caretaker:
                 if batch_id in in_queue[batch.node]:
                     continue
             if self._release_queued(batch_id, batch) and unused:
-                with contextlib.suppress(NoSuchJobError):
-                    Job.fetch(batch_id, self._redis, Serializer).delete()
-                node_queue(self._redis, batch.node).intermediate_queue.remove(batch_id)
+                queue = node_queue(self._redis, batch.node)
+                queue.remove(batch_id)
+                queue.intermediate_queue.remove(batch_id)
+                delete_batch(self._redis, batch_id)
 
     def _release_queued(self, batch_id: str, batch: Batch) -> bool:
         """Let those tasks of a batch that nobody has claimed wait again, uncounted. True: all of them."""
@@ -191,13 +190,12 @@ class Caretaker:
             for registry in (queue.finished_job_registry, queue.failed_job_registry):
                 for batch_id in registry.get_job_ids(cleanup=False):
                     if job_of_batch(batch_id) in self._forgotten:
-                        with contextlib.suppress(NoSuchJobError):  # its record expires before its place here
-                            registry.remove(batch_id, delete_job=True)
+                        registry.remove(batch_id)
+                        delete_batch(self._redis, batch_id)
                         # A worker that cleaned up may have noted it right after it was through.
                         self._redis.delete(unfinished.get_first_seen_key(batch_id))
             for batch_id in unfinished.get_job_ids():
                 if job_of_batch(batch_id) in self._forgotten:
                     unfinished.remove(batch_id)
                     self._redis.delete(unfinished.get_first_seen_key(batch_id))
-                    with contextlib.suppress(NoSuchJobError):
-                        Job.fetch(batch_id, self._redis, Serializer).delete()
+                    delete_batch(self._redis, batch_id)

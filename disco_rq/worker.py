@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from redis import Redis
 from rq import Queue, Worker
-from rq.exceptions import StopRequested
+from rq.exceptions import InvalidJobOperation, StopRequested
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.utils import now
@@ -35,6 +35,7 @@ from disco_rq.model import TaskId
 from disco_rq.orphans import adopt_orphans, end_orphans
 from disco_rq.overuse import OveruseWatch
 from disco_rq.packing import Serializer, fingerprints
+from disco_rq.rqrecords import delete_batch
 from disco_rq.runtime import install_names
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
@@ -352,7 +353,9 @@ class DiscoWorker(Worker):
         failure = Failure(death)
         found = self._store.job(disco_job)
         if found is None:  # purged, and this batch stopped for it: RQ need not remember it either
-            job.delete()
+            with suppress(InvalidJobOperation, ValueError):  # the master may be at it, too
+                job.delete()
+            delete_batch(self.connection, job.id)
             return
         spec = found[0]
         for i, (task, number) in enumerate(tasks):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from rq.job import Job
 
 from disco_rq import caretaker, keys
 from disco_rq import master as master_module
@@ -382,3 +383,28 @@ def test_rq_does_not_keep_failed_batches_of_jobs_that_are_gone(
     kept = queue.failed_job_registry.get_job_ids(cleanup=False)
     assert {job_of_batch(batch) for batch in kept} == {rq_name(JOB)}
     assert not [key for key in everything(connection) if rq_name(OTHER) in key]
+
+
+def test_a_master_goes_on_where_a_worker_or_time_has_deleted_half_of_what_rq_kept(
+    connect: Connect, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caretaker, "CLEANING_S", 0.1)
+    register(connection, "n1")
+    queue = caretaker.node_queue(connection.redis, "n1")
+
+    def keep(batch_id: str) -> Job:
+        batch = queue.create_job("module.function", job_id=batch_id)
+        queue.failed_job_registry.add(batch, 3600, "its worker died")
+        return batch
+
+    with master(connect) as one:
+        # an execution that has expired, and a record whose status is gone
+        executions = keep(f"{rq_name(JOB)}_map-0_1-0000").execution_registry
+        connection.redis.zadd(executions.key, {"expired": 1})
+        connection.redis.hdel(keep(f"{rq_name(JOB)}_map-1_1-0001").key, "status")
+        wait_until(lambda: not queue.failed_job_registry.get_job_ids(cleanup=False))
+        keep(f"{rq_name(OTHER)}_map-0_1-0000")
+        connection.redis.hdel(keep(f"{rq_name(OTHER)}_map-1_1-0001").key, "status")
+        one._caretaker.forget(OTHER)
+
+    assert not [key for key in everything(connection) if rq_name(JOB) in key or rq_name(OTHER) in key]

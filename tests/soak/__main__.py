@@ -13,7 +13,6 @@ import random
 import signal
 import sys
 import time
-from contextlib import suppress
 
 from tests.soak.soak import Soak
 
@@ -28,9 +27,14 @@ def main() -> int:
     print(f"{chosen.minutes:g} minutes, seed {seed}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Soak(seed, chosen.minutes * 60, chosen.pause) as soak:
-        with suppress(KeyboardInterrupt):
+        try:
             while soak.is_on:
                 print(soak.minute(time.monotonic()), flush=True)
+        except KeyboardInterrupt:
+            pass
+        except AssertionError as hangs:
+            soak.wrong.append(str(hangs))
+            print(hangs, flush=True)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         return soak.conclude()
 

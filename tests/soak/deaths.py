@@ -27,6 +27,7 @@ GAP_S = (4.0, 14.0)
 AWAY_S = 2.0
 """For how long what was killed is away, at most."""
 WHOLE_S = 60.0
+LAST_CHARS = 4000
 PAGE = re.compile(r"The web page: http://(\S+)")
 
 
@@ -49,11 +50,14 @@ class Deaths:
         self._next_at = time.monotonic() + GAP_S[0]
         self._mend_at = 0.0
         self._mend: Callable[[], None] | None = None
+        self._leaving: set[Part] = set()
+        self.unasked: list[str] = []
+        """What ended though nobody had harmed it."""
         self.done: Counter[str] = Counter()
         """What has died, and how often."""
 
     def go_on(self) -> None:
-        """Do what is due; and start again what left because it found no Redis, as its host would."""
+        """Do what is due; meanwhile, start again what has ended."""
         now = time.monotonic()
         if self._mend is not None:
             if now >= self._mend_at:
@@ -64,9 +68,13 @@ class Deaths:
             if kind not in HEADS or now < self._heads_until:
                 self._strike(kind)
         else:
-            for part in [*self._cluster.masters, *self._cluster.nodes.values()]:
-                if not part.is_running:
-                    part.start()
+            self.keep()
+
+    def keep(self) -> None:
+        """Start again what has ended, as its host would; while nothing is away."""
+        for part in [*self._cluster.masters, *self._cluster.nodes.values()]:
+            if not part.is_running:
+                self._start_again(part)
 
     def rest(self) -> None:
         """Mend everything, and return when the whole cluster is up."""
@@ -85,6 +93,13 @@ class Deaths:
         return self.leader() is not None and all(
             self._cluster.slots(name) == len(node.workers()) == self._slots for name, node in nodes
         )
+
+    def _start_again(self, part: Part) -> None:
+        """It was told to leave, or left because it found no Redis; anything else is wrong."""
+        if part not in self._leaving and "cannot be reached" not in part.last_words:
+            self.unasked.append(f"{part.name} ended by itself: {part.said[-LAST_CHARS:]}")
+        self._leaving.discard(part)
+        part.start()
 
     def _state(self) -> str:
         leader = self.leader()
@@ -120,6 +135,7 @@ class Deaths:
                 if not node.is_running:
                     return
                 node.ask_to_end()
+                self._leaving.add(node)
             case "leading master":
                 leader = self.leader()
                 if leader is None:

@@ -87,20 +87,32 @@ class Soak:
             time.sleep(0.1)
         self._deaths.rest()
         self._may_work.clear()
-        for _ in range(CLIENTS):  # each gives its turn back when its job is through
-            assert self._busy.acquire(timeout=QUIET_S), "a client does not come back"
+        self._wait_idle()
         self._wait_purged()
         self._deaths.rest()
+        for what in self._deaths.unasked:
+            print(what, flush=True)
+        self.wrong += self._deaths.unasked
+        self._deaths.unasked.clear()
         line = self._measure()
         for _ in range(CLIENTS):
             self._busy.release()
         return line
+
+    def _wait_idle(self) -> None:
+        """Each client gives its turn back when its job is through."""
+        deadline = time.monotonic() + QUIET_S
+        for _ in range(CLIENTS):
+            while not self._busy.acquire(timeout=0.1):
+                assert time.monotonic() < deadline, "a client does not come back"
+                self._deaths.keep()
 
     def _wait_purged(self) -> None:
         """Jobs that were left to the master are gone, and no node has files to delete."""
         deadline = time.monotonic() + QUIET_S
         while left := [name for _, _, name in self._cluster.disco.joblist()]:
             assert time.monotonic() < deadline, f"these jobs are not purged: {left}"
+            self._deaths.keep()
             time.sleep(0.1)
 
     def _measure(self) -> str:
