@@ -46,9 +46,9 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
-# Debian's Redis and redis-cli, which some tests compare with, a C compiler for the external example, ip for hosts of their
-# own. Tests that
-# need them skip where they are missing, but fail in CI. RUNLEVEL=1 keeps Redis from starting a server of its own.
+# Debian's Redis and redis-cli, which some tests compare with, a C compiler for the external example, ip for hosts with
+# addresses of their own. Tests that need them skip where they are missing, but fail in CI (without ip, or where it may make
+# no network, they skip there, too). RUNLEVEL=1 keeps Redis from starting a server of its own.
 redis:
 	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null && command -v gcc >/dev/null \
 	    && command -v openssl >/dev/null && command -v ip >/dev/null; then :; \
