@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test bench scale chaos release lint format redis chromium clean
+.PHONY: demo test bench big scale chaos soak network release lint format redis chromium clean
 
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
@@ -14,6 +14,12 @@ test: lint redis chromium  ## what CI runs
 
 chaos: $(INSTALLED)  ## 50 rounds in which everything dies or hangs at random moments, some minutes; SEED=n plays them again
 	$(BIN)/python -m tests.chaos --rounds 50 $(if $(SEED),--seed $(SEED))
+
+soak: $(INSTALLED)  ## an hour of jobs while things die: nothing may grow, every answer be right. ARGS='--minutes 10 --seed 1'
+	$(BIN)/python -m tests.soak $(ARGS)
+
+network: $(INSTALLED) redis  ## hosts of their own (network namespaces, root), whose links are cut for a minute; six minutes
+	$(BIN)/python -m pytest -m "long or not long" tests/network
 
 bench: $(INSTALLED)  ## against programs written by hand; some minutes. ARGS='--row wordcount --rounds 3 --scale 0.1'
 	$(BIN)/python -m tests.benchmarks $(ARGS)
@@ -43,15 +49,16 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
-# Debian's Redis and redis-cli, which some tests compare with, and a C compiler for the external example. Tests that
-# need them skip where they are missing, but fail in CI. RUNLEVEL=1 keeps Redis from starting a server of its own.
+# Debian's Redis and redis-cli, which some tests compare with, a C compiler for the external example, ip for hosts with
+# addresses of their own. Tests that need them skip where they are missing, but fail in CI (without ip, or where it may make
+# no network, they skip there, too). RUNLEVEL=1 keeps Redis from starting a server of its own.
 redis:
 	@if command -v redis-cli >/dev/null && command -v redis-server >/dev/null && command -v gcc >/dev/null \
-	    && command -v openssl >/dev/null; then :; \
+	    && command -v openssl >/dev/null && command -v ip >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -qq -y --no-install-recommends redis-server redis-tools gcc libc6-dev openssl >/dev/null; \
-	else echo "redis-server, redis-cli, gcc or openssl is not installed: the tests that need it will be skipped"; fi
+	    apt-get install -qq -y --no-install-recommends redis-server redis-tools gcc libc6-dev openssl iproute2 >/dev/null; \
+	else echo "redis-server, redis-cli, gcc, openssl or ip is not installed: the tests that need it will be skipped"; fi
 
 # Debian's browser, for the tests of the pages; as above.
 chromium:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import time
@@ -10,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from redis import Redis
 from rq import Queue
-from rq.exceptions import NoSuchJobError
-from rq.job import Job
 from rq.registry import clean_registries
 
 from disco_rq import keys
@@ -20,6 +17,7 @@ from disco_rq.model import LEASE_S, RENEW_S
 from disco_rq.packing import Serializer
 from disco_rq.planner import Batch, Planner
 from disco_rq.retention import Retention
+from disco_rq.rqrecords import delete_batch
 from disco_rq.store.cluster import ClusterStore, JobSnapshot, TaskState
 from disco_rq.stranded import stranded
 
@@ -109,8 +107,20 @@ class Caretaker:
             self._cleaned_at, self._to_clean = now, list(self._planner.nodes)
             self._clean_at_once = math.ceil(len(self._to_clean) * LOOK_S / CLEANING_S)
         for node in self._to_clean[: self._clean_at_once]:
-            clean_registries(node_queue(self._redis, node))
+            queue = node_queue(self._redis, node)
+            clean_registries(queue)
+            self._forget_failed(queue)
         del self._to_clean[: self._clean_at_once]
+
+    def _forget_failed(self, queue: Queue) -> None:
+        """Batches of workers that died: of jobs that are not there any more RQ need not keep them."""
+        failed = queue.failed_job_registry
+        batch_ids = failed.get_job_ids(cleanup=False)
+        known = {rq_name(job) for job in self._store.known_jobs()} if batch_ids else set()
+        for batch_id in batch_ids:
+            if job_of_batch(batch_id) not in known:
+                failed.remove(batch_id)
+                delete_batch(self._redis, batch_id)
 
     def _tell_all(self, line: str) -> None:
         log.warning("%s", line, extra={"action": "nodes"})
@@ -164,9 +174,10 @@ class Caretaker:
 
     def _remove(self, batch_id: str, batch: Batch) -> None:
         """Take a batch out of its queue: its tasks are for others."""
-        with contextlib.suppress(NoSuchJobError):
-            Job.fetch(batch_id, self._redis, Serializer).delete()
-        node_queue(self._redis, batch.node).intermediate_queue.remove(batch_id)
+        queue = node_queue(self._redis, batch.node)
+        queue.remove(batch_id)
+        queue.intermediate_queue.remove(batch_id)
+        delete_batch(self._redis, batch_id)
 
     def _queued(self, nodes: Iterable[str]) -> set[str]:
         """The batches in the queues of these nodes, in one round trip."""
@@ -227,15 +238,14 @@ class Caretaker:
         for queue in queues:
             for registry in (queue.finished_job_registry, queue.failed_job_registry):
                 for batch_id in self._to_forget(next(answers)):
-                    with contextlib.suppress(NoSuchJobError):  # its record expires before its place here
-                        registry.remove(batch_id, delete_job=True)
+                    registry.remove(batch_id)
+                    delete_batch(self._redis, batch_id)
                     # A worker that cleaned up may have noted it right after it was through.
                     self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
             for batch_id in self._to_forget(next(answers)):
                 queue.intermediate_queue.remove(batch_id)
                 self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
-                with contextlib.suppress(NoSuchJobError):
-                    Job.fetch(batch_id, self._redis, Serializer).delete()
+                delete_batch(self._redis, batch_id)
 
     def _to_forget(self, batch_ids: Iterable[bytes]) -> list[str]:
         names = [batch_id.decode() for batch_id in batch_ids]

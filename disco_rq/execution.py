@@ -25,6 +25,7 @@ from disco_rq.profiling import SUFFIX as PROFILE_SUFFIX
 from disco_rq.profiling import profiled
 from disco_rq.records import write_outputs
 from disco_rq.rehearsal import rehearse
+from disco_rq.remote import patience_of
 from disco_rq.runtime import Overtaken, RunningTask, enter_task
 from disco_rq.saving import discard, is_saved, publish
 from disco_rq.stages import TaskWork, run_map, run_reduce
@@ -81,7 +82,6 @@ class Executor:
         self._locator = Locator(
             lambda other: node_about(connection, other), own=(node, data.root), secret=secret
         )
-        self._opener = opener_with(self._locator)
         self._programs: dict[str, Program] = {}
         self._scratch = data.scratch(worker, os.getpid())
         self._workplace, self._aside = str(self._scratch.directory), self._scratch.out
@@ -102,7 +102,7 @@ class Executor:
     def rehearse(self) -> None:
         """Once after ``prepare``, while nobody waits: the first tasks are three times as fast for it."""
         try:
-            rehearse(self._opener, self._store, self._scratch.directory)
+            rehearse(opener_with(self._locator), self._store, self._scratch.directory)
         except Exception as error:  # noqa: BLE001  a full disk, say: what it is, the first task will tell
             log.info("no rehearsal: %s", error, extra={"action": "rehearse"})
         self._scratch.empty()
@@ -189,7 +189,7 @@ class Executor:
             self._progress.begin(self._progress.index, limit_s)
             with time_limit(limit_s):
                 with profiled(self._profile(attempt) if program.spec.profile else None):
-                    result = self._stage(work, task_input, aside)
+                    result = self._stage(work, task_input, aside, patience_of(attempt.number))
                 if running.doom is not None:
                     raise running.doom
                 in_memory = result.content is not None
@@ -217,17 +217,21 @@ class Executor:
             puts=running.puts,
         )
 
-    def _stage(self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path) -> StageResult:
+    def _stage(
+        self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path, patience_s: float
+    ) -> StageResult:
         if task_input != "reduce":
-            return run_map(work, task_input, out, opener=self._opener)
+            return run_map(work, task_input, out, opener=opener_with(self._locator, patience_s))
         if not work.spec.has_map:
-            sources = merged_sources(work, self._store.inputs(work.spec.name), self._locator)
-            return run_reduce(work, sources, out)
+            inputs = self._store.inputs(work.spec.name)
+            return run_reduce(work, merged_sources(work, inputs, self._locator, patience_s), out)
         outputs = self._store.map_outputs(work.spec.name)
         if len(outputs) < work.spec.nr_maps:
             raise InputsMissing
         addresses = [outputs[i] for i in range(work.spec.nr_maps)]
-        sources = reduce_sources(self._locator, addresses, work.task.index, work.scratch)
+        sources = reduce_sources(
+            self._locator, addresses, work.task.index, work.scratch, patience_s=patience_s
+        )
         return run_reduce(work, sources, out)
 
     def _program(self, job: str) -> Program:

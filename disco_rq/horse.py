@@ -207,3 +207,17 @@ def _oom_kills() -> int:
             return sum(int(line.split()[1]) for line in vmstat if line.startswith("oom_kill "))
     except OSError:
         return 0
+
+
+def death_in_words(status: int, usage: struct_rusage | None, *, overdue: bool, out_of_memory: bool) -> str:
+    """Why the process of a task ended, in words."""
+    if overdue:
+        return "TaskTimeout: the task ran on after its task_timeout, and was killed"
+    if os.WIFSIGNALED(status):
+        how = f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    else:
+        how = f"exited with status {os.waitstatus_to_exitcode(status)}"
+    if out_of_memory:
+        how += " (the kernel ran out of memory)"
+    peak = f", peak memory {usage.ru_maxrss // 1024} MB" if usage is not None else ""  # Linux counts KiB
+    return f"the process of the task {how}{peak}"

@@ -10,6 +10,10 @@ from disco_rq.errors import SettingsError
 from disco_rq.settings import PREFIX
 
 BACKLOG = 1024
+VANISHED_S = 30
+"""A peer that has not answered for so long is gone: by itself the kernel waits for a quarter of an hour, and
+for one that owes nothing for ever.
+"""
 
 
 def host_and_port(setting: str, text: str) -> tuple[str, int]:
@@ -31,12 +35,22 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _give_up_on_vanished(listener)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _give_up_on_vanished(listener: socket.socket) -> None:
+    """What it accepts inherits this (the times on Linux only)."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    times = {"TCP_KEEPIDLE": VANISHED_S // 2, "TCP_KEEPINTVL": VANISHED_S // 6, "TCP_KEEPCNT": 3}
+    for name, seconds in (times | {"TCP_USER_TIMEOUT": VANISHED_S * 1000}).items():
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
 
 
 def told_address(listener: socket.socket) -> str:

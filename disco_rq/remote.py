@@ -19,10 +19,20 @@ from urllib.parse import urlsplit
 from disco_rq.errors import CorruptData, DataError
 from disco_rq.locations import Locator, Server, split_address
 
-__all__ = ["NETWORK_ERRORS", "PATIENCE_S", "Patience", "RemoteFile", "ask", "open_remote", "reason"]
+__all__ = [
+    "NETWORK_ERRORS",
+    "PATIENCE_S",
+    "Patience",
+    "RemoteFile",
+    "ask",
+    "open_remote",
+    "patience_of",
+    "reason",
+]
 
 PATIENCE_S = 10.0
 """For how long a reader tries again without getting anything."""
+MOST_DOUBLINGS = 3
 SILENCE_S = 5.0
 """A server that sends nothing for so long has stalled."""
 
@@ -32,6 +42,15 @@ _BUFFER_BYTES = 256 << 10
 
 NETWORK_ERRORS = (OSError, HTTPException)
 """What a connection raises: worth another try."""
+
+
+def patience_of(attempt: int) -> float:
+    """For how long the n-th attempt of a task tries: 10, 20, 40 and then 80 s.
+
+    The first one tells soon that a node is gone. Where only the way to it is cut, for a minute perhaps, the
+    attempts together last longer than that.
+    """
+    return float(PATIENCE_S * 2 ** min(attempt - 1, MOST_DOUBLINGS))
 
 
 class Patience:

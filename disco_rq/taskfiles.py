@@ -11,7 +11,7 @@ from disco_rq.inputs import open_input, preferred_node
 from disco_rq.locations import DataDir, Locator, output_address
 from disco_rq.model import Input
 from disco_rq.records import Source
-from disco_rq.remote import RemoteFile
+from disco_rq.remote import PATIENCE_S, RemoteFile
 from disco_rq.saving import upload
 from disco_rq.stages import TaskWork
 from disco_rq.stages.inputsource import InputSource
@@ -20,21 +20,26 @@ from disco_rq.stages.mapping import Opener
 __all__ = ["merged_sources", "opener_with", "place_output"]
 
 
-def opener_with(locator: Locator) -> Opener:
-    """``open_input``, which finds ``disco://`` addresses with the locator."""
+def opener_with(locator: Locator, patience_s: float = PATIENCE_S) -> Opener:
+    """``open_input``, which finds ``disco://`` addresses with the locator, with patience."""
 
     def resolve(address: str) -> str | RemoteFile:
         path = locator.path(address)
-        return RemoteFile(address, lambda: locator.server(address)) if path is None else str(path)
+        if path is not None:
+            return str(path)
+        return RemoteFile(address, lambda: locator.server(address), patience_s=patience_s)
 
     return partial(open_input, resolve=resolve)
 
 
-def merged_sources(work: TaskWork, inputs: Sequence[Input], locator: Locator) -> list[Source]:
+def merged_sources(
+    work: TaskWork, inputs: Sequence[Input], locator: Locator, patience_s: float = PATIENCE_S
+) -> list[Source]:
     """The sources of a reduce without maps: its partition of earlier results, or files of any kind."""
-    opener = opener_with(locator)
+    opener = opener_with(locator, patience_s)
     results = [entry.url for entry in inputs if preferred_node(entry.url)]
-    fetched = iter(reduce_sources(locator, results, work.task.index, work.scratch))
+    sources = reduce_sources(locator, results, work.task.index, work.scratch, patience_s=patience_s)
+    fetched = iter(sources)
     has_reader = work.functions.reduce_reader is not None
     return [
         next(fetched) if preferred_node(entry.url) else InputSource(entry, opener, has_reader)

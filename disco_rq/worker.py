@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from redis import Redis
 from rq import Queue, Worker
-from rq.exceptions import StopRequested
+from rq.exceptions import InvalidJobOperation, StopRequested
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.utils import now
@@ -30,13 +30,14 @@ from disco_rq import keys, rehearsal
 from disco_rq.attemptlog import salvage
 from disco_rq.errors import DiscoError, TaskMemoryExceeded
 from disco_rq.execution import Executor
-from disco_rq.horse import Horse, Progress, Rehearsed
+from disco_rq.horse import Horse, Progress, Rehearsed, death_in_words
 from disco_rq.leases import LeaseKeeper
 from disco_rq.locations import DataDir
 from disco_rq.model import TaskId
 from disco_rq.orphans import adopt_orphans, end_orphans
 from disco_rq.overuse import OveruseWatch
 from disco_rq.packing import Serializer, fingerprints
+from disco_rq.rqrecords import delete_batch
 from disco_rq.runtime import install_names
 from disco_rq.settings import Settings
 from disco_rq.store.address import url_of
@@ -354,6 +355,7 @@ class DiscoWorker(Worker):
         """End the former horse, and fork a spare one."""
         self._retire_former()
         self._bury_dead_spare()
+        gc.collect()  # nearly free after the freeze; else connections of many former horses pile up
         if self._spare is None:
             self._spare = self._new_horse()
 
@@ -372,13 +374,15 @@ class DiscoWorker(Worker):
         """The horse died: the task that it ran has failed, those behind it in the batch are handed back."""
         disco_job, _, tasks = job.args
         overdue = horse.progress.overdue_s > 0
-        death = _death(self._died, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
+        death = death_in_words(self._died, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
         if self._overuse.peak:
             death = self._too_much_memory(self._overuse.peak)
         failure = Failure(death)
         found = self._store.job(disco_job)
         if found is None:  # purged, and this batch stopped for it: RQ need not remember it either
-            job.delete()
+            with suppress(InvalidJobOperation, ValueError):  # the master may be at it, too
+                job.delete()
+            delete_batch(self.connection, job.id)
             return
         spec = found[0]
         for i, (task, number) in enumerate(tasks):
@@ -422,20 +426,6 @@ class DiscoWorker(Worker):
             ours.add(self.scheduler._process.pid)
         end_orphans(spare=ours)
         self._data.scratch(self.name, horse.pid).remove()
-
-
-def _death(status: int, usage: struct_rusage | None, *, overdue: bool, out_of_memory: bool) -> str:
-    """Why the process of a task ended, in words."""
-    if overdue:
-        return "TaskTimeout: the task ran on after its task_timeout, and was killed"
-    if os.WIFSIGNALED(status):
-        how = f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
-    else:
-        how = f"exited with status {os.waitstatus_to_exitcode(status)}"
-    if out_of_memory:
-        how += " (the kernel ran out of memory)"
-    peak = f", peak memory {usage.ru_maxrss // 1024} MB" if usage is not None else ""  # Linux counts KiB
-    return f"the process of the task {how}{peak}"
 
 
 def _node_of(queues: Any) -> str:

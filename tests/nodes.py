@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import psutil
 
@@ -28,12 +28,30 @@ START_TIMEOUT_S = 20.0
 END_TIMEOUT_S = 10.0
 
 
+class Home(Protocol):
+    """What its programs need to know of a cluster."""
+
+    directory: Path
+    environment: dict[str, str]
+
+
 class Part:
     """A program of the cluster: one process and its descendants. What it says goes to a file."""
 
-    def __init__(self, name: str, arguments: Sequence[str], cluster: NodeCluster) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        cluster: Home,
+        *,
+        prefix: Sequence[str] = (),
+        is_python: bool = True,
+    ) -> None:
+        """``arguments``: a Python module and its arguments, or a whole command. ``prefix``: a command that
+        becomes it.
+        """
         self.name = name
-        self._arguments = arguments
+        self._command = [*prefix, *([sys.executable, "-m"] if is_python else []), *arguments]
         self._cluster = cluster
         self._log = cluster.directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,7 +62,7 @@ class Part:
         assert not self.is_running, f"{self.name} runs already"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *self._arguments],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -146,6 +146,11 @@ class ClusterStore:
         members: Any = self._redis.smembers(keys.ACTIVE)
         return {name.decode() for name in members}
 
+    def known_jobs(self) -> set[str]:
+        """Every job that was submitted, and not cleaned or purged since."""
+        members: Any = self._redis.zrange(keys.JOBS, 0, -1)
+        return {name.decode() for name in members}
+
     def snapshot(self, job_name: str) -> JobSnapshot | None:
         """An active job, read in one transaction; None if it has ended or gone."""
         job = keys.JobKeys(job_name)

@@ -328,9 +328,18 @@ class JobStore:
         return answer
 
     def ask_purge(self, name: str) -> list[str]:
-        """Note for every node that it is to delete the files of a job. Returns the nodes."""
-        members: Any = self._redis.smembers(keys.NODES)
-        nodes = sorted(member.decode() for member in members)
+        """Note for every node that has files of an ended job that it is to delete them. Returns the nodes.
+
+        For a job of which nothing is known, it may have been cleaned, that is every node.
+        """
+        job = keys.JobKeys(name)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.exists(job.job)
+        pipe.smembers(job.nodes)
+        pipe.smembers(keys.NODES)
+        is_known, of_job, every = pipe.execute()
+        # Not every node: one that is away for good would be asked for ever more.
+        nodes = sorted(member.decode() for member in (of_job if is_known else every))
         pipe = self._redis.pipeline(transaction=True)
         for node in nodes:
             pipe.sadd(keys.purges(node), name)

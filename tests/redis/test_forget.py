@@ -175,7 +175,23 @@ def test_a_pause_is_seen_by_master_and_told(connection: Connection) -> None:
     assert [event.kind for event in store.read_control("0-0", 1)[1]] == ["submitted", "changed"]
 
 
-def test_a_purge_is_asked_of_every_node_and_done_when_each_has_said_so(connection: Connection) -> None:
+def test_a_purge_of_a_known_job_is_asked_of_the_nodes_that_ran_it_and_of_no_other(
+    connection: Connection,
+) -> None:
+    for name in ("n1", "gone for good"):
+        NodeStore(connection, name).register({"host": "h"})
+    lead(connection)
+    submit(connection)
+    started(connection, "map:0")
+
+    assert JobStore(connection).purge(JOB) == ["n1"]
+
+    assert keys.purges("gone for good") not in everything(connection)
+
+
+def test_a_purge_of_an_unknown_job_is_asked_of_every_node_and_done_when_each_has_said_so(
+    connection: Connection,
+) -> None:
     nodes = [NodeStore(connection, name) for name in ("n1", "n2")]
     for node in nodes:
         node.register({"host": "h"})

@@ -16,7 +16,7 @@ from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore, TaskState
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import NodeAdmin, NodeStore
+from disco_rq.store.nodes import NodeStore
 from tests.redis.fake_node import commit_it, master, queued, register, take, working
 from tests.redis.story import (
     JOB,
@@ -363,87 +363,3 @@ def test_a_rack_that_comes_is_not_counted_node_by_node(
         wait_until(lambda: len(queued(connection, "n1")) == 1)
 
     assert len(counts) < 100
-
-
-# -- steering
-
-
-def test_a_blacklisted_node_gets_nothing_and_its_queue_moves(
-    connect: Connect, connection: Connection
-) -> None:
-    # given a node with a batch in its queue
-    register(connection, "bad")
-    with master(connect):
-        submit(connection, maps=4, reduces=0)
-        wait_until(lambda: len(queued(connection, "bad")) == 1)
-
-        # when it is blacklisted
-        NodeAdmin(connection).close("bad", drain=False)
-        with working(connect, "n1") as claimed:
-            wait_until(lambda: ended(connection))
-
-    # then
-    assert len(claimed) == 4
-    assert queued(connection, "bad") == []
-
-
-def test_a_whitelisted_node_gets_tasks_again(connect: Connect, connection: Connection) -> None:
-    NodeAdmin(connection).close("n1", drain=False)
-    with master(connect), working(connect, "n1") as claimed:
-        submit(connection)
-        NodeAdmin(connection).open("n1")
-        wait_until(lambda: ended(connection))
-
-    assert len(claimed) == 3
-
-
-def test_a_paused_job_starts_nothing_until_it_is_resumed(connect: Connect, connection: Connection) -> None:
-    lead(connection)
-    submit(connection)
-    JobStore(connection).set_paused(JOB, True)
-    connection.redis.delete(keys.LEADER)
-
-    with master(connect), working(connect, "n1") as claimed:
-        submit(connection, name=OTHER)
-        wait_until(lambda: ended(connection, OTHER))
-        assert {attempt.job for attempt in claimed} == {OTHER}
-        JobStore(connection).set_paused(JOB, False)
-        wait_until(lambda: ended(connection))
-
-
-def test_a_killed_job_is_forgotten_by_the_master(connect: Connect, connection: Connection) -> None:
-    register(connection, "n1")
-    with master(connect):
-        submit(connection, maps=10)
-        wait_until(lambda: len(queued(connection, "n1")) == 1)
-        JobStore(connection).kill(JOB, "enough")
-        JobStore(connection).forget(JOB)
-        submit(connection, maps=1, reduces=0, name=OTHER)
-        with working(connect, "n1") as claimed:
-            wait_until(lambda: ended(connection, OTHER))
-
-    assert [attempt.job for attempt in claimed] == [OTHER]
-    assert keys.JobKeys(JOB).job not in everything(connection)
-
-
-def test_a_draining_node_finishes_what_it_has_and_gets_nothing_new(
-    connect: Connect, connection: Connection
-) -> None:
-    # given a node with a batch in its queue
-    register(connection, "leaving")
-    with master(connect):
-        submit(connection, maps=4, reduces=0)
-        wait_until(lambda: len(queued(connection, "leaving")) == 1)
-        [held] = queued(connection, "leaving")
-
-        # when it is drained, and another one comes
-        NodeAdmin(connection).close("leaving", drain=True)
-        with working(connect, "n1") as elsewhere:
-            wait_until(lambda: len(elsewhere) == 3)
-            assert queued(connection, "leaving") == [held]
-            with working(connect, "leaving") as here:
-                wait_until(lambda: ended(connection))
-
-    # then
-    assert len(here) == 1
-    assert len(elsewhere) == 3

@@ -55,7 +55,7 @@ LAYERS = (
         ),
         *("embedded", "supervisor"),
         *("worker", "horse", "orphans", "execution", "rehearsal", "leases", "attemptlog", "node", "dataport"),
-        *("nodeload", "listening", "overuse"),
+        *("nodeload", "listening", "overuse", "rqrecords"),
     },
     {"cli", "web", "clusterhost"},
     {"examples"},
@@ -69,7 +69,7 @@ STRANGERS = (
 )
 """They meet in Redis only: none imports another, not even by way of a third module."""
 
-MAY_IMPORT_RQ = {"master", "worker", "horse", "node", "caretaker"}
+MAY_IMPORT_RQ = {"master", "worker", "horse", "node", "caretaker", "rqrecords"}
 KEY_LITERAL = re.compile(r"\bdisco:(?!//)")  # not the disco:// of addresses
 
 

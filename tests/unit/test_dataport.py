@@ -62,3 +62,17 @@ def test_without_a_secret_listening_to_all_is_warned_of(caplog: pytest.LogCaptur
         assert not caplog.records
         told(data_http="0.0.0.0:0")
     assert "DISCO_RQ_SECRET" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux takes the times")
+def test_connections_with_a_peer_that_vanished_end_within_half_a_minute() -> None:
+    port = DataPort(Settings())
+    with socket.create_connection(port.listener.getsockname()), port.listener.accept()[0] as accepted:
+        port.close()
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000  # of what it sent
+        idle = sum(
+            accepted.getsockopt(socket.IPPROTO_TCP, option) * times
+            for option, times in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 3))
+        )
+        assert idle <= 30

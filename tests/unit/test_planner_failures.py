@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from disco_rq.model import TaskId
+from disco_rq.stranded import stranded
 from tests.unit.test_planner import fail, finish, job, planner_with, told
 
 
