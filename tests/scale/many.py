@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from disco_rq import Disco
+from disco_rq import Disco, keys
 from disco_rq.job import Job
 from disco_rq.server import PrivateServer, private_directory
 from disco_rq.store.connection import Connection
@@ -159,7 +159,7 @@ def beside(scale: float) -> Iterator[str]:
             small = one.submit("small", 2)
             small.wait()
             ended_ms.append((time.perf_counter() - began) * 1000)
-            submitted: Any = one.connection.redis.hget(f"disco:job:{small.name}", "submitted")
+            submitted: Any = one.connection.redis.hget(keys.JobKeys(small.name).job, "submitted")
             rows = TaskStore(one.connection).page(small.name, ["map:0", "map:1"])
             started_ms.append(min(row.started or 0 for row in rows) - int(submitted))
             time.sleep(0.3)

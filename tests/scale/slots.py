@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from disco_rq import Disco
+from disco_rq import Disco, keys
 from disco_rq.server import PrivateServer, private_directory
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
@@ -167,8 +167,8 @@ def _commands(connection: Connection) -> int:
 
 
 def _done(connection: Connection) -> int:
-    names: Any = connection.redis.zrange("disco:jobs", 0, -1)
-    return sum(int(connection.redis.hget(f"disco:job:{name.decode()}", "map:done") or 0) for name in names)
+    names: Any = connection.redis.zrange(keys.JOBS, 0, -1)
+    return sum(int(connection.redis.hget(keys.JobKeys(name.decode()).job, "map:done") or 0) for name in names)
 
 
 def row(scale: float) -> Iterator[str]:
