@@ -40,7 +40,7 @@ def map_words(line: str, params: Any) -> Iterator[tuple[str, int]]:
     bad = this_partition() < BAD
     if bad and this_partition() % 3 == 1 and is_first_attempt(f"{params.directory}/map-{this_partition()}"):
         data_err("this once")
-    if this_partition() == LAGS and is_first_attempt(f"{params.directory}/map-{this_partition()}"):
+    if params.lags and this_partition() == LAGS and is_first_attempt(f"{params.directory}/map-lags"):
         time.sleep(LONG_S)
     if bad and this_partition() % 6 == 2 and is_first_attempt(f"{params.directory}/map-{this_partition()}"):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -52,7 +52,7 @@ def reduce_words(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
     put(f"reduce:{this_partition()}", get("map:0"))
     if this_partition() == 1 and is_first_attempt(f"{params.directory}/reduce"):
         data_err("this once")
-    if this_partition() == 2 and is_first_attempt(f"{params.directory}/lagging"):
+    if params.lags and this_partition() == 2 and is_first_attempt(f"{params.directory}/lagging"):
         time.sleep(LONG_S)
     for word, ones in kvgroup(pairs):
         counter("different")
@@ -63,8 +63,10 @@ def lines_of(maps: int) -> list[str]:
     return [f"a b{i % 5} c{i}" for i in range(maps)]
 
 
-def submit(disco: Disco, name: str, directory: Path) -> Job:
-    """``many``: a job of many tasks. ``single``: of one map and one reduce, so each commit ends a phase."""
+def submit(disco: Disco, name: str, directory: Path, *, lags: bool = True) -> Job:
+    """``many``: a job of many tasks. ``single``: of one map and one reduce, so each commit ends a phase.
+    ``lags``: some tasks do, which takes more than one node.
+    """
     directory.mkdir(exist_ok=True)
     maps, reduces = SIZES[name]
     return disco.new_job(
@@ -75,7 +77,7 @@ def submit(disco: Disco, name: str, directory: Path) -> Job:
         sort=True,
         nr_reduces=reduces,
         max_failures=1000,
-        params=Params(directory=str(directory)),
+        params=Params(directory=str(directory), lags=lags),
     )
 
 
@@ -188,4 +190,4 @@ if __name__ == "__main__":  # the client that dies
     deadly.Steps(scratch / "marks", lambda: "client").install()
     from tests.chaos import test_kill_points  # the functions of a job are shipped with their module's name
 
-    test_kill_points.submit(Disco(sys.argv[1]), "many", scratch / f"client{os.getpid()}")
+    test_kill_points.submit(Disco(sys.argv[1]), "many", scratch / f"client{os.getpid()}", lags=False)
