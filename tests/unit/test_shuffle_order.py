@@ -37,7 +37,7 @@ EQUAL_KEYS = [
 ]
 
 
-@pytest.mark.parametrize("keys", EQUAL_KEYS, ids=str)
+@pytest.mark.parametrize("keys", EQUAL_KEYS, ids=lambda keys: " ".join(type(key).__name__ for key in keys))
 @pytest.mark.parametrize("nr_reduces", [2, 7, 100])
 def test_equal_keys_share_a_partition_and_a_place(keys: tuple[Any, ...], nr_reduces: int) -> None:
     assert all(key == keys[0] for key in keys)
