@@ -16,6 +16,7 @@ import pytest
 
 from disco_rq import Disco, result_iterator
 from tests.cluster.conftest import processes_of, wait_until
+from tests.cluster.test_untold_batches import has_ended
 
 
 @pytest.fixture
@@ -119,9 +120,10 @@ def test_horses_killed_while_they_wait_cost_no_attempt(own_disco: Disco, tmp_pat
     # given idle workers whose horses have all been killed
     (tmp_path / "gate").touch()
     submit(own_disco, tmp_path).wait(timeout=30)
-    for worker in worker_processes(own_disco):
-        for horse in worker.children():
-            horse.kill()
+    horses = [horse for worker in worker_processes(own_disco) for horse in worker.children()]
+    for horse in horses:
+        horse.kill()
+    wait_until(lambda: all(has_ended(horse) for horse in horses))
     # when a job comes
     job = submit(own_disco, tmp_path)
     job.wait(timeout=30)
