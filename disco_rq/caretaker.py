@@ -79,8 +79,7 @@ class Caretaker:
             self._no_loss_before = now + LEASE_S
             log.warning("this master or Redis stood still: leases get time", extra={"action": "still"})
         self._looked_at = now
-        if now >= self._no_loss_before:
-            self._expire_leases()
+        self._expire_leases(only_told=now < self._no_loss_before)
         self._release_lost_batches()
         self._tell_stranded()
         self._forget_in_rq()
@@ -132,8 +131,11 @@ class Caretaker:
         self._forgotten[rq_name(job)] = time.monotonic() + FORGETTING_S
         self._forget_in_rq()
 
-    def _expire_leases(self) -> None:
+    def _expire_leases(self, *, only_told: bool) -> None:
+        """``only_told``: those alone whose nodes saw them end; others may not have been able to renew."""
         for job, task, attempt, told_by_node in self._store.expired_leases(self._store.now_ms()):
+            if only_told and not told_by_node:
+                continue
             snapshot = self._jobs.get(job)
             if snapshot is None and job in self._store.active_jobs():
                 continue  # submitted just now: its event comes

@@ -204,12 +204,14 @@ class NodeStore:
         for member in members:
             job, task, _ = member.decode().split(" ")
             pipe.hget(keys.JobKeys(job).tasks, task)
+            pipe.hget(keys.JobKeys(job).copies, task)
         states = [(state or b"").decode().split(" ") for state in pipe.execute()]
-        ended = [
-            member
-            for member, state in zip(members, states, strict=True)
-            if state[0] == "running" and state[4].startswith(worker)
-        ]
+        ended = []
+        for i, member in enumerate(members):
+            number = member.decode().rsplit(" ", 1)[1]
+            for state in states[2 * i : 2 * i + 2]:
+                if state[:2] == ["running", number] and state[4].startswith(worker):
+                    ended.append(member)
         if ended:
             self._redis.zadd(keys.LEASES, dict.fromkeys(ended, PROCESS_ENDED), xx=True)
         self.drop_slots(worker)

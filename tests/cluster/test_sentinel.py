@@ -72,7 +72,8 @@ def live_events(url: str, job: str) -> list[str]:
         await live.close()
         return [event.message for event in events]
 
-    return asyncio.run(read())
+    with ThreadPoolExecutor(1) as pool:  # a browser's test of the same process has a loop in this one
+        return pool.submit(asyncio.run, read()).result()
 
 
 def assert_kill_ends_what_runs(disco: Disco, directory: Path) -> None:

@@ -92,7 +92,8 @@ def test_a_node_ten_times_slower_costs_little(nodes: NodeCluster) -> None:
     copies = job.jobinfo()["copies"]
     assert copies >= 1
     assert outcomes(job).count("overtaken") >= 1
-    assert set(outcomes(job)) == {"done", "overtaken"}
+    # Beside these only what was handed back from the slow node's queue.
+    assert {"done", "overtaken"} <= set(outcomes(job)) <= {"done", "overtaken", "release"}
     told = [message for _, (_, _, message) in job.events() if " lags on slow (" in message]
     assert len(told) == copies
 

@@ -344,7 +344,7 @@ def test_a_worker_that_dies_in_a_task_leaves_no_process_behind(cluster: NodeClus
     wait_until(lambda: len(job.traces("map")) == 2)
     workers, horses = cluster.nodes["late"].workers(), cluster.nodes["late"].horses()
     send(workers[0], signal.SIGKILL)
-    wait_until(lambda: sum(horse.is_running() for horse in horses) <= len(horses) / 2, timeout_s=2)
+    wait_until(lambda: sum(horse.is_running() for horse in horses) <= len(horses) / 2, timeout_s=5)
     job.job.kill()
 
 
