@@ -24,6 +24,9 @@ network: $(INSTALLED) redis  ## hosts of their own (network namespaces, root), w
 bench: $(INSTALLED)  ## against programs written by hand; some minutes. ARGS='--row wordcount --rounds 3 --scale 0.1'
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+big: $(INSTALLED)  ## 10 GB through a group-by within 1 GB of memory; half an hour, 30 GB of disk. ARGS='--gb 1 --memory 512'
+	$(BIN)/python -m tests.benchmarks.big $(ARGS)
+
 scale: $(INSTALLED)  ## how cost grows with tasks and workers; some minutes. ARGS='--row sizes --scale 0.1'
 	$(BIN)/python -m tests.scale $(ARGS)
 
