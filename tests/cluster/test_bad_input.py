@@ -25,6 +25,7 @@ from disco_rq import (
 )
 from disco_rq.resultfiles import Results
 from disco_rq.runtime import put
+from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import death, pairs, run
 
 
@@ -299,7 +300,7 @@ def test_purging_what_is_no_job_harms_nothing() -> None:
 
         own.purge(run(own, map=ones).name)
 
-        assert own._connection.redis.smembers("disco:purges:localhost") == set()
+        wait_until(lambda: own._connection.redis.smembers("disco:purges:localhost") == set())
         assert own.joblist() == []
 
 

@@ -130,6 +130,9 @@ def test_a_job_goes_on_while_one_master_is_replaced_after_the_other(
     sentinels.fail_over()
     job.open_gate("reduces")
     job.assert_right(60)
+    wait_until(lambda: sentinels.replicas_of(sentinels.master) == 2, PATIENCE_S)
+    wait_until(lambda: commands_are_heard(sentinels), PATIENCE_S)
+    job.assert_right(60)
     assert live_events(sentinels.url(), job.job.name) == job.history()
     found = examine(sentinels.url(), Settings())
     assert {finding.level for finding in found if finding.what in ("redis", "master", "nodes")} == {"ok"}

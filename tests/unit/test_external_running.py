@@ -19,6 +19,7 @@ from disco_rq.runtime import RunningTask, enter_task
 from disco_rq.stages import external as running
 from disco_rq.stages.external import RunningProgram, running_program
 from disco_rq.submission import build
+from tests.cluster.conftest import wait_until
 from tests.external import ECHO, PROLOGUE, python_program
 
 Make = Callable[..., ExternalProgram]
@@ -216,6 +217,13 @@ def test_a_map_that_goes_on_behind_its_last_answer_is_ended(
     assert time.monotonic() - before < 10
 
 
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_whatever_happens_the_program_and_its_children_are_gone(make: Make, tmp_path: Path) -> None:
     body = "import subprocess\nchild = subprocess.Popen(['sleep', '60'])\n" + (
         "while pair(): write((b'%d' % os.getpid(), b'%d' % child.pid))\n"
@@ -230,7 +238,7 @@ def test_whatever_happens_the_program_and_its_children_are_gone(make: Make, tmp_
     with pytest.raises(KeyboardInterrupt):
         talk(make(body), tmp_path, use)
 
-    assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    wait_until(lambda: all(map(has_ended, pids)))
 
 
 @pytest.mark.parametrize("entry", [None, True, {"a": 1}, ("k", None), ("a", "b", "c")])

@@ -222,6 +222,7 @@ def test_tabs_are_moved_through_by_arrow_keys(visit: Visit, spoken: Job) -> None
     page = visit.open("jobs", spoken.name)
     selected = page.locator('[role="tab"][aria-selected="true"]')
     expect(selected).to_have_text("Messages")
+    expect(selected).to_have_attribute("tabindex", "0")  # now keys are listened to
     page.get_by_role("tab", name="Messages").focus()
 
     for key, name in (
