@@ -339,13 +339,24 @@ def test_blacklisted_and_whitelisted_survive_a_restart_of_everything(
     }
 
 
-def test_a_worker_that_dies_in_a_task_leaves_no_process_behind(cluster: NodeCluster, tmp_path: Path) -> None:
-    job = GatedJob(cluster.disco, tmp_path)
+def test_a_worker_that_dies_in_a_task_leaves_no_process_behind(nodes: NodeCluster, tmp_path: Path) -> None:
+    # given a node whose two workers run a task each, and may have spare horses
+    nodes.master()
+    node = nodes.node("only", slots=2)
+    nodes.wait_ready()
+    job = GatedJob(nodes.disco, tmp_path)
     wait_until(lambda: len(job.traces("map")) == 2)
-    workers, horses = cluster.nodes["late"].workers(), cluster.nodes["late"].horses()
-    send(workers[0], signal.SIGKILL)
-    wait_until(lambda: sum(horse.is_running() for horse in horses) <= len(horses) / 2, timeout_s=5)
-    job.job.kill()
+    dies, lives = node.workers()
+    its_horses, other_horses = dies.children(), lives.children()
+    # when
+    send(dies, signal.SIGKILL)
+    # then its horses end, the other's task goes on, and another worker takes its place
+    wait_until(lambda: not any(horse.is_running() for horse in its_horses), timeout_s=5)
+    assert {pid for *_, pid in job.traces("map")} & {horse.pid for horse in other_horses}
+    assert any(horse.is_running() for horse in other_horses)
+    wait_until(lambda: len(node.workers()) == 2)
+    job.open_gate("maps", "reduces")
+    job.assert_right()
 
 
 # -- what began first: Redis away for good
