@@ -9,8 +9,9 @@ The cluster:
 disco:leader          string  token of the leading master. W: master, every 2 s. Expires with its lease
 disco:master          string  "host:port" of the leading master's HTTP address. W: master
 disco:control         stream  what happened, for the master: k (kind), j (job), t (task), a (attempt),
-                              n (node), ms (duration), w (why). W: every transition. Trimmed by the
-                              master as read
+                              n (node), ms (duration), w (why); of a batch that is done t, a and ms of
+                              each task, with blanks between. W: every transition. Trimmed by the master
+                              as read
 disco:jobs            zset    job -> time of submission. W: submit. A job leaves with clean or purge
 disco:active          set     jobs that are active. W: submit. A job leaves when it ends
 disco:slots           zset    "node worker" -> end of its lease. W: the worker, every 2 s. The master removes

@@ -16,8 +16,17 @@ local function parse(state)  -- "state attempt node batch worker since"
   return s, tonumber(attempt), node, batch, worker, since
 end
 
--- The attempt of a task that has this number, if it has it still, else the task's own; and the hash that it is in. A task
--- has one attempt in tasks and, while that one runs, perhaps a copy of it in copies, which counts no less.
+-- Which attempt of a task has this number: true and the copy, if that has it, else false and the task's own. A task has
+-- one attempt in tasks and, while that one runs, perhaps a copy of it in copies, which counts no less.
+local function pick(own, copy, wanted)
+  local state, attempt, node, batch, worker, since = parse(own)
+  if attempt ~= wanted and state == 'running' and copy then
+    return true, parse(copy)
+  end
+  return false, state, attempt, node, batch, worker, since
+end
+
+-- The same of one task: the hash that the attempt is in, and the attempt.
 local function find(tasks, copies, task, wanted)
   local state, attempt, node, batch, worker, since = parse(redis.call('HGET', tasks, task))
   if attempt ~= wanted and state == 'running' then
@@ -27,6 +36,30 @@ local function find(tasks, copies, task, wanted)
     end
   end
   return tasks, state, attempt, node, batch, worker, since
+end
+
+-- A command for many fields or members at once; nothing if there are none.
+local function write(command, key, list)
+  if #list > 0 then
+    redis.call(command, key, unpack(list))
+  end
+end
+
+local function put_in(list, ...)
+  for _, value in ipairs({...}) do
+    list[#list + 1] = value
+  end
+end
+
+-- What the fields of a hash grow by, added up and written at once.
+local function add(sums, field, amount)
+  sums[field] = (sums[field] or 0) + amount
+end
+
+local function grow(key, sums)
+  for field, amount in pairs(sums) do
+    redis.call('HINCRBY', key, field, int(amount))
+  end
 end
 
 local function is_live(state)

@@ -8,13 +8,18 @@ end
 if redis.call('HGET', KEYS[2], 'status') ~= 'active' then
   return 0
 end
-local now, assigned = int(now_ms()), 0
+local tasks, queued = {}, {}
 for i = 4, #ARGV, 2 do
-  local state, attempt = parse(redis.call('HGET', KEYS[3], ARGV[i]))
-  if state == 'waiting' and attempt < tonumber(ARGV[i + 1]) then
-    redis.call('HSET', KEYS[3], ARGV[i],
-      'queued ' .. ARGV[i + 1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' - ' .. now)
-    assigned = assigned + 1
+  put_in(tasks, ARGV[i])
+end
+local states = redis.call('HMGET', KEYS[3], unpack(tasks))
+local since = int(now_ms())
+for i, task in ipairs(tasks) do
+  local state, attempt = parse(states[i])
+  local wanted = ARGV[3 + 2 * i]
+  if state == 'waiting' and attempt < tonumber(wanted) then
+    put_in(queued, task, 'queued ' .. wanted .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' - ' .. since)
   end
 end
-return assigned
+write('HSET', KEYS[3], queued)
+return #queued / 2

@@ -5,38 +5,54 @@
 --          Asked again by the same worker (a lost answer), it says the same. Of a paused job nothing is claimed,
 --          the tasks wait again
 local status, paused = unpack(redis.call('HMGET', KEYS[1], 'status', 'paused'))
-local active = status == 'active'
-local now, answer, told = now_ms(), {}, false
-local lease = int(now + tonumber(ARGV[4]))
+local now = now_ms()
+local lease, since = int(now + tonumber(ARGV[4])), ' ' .. int(now)
+local tasks, indices = {}, {}
 for i = 5, #ARGV, 2 do
-  local task, wanted = ARGV[i], ARGV[i + 1]
-  local home, state, attempt, node, batch, worker = find(KEYS[2], KEYS[7], task, tonumber(wanted))
+  put_in(tasks, ARGV[i])
+  put_in(indices, string.match(ARGV[i], '^map:(%d+)$') or '-')
+end
+if status ~= 'active' or #tasks == 0 then
+  local refused = {}
+  for i = 1, #tasks do
+    refused[i] = false
+  end
+  return refused
+end
+local own, copies = redis.call('HMGET', KEYS[2], unpack(tasks)), redis.call('HMGET', KEYS[7], unpack(tasks))
+local inputs = redis.call('HMGET', KEYS[4], unpack(indices))
+
+local answer, leases, begun, begun_copies, job_sums, started = {}, {}, {}, {}, {}, {}
+for i, task in ipairs(tasks) do
+  local wanted = ARGV[4 + 2 * i]
+  local is_copy, state, attempt, node, batch, worker = pick(own[i], copies[i], tonumber(wanted))
   local fresh = state == 'queued' and batch == ARGV[2]
   local again = state == 'running' and worker == ARGV[3]
-  if active and paused == '1' and fresh and attempt == tonumber(wanted) then
-    redis.call('HSET', home, task, 'waiting ' .. wanted .. ' - - - ' .. int(now))
+  answer[i] = false
+  if attempt == tonumber(wanted) and paused == '1' and fresh then
+    redis.call('HSET', is_copy and KEYS[7] or KEYS[2], task, 'waiting ' .. wanted .. ' - - -' .. since)
     redis.call('XADD', KEYS[5], '*', 'k', 'failed', 'j', ARGV[1], 't', task, 'a', wanted, 'n', '')
-    answer[#answer + 1] = false
-  elseif active and attempt == tonumber(wanted) and (fresh or again) then
+  elseif attempt == tonumber(wanted) and (fresh or again) then
     if fresh then
-      redis.call('HSET', home, task,
-        'running ' .. wanted .. ' ' .. node .. ' ' .. batch .. ' ' .. ARGV[3] .. ' ' .. int(now))
       local phase = phase_of(task)
-      if home == KEYS[2] then  -- the task of a copy runs already
-        redis.call('HINCRBY', KEYS[1], phase .. ':waiting', -1)
-        redis.call('HINCRBY', KEYS[1], phase .. ':running', 1)
-      end
-      if not told then  -- a batch is of one phase, and of one node
-        redis.call('HSETNX', KEYS[1], phase .. ':started', int(now))
-        redis.call('SADD', KEYS[6], node)
-        told = true
+      put_in(is_copy and begun_copies or begun, task,
+        'running ' .. wanted .. ' ' .. node .. ' ' .. batch .. ' ' .. ARGV[3] .. since)
+      started[phase] = node  -- a batch is of one node
+      if not is_copy then  -- else the task runs already
+        add(job_sums, phase .. ':waiting', -1)
+        add(job_sums, phase .. ':running', 1)
       end
     end
-    redis.call('ZADD', KEYS[3], lease, ARGV[1] .. ' ' .. task .. ' ' .. wanted)
-    local index = string.match(task, '^map:(%d+)$')
-    answer[#answer + 1] = index and redis.call('HGET', KEYS[4], index) or ''
-  else
-    answer[#answer + 1] = false
+    put_in(leases, lease, ARGV[1] .. ' ' .. task .. ' ' .. wanted)
+    answer[i] = inputs[i] or ''
   end
+end
+write('HSET', KEYS[2], begun)
+write('HSET', KEYS[7], begun_copies)
+write('ZADD', KEYS[3], leases)
+grow(KEYS[1], job_sums)
+for phase, node in pairs(started) do
+  redis.call('HSETNX', KEYS[1], phase .. ':started', int(now))
+  redis.call('SADD', KEYS[6], node)
 end
 return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import msgpack
@@ -114,13 +115,20 @@ class AttemptStore:
         return {task.decode() for task in lost}
 
     def commit(self, commits: Sequence[Commit]) -> list[str]:
-        """Make attempts count, each in one transition.
+        """Make attempts count, those of one batch in one transition.
 
         ``ok``, ``over`` (the job ended), ``overtaken``, or ``incomplete`` (not all that it put is there) for
         each.
         """
-        answers = self._connection.run_many(_commit_call(commit) for commit in commits)
-        return [answer.decode() for answer in answers]
+        batches: dict[tuple[str, str, str], list[int]] = {}
+        for i, commit in enumerate(commits):
+            attempt = commit.attempt
+            batches.setdefault((attempt.job, attempt.task.partition(":")[0], attempt.node), []).append(i)
+        answers = self._connection.run_many(
+            _commit_call([commits[i] for i in batch]) for batch in batches.values()
+        )
+        told = dict(zip(chain(*batches.values()), chain(*answers), strict=True))
+        return [told[i].decode() for i in range(len(commits))]
 
     def is_given_again(self, attempt: Attempt) -> bool:
         """Whether the same attempt is now for another worker of its node, so that its files have the names of
@@ -220,11 +228,19 @@ def add_event(connection: Connection, job_name: str, host: str, text: str) -> No
     )
 
 
-def _commit_call(commit: Commit) -> tuple[str, list[str], list[Any]]:
-    attempt, result = commit.attempt, commit.result
-    job = keys.JobKeys(attempt.job)
-    record = json.dumps(
-        {
+def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
+    """Of attempts of the same job, phase and node."""
+    first = commits[0].attempt
+    job = keys.JobKeys(first.job)
+    script_keys = [
+        *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.oob, job.oob_types, job.counters),
+        *(job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(first.node), job.oob_owners),
+        *(job.remade, job.partitions, job.copies, *(job.staged(commit.attempt.task) for commit in commits)),
+    ]
+    args: list[Any] = [first.job]
+    for commit in commits:
+        attempt, result = commit.attempt, commit.result
+        record = {
             "node": attempt.node,
             "worker": attempt.worker,
             "started": commit.started_ms,
@@ -234,21 +250,11 @@ def _commit_call(commit: Commit) -> tuple[str, list[str], list[Any]]:
             "records": result.records_out,
             "bytes": result.bytes_out,
         }
-    )
-    script_keys = [
-        *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.staged(attempt.task), job.oob),
-        *(job.oob_types, job.counters, job.quota, job.events, keys.CONTROL, keys.ACTIVE),
-        *(keys.node(attempt.node), job.oob_owners, job.remade, job.partitions, job.copies),
-    ]
-    args: list[Any] = [attempt.job, attempt.task, attempt.number, attempt.worker, commit.address, record]
-    args += [commit.duration_ms, result.entries_in, result.records_out, result.bytes_out]
-    args += [
-        commit.puts,
-        len(result.counters),
-        *_flat(result.counters.items()),
-        *_flat(result.partition_bytes.items()),
-    ]
-    return "commit_attempt", script_keys, args
+        args += [attempt.task, attempt.number, attempt.worker, commit.address, json.dumps(record)]
+        args += [commit.duration_ms, result.entries_in, result.records_out, result.bytes_out, commit.puts]
+        args += [len(result.counters), len(result.partition_bytes)]
+        args += [*_flat(result.counters.items()), *_flat(result.partition_bytes.items())]
+    return "commit_attempts", script_keys, args
 
 
 def fail_call(

@@ -33,7 +33,7 @@ SAMPLE = 50
 
 @dataclass(frozen=True, slots=True)
 class ControlEvent:
-    """One entry of the control stream. Empty where a kind has no such field."""
+    """What the control stream says of a job, a task or a node. Empty where a kind has no such field."""
 
     # submitted, changed (paused or resumed), done, failed, refused, lost, ended, forgotten, nodes
     kind: str
@@ -122,18 +122,7 @@ class ClusterStore:
         if not answer:
             return after, []
         entries = answer[0][1] if isinstance(answer, list) else answer[keys.CONTROL.encode()][0]
-        events = [
-            ControlEvent(
-                kind=fields[b"k"].decode(),
-                job=fields.get(b"j", b"").decode(),
-                task=fields.get(b"t", b"").decode(),
-                attempt=int(fields.get(b"a", 0)),
-                node=fields.get(b"n", b"").decode(),
-                duration_ms=int(fields.get(b"ms", 0)),
-                why=fields.get(b"w", b"").decode("utf-8", "replace"),
-            )
-            for _, fields in entries
-        ]
+        events = [event for _, fields in entries for event in _control_events(fields)]
         return entries[-1][0].decode(), events
 
     def trim_control(self, before: str) -> None:
@@ -321,3 +310,22 @@ def partition_sizes(connection: Connection, job_name: str) -> dict[int, int]:
     """Partition -> bytes that the committed maps wrote for it so far; those with none are left out."""
     found: Any = connection.redis.hgetall(keys.JobKeys(job_name).partitions)
     return {int(partition): int(size) for partition, size in found.items()}
+
+
+def _control_events(fields: Mapping[bytes, bytes]) -> list[ControlEvent]:
+    """What one entry of the stream tells: several tasks at once where a batch of them was committed."""
+    tasks = fields.get(b"t", b"").decode().split(" ")
+    attempts = fields.get(b"a", b"0").split(b" ")
+    durations = fields[b"ms"].split(b" ") if b"ms" in fields else [b"0"] * len(tasks)
+    return [
+        ControlEvent(
+            kind=fields[b"k"].decode(),
+            job=fields.get(b"j", b"").decode(),
+            task=task,
+            attempt=int(attempt),
+            node=fields.get(b"n", b"").decode(),
+            duration_ms=int(duration_ms),
+            why=fields.get(b"w", b"").decode("utf-8", "replace"),
+        )
+        for task, attempt, duration_ms in zip(tasks, attempts, durations, strict=True)
+    ]

@@ -139,7 +139,7 @@ def test_nodes_workers_and_horses_may_die_at_each_of_their_steps(nodes: NodeClus
         moments,
         *(f"horse: script claim_attempts of {phase} of {job}" for phase in PHASES for job in SIZES),
         *(f"horse: script put_oob of {phase} of {job}" for phase in PHASES for job in SIZES),
-        *(f"horse: script commit_attempt of {phase} of {job}" for phase in PHASES for job in SIZES),
+        *(f"horse: script commit_attempts of {phase} of {job}" for phase in PHASES for job in SIZES),
         *(f"horse: script fail_attempt of {phase} of many" for phase in PHASES),
         *("worker: script fail_attempt of map of many", "horse: rename", "horse: link"),
         *("leases: script renew_leases", "worker: script renew_leases"),

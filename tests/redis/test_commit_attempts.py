@@ -1,4 +1,4 @@
-"""commit_attempt.lua: the one moment at which an attempt counts, all or nothing."""
+"""commit_attempts.lua: the one moment at which attempts count, each all or nothing."""
 
 from __future__ import annotations
 

@@ -1,0 +1,176 @@
+-- Purpose: the one moment at which the attempts of a batch count: state, output, OOB results, counters and history.
+-- KEYS: job, tasks, attempts, outputs, leases, oob, oob types, counters, quota, events, control, active, node,
+--       oob owners, remade, partitions, copies, staged (of each attempt, in their order)
+-- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON),
+--       duration in ms, entries, records, bytes, how many OOB results it has put, number of counters, number of
+--       partitions, then name, amount for each counter, then partition, bytes for each partition that a map wrote
+-- A map that was committed before and is made again, since its output was lost, leaves its new output and no more.
+-- Of a task that has a copy the first commit counts: nothing stays of the other one but a record that it was overtaken.
+-- Returns: for each attempt 'ok', also when asked again after a lost answer; or, and nothing of it was changed, 'over'
+--          (the job has ended), 'overtaken' (not its attempt), 'incomplete' (some of what it put is not here: a
+--          failover has lost it)
+local name, now = ARGV[1], int(now_ms())
+local status, nr_maps, nr_reduces, last_phase =
+  unpack(redis.call('HMGET', KEYS[1], 'status', 'nr_maps', 'nr_reduces', 'last_phase'))
+
+-- The upper end, in ms, of the class that a duration falls into: model.DURATION_CLASSES_MS.
+local function duration_class(ms)
+  local class = 10
+  while class < ms and class < 10000000 do
+    class = class * 10
+  end
+  return class < ms and 'inf' or int(class)
+end
+
+local attempts, tasks, at = {}, {}, 2
+while at < #ARGV do
+  local one = {task = ARGV[at], number = tonumber(ARGV[at + 1]), worker = ARGV[at + 2], address = ARGV[at + 3],
+    record = ARGV[at + 4], ms = ARGV[at + 5], entries = ARGV[at + 6], records = ARGV[at + 7], bytes = ARGV[at + 8],
+    puts = tonumber(ARGV[at + 9]), id = ARGV[at] .. '/' .. ARGV[at + 1], counters = at + 12}
+  one.partitions = one.counters + 2 * tonumber(ARGV[at + 10])
+  at = one.partitions + 2 * tonumber(ARGV[at + 11])
+  one.last = at - 1
+  attempts[#attempts + 1], tasks[#tasks + 1] = one, one.task
+end
+local states, copies = {}, {}  -- by task, as they are now
+local found, doubles = redis.call('HMGET', KEYS[2], unpack(tasks)), redis.call('HMGET', KEYS[17], unpack(tasks))
+for i, task in ipairs(tasks) do
+  states[task], copies[task] = found[i], doubles[i]
+end
+local has_staged = redis.call('EXISTS', unpack(KEYS, 18)) > 0
+local has_remade = redis.call('EXISTS', KEYS[15]) > 0
+
+-- What an attempt has put: {key, type, value} of each; and the keys of all that was put by any attempt of its task.
+local function staged_of(one, key)
+  local mine, all = {}, {}
+  local staged = has_staged and redis.call('HGETALL', key) or {}
+  for i = 1, #staged, 2 do
+    local by, oob_key = string.match(staged[i], '^(%d+) (.+)$')
+    all[#all + 1] = oob_key
+    if tonumber(by) == one.number then
+      mine[#mine + 1] = {oob_key, string.sub(staged[i + 1], 1, 1), string.sub(staged[i + 1], 2)}
+    end
+  end
+  return mine, all
+end
+
+-- What to answer; 'new' if it is to count now.
+local function answer_to(one, key)
+  local own, copy = states[one.task], copies[one.task]
+  local is_copy, state, number, node, batch, worker, since = pick(own, copy, one.number)
+  one.other = is_copy and own or copy
+  if number ~= one.number or worker ~= one.worker then
+    return 'overtaken'
+  elseif state == 'done' then
+    return 'ok'
+  elseif status ~= 'active' then
+    return 'over'
+  elseif state ~= 'running' then
+    return 'overtaken'
+  end
+  one.mine, one.all = staged_of(one, key)
+  if #one.mine < one.puts then
+    return 'incomplete'
+  end
+  one.node, one.done = node, 'done ' .. int(number) .. ' ' .. node .. ' ' .. batch .. ' ' .. worker .. ' ' .. since
+  return 'new'
+end
+
+local answers, counted = {}, {}
+local done, records, outputs, leases, quotas, staged = {}, {}, {}, {}, {}, {}
+local node_sums, job_sums, partition_sums = {}, {}, {}
+local told = {t = {}, a = {}, ms = {}}
+for i, one in ipairs(attempts) do
+  answers[i] = answer_to(one, KEYS[17 + i])
+  if answers[i] == 'new' then
+    answers[i] = 'ok'
+    counted[#counted + 1] = one
+    states[one.task] = one.done
+    put_in(done, one.task, one.done)
+    put_in(records, one.id, one.record)
+    put_in(outputs, one.task, one.address)
+    put_in(leases, name .. ' ' .. one.task .. ' ' .. int(one.number))
+    put_in(quotas, 'put ' .. one.id)
+    put_in(staged, KEYS[17 + i])
+    put_in(told.t, one.task)
+    put_in(told.a, int(one.number))
+    put_in(told.ms, one.ms)
+    add(node_sums, 'done', 1)
+    add(node_sums, 'ms', one.ms)
+    add(node_sums, 'records', one.records)
+    add(node_sums, 'bytes', one.bytes)
+    add(node_sums, 'done_under:' .. duration_class(tonumber(one.ms)), 1)
+  end
+end
+if #counted == 0 then
+  return answers
+end
+
+write('HSET', KEYS[2], done)
+write('HSET', KEYS[3], records)
+write('HSET', KEYS[4], outputs)
+for _, one in ipairs(counted) do
+  local phase = phase_of(one.task)
+  local remade = has_remade and redis.call('SISMEMBER', KEYS[15], one.task) == 1
+  local other, number, other_node, _, other_worker, other_since = parse(one.other)
+  add(job_sums, phase .. ':running', -1)
+  if not remade then
+    for _, oob in ipairs(one.mine) do
+      redis.call('HSET', KEYS[6], oob[1], oob[3])
+      if oob[2] ~= 's' then
+        redis.call('HSET', KEYS[7], oob[1], oob[2])
+      end
+    end
+    for i = one.counters, one.partitions - 1, 2 do
+      -- An error here would leave the commit half done: what is too large to count is told instead.
+      if type(redis.pcall('HINCRBY', KEYS[8], ARGV[i], ARGV[i + 1])) == 'table' then
+        redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'h', one.node, 'k', 'sys', 'm', 'Counter ' .. ARGV[i] ..
+          ' would leave the range of 64 bits: ' .. ARGV[i + 1] .. ' of ' .. one.task .. ' not counted')
+      end
+    end
+    for i = one.partitions, one.last, 2 do
+      add(partition_sums, ARGV[i], ARGV[i + 1])
+    end
+    add(job_sums, phase .. ':entries', one.entries)
+    add(job_sums, phase .. ':records', one.records)
+    add(job_sums, phase .. ':bytes', one.bytes)
+    add(job_sums, phase .. ':ms', one.ms)
+  end
+  if remade or is_live(other) then
+    for _, key in ipairs(one.all) do  -- what was put and does not count is free again
+      if redis.call('HEXISTS', KEYS[6], key) == 0 then
+        redis.call('HDEL', KEYS[14], key)
+      end
+    end
+  end
+  if is_live(other) then  -- its number is not used again
+    redis.call('HSET', KEYS[17], one.task, 'waiting ' .. int(number) .. ' - - - ' .. now)
+    put_in(quotas, 'put ' .. one.task .. '/' .. int(number))
+    put_in(leases, name .. ' ' .. one.task .. ' ' .. int(number))
+  end
+  if other == 'running' then
+    redis.call('HSET', KEYS[3], one.task .. '/' .. int(number), cjson.encode({node = other_node, worker = other_worker,
+      started = tonumber(other_since), ended = tonumber(now), outcome = 'overtaken'}))
+  end
+end
+redis.call('DEL', unpack(staged))
+write('HDEL', KEYS[9], quotas)
+write('ZREM', KEYS[5], leases)
+grow(KEYS[13], node_sums)
+grow(KEYS[1], job_sums)
+grow(KEYS[16], partition_sums)
+redis.call('XADD', KEYS[11], '*', 'k', 'done', 'j', name, 't', table.concat(told.t, ' '),
+  'a', table.concat(told.a, ' '), 'ms', table.concat(told.ms, ' '))
+
+local phase = phase_of(counted[1].task)  -- a batch is of one phase
+local phase_done = redis.call('HINCRBY', KEYS[1], phase .. ':done', #counted)
+if phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
+  redis.call('HSET', KEYS[1], phase .. ':ended', now)
+  if phase == 'map' then
+    redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'h', 'master', 'k', 'sys', 'm', 'Map phase done')
+  end
+  if phase == last_phase then
+    end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'ready', '', 'Job is ready')
+  end
+end
+return answers
