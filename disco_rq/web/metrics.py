@@ -107,6 +107,8 @@ def _nodes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
     yield gauge("disco_node_queue_batches", "Batches in the node's queue.", [n.queued for n in nodes])
     yield gauge("disco_node_blacklisted", "1 while it gets no tasks.", [int(n.blacklisted) for n in nodes])
     yield gauge("disco_node_draining", "1 while it only finishes.", [int(n.draining) for n in nodes])
+    closed = [int(bool(n.closed)) for n in nodes]
+    yield gauge("disco_node_closed", "1 while its disk is full, or it is leaving: it takes no tasks.", closed)
     for field, what in (
         ("memory_total", "Memory of the node."),
         ("memory_free", "Memory that is free."),

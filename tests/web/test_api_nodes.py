@@ -70,10 +70,12 @@ def test_a_node_that_closed_itself_says_why_until_it_is_gone(api: Visitor, conne
     [shown] = api.get("overview").json["nodes"]
     assert (node["state"], node["closed"]) == ("closed", "its disk has 1 MiB free")
     assert shown["state"] == "closed"
+    assert 'disco_node_closed{node="n1"} 1.0' in api.get("/metrics").body.decode()
 
     connection.redis.delete(keys.SLOTS)
     [node] = api.get("nodes").json["nodes"]
     assert (node["state"], node["closed"]) == ("gone", "")
+    assert 'disco_node_closed{node="n1"} 0.0' in api.get("/metrics").body.decode()
 
 
 def test_what_people_decide_of_a_node_comes_before_what_it_says_itself(
