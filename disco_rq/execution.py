@@ -181,7 +181,8 @@ class Executor:
             memory_bytes=0 if program.spec.saves(task) else SMALL_BYTES,
         )
         aside = self._aside
-        program.unpacked.required.link(self._data.required(attempt.job), into=self._scratch.directory)
+        if program.unpacked.required:
+            program.unpacked.required.link(self._data.required(attempt.job), into=self._scratch.directory)
         started_ms, started = round(time.time() * 1000), time.monotonic()
         enter_task(running)
         try:
