@@ -69,20 +69,23 @@ def test_after_a_task_that_was_too_large_others_run(limited: NodeCluster) -> Non
     assert list(result_iterator(job.wait(timeout=30))) == [("small", 1)]
 
 
-def test_a_task_too_large_for_one_node_is_done_by_one_that_allows_more(limited: NodeCluster) -> None:
-    del limited.environment["DISCO_RQ_TASK_MEMORY"]
-    limited.node("large")
-    limited.wait_ready()
-    limited.disco.blacklist("large")
+def test_a_task_too_large_for_one_node_is_done_by_one_that_allows_more(nodes: NodeCluster) -> None:
+    nodes.environment["DISCO_RQ_TASK_MEMORY"] = f"{LIMIT_MB}m"
+    nodes.master()
+    nodes.node("small")
+    del nodes.environment["DISCO_RQ_TASK_MEMORY"]
+    nodes.node("large")
+    nodes.wait_ready()
+    nodes.disco.blacklist("large")
 
     def grows_for_a_while(line: str, params: Any) -> list[tuple[str, int]]:
         held = [bytearray(b"x") * (10 << 20) for _ in range(30)]
         time.sleep(0.5)
         return [(line, len(held))]
 
-    job = limited.disco.new_job("moves", ["raw://big"], map=grows_for_a_while)
+    job = nodes.disco.new_job("moves", ["raw://big"], map=grows_for_a_while)
     wait_until(lambda: job.jobinfo()["mapi"][3] == 1)
-    limited.disco.whitelist("large")
+    nodes.disco.whitelist("large")
 
     assert list(result_iterator(job.wait(timeout=30))) == [("big", 30)]
     assert [one["node"] for one in job.story("map:0")][-1] == "large"

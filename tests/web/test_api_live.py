@@ -18,6 +18,13 @@ from tests.web.visitor import Sent, Visitor, served
 STREAM = f"jobs/{JOB}/stream"
 
 
+@pytest.fixture
+def story_root(web_redis: PrivateServer) -> Iterator[str]:
+    """A page that has never seen the job before: names of jobs come back in tests only."""
+    with served(web_redis.url) as root:
+        yield root
+
+
 def next_of(events: Iterator[Sent], kind: str) -> Sent:
     return next(event for event in events if event.kind == kind)
 
