@@ -392,6 +392,14 @@ class Disco:
         """Give the node no new tasks, and let it finish those that it has, queued ones too."""
         NodeAdmin(self._connection).close(node, drain=True)
 
+    def forget(self, node: str) -> None:
+        """Keep nothing more of a node that is gone for good: it leaves the lists, and no purge waits for it.
+
+        If it comes back it is known again when it starts. Raises ``NodeAlive`` for a node that gave a sign of
+        life within the last minute, ``DiscoError`` for one that is not known.
+        """
+        NodeAdmin(self._connection).forget(node)
+
 
 def _task(text: str) -> TaskId:
     try:

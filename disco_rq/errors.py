@@ -10,6 +10,7 @@
     │   └── Unshippable          a job function cannot be sent to the workers
     │       └── OtherVersion     this node has another Python or disco-rq than the job: it is for another node
     ├── UnknownJob               no job of that name
+    ├── NodeAlive                the node is not gone, or not for long enough, and is not forgotten
     ├── JobError                 the job is dead, or a wait for it timed out
     ├── TaskError                raised inside a task; what follows is said by each class
     │   ├── JobFailure           ends the job, no retry
@@ -46,6 +47,7 @@ __all__ = [
     "JobFailure",
     "MessageQuotaExceeded",
     "NoMaster",
+    "NodeAlive",
     "NotInTask",
     "OtherVersion",
     "OOBKeyExists",
@@ -104,6 +106,10 @@ class Unshippable(JobArgumentError):
 
 class OtherVersion(Unshippable):
     """A node cannot run the job, since its Python or its disco-rq is another: the task is for other nodes."""
+
+
+class NodeAlive(DiscoError):
+    """Only a node that has been gone for a minute can be forgotten."""
 
 
 class UnknownJob(DiscoError):

@@ -39,7 +39,7 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
 
 
 def node_facts(connection: Connection) -> list[dict[str, Any]]:
-    """Each node that was ever seen, and how it fared."""
+    """Each node that was seen and is not forgotten, and how it fared."""
     return [
         {
             "node": node.name,

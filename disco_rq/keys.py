@@ -18,7 +18,8 @@ disco:slots           zset    "node worker" -> end of its lease. W: the worker, 
                               those that ended
 disco:leases          zset    "job task attempt" -> end of its lease (0: its worker died). W: claim, renew.
                               Leaves with the end of the attempt
-disco:nodes           set     names of the nodes that were ever seen. W: worker
+disco:nodes           set     names of the nodes that were seen. W: worker. One leaves when it is forgotten,
+                              and with it all of its own keys below
 disco:node:<node>     hash    where it is and how it fared: host, data, word, python, version, url (of its
                               data server); done, data_error, error, lost; ms, records, bytes and
                               done_under:<ms> (see model) of what is done; seen (last sign of life);

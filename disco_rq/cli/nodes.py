@@ -1,4 +1,4 @@
-"""The verbs about nodes: nodes, blacklist, whitelist, drain."""
+"""The verbs about nodes: nodes, blacklist, whitelist, drain, forget."""
 
 from __future__ import annotations
 
@@ -67,6 +67,17 @@ def whitelist(names: tuple[str, ...], redis: str | None) -> None:
     _each(redis, names, Disco.whitelist)
 
 
+@verb("disco-rq forget node7")
+@node_names
+@redis_option
+def forget(names: tuple[str, ...], redis: str | None) -> None:
+    """Take nodes that are gone for good off the list: gone for a minute at least.
+
+    One that comes back is known again when it starts, without what was decided about it.
+    """
+    _each(redis, names, Disco.forget)
+
+
 def _each(redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None]) -> None:
     with connect(redis) as disco:
         known = {node["node"] for node in disco.nodeinfo()["available"]}
@@ -78,4 +89,4 @@ def _each(redis: str | None, names: tuple[str, ...], change: Callable[[Disco, st
             change(disco, name)
 
 
-VERBS = (nodes, drain, blacklist, whitelist)
+VERBS = (nodes, drain, blacklist, whitelist, forget)

@@ -63,7 +63,10 @@ def _gone(nodes: Sequence[NodeView], now_ms: int) -> Iterator[Finding]:
         if not node.slots:
             minutes = max(now_ms - int(node.about.get("seen", now_ms)), 0) // 60_000
             told = f"{node.name} ({node.about.get('host', '')}) is gone, for {minutes} min"
-            do = "start it again if it was not meant to go: results and map outputs may be there alone"
+            do = (
+                "start it again if it was not meant to go: results and map outputs may be there alone; "
+                f"or 'disco-rq forget {node.name}'"
+            )
             yield Finding("warn", "nodes", told, do)
 
 

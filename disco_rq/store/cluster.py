@@ -207,7 +207,7 @@ class ClusterStore:
         return alive
 
     def nodes(self) -> list[str]:
-        """Every node that was ever seen."""
+        """Every node that was seen and is not forgotten."""
         members: Any = self._redis.smembers(keys.NODES)
         return [name.decode() for name in members]
 

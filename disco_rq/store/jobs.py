@@ -338,8 +338,8 @@ class JobStore:
         pipe.smembers(job.nodes)
         pipe.smembers(keys.NODES)
         is_known, of_job, every = pipe.execute()
-        # Not every node: one that is away for good would be asked for ever more.
-        nodes = sorted(member.decode() for member in (of_job if is_known else every))
+        # Not every node: one that is away for good would be asked for ever more. Nor one that was forgotten.
+        nodes = sorted(member.decode() for member in (of_job & every if is_known else every))
         pipe = self._redis.pipeline(transaction=True)
         for node in nodes:
             pipe.sadd(keys.purges(node), name)

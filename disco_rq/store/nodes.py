@@ -9,10 +9,14 @@ from typing import Any, Literal, NamedTuple
 from redis.client import Pipeline
 
 from disco_rq import keys
+from disco_rq.errors import DiscoError, NodeAlive
 from disco_rq.store.connection import Connection
 
 Cause = Literal["disk", "leave"]
 """Why a node may take no tasks of its own accord."""
+
+GONE_FOR_S = 60.0
+"""A node that has given no sign of life for so long may be forgotten: one that is cut off ends before."""
 
 PROCESS_ENDED = 0
 """In place of the end of a lease: nobody will renew it."""
@@ -25,7 +29,7 @@ def node_about(connection: Connection, node: str) -> dict[str, str]:
 
 
 def node_names(connection: Connection) -> list[str]:
-    """Every node that was ever seen, sorted."""
+    """Every node that was seen and is not forgotten, sorted."""
     members: Any = connection.redis.smembers(keys.NODES)
     return sorted(member.decode() for member in members)
 
@@ -121,10 +125,14 @@ def master_address(connection: Connection) -> str:
     return address.decode() if address else ""
 
 
+_FORGOTTEN, _UNKNOWN = -1, -2  # what forget_node.lua answers
+
+
 class NodeAdmin:
     """What people decide about nodes."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._redis = connection.redis
 
     def blacklist(self) -> set[str]:
@@ -142,6 +150,28 @@ class NodeAdmin:
     def open(self, node: str) -> None:
         """Tasks for the node again."""
         self._change(node, blacklisted=False, draining=False)
+
+    def forget(self, node: str) -> None:
+        """Keep nothing more of a node that is gone for good; one that comes back is known again.
+
+        Raises ``NodeAlive`` for one that was seen less than ``GONE_FOR_S`` ago, ``DiscoError`` for an unknown
+        name.
+        """
+        told = self._connection.run(
+            "forget_node",
+            [
+                *(keys.SLOTS, keys.NODES, keys.node(node), keys.packages(node), keys.purges(node)),
+                *(keys.wake(node), keys.BLACKLIST, keys.DRAINING, keys.CLOSED, keys.CONTROL),
+            ],
+            [node, int(GONE_FOR_S * 1000)],
+        )
+        if told == _UNKNOWN:
+            raise DiscoError(f"unknown node {node!r}")
+        if told != _FORGOTTEN:
+            raise NodeAlive(
+                f"node {node!r} was seen {told // 1000} s ago: only one that is gone for {GONE_FOR_S:.0f} s "
+                "can be forgotten"
+            )
 
     def _change(self, node: str, *, blacklisted: bool, draining: bool) -> None:
         pipe = self._redis.pipeline(transaction=True)

@@ -194,7 +194,7 @@ class ViewStore:
         return held
 
     def node_names(self) -> set[str]:
-        """Every node that was ever seen."""
+        """Every node that was seen and is not forgotten."""
         members: Any = self._redis.smembers(keys.NODES)
         return {name.decode() for name in members}
 

@@ -23,6 +23,7 @@ NODE_ACTIONS: dict[str, Callable[[Disco, str], None]] = {
     "blacklist": Disco.blacklist,
     "whitelist": Disco.whitelist,
     "drain": Disco.drain,
+    "forget": Disco.forget,
 }
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse
 
-from disco_rq.errors import ConnectionLost, DataError, DiscoError, JobError, OOBNotFound, UnknownJob
+from disco_rq.errors import (
+    ConnectionLost,
+    DataError,
+    DiscoError,
+    JobError,
+    NodeAlive,
+    OOBNotFound,
+    UnknownJob,
+)
 
 __all__ = ["CODES", "Problem", "problem_of", "problem_response"]
 
@@ -43,7 +51,7 @@ def problem_of(error: DiscoError) -> Problem:
             return Problem("redis", str(error))
         case DataError():
             return Problem("unreadable", str(error))
-        case JobError():
+        case JobError() | NodeAlive():
             return Problem("refused", str(error))
         case _:
             return Problem("bad-request", str(error))

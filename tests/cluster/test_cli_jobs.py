@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from disco_rq.embedded import EmbeddedCluster
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import NodeStore
 from tests.cluster.user import User
 from tests.services import TcpServer, without_placeholders
 
@@ -341,7 +343,19 @@ def test_nodes_are_drained_blacklisted_and_whitelisted(user: User) -> None:
     assert state() == (False, False)
 
 
-@pytest.mark.parametrize("verb", ["drain", "blacklist", "whitelist"])
+def test_a_node_is_forgotten_when_it_is_gone_for_good(user: User) -> None:
+    (node,) = (node["node"] for node in user.types("nodes", "--json").json["available"])
+    assert user.types("forget", node, status=1).err.startswith(f"disco-rq: node {node!r} was seen ")
+
+    connection = Connection(user.env["DISCO_RQ_REDIS"])
+    NodeStore(connection, "old").register({"host": "h"})
+    connection.close()
+    user.types("forget", "old")
+
+    assert [told["node"] for told in user.types("nodes", "--json").json["available"]] == [node]
+
+
+@pytest.mark.parametrize("verb", ["drain", "blacklist", "whitelist", "forget"])
 def test_a_node_that_was_never_seen_is_refused(user: User, verb: str) -> None:
     assert (
         user.types(verb, "nonesuch", status=1).err

@@ -22,7 +22,7 @@ from disco_rq import Disco, JobError, result_iterator
 from disco_rq.runtime import counter, data_err, get, msg, put, this_master, this_partition
 from disco_rq.settings import PREFIX
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import live_slots
+from disco_rq.store.nodes import NodeStore, live_slots, master_address
 from tests.cluster.programs import program, running_node
 from tests.redis.story import wait_until
 from tests.services import REPOSITORY, TcpServer, without_placeholders
@@ -124,7 +124,23 @@ def read_the_web_page(master: str, job: str) -> None:
             assert answer.status == 200
 
 
-def run_all_kinds_of_jobs(disco: Disco) -> None:
+def forget_a_node_that_is_gone(disco: Disco, worker: Connection) -> None:
+    """By a client, and by a button of the page, which the master serves."""
+    for node in ("n8", "n9"):
+        store = NodeStore(worker, node)
+        store.register({"host": "h"})
+        store.tell_packages({"numpy": "2.0"})
+        store.close("disk", "full")
+    disco.forget("n8")
+    page = f"http://{master_address(worker)}/api/v1/"
+    with urllib.request.urlopen(page + "session") as answer:
+        token = {"X-CSRF-Token": json.load(answer)["csrf"]}
+    asked = urllib.request.Request(page + "nodes/n9/forget", method="POST", headers=token)
+    with urllib.request.urlopen(asked) as answer:
+        assert answer.status == 200
+
+
+def run_all_kinds_of_jobs(disco: Disco, worker: Connection) -> None:
     """Jobs with every kind of end, and all that a client may ask and tell."""
     words = disco.new_job("words", ["raw://a b", "raw://b"], map=map_words, reduce=reduce_words, nr_reduces=2)
     assert sorted(result_iterator(words.wait(timeout=30))) == [("a", 1), ("b", 1), ("b", 1)]
@@ -154,6 +170,7 @@ def run_all_kinds_of_jobs(disco: Disco) -> None:
     disco.drain("n2")
     disco.whitelist("n1")
     disco.whitelist("n2")
+    forget_a_node_that_is_gone(disco, worker)
     assert {told["node"] for told in disco.nodeinfo()["available"]} == {"n1", "n2", "n3"}
 
 
@@ -171,7 +188,10 @@ def test_whole_jobs_run_with_each_program_under_its_own_user(
         disco = Disco(login(server, "client"))
         programs.callback(disco.close)
 
-        run_all_kinds_of_jobs(disco)
+        as_worker = Connection(login(server, "worker"))
+        programs.callback(as_worker.close)
+
+        run_all_kinds_of_jobs(disco, as_worker)
 
         assert "idle disco.n" in rq_info(login(server, "viewer"))  # RQ lists queues that were ever used
     assert refusals(server) == []
@@ -189,7 +209,7 @@ REFUSED = {
         "SET disco:leader me",
         "PUBLISH rq:pubsub:w x",
     ),
-    "master": ("SET disco:nodes x", "SET rq:worker:w x", "SUBSCRIBE other"),
+    "master": ("SET disco:totals x", "SET rq:worker:w x", "SUBSCRIBE other"),
     "worker": (
         "SET disco:leader me",
         "RPUSH rq:queue:disco.n1 x",

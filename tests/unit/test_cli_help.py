@@ -10,7 +10,7 @@ import pytest
 from disco_rq.cli.app import cli, main
 
 SILENT = {
-    *("kill", "pause", "resume", "clean", "drain", "blacklist", "whitelist"),
+    *("kill", "pause", "resume", "clean", "drain", "blacklist", "whitelist", "forget"),
     *("master", "node", "up", "web-token", "completion"),
 }
 
@@ -27,18 +27,8 @@ def test_every_verb_of_the_specification_exists() -> None:
     assert {name for name, _ in verbs(cli)} == {
         *("run", "submit", "wait", "jobs", "info", "events", "results", "cat", "oob list", "oob get"),
         *("tasks", "failures", "story", "log", "pstats", "kill", "pause", "resume", "clean", "purge"),
-        *(
-            "nodes",
-            "drain",
-            "blacklist",
-            "whitelist",
-            "doctor",
-            "master",
-            "node",
-            "up",
-            "web-token",
-            "completion",
-        ),
+        *("nodes", "drain", "blacklist", "whitelist", "forget"),
+        *("doctor", "master", "node", "up", "web-token", "completion"),
     }
 
 

@@ -17,6 +17,7 @@ from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import script_sha, script_source
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import NodeAdmin
 
 SCRIPTS = sorted(path.stem for path in Path(*disco_rq.__path__, "scripts").glob("[a-z]*.lua"))
 TABLE = keys.__doc__ or ""
@@ -35,7 +36,9 @@ class Recorder:
 
     def run(self, script: str, script_keys: list[str], args: list[Any], *, copied: bool = False) -> Any:
         self.calls.append((script, list(script_keys), list(args)))
-        return {"claim_attempts": [], "renew_leases": [], "commit_attempts": [b"ok"]}.get(script, b"ok")
+        return {"claim_attempts": [], "renew_leases": [], "commit_attempts": [b"ok"], "forget_node": -1}.get(
+            script, b"ok"
+        )
 
     def run_many(self, calls: Any) -> list[Any]:
         return [self.run(*call) for call in calls]
@@ -86,6 +89,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
     "lead_cluster": lambda it: ClusterStore(it, "token").lead("host:1"),
+    "forget_node": lambda it: NodeAdmin(it).forget("n1"),
     "resign_lead": lambda it: ClusterStore(it, "token").resign(),
     "assign_copy": lambda it: ClusterStore(it, "token").assign_copy(
         MagicMock(), "JOB", "n1", "b", ("map:0", 2), 1, "why"
@@ -104,6 +108,10 @@ def key_named(name: str) -> str:
         return JOB_KEYS.staged("map:0")
     if name in ("node", "node (that had the output)"):
         return keys.node("n1")
+    if name == "nodes (of the cluster)":
+        return keys.NODES
+    if name.endswith(" (of it)"):
+        return str(getattr(keys, name.removesuffix(" (of it)"))("n1"))
     if (found := getattr(JOB_KEYS, name.replace(" ", "_"), None)) is not None:
         return str(found)
     return str(getattr(keys, name.upper()))

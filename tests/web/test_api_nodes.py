@@ -90,6 +90,20 @@ def test_what_people_decide_of_a_node_comes_before_what_it_says_itself(
     assert (node["state"], node["closed"]) == ("blacklisted", "it is leaving")
 
 
+def test_a_node_is_forgotten_once_it_is_gone_for_a_minute(api: Visitor, connection: Connection) -> None:
+    alive(connection, "n1", "n1.0-00000a")
+    refused = api.act("nodes/n1/forget")
+    assert (refused.status, refused.code) == (409, "refused")
+    assert "was seen 0 s ago" in refused.json["error"]["message"]
+
+    connection.redis.delete(keys.SLOTS)
+    connection.redis.hset(keys.node("n1"), "seen", 1)
+    assert api.act("nodes/n1/forget").json == {"ok": True}
+
+    assert api.get("nodes").json["nodes"] == []
+    assert api.act("nodes/n1/forget").code == "unknown-node"
+
+
 def test_an_unknown_node_is_not_put_on_a_list(api: Visitor, connection: Connection) -> None:
     assert api.act("nodes/nowhere/blacklist").code == "unknown-node"
     assert NodeAdmin(connection).blacklist() == set()

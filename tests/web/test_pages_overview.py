@@ -9,6 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from disco_rq.store.nodes import NodeStore
 from tests.gated import GatedJob
 from tests.web.browser import Visit
 from tests.web.conftest import WebCluster
@@ -133,3 +134,15 @@ def test_a_node_is_blacklisted_after_a_question_and_gets_tasks_again(visit: Visi
     expect(south.locator(".badge")).to_have_text(re.compile("drain"))
     south.get_by_role("button", name="Give it tasks again").click()
     expect(south.locator(".badge")).to_have_text("alive")
+
+
+def test_a_node_that_is_gone_for_good_is_forgotten(visit: Visit, cluster: WebCluster) -> None:
+    NodeStore(cluster.connection, "west").register({"host": "h"})
+    page = visit.open("nodes")
+    nodes = page.locator(".node-detail")
+    expect(nodes).to_have_count(3)
+    expect(nodes.get_by_role("button", name="Forget")).to_have_count(1)
+
+    nodes.filter(has_text="west").get_by_role("button", name="Forget").click()
+
+    expect(nodes).to_have_count(2)

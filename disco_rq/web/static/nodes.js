@@ -17,6 +17,7 @@ const ACTIONS = {
     done: (node) => `${node} is blacklisted`,
   },
   drain: { done: (node) => `${node} ends what it runs and gets nothing new` },
+  forget: { done: (node) => `${node} is forgotten` },
   whitelist: { done: (node) => `${node} gets tasks again` },
 };
 
@@ -30,9 +31,8 @@ function setDetail(detail, node) {
     versions: `disco-rq ${node.version || "?"}, Python ${node.python || "?"}`,
   });
   const held = node.blacklisted || node.draining;
-  for (const button of detail.querySelectorAll("[data-action]")) {
-    button.hidden = button.dataset.action === "whitelist" ? !held : button.dataset.action === "blacklist" ? node.blacklisted : held;
-  }
+  const hidden = { whitelist: !held, blacklist: node.blacklisted, drain: held, forget: node.state !== "gone" };
+  for (const button of detail.querySelectorAll("[data-action]")) button.hidden = hidden[button.dataset.action];
 }
 
 function show(nodes) {

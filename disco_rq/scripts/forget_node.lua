@@ -1,0 +1,28 @@
+-- Purpose: nothing is kept any more of a node that is gone for good.
+-- KEYS: slots, nodes (of the cluster), node, packages (of it), purges (of it), wake (of it), blacklist, draining, closed, control
+-- ARGV: node, for how long it must have been gone (ms)
+-- Returns: -1 done, -2 no node is called so; else how long ago it was seen (ms), which is too short: nothing was done
+local name, now = ARGV[1], now_ms()
+if redis.call('SISMEMBER', KEYS[2], name) == 0 then
+  return -2
+end
+local seen = tonumber(redis.call('HGET', KEYS[3], 'seen') or 0)
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], int(now), '+inf')) do
+  if string.match(member, '^%S+') == name then
+    seen = math.max(seen, now)
+  end
+end
+if now - seen < tonumber(ARGV[2]) then
+  return math.max(now - seen, 0)
+end
+redis.call('SREM', KEYS[2], name)
+redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+redis.call('SREM', KEYS[7], name)
+redis.call('SREM', KEYS[8], name)
+for _, field in ipairs(redis.call('HKEYS', KEYS[9])) do
+  if string.match(field, '^%S+') == name then
+    redis.call('HDEL', KEYS[9], field)
+  end
+end
+redis.call('XADD', KEYS[10], '*', 'k', 'nodes', 'n', name)
+return -1
