@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import redis
 
+from tests.authority import Authority
 from tests.services import TcpServer, free_port, without_placeholders
 
 SERVICE = "mymaster"
@@ -28,10 +30,16 @@ class Sentinels:
         *,
         replicas: int = 2,
         passwords: Mapping[str, str] | None = None,
+        authority: Authority | None = None,
     ) -> None:
-        """``passwords``: of the users in ops/users.conf, which are set up then, and of the sentinels."""
+        """``passwords``: of the users in ops/users.conf, which are set up then, and of the sentinels.
+        ``authority``: all of them speak TLS only, with its certificate.
+        """
         self._directory, self._binary, self._passwords = directory, binary, passwords
-        options = ["--appendonly", "yes", "--save", "", "--repl-diskless-sync-delay", "0"]
+        self._authority = authority
+        self._scheme = "redis" if authority is None else "rediss"
+        self._tls = [] if authority is None else [*authority.options, "--tls-replication", "yes"]
+        options = [*self._tls, "--appendonly", "yes", "--save", "", "--repl-diskless-sync-delay", "0"]
         if passwords is not None:
             users = directory / "users.conf"
             users.write_text(without_placeholders("users.conf", passwords))
@@ -43,11 +51,11 @@ class Sentinels:
                 "--masterauth",
                 passwords["replica"],
             ]
-        self.servers = [TcpServer(directory, *options, binary=binary)]
+        self.servers = [TcpServer(directory, *options, binary=binary, scheme=self._scheme)]
         first = self.servers[0]
         for _ in range(replicas):
             follow = ("--replicaof", f"127.0.0.1 {first.port}")
-            self.servers.append(TcpServer(directory, *options, *follow, binary=binary))
+            self.servers.append(TcpServer(directory, *options, *follow, binary=binary, scheme=self._scheme))
         self.wait(self._in_step)
         self.sentinels = [self._sentinel(first.port) for _ in range(3)]
         self.wait(self._know_each_other)
@@ -55,10 +63,13 @@ class Sentinels:
     def url(self, user: str = "") -> str:
         """Their address, with the login of a user."""
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        if self._passwords is None:
-            return f"redis+sentinel://{hosts}/{SERVICE}"
-        login = f"{user}:{self._passwords[user]}"
-        return f"redis+sentinel://{login}@{hosts}/{SERVICE}?sentinel_password={self._passwords['sentinels']}"
+        login, options = "", {}
+        if self._passwords is not None:
+            login = f"{user}:{self._passwords[user]}@"
+            options["sentinel_password"] = self._passwords["sentinels"]
+        if self._authority is not None:
+            options["ssl_ca_certs"] = str(self._authority.certificate)
+        return f"{self._scheme}+sentinel://{login}{hosts}/{SERVICE}?{urlencode(options)}"
 
     @property
     def master(self) -> TcpServer:
@@ -97,7 +108,8 @@ class Sentinels:
         text = "\n".join(line for line in lines if not line.startswith("#"))
         text = text.replace(" 127.0.0.1 6379 ", f" 127.0.0.1 {port} ")
         conf.write_text(re.sub(r"(down-after-milliseconds \w+) \d+", rf"\1 {DOWN_AFTER_MS}", text))
-        return TcpServer(self._directory, str(conf), "--sentinel", binary=self._binary, port=own)
+        options = [str(conf), "--sentinel", *self._tls]
+        return TcpServer(self._directory, *options, binary=self._binary, port=own, scheme=self._scheme)
 
     def _in_step(self) -> bool:
         return self.replicas_of(self.servers[0]) == len(self.servers) - 1
@@ -120,13 +132,15 @@ class Sentinels:
 
     def client(self, server: TcpServer) -> redis.Redis:
         """A client of one server, which may do everything there."""
-        if self._passwords is None:
-            return redis.Redis(port=server.port)
-        return redis.Redis(port=server.port, username="admin", password=self._passwords["admin"])
+        login = "" if self._passwords is None else f"admin:{self._passwords['admin']}@"
+        return self._open(server, login)
 
     def _client_of(self, sentinel: TcpServer) -> redis.Redis:
-        password = None if self._passwords is None else self._passwords["sentinels"]
-        return redis.Redis(port=sentinel.port, password=password)
+        return self._open(sentinel, "" if self._passwords is None else f":{self._passwords['sentinels']}@")
+
+    def _open(self, server: TcpServer, login: str) -> redis.Redis:
+        options = "" if self._authority is None else f"?ssl_ca_certs={self._authority.certificate}"
+        return redis.Redis.from_url(server.url(login, options))
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Poll until it holds; fails with what all of them logged."""

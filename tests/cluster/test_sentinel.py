@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from disco_rq.settings import PREFIX, Settings
 from disco_rq.store.browsing import LiveStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
+from tests.authority import authority
 from tests.cluster.conftest import wait_until
 from tests.cluster.programs import program, running_node
 from tests.gated import GatedJob
@@ -204,6 +205,37 @@ def test_a_plain_rq_worker_that_waits_for_work_follows_the_master(
         sentinels.wait_for_another(before)
         job = disco.new_job("after", ["raw://a b"], map=words)
         assert sorted(result_iterator(job.wait(timeout=60))) == [("a", 1), ("b", 1)]
+        assert_kill_ends_what_runs(disco, tmp_path)
+
+
+def test_it_works_over_tls_with_plain_rq_workers_and_our_own(
+    short_dir: Path, redis_server: Path, tmp_path: Path
+) -> None:
+    with ExitStack() as running:
+        ours = authority(short_dir, "ours")
+        sentinels = running.enter_context(Sentinels(short_dir, redis_server, authority=ours))
+        url = sentinels.url()
+        running.enter_context(program("master", redis=url, http="127.0.0.1:0"))
+        running.enter_context(plain_worker(url, short_dir / "n1"))
+        running.enter_context(running_node(url, "n2", short_dir / "n2"))
+        disco = running.enter_context(Disco(url))
+
+        # a job goes on when the master dies in its maps
+        job = GatedJob(disco, tmp_path / "gates", lines=6)
+        wait_until(lambda: len(job.traces("map")) == 2)
+        before = sentinels.master
+        before.kill()
+        sentinels.wait_for_another(before)
+        wait_until(lambda: commands_are_heard(sentinels), PATIENCE_S)
+        job.open_gate("maps")
+        wait_until(lambda: len({partition for partition, _, _ in job.traces("reduce")}) == 2, PATIENCE_S)
+        job.open_gate("reduces")
+        job.assert_right(60)
+
+        # and all that listens to Redis does so again
+        assert live_events(url, job.job.name) == job.history()
+        found = examine(url, Settings())
+        assert {finding.level for finding in found if finding.what in ("redis", "master")} == {"ok"}
         assert_kill_ends_what_runs(disco, tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,14 @@ import pytest
 
 from disco_rq import Disco, result_iterator
 from disco_rq.errors import ConnectionLost
+from tests.authority import authority
 from tests.cluster.programs import program, running_node
-from tests.conftest import require_program
 from tests.services import TcpServer
-
-
-def authority(directory: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 that is its own authority: its file and its key's."""
-    certificate, key = directory / f"{name}.crt", directory / f"{name}.key"
-    command = [str(require_program("openssl")), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, "-out", str(certificate), "-keyout", str(key)], check=True, capture_output=True)
-    return certificate, key
 
 
 @pytest.fixture
 def server(short_dir: Path, redis_server: Path) -> Iterator[TcpServer]:
-    certificate, key = authority(short_dir, "ours")
-    options = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no"]
+    options = authority(short_dir, "ours").options
     with TcpServer(short_dir, *options, binary=redis_server, scheme="rediss") as server:
         yield server
 
