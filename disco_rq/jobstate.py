@@ -14,7 +14,9 @@ from disco_rq.turns import Turn
 BATCH_S = 0.1
 """The working time that one batch of small tasks aims at."""
 BATCH_MAX = 150
-"""Even a task that does nothing takes half a millisecond of its slot, which no duration tells."""
+"""Even a task that does nothing takes part of a millisecond of its slot, which no duration tells. The scripts
+take batches of some 3,900 tasks at most.
+"""
 SHARE_S = 0.005
 """A batch costs some 2 ms of its own: less work than this is not spread over the slots."""
 AHEAD_BELOW_S = 1.0
