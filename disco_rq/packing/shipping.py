@@ -94,6 +94,11 @@ def cached_again(function: Callable[..., Any], maxsize: int | None, typed: bool)
     return functools.lru_cache(maxsize, typed)(function)
 
 
+def code_again(file: str, make: Callable[..., types.CodeType], arguments: tuple[Any, ...]) -> types.CodeType:
+    """Code as it arrives: it knows its file, for tracebacks and profiles. cloudpickle 3.1.3 drops it."""
+    return make(*arguments).replace(co_filename=file)
+
+
 _foreign: dict[str, types.ModuleType] = {}
 """Modules that were looked at before and are not local: there are hundreds."""
 
@@ -157,6 +162,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         self._sent: dict[str, set[str]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, types.CodeType):
+            return code_again, (obj.co_filename, *self.dispatch_table[types.CodeType](obj))
         if (name := _module_of(obj)) is not None:
             self.foreign.add(name)
         if self._imported and _is_among(_module_of(obj), self._imported):

@@ -150,6 +150,24 @@ def test_imports_inside_functions_are_found(client: Client) -> None:
     assert client.run("prog.py") == "[2, 2, 2, 'null']"
 
 
+def test_code_knows_its_file_and_line_so_that_tracebacks_and_profiles_do(client: Client) -> None:
+    client.file(
+        "program.py",
+        """
+        from packer import pack
+        def map(e, params):
+            def inner():
+                return 0
+            codes = [map.__code__, inner.__code__]
+            return [(code.co_filename, code.co_firstlineno) for code in codes]
+        pack(map=map)
+        """,
+    )
+
+    program = str(client.path / "program.py")
+    assert client.run(program) == str([(program, 3), (program, 4)])
+
+
 def test_attributes_that_are_looked_up_by_name_are_there(client: Client) -> None:
     client.file("steps.py", "def step_a(e): return e + 'a'\nclass Late:\n    pass")
     client.file(

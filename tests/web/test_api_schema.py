@@ -16,7 +16,7 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 TIME_S = 25
 UNREADABLE = """
 [checks.not_a_server_error]
-expected-statuses = ["2xx", "3xx", "4xx", "999"]
+expected-statuses = ["2xx", "3xx", "4xx", "502"]
 """
 """The job's files lie at a node that is not there: 502 says so, and is no fault of the server's."""
 
