@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from disco_rq.inputs import redact
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
 from disco_rq.store.viewing import ViewStore
@@ -24,7 +25,7 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "mapi": record.phase("map"),
         "redi": record.phase("reduce"),
         "reduce": record.count("nr_reduces") > 0,
-        "inputs": [entry.urls() for entry in store.inputs(name, 100)],
+        "inputs": [list(map(redact, entry.urls())) for entry in store.inputs(name, 100)],
         "nodes": store.nodes(name),
         "owner": record.fields["owner"],
         "priority": record.count("priority"),

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from disco_rq.errors import BadSignature, DataError, JobFailure, TaskError
+from disco_rq.inputs import redact
 from disco_rq.store.attempts import Failure, FailureKind
 
 _OURS = Path(__file__).parent
@@ -41,14 +42,22 @@ def failure_kind(error: BaseException) -> FailureKind:
 
 
 def describe(error: BaseException) -> Failure:
-    """The error in one line with where it happened, and the frames of the user's own code."""
+    """The error in one line with where it happened, and the frames of the user's own code.
+
+    Without the passwords and keys of addresses, which libraries like to repeat: many may read it.
+    """
     name = type(error).__name__
     text = _cut(_text(error), MESSAGE_MAX_CHARS)
     notes = [str(note) for note in getattr(error, "__notes__", [])]
     message = f"{name}: {text}" if text else name
     if notes:
         message += f" ({'; '.join(notes)})"
-    return Failure(message=message, traceback=user_traceback(error), url=getattr(error, "url", None))
+    url = getattr(error, "url", None)
+    return Failure(
+        message=redact(message),
+        traceback=redact(user_traceback(error)),
+        url=None if url is None else redact(url),
+    )
 
 
 def _text(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from types import FrameType, GeneratorType
 from typing import Any, BinaryIO
 
 from disco_rq.errors import DataError, TaskError
+from disco_rq.inputs import redact
 from disco_rq.model import Input
 from disco_rq.records.pairs import is_pair, not_a_pair
 from disco_rq.stages.external import RunningProgram
@@ -139,6 +140,7 @@ class MappedPairs:
     def _place(self, error: Exception) -> str:
         if self._url is None:
             return ""
+        url = redact(self._url)
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         codes = {frame.f_code for frame in frames}
         ours = _is_ours(error)
@@ -146,16 +148,12 @@ class MappedPairs:
         reading = isinstance(self._entries, GeneratorType) and self._entries.gi_code in codes
         reading = reading or (ours and any(_module(frame).startswith(_READERS) for frame in frames))
         if RunningProgram.answers.__code__ in codes and not reading:
-            return f"in entry {self._entry + 1} of {self._url}"
+            return f"in entry {self._entry + 1} of {url}"
         if ours and in_bulk and isinstance(error, TaskError) and not isinstance(error, DataError):
-            return f"noticed at entry {self._entry} of {self._url}"
+            return f"noticed at entry {self._entry} of {url}"
         if reading:
-            return f"reading entry {self._entry + 1} of {self._url}"
-        return (
-            f"in entry {self._entry} of {self._url}"
-            if self._entry
-            else f"before the first entry of {self._url}"
-        )
+            return f"reading entry {self._entry + 1} of {url}"
+        return f"in entry {self._entry} of {url}" if self._entry else f"before the first entry of {url}"
 
 
 def _one_by_one(pairs: Iterator[Any]) -> Iterator[Any]:

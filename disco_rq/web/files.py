@@ -7,6 +7,7 @@ from typing import Any
 
 from disco_rq import result_iterator
 from disco_rq.errors import DiscoError
+from disco_rq.inputs import redact
 from disco_rq.resultfiles import results_of
 from disco_rq.saving import final_address
 from disco_rq.web import shapes
@@ -26,7 +27,7 @@ def inputs(sources: Sources, asked: OfJobPage) -> shapes.Inputs:
         shapes.InputEntry(
             f"map:{index}",
             [
-                shapes.InputPart([one.url for one in part], part[0].start, part[0].length)
+                shapes.InputPart([redact(one.url) for one in part], part[0].start, part[0].length)
                 for part in given.parts
             ],
         )
@@ -45,7 +46,7 @@ def results(sources: Sources, asked: OfJobPage) -> shapes.Results:
     addresses = sources.browse.outputs(asked.job, tasks)
     rows = sources.tasks.page(asked.job, tasks)
     listed = [
-        shapes.Result(index, final_address(address), row.task, row.records, row.bytes)
+        shapes.Result(index, redact(final_address(address)), row.task, row.records, row.bytes)
         for index, address, row in zip(page, addresses, rows, strict=True)
         if address is not None
     ]
@@ -69,7 +70,7 @@ def preview(sources: Sources, asked: OfPreview) -> shapes.Preview:
     except DiscoError as problem:  # gone, on a node that is away, or in the format of a writer of its own
         error = str(problem)
     more = len(records) > asked.records
-    return shapes.Preview(asked.index, found[0], records[: asked.records], more, error)
+    return shapes.Preview(asked.index, redact(found[0]), records[: asked.records], more, error)
 
 
 def _short(thing: object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from disco_rq.inputs import redact
 from disco_rq.model import TaskId
 from disco_rq.store.tasktable import TaskRow, row_of_the_dead
 from disco_rq.store.viewing import JobHead, natural
@@ -108,7 +109,8 @@ def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
     wanted = TaskId.parse(asked.task)
     given = sources.browse.input(asked.job, wanted.index) if wanted.phase == "map" else None
     attempts = [_attempt(told) for told in sources.jobs.story(asked.job, asked.task)]
-    return shapes.TaskStory(asked.task, row.state, given.urls() if given else [], output, attempts)
+    inputs = list(map(redact, given.urls())) if given else []
+    return shapes.TaskStory(asked.task, row.state, inputs, output and redact(output), attempts)
 
 
 def log(sources: Sources, asked: OfLog) -> shapes.Log:

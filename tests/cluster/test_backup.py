@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from disco_rq.runtime import put
 from tests.cluster.conftest import wait_until
 from tests.gated import GatedJob
 from tests.nodes import NodeCluster
-from tests.services import OPS
+from tests.services import OPS, TcpServer
 
 NODES = ("n1", "n2")
 
@@ -32,6 +33,41 @@ def back_up(cluster: NodeCluster, target: Path, redis_cli: Path) -> None:
         (target / data.name).mkdir()
         entries = [entry for entry in data.iterdir() if entry.name != "tmp"]  # there, files come and go
         subprocess.run(["cp", "-a", *entries, target / data.name], check=True)
+
+
+def test_a_backup_with_a_wrong_login_is_none_and_says_so(tmp_path: Path, redis_cli: Path) -> None:
+    with TcpServer(tmp_path, "--appendonly", "yes", "--requirepass", "right") as server:
+        done = run_script(f"{redis_cli} -p {server.port}", server, tmp_path / "backup", REDISCLI_AUTH="wrong")
+
+    assert done.returncode == 1
+    assert "backup.sh: no backup: Redis answers to CONFIG GET: NOAUTH" in done.stderr
+    assert not (tmp_path / "backup").exists()
+
+
+def test_redis_rewrites_its_file_again_when_a_backup_is_broken_off(tmp_path: Path, redis_cli: Path) -> None:
+    options = ("--appendonly", "yes", "--auto-aof-rewrite-percentage", "77")
+    with TcpServer(tmp_path, *options) as server:
+        # given a backup that is told to end while it copies
+        cli = f"{redis_cli} -p {server.port}"
+        ask = f"{cli} CONFIG GET auto-aof-rewrite-percentage"
+        cp = tmp_path / "bin" / "cp"
+        cp.parent.mkdir()
+        cp.write_text(f"#!/bin/sh\n{ask} >&2\nkill -TERM $PPID\n")
+        cp.chmod(0o755)
+        # when
+        done = run_script(cli, server, tmp_path / "backup", PATH=f"{cp.parent}:{os.environ['PATH']}")
+        after = subprocess.run(ask.split(), capture_output=True)
+    # then
+    assert done.returncode == 143
+    assert done.stderr.split() == ["auto-aof-rewrite-percentage", "0"]
+    assert after.stdout.split() == [b"auto-aof-rewrite-percentage", b"77"]
+
+
+def run_script(
+    cli: str, server: TcpServer, target: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    script = ["sh", str(OPS / "backup.sh"), cli, str(server.log.parent), str(target)]
+    return subprocess.run(script, env={**os.environ, **environment}, capture_output=True, text=True)
 
 
 def test_a_backup_has_the_ended_jobs_and_goes_on_with_the_active_ones(

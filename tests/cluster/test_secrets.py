@@ -22,6 +22,16 @@ from tests.redis.story import everything
 
 SECRET = "marked-secret-4711"
 PASSWORD = "marked-password-0815"
+OF_A_JOB = (
+    "/events",
+    "/failures",
+    "/tasks",
+    "/tasks/map:0",
+    "/tasks/map:0/log",
+    "/inputs",
+    "/results",
+    "/spec",
+)
 
 
 def pairs(line: str, params: Any) -> Iterator[tuple[str, int]]:
@@ -98,11 +108,28 @@ def test_no_secret_is_seen_anywhere(guarded: NodeCluster, monkeypatch: pytest.Mo
     assert len(told) > 20
 
 
+def test_the_passwords_of_inputs_are_shown_nowhere(guarded: NodeCluster) -> None:
+    # given a job that could not read an address with a password and a key
+    password, key = "marked-pass-0816", "marked-key-4712"
+    address = f"http://bob:{password}@127.0.0.1:1/x?token={key}"
+    disco = guarded.disco
+    job = disco.new_job("unread", [address], map=pairs, max_failures=0)
+    with pytest.raises(JobError, match="http://bob:") as error:
+        job.wait(timeout=30)
+    # when one looks at it in any way
+    told = [str(error.value), repr(job.jobinfo()), repr(job.jobspec()), repr(job.events(offset=0))]
+    told += [repr(job.story("map:0")), job.log("map:0"), guarded.nodes["n1"].said, *answers(disco)]
+    # then they are not there
+    assert [text for text in told if password in text or key in text] == []
+    assert any("bob:***@127.0.0.1:1/x?token=***" in text for text in told)
+
+
 def answers(disco: Disco) -> Iterator[str]:
     """What the master's HTTP server answers to who may look."""
     jobs = [name for _, _, name in disco.joblist()]
     paths = ["/", "/metrics", "/healthz", "/api/v1/overview", "/api/v1/nodes", "/api/v1/jobs"]
-    paths += [f"/api/v1/jobs/{job}{what}" for job in jobs for what in ("", "/events", "/failures", "/tasks")]
+    paths += [f"/api/v1/jobs/{job}{what}" for job in jobs for what in ("", *OF_A_JOB)]
+    paths += [f"/jobs/{job}" for job in jobs] + [f"/jobs/{job}/tasks/map:0" for job in jobs]
     for path in paths:
         request = urllib.request.Request(disco.http_url + path)
         request.add_header("Authorization", f"Bearer {token(SECRET.encode(), 'viewer')}")
