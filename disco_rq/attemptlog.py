@@ -60,7 +60,7 @@ def keep_capped(fd: int, size: int, path: Path) -> None:
         half = LOG_CAP // 2
         left_out = f"\n... {size - LOG_CAP} bytes left out ...\n".encode()
         text = os.pread(fd, half - len(left_out), 0) + left_out + os.pread(fd, half, size - half)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     path.write_bytes(text)
 
 

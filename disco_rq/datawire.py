@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import re
 import struct
+from collections.abc import Iterator
 from enum import IntEnum
 
 from disco_rq.packing import secret_keys
@@ -27,7 +28,9 @@ __all__ = [
     "OUTPUT",
     "FrameKind",
     "pack_frame",
+    "is_sealed",
     "partitions_path",
+    "seal",
     "tokens",
 ]
 
@@ -38,6 +41,7 @@ CHUNK_BYTES = 128 << 10
 FRAME = struct.Struct("<BII")  # kind, number of the line that asked for it, length of the payload
 
 _CONTEXT = b"disco-rq data server 1 "
+_SEAL_CONTEXT = b"disco-rq data server's url 1 "
 
 
 class FrameKind(IntEnum):
@@ -67,3 +71,24 @@ def tokens(secret: bytes | None, node: str) -> list[str]:
     """
     context = _CONTEXT + node.encode()
     return [hmac.new(key, context, hashlib.sha256).hexdigest() for key in secret_keys(secret)]
+
+
+def seal(secret: bytes | None, node: str, url: str) -> str:
+    """What a node tells beside the address of its data server: that its tokens may go there, signed with each
+    of its keys. Empty without a secret.
+
+    Else whoever can write to Redis would be sent the tokens, and could read all files.
+    """
+    return " ".join(_seals(secret, node, url))
+
+
+def is_sealed(secret: bytes | None, node: str, url: str, told: str) -> bool:
+    """Whether one of the secret's keys is among those that signed; without a secret nothing is checked."""
+    theirs = [signature.encode() for signature in told.split(" ")]
+    ours = [signature.encode() for signature in _seals(secret, node, url)]
+    return secret is None or any(hmac.compare_digest(one, other) for one in ours for other in theirs)
+
+
+def _seals(secret: bytes | None, node: str, url: str) -> Iterator[str]:
+    text = _SEAL_CONTEXT + f"{node} {url}".encode()
+    return (hmac.new(key, text, hashlib.sha256).hexdigest() for key in secret_keys(secret))

@@ -157,6 +157,8 @@ class _Fetch:
         try:
             return self._locator.server(self._rest[0])
         except DataError as error:
+            if error.url is None:
+                raise
             raise _lost(self._rest, str(error.args[0])) from None
 
     def _receive(self, body: _Body, write: Callable[[bytes], object]) -> None:

@@ -49,7 +49,7 @@ def _mismatches(kits: Sequence[NodeKit], distributions: dict[str, tuple[str, str
     if not fit:
         yield from _other_versions(kits)
     for module, here in distributions.items():
-        yield from _package_problems(fit, module, here)
+        yield from _package_problems(fit or kits, module, here)
 
 
 def _other_versions(kits: Sequence[NodeKit]) -> Iterator[str]:

@@ -15,11 +15,11 @@ import re
 import secrets
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from disco_rq.datawire import tokens
+from disco_rq.datawire import is_sealed, tokens
 from disco_rq.errors import DataError
 from disco_rq.model import JOB_NAME, NODE_NAME, TaskId
 from disco_rq.version import PROTOCOL, __version__
@@ -101,9 +101,11 @@ class DataDir:
     root: Path
 
     def prepare(self) -> str:
-        """Make the directory, readable by its owner only. Returns the node's word."""
+        """Make the directory, for its owner only. If it is there, what is made in it is. Returns the node's
+        word.
+        """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self.root / TMP).mkdir(exist_ok=True)
+        (self.root / TMP).mkdir(mode=0o700, exist_ok=True)
         word_file = self.root / NODE_ID
         if not word_file.exists():
             aside = self.root / TMP / f"{NODE_ID}.{os.getpid()}"
@@ -207,7 +209,9 @@ class Locator:
         return None if root is None else root / job / name
 
     def server(self, address: str) -> Server:
-        """The data server of an address' node, as told now: it may move. ``DataError`` if it has none."""
+        """The data server of an address' node, as told now: it may move. ``DataError`` if it has none, and as
+        ``server_of``.
+        """
         node = split_address(address)[0]
         about = self._of(node, address)
         if "url" not in about:
@@ -216,13 +220,23 @@ class Locator:
                 "run 'disco-rq node' there",
                 url=address,
             )
-        return Server(about["url"], next(iter(tokens(self._secret, node)), None))
+        return server_of(node, about, self._secret)
 
     def _of(self, node: str, address: str) -> dict[str, str]:
         about = self._about(node)
         if "word" not in about:
             raise DataError(f"there is no node {node}", url=address)
         return about
+
+
+def server_of(node: str, about: Mapping[str, str], secret: bytes | None) -> Server:
+    """The data server of which a node tells. ``DataError``, which blames no file, if somebody else may have
+    told it: the node's token must not go there.
+    """
+    url = about["url"]
+    if not is_sealed(secret, node, url, about.get("url_seal", "")):
+        raise DataError(f"the address of node {node}, {url}, is not signed with the DISCO_RQ_SECRET here")
+    return Server(url, next(iter(tokens(secret, node)), None))
 
 
 def readable_root(about: dict[str, str]) -> Path | None:

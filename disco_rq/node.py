@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from disco_rq import keys
 from disco_rq.dataport import DataPort
+from disco_rq.datawire import seal
 from disco_rq.errors import ConnectionLost, DiscoError, SettingsError
 from disco_rq.leases import purge_asked
 from disco_rq.locations import DataDir
@@ -84,7 +85,8 @@ def run_node(settings: Settings, slots: int) -> None:
     about = _about(connection, settings)
     port = DataPort(settings)
     node = NodeStore(connection, settings.node)
-    node.register(about | {"url": port.url, "secret": " ".join(fingerprints(settings.secret))})
+    about |= {"url": port.url, "url_seal": seal(settings.secret, settings.node, port.url)}
+    node.register(about | {"secret": " ".join(fingerprints(settings.secret))})
     node.open("leave")  # of a life before, which was killed
     connection.close()
     supervisor = Supervisor()

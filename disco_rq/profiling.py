@@ -37,7 +37,7 @@ def profiled(path: Path | None) -> Iterator[None]:
         yield
     finally:
         profiler.disable()
-    path.parent.mkdir(exist_ok=True)  # the first output of a job here makes its directory
+    path.parent.mkdir(mode=0o700, exist_ok=True)  # the first output of a job here makes its directory
     profiler.dump_stats(path)
 
 

@@ -69,5 +69,5 @@ def _move(aside: Path, out: Path) -> None:
     try:
         aside.rename(out)
     except FileNotFoundError:
-        out.parent.mkdir(exist_ok=True)
+        out.parent.mkdir(mode=0o700, exist_ok=True)
         aside.rename(out)

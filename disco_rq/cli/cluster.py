@@ -23,10 +23,15 @@ from disco_rq.web.serving import run_master_with_page
 @verb("DISCO_RQ_REDIS=redis://cluster disco-rq master")
 @redis_option
 @click.option("--http", metavar="HOST:PORT", help="Where it serves its web page. [default: $DISCO_RQ_HTTP]")
-def master(redis: str | None, http: str | None) -> None:
+@click.option(
+    "--gc-after",
+    metavar="TIME",
+    help="When it purges jobs that ended: 7d. [default: $DISCO_RQ_GC_AFTER]",
+)
+def master(redis: str | None, **options: str | None) -> None:
     """Run a master until it is stopped. Several may run: one leads, another takes over when it dies."""
     log_to_stderr()
-    settings = settings_with(redis=redis, http=http)
+    settings = settings_with(redis=redis, **options)
     port = WebPort(settings)
     _tell_page(port.url, port.problem)
     run_master_with_page(settings, port)
@@ -50,6 +55,17 @@ def master(redis: str | None, http: str | None) -> None:
     "--data-url",
     metavar="URL",
     help="Where others reach that. [default: $DISCO_RQ_DATA_URL or as it listens]",
+)
+@click.option(
+    "--task-memory", metavar="SIZE", help="What one task may hold: 2g. [default: $DISCO_RQ_TASK_MEMORY]"
+)
+@click.option(
+    "--min-free", metavar="SIZE", help="Takes no tasks with less disk free. [default: $DISCO_RQ_MIN_FREE]"
+)
+@click.option(
+    "--grace",
+    metavar="TIME",
+    help="Its tasks may run on so long when it ends. [default: $DISCO_RQ_GRACE]",
 )
 @redis_option
 def node(slots: int | None, redis: str | None, **options: str | None) -> None:

@@ -46,39 +46,45 @@ node_names = click.argument("names", nargs=-1, required=True, metavar="NODE…",
 @verb("disco-rq drain node7")
 @node_names
 @redis_option
-def drain(names: tuple[str, ...], redis: str | None) -> None:
+@json_option
+def drain(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Give nodes no new tasks, and let them finish what they have."""
-    _each(redis, names, Disco.drain)
+    _each(redis, names, Disco.drain, as_json)
 
 
 @verb("disco-rq blacklist node7")
 @node_names
 @redis_option
-def blacklist(names: tuple[str, ...], redis: str | None) -> None:
+@json_option
+def blacklist(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Give nodes no new tasks, and what is queued there to others. It holds until they are whitelisted."""
-    _each(redis, names, Disco.blacklist)
+    _each(redis, names, Disco.blacklist, as_json)
 
 
 @verb("disco-rq whitelist node7")
 @node_names
 @redis_option
-def whitelist(names: tuple[str, ...], redis: str | None) -> None:
+@json_option
+def whitelist(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Give nodes tasks again: the end of drain and of blacklist."""
-    _each(redis, names, Disco.whitelist)
+    _each(redis, names, Disco.whitelist, as_json)
 
 
 @verb("disco-rq forget node7")
 @node_names
 @redis_option
-def forget(names: tuple[str, ...], redis: str | None) -> None:
+@json_option
+def forget(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Take nodes that are gone for good off the list: gone for a minute at least.
 
     One that comes back is known again when it starts, without what was decided about it.
     """
-    _each(redis, names, Disco.forget)
+    _each(redis, names, Disco.forget, as_json)
 
 
-def _each(redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None]) -> None:
+def _each(
+    redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None], as_json: bool
+) -> None:
     with connect(redis) as disco:
         known = {node["node"] for node in disco.nodeinfo()["available"]}
         for name in names:
@@ -87,6 +93,8 @@ def _each(redis: str | None, names: tuple[str, ...], change: Callable[[Disco, st
                 raise DiscoError(f"unknown node {name!r}: {there}")
         for name in names:
             change(disco, name)
+    if as_json:
+        print_json({"nodes": names, "did": change.__name__})
 
 
 VERBS = (nodes, drain, blacklist, whitelist, forget)

@@ -27,42 +27,50 @@ def age_s(text: str) -> float:
 @verb("disco-rq kill @")
 @job_names()
 @redis_option
-def kill(names: tuple[str, ...], redis: str | None) -> None:
+@json_option
+def kill(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """End jobs now. What they have counted and said stays to be looked at."""
-    _each(redis, names, Disco.kill)
+    _each(redis, names, Disco.kill, as_json)
 
 
 @verb("disco-rq pause @")
 @job_names()
 @redis_option
-def pause(names: tuple[str, ...], redis: str | None) -> None:
+@json_option
+def pause(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Start no new tasks of jobs, until they are resumed. What runs goes on."""
-    _each(redis, names, Disco.pause)
+    _each(redis, names, Disco.pause, as_json)
 
 
 @verb("disco-rq resume @")
 @job_names()
 @redis_option
-def resume(names: tuple[str, ...], redis: str | None) -> None:
+@json_option
+def resume(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Start tasks of paused jobs again."""
-    _each(redis, names, Disco.resume)
+    _each(redis, names, Disco.resume, as_json)
 
 
 @verb("disco-rq clean @")
 @job_names()
 @redis_option
-def clean(names: tuple[str, ...], redis: str | None) -> None:
+@json_option
+def clean(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Forget jobs that have ended, and keep their files.
 
     Who noted the addresses of the results can still read them. Nothing but purge deletes the files.
     """
-    _each(redis, names, Disco.clean)
+    _each(redis, names, Disco.clean, as_json)
 
 
-def _each(redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None]) -> None:
+def _each(
+    redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None], as_json: bool
+) -> None:
     with connect(redis) as disco:
         for name in names:
             change(disco, name)
+    if as_json:
+        print_json({"jobs": names, "did": change.__name__})
 
 
 @verb("disco-rq purge --older 7d --dry-run")
@@ -92,7 +100,7 @@ def purge(
             if not as_json and (dry_run or older is not None):
                 click.echo(name)
     if as_json:
-        print_json({"jobs": chosen, "purged": not dry_run})
+        print_json({"jobs": chosen, "did": None if dry_run else "purge"})
 
 
 VERBS = (kill, pause, resume, clean, purge)

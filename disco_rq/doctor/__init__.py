@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from disco_rq import keys
-from disco_rq.datawire import tokens
 from disco_rq.doctor.finding import Finding
 from disco_rq.doctor.machines import Here, node_findings
 from disco_rq.doctor.server import server_findings
 from disco_rq.errors import ConnectionLost, DataError
-from disco_rq.locations import Server, readable_root
+from disco_rq.installed import installed
+from disco_rq.locations import Server, readable_root, server_of
 from disco_rq.packing import fingerprints
 from disco_rq.remote import NETWORK_ERRORS, ask, reason
 from disco_rq.settings import Settings
@@ -49,6 +49,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
         version=__version__,
         protocol=PROTOCOL,
         secret=fingerprints(settings.secret),
+        packages=installed(),
     )
     alive = [node for node in cluster.nodes if node.slots]
     found += node_findings(
@@ -101,7 +102,10 @@ def _file_problem(node: NodeView, settings: Settings) -> str:
         return ""
     if not node.about.get("url"):
         return "it serves none: run 'disco-rq node' there"
-    server = Server(node.about["url"], next(iter(tokens(settings.secret, node.name)), None))
+    try:
+        server = server_of(node.name, node.about, settings.secret)
+    except DataError as error:
+        return str(error)
     problem = _asked(lambda: ask(server, "/", silence_s=SILENCE_S).close())
     return f"{server.url}: {problem}" if problem else ""
 

@@ -23,6 +23,7 @@ class Here(NamedTuple):
     version: str
     protocol: int
     secret: Sequence[str]  # fingerprints of its keys
+    packages: Mapping[str, str]  # as ``installed`` tells them
 
 
 def node_findings(
@@ -49,7 +50,7 @@ def node_findings(
     found += _or_ok("files", "every node's can be read from here", _files(alive, reached))
     found += _or_ok("python", f"{here.python} here and on every node", _pythons(alive, here))
     found += _or_ok("disco-rq", f"{here.version} here and on every node", _versions(alive, here))
-    found += _or_ok("packages", "compatible on all nodes", _packages(packages))
+    found += _or_ok("packages", "compatible here and on every node", _packages(packages, here.packages))
     found += _or_ok("secret", "the same here and on every node", _secrets(alive, here.secret))
     return found
 
@@ -132,18 +133,23 @@ def _versions(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:
         yield Finding(level, "disco-rq", f"{version} on {node.name}, {here.version} here", do)
 
 
-def _packages(packages: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
-    """Distributions that some nodes lack, or have in another major version."""
+def _packages(
+    packages: Mapping[str, Mapping[str, str]], installed_here: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Distributions that some nodes lack and others have, or that are not of one major version everywhere.
+
+    What is installed here and nowhere else tells nothing: a laptop has much that no job uses.
+    """
     known = {node: {name: it for name, it in told.items() if it} for node, told in packages.items() if told}
     names = sorted({name for told in known.values() for name in told})
     others = []
     for name in names:
-        versions = {node: told[name] for node, told in known.items() if name in told}
+        versions = {f"on {node}": told[name] for node, told in known.items() if name in told}
+        if name in installed_here:
+            versions["here"] = installed_here[name]
         first = next(iter(versions.values()))
         if any(not same_line(first, version) for version in versions.values()):
-            others.append(
-                name + " " + ", ".join(f"{version} on {node}" for node, version in versions.items())
-            )
+            others.append(f"{name} " + ", ".join(f"{version} {place}" for place, version in versions.items()))
     do = "install the same on all: jobs that use them are refused until then"
     if others:
         yield Finding("warn", "packages", _named(others, "; "), do)

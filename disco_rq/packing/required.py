@@ -77,7 +77,7 @@ class Required:
         if self.files:
             if not directory.exists():
                 self._write(aside)
-                directory.parent.mkdir(exist_ok=True)
+                directory.parent.mkdir(mode=0o700, exist_ok=True)
                 try:
                     aside.rename(directory)
                 except OSError:

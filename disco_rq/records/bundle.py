@@ -32,7 +32,7 @@ def write_outputs(directory: Path, outputs: Mapping[str, bytes], aside: Path) ->
 
     ``aside`` is a path on the same file system, to write to.
     """
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
     try:
         if len(outputs) > 1:
             aside.write_bytes(_bundled(outputs))

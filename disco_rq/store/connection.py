@@ -150,7 +150,7 @@ class _TellingRetry(PatientRetry):
     def wait_for_memory(self) -> None:
         if not self._waits_for_memory:
             raise RedisFull(
-                f"Redis at {self._address} has reached its maxmemory and takes nothing more: clean old jobs, "
+                f"Redis at {self._address} has reached its maxmemory and takes nothing more: purge old jobs, "
                 "or give it more with CONFIG SET maxmemory"
             )
         super().wait_for_memory()

@@ -308,9 +308,16 @@ class JobStore:
     def purge(self, name: str) -> list[str]:
         """End a job, delete its records, and ask the nodes, which are returned, for its files."""
         self.kill(name, "it was purged")
-        asked = self.ask_purge(name)  # first, so that no file is left without a record of what to do
+        try:
+            asked = self.ask_purge(name)  # first, so that no file is left without a record of what to do
+        except RedisFull:
+            # The job has ended, so nothing of it but where its files are is of use: that makes room.
+            job = keys.JobKeys(name)
+            self._redis.unlink(*(key for key in job.records() if key not in (job.job, job.nodes)))
+            asked = self.ask_purge(name)
         self.forget(name)
-        self.wake_nodes(asked)
+        with contextlib.suppress(RedisFull):
+            self.wake_nodes(asked)
         return asked
 
     def overdue(self, gc_after_s: float | None) -> list[str]:

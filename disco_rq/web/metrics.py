@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -79,11 +80,14 @@ class _Cluster(Collector):
         heads = self._view.heads(active)
         yield _gauge("disco_jobs_active", "Jobs that are active.", [], [([], len(heads))])
         yield _gauge("disco_jobs", "Jobs with records, active ones too.", [], [([], listed)])
-        states = [(phase, state) for phase in ("map", "reduce") for state in ("waiting", "running", "done")]
-        counted = [
-            ([phase, state], sum(head.count(f"{phase}:{state}") for head in heads)) for phase, state in states
-        ]
-        yield _gauge("disco_tasks", "Tasks of the active jobs.", ["phase", "state"], counted)
+        counted = dict.fromkeys(product(("map", "reduce"), ("waiting", "paused", "running", "done")), 0)
+        for head, phase in product(heads, ("map", "reduce")):
+            waiting = "paused" if head.count("paused") else "waiting"
+            counted[phase, waiting] += head.count(f"{phase}:waiting")
+            for state in ("running", "done"):
+                counted[phase, state] += head.count(f"{phase}:{state}")
+        what = "Tasks of the active jobs; paused: they wait until their job is resumed."
+        yield _gauge("disco_tasks", what, ["phase", "state"], [(list(of), n) for of, n in counted.items()])
 
 
 def _memory(used: int, limit: int) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from disco_rq.datawire import seal
 from tests.cluster.conftest import wait_until
 from tests.cluster.user import User
 from tests.nodes import NodeCluster
@@ -70,9 +71,16 @@ def test_a_data_server_that_is_not_reached_fails(doctored: NodeCluster, tmp_path
     assert doctor(user)["files"] == ["ok"]
 
     # when nothing listens there any more
-    doctored.connection.redis.hset("disco:node:n1", "url", "http://127.0.0.1:1")
+    dead = "http://127.0.0.1:1"
+    doctored.connection.redis.hset("disco:node:n1", "url", dead)
+    doctored.connection.redis.hset("disco:node:n1", "url_seal", seal(b"the same", "n1", dead))
 
     assert doctor(user, status=1)["files"] == ["fail"]
+
+    # or when somebody else says where it is
+    doctored.connection.redis.hset("disco:node:n1", "url_seal", seal(b"another", "n1", dead))
+
+    assert "is not signed with the DISCO_RQ_SECRET here" in user.types("doctor", status=1).out
 
 
 def test_a_cluster_without_anybody_fails(nodes: NodeCluster, tmp_path: Path) -> None:

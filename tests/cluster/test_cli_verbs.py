@@ -10,8 +10,10 @@ import pytest
 
 from disco_rq.cli.app import cli
 from disco_rq.embedded import EmbeddedCluster
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import NodeStore
 from tests.cluster.user import User
-from tests.unit.test_cli_help import SILENT, verbs
+from tests.unit.test_cli_help import PROGRAMS, verbs
 
 PROGRAM = """
 profile = True
@@ -41,6 +43,8 @@ CALLS: dict[str, tuple[str, ...]] = {
     **{name: (name, "@") for name in ("info", "events", "results", "cat", "tasks", "failures", "pstats")},
     "purge": ("purge", "@"),
 }
+CHANGES = ("drain", "pause", "resume", "kill", "clean", "whitelist", "blacklist", "forget")
+"""Verbs that print nothing unless they are asked to, in an order in which all make sense."""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def done_one(cluster: str, home: Path) -> User:
 
 
 def test_no_verb_is_left_out() -> None:
-    assert CALLS.keys() | SILENT == {name for name, _ in verbs(cli)}
+    assert CALLS.keys() | {*CHANGES} | PROGRAMS == {name for name, _ in verbs(cli)}
 
 
 @pytest.mark.parametrize("name", list(CALLS))
@@ -88,6 +92,25 @@ def test_what_a_verb_prints_as_json_is_json_and_nothing_else(
     told = [json.loads(line) for line in seen.lines] if name in LINES else [seen.json]
     assert told
     assert name in ("run", "wait", "doctor") or seen.err == ""
+
+
+def test_what_a_verb_changes_it_tells_as_json_and_only_so(cluster: str, tmp_path: Path) -> None:
+    # given a node that is gone, and, once the other one drains, a job that waits
+    NodeStore(Connection(cluster), "gone").register({"host": "h"})
+    (tmp_path / "count.py").write_text(PROGRAM)
+    user = User(tmp_path, cluster)
+    job = ""
+    for verb in CHANGES:
+        # when
+        on = {"forget": "gone"}.get(verb, "localhost" if verb in ("drain", "whitelist", "blacklist") else "@")
+        told = user.types(verb, on, "--json").json
+        # then
+        assert told == {**({"jobs": [job]} if on == "@" else {"nodes": [on]}), "did": verb}
+        if verb not in ("clean", "forget"):
+            assert user.types(verb, on).out == ""
+        if verb == "drain":
+            job = user.types(*CALLS["submit"], "--json").json["job"]
+    user.types("whitelist", "localhost")
 
 
 def test_the_same_verbs_print_text_for_people(other: User) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from disco_rq import result_iterator
 from disco_rq.errors import RedisFull
 from disco_rq.model import LEASE_S
 from tests.cluster.conftest import wait_until
@@ -52,6 +54,32 @@ def test_a_full_redis_makes_all_wait_and_nothing_is_lost(nodes: NodeCluster, tmp
     assert job.failed_attempts() == 0
     assert len(job.traces("map")) == 8  # each ran once
     assert node.workers() == workers
+
+
+def test_purging_what_has_ended_makes_room(nodes: NodeCluster) -> None:
+    # given two jobs that ended, one of them large, and one that waits, in a Redis that is full
+    nodes.master()
+    nodes.node("n1")
+    nodes.wait_ready()
+    small = nodes.disco.new_job("small", ["raw://a"], map=pairs)
+    large = nodes.disco.new_job("large", ["raw://a"], map=pairs, params=os.urandom(4 << 20))
+    for job in (small, large):
+        job.wait(timeout=30)
+    nodes.disco.blacklist("n1")
+    waits = nodes.disco.new_job("waits", ["raw://a"], map=pairs)
+    used: Any = nodes.connection.redis.info("memory")
+    nodes.connection.redis.config_set("maxmemory", used["used_memory"] - (2 << 20))
+    for refused in (waits.kill, waits.purge, small.purge):
+        with pytest.raises(RedisFull):
+            refused()
+    # when the large one is purged
+    large.purge()
+    # then there is room: nothing is left of it, and all goes on
+    assert not (nodes.data("n1") / large.name).exists()
+    assert list(nodes.connection.redis.scan_iter(f"disco:job:{large.name}*")) == []
+    small.purge()
+    nodes.disco.whitelist("n1")
+    assert list(result_iterator(waits.wait(timeout=30))) == [("a", 1)]
 
 
 def test_a_worker_that_starts_while_redis_is_full_waits_too(nodes: NodeCluster, tmp_path: Path) -> None:

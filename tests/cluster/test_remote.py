@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from disco_rq import DataError, Disco, Job, keys, result_iterator
+from disco_rq.datawire import seal
 from disco_rq.func import chain_reader, kvgroup, sum_combiner
 from disco_rq.locations import NODE_ID, split_address
 from disco_rq.runtime import put, this_host, this_name, this_partition
@@ -42,7 +43,8 @@ class Cluster:
         return node_about(self.disco._connection, node)["url"]
 
     def tell_url(self, node: str, url: str) -> None:
-        self.disco._connection.redis.hset(keys.node(node), "url", url)
+        told: Any = {"url": url, "url_seal": seal(SECRET.encode(), node, url)}
+        self.disco._connection.redis.hset(keys.node(node), mapping=told)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq import Disco, JobError, result_iterator
+from disco_rq import DataError, Disco, JobError, result_iterator
 from disco_rq.datawire import tokens
 from disco_rq.runtime import msg
 from disco_rq.store.connection import Connection
@@ -117,11 +118,52 @@ def test_the_passwords_of_inputs_are_shown_nowhere(guarded: NodeCluster) -> None
     with pytest.raises(JobError, match="http://bob:") as error:
         job.wait(timeout=30)
     # when one looks at it in any way
-    told = [str(error.value), repr(job.jobinfo()), repr(job.jobspec()), repr(job.events(offset=0))]
+    told = [str(error.value), repr(job.jobinfo()), repr(job.jobspec()), repr(job.events())]
     told += [repr(job.story("map:0")), job.log("map:0"), guarded.nodes["n1"].said, *answers(disco)]
     # then they are not there
     assert [text for text in told if password in text or key in text] == []
     assert any("bob:***@127.0.0.1:1/x?token=***" in text for text in told)
+
+
+def test_a_token_goes_only_where_the_node_itself_says(guarded: NodeCluster) -> None:
+    # given a node whose files are read over HTTP
+    job = guarded.disco.new_job("kept", ["raw://a"], map=pairs)
+    job.wait(timeout=30)
+    guarded.connection.redis.hset("disco:node:n1", "word", "that of another machine")
+    with Disco(guarded.url) as remote:
+        assert list(result_iterator(remote.wait(job.name))) == [("a", 1)]
+    # and a listener that somebody has told Redis to be the node
+    with socket.create_server(("127.0.0.1", 0)) as thief, Disco(guarded.url) as remote:
+        told = f"http://127.0.0.1:{thief.getsockname()[1]}"
+        guarded.connection.redis.hset("disco:node:n1", "url", told)
+        # when a file of it is read
+        with pytest.raises(DataError, match=f"{told}, is not signed with the DISCO_RQ_SECRET"):
+            list(result_iterator(remote.wait(job.name)))
+        # then nobody has come there
+        thief.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            thief.accept()
+
+
+def test_files_of_jobs_are_open_to_their_own_user_only(nodes: NodeCluster) -> None:
+    # given a data directory that was there before, and that others may look into
+    data = nodes.data("n1")
+    data.mkdir(mode=0o755)
+    nodes.master()
+    nodes.node("n1")
+    nodes.wait_ready()
+    # when a job leaves files of every kind
+    job = nodes.disco.new_job(
+        "kinds", ["raw://a"], map=pairs, profile=True, required_files={"some.txt": b"required"}
+    )
+    job.wait(timeout=30)
+    # then no directory of theirs lets others in
+    inside = [path for path in data.iterdir() if path.is_dir()]
+    assert {path.name for path in inside} == {job.name, "tmp"}
+    assert {path.name for path in (data / job.name).iterdir()} == {
+        *("map-0.1", "map-0.1.log", "map-0.1.prof", "required"),
+    }
+    assert [path.stat().st_mode & 0o077 for path in inside] == [0, 0]
 
 
 def answers(disco: Disco) -> Iterator[str]:

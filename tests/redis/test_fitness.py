@@ -108,6 +108,15 @@ def test_all_mismatches_are_told_at_once(connection: Connection) -> None:
     assert "n1 has msgpack 99.1" in told
 
 
+def test_what_nodes_of_another_python_lack_besides_is_told_with_it(connection: Connection) -> None:
+    node(connection, "n1", python=f"{OTHER}.4", packages={"six": "1"})
+
+    told = refusal(connection, "msgpack")
+
+    assert f"n1 has Python {OTHER}.4" in told
+    assert "n1 has no msgpack" in told
+
+
 def test_a_node_that_takes_no_tasks_is_not_asked(connection: Connection) -> None:
     admin = NodeAdmin(connection)
     for name in ("blacklisted", "draining", "leaving"):

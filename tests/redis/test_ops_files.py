@@ -36,6 +36,17 @@ def test_every_alert_asks_for_what_is_served(connection: Connection) -> None:
     assert {rule["alert"]: wrong_in(rule["expr"], there) for rule in rules} == {r["alert"]: [] for r in rules}
 
 
+def test_prometheus_is_told_to_scrape_what_the_alerts_are_about() -> None:
+    told = yaml.safe_load((OPS / "prometheus.yml").read_text())
+    alerts = (OPS / "alerts.yml").read_text()
+    [job] = told["scrape_configs"]
+
+    assert f'up{{job="{job["job_name"]}"}}' in alerts
+    assert told["rule_files"] == ["alerts.yml"]
+    assert job.get("metrics_path", "/metrics") == "/metrics"
+    assert "credentials_file" in job["authorization"]
+
+
 def test_promtool_takes_the_alert_rules() -> None:
     promtool = program("promtool")
     done = subprocess.run([promtool, "check", "rules", OPS / "alerts.yml"], capture_output=True, text=True)

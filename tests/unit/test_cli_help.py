@@ -8,11 +8,9 @@ import click
 import pytest
 
 from disco_rq.cli.app import cli, main
+from disco_rq.settings import Settings
 
-SILENT = {
-    *("kill", "pause", "resume", "clean", "drain", "blacklist", "whitelist", "forget"),
-    *("master", "node", "up", "web-token", "completion"),
-}
+PROGRAMS = {"master", "node", "up", "web-token", "completion"}
 
 
 def verbs(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -42,11 +40,20 @@ def test_every_verb_has_help_with_an_example_of_itself(name: str, capsys: pytest
     assert f"disco-rq {name}" in said.partition("Example:")[2]
 
 
-@pytest.mark.parametrize("name", [name for name, _ in verbs(cli) if name not in SILENT])
-def test_whatever_prints_can_print_json(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, _ in verbs(cli) if name not in PROGRAMS])
+def test_whatever_tells_or_changes_something_can_say_it_as_json(name: str) -> None:
     command = dict(verbs(cli))[name]
 
     assert "--json" in {option for parameter in command.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("setting", sorted(set(Settings.__slots__) - {"secret"}))
+def test_every_setting_is_an_option_of_the_program_that_reads_it(setting: str) -> None:
+    """Not the secret: ``ps`` shows options."""
+    programs = [dict(verbs(cli))[name] for name in ("master", "node")]
+    options = {opt for program in programs for parameter in program.params for opt in parameter.opts}
+
+    assert f"--{setting.replace('_', '-')}" in options
 
 
 @pytest.mark.parametrize(

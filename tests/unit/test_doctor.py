@@ -11,7 +11,7 @@ from disco_rq.doctor.machines import Here, node_findings
 from disco_rq.doctor.server import server_findings
 from disco_rq.store.viewing import NodeView, SlotView
 
-HERE = Here(python="3.11.7", version="0.1.0", protocol=1, secret=["aaaa"])
+HERE = Here(python="3.11.7", version="0.1.0", protocol=1, secret=["aaaa"], packages={})
 HEALTHY = {
     "redis_version": "7.2.4",
     "aof_enabled": 1,
@@ -149,6 +149,15 @@ def test_packages_that_differ_between_nodes_are_told() -> None:
         "numpy 2.1 on n1, 1.26 on n2",
         "n2 lacks what others have: six",
     ]
+
+
+def test_packages_of_another_major_version_than_here_are_told() -> None:
+    here = HERE._replace(packages={"numpy": "1.26", "six": "1.3", "black": "25.1"})
+    packages = {"n1": {"numpy": "2.1", "six": "1.1"}, "n2": {"numpy": "2.3", "six": "1.1"}}
+
+    found = problems(examined(node("n1"), node("n2"), here=here, packages=packages))
+
+    assert [one.told for one in found] == ["numpy 2.1 on n1, 2.3 on n2, 1.26 here"]
 
 
 @pytest.mark.parametrize(

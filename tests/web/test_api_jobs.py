@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -107,6 +108,22 @@ def test_a_job_in_numbers(api: Visitor, connection: Connection) -> None:
     assert maps["remaining_s"] == pytest.approx(2 / maps["rate"])
     assert (reduces["started"], reduces["rate"], reduces["remaining_s"]) == (None, None, None)
     assert (job["progress"], job["nodes"], job["counters"]) == (0.4, ["n1", "n2"], {"lines": 7})
+
+
+def test_tasks_of_a_paused_job_do_not_wait_for_workers(api: Visitor, connection: Connection) -> None:
+    """An alert looks for tasks that wait while nobody works."""
+    submit(connection, maps=3)
+
+    def told(state: str) -> str:
+        found = re.search(
+            rf'disco_tasks{{phase="map",state="{state}"}} (.*)', api.get("/metrics").body.decode()
+        )
+        assert found is not None
+        return found[1]
+
+    assert (told("waiting"), told("paused")) == ("3.0", "0.0")
+    api.act(f"jobs/{JOB}/pause")
+    assert (told("waiting"), told("paused")) == ("0.0", "3.0")
 
 
 def test_what_is_paused_has_no_time_left_that_anybody_knows(api: Visitor, connection: Connection) -> None:
