@@ -7,7 +7,8 @@ site-packages or dist-packages directory, nor part of disco-rq. Everything else 
 A shipment is a row of pickles that share one memo: the object, then rounds of ``(module, attributes,
 importable)``. A local module is first sent empty; a round adds the attributes whose names the code sent so
 far mentions, until nothing new is mentioned. So modules may refer to each other in circles, and a lock in a
-module does no harm unless it is used.
+module does no harm unless it is used. The last pickle is what the files of that code say, for tracebacks: a
+worker need not have them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import linecache
 import pickle
 import sys
 import threading
@@ -24,6 +26,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import cloudpickle
+import lz4.frame
 
 from disco_rq.packing.localcode import imports_of, is_installed_root, is_local_module, is_local_name, names_of
 
@@ -34,6 +37,8 @@ _LruCache = type(functools.lru_cache(lambda: None))
 _OPEN_FILES = (io.TextIOWrapper, io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 _NOT_SENT = frozenset(("__builtins__", "__loader__", "__spec__", "__cached__", "__name__"))
 _ALWAYS_SENT = frozenset(("__file__", "__package__", "__path__", "__doc__"))
+_MOST_SOURCE_CHARS = 1 << 20
+"""Source files of a shipment beyond this are left out."""
 # Code with these may reach any attribute of a module, without its name in the code.
 _REFLECTION = frozenset(
     ("getattr", "hasattr", "vars", "__dict__", "globals", "eval", "exec", "attrgetter", "methodcaller")
@@ -67,6 +72,7 @@ def shipment(obj: Any, imported: Set[str] = frozenset()) -> Shipment:
         while more := pickler.next_round():
             pickler.dump(more)
         pickler.dump([])
+        pickle.dump(_sources(sorted(pickler.files)), file, pickle.HIGHEST_PROTOCOL)
     roots = {name.partition(".")[0] for name in pickler.foreign}
     travel = {name.partition(".")[0] for name in imported}
     return Shipment(file.getvalue(), frozenset(filter(is_installed_root, roots - travel)))
@@ -74,14 +80,35 @@ def shipment(obj: Any, imported: Set[str] = frozenset()) -> Shipment:
 
 def unship(data: bytes) -> Any:
     """A new copy of what was shipped. Runs code: only for bytes whose origin is trusted."""
-    unpickler = pickle.Unpickler(io.BytesIO(data))
+    file = io.BytesIO(data)
+    unpickler = pickle.Unpickler(file)
     obj = unpickler.load()
     while more := unpickler.load():
         for module, attributes, importable in more:
             vars(module).update(attributes)
             if importable:  # for an import statement inside a function
                 sys.modules.setdefault(module.__name__, module)
+    for name, source in pickle.load(file).items():
+        # Looked at where there is a traceback to show, and no file of that name.
+        linecache.cache[name] = (functools.partial(_source_again, source),)
     return obj
+
+
+def _sources(files: Iterable[str]) -> dict[str, bytes]:
+    """What source files say, those that are known and not too much."""
+    sources, room = {}, _MOST_SOURCE_CHARS
+    for file in files:
+        linecache.checkcache(file)
+        text = "".join(linecache.getlines(file))
+        if 0 < len(text) <= room:
+            room -= len(text)
+            sources[file] = lz4.frame.compress(text.encode("utf-8", "surrogatepass"))
+    return sources
+
+
+def _source_again(compressed: bytes) -> str:
+    text: bytes = lz4.frame.decompress(compressed)
+    return text.decode("utf-8", "surrogatepass")
 
 
 def empty_module(name: str) -> types.ModuleType:
@@ -154,6 +181,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         self._imported = imported
         self.foreign: set[str] = set()
         """Modules of what is sent by its name, local ones too."""
+        self.files: set[str] = set()
+        """Of the code that is sent."""
         self._names: set[str] = set()
         self._imports: dict[
             str, None
@@ -163,6 +192,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.CodeType):
+            self.files.add(obj.co_filename)
             return code_again, (obj.co_filename, *self.dispatch_table[types.CodeType](obj))
         if (name := _module_of(obj)) is not None:
             self.foreign.add(name)

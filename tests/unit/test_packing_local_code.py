@@ -168,6 +168,34 @@ def test_code_knows_its_file_and_line_so_that_tracebacks_and_profiles_do(client:
     assert client.run(program) == str([(program, 3), (program, 4)])
 
 
+def test_tracebacks_have_the_lines_of_files_that_the_worker_has_not(client: Client) -> None:
+    client.file("helper.py", "def fail(e):\n    return 1 / len(e[1:])  # of the helper\n")
+    client.file(
+        "program.py",
+        """
+        import traceback
+        from helper import fail
+        from packer import pack
+        def map(e, params):
+            try:
+                fail(e)  # of the program
+            except ZeroDivisionError:
+                return traceback.format_exc().splitlines()
+        pack(map=map)
+        """,
+    )
+    python("program.py", cwd=client.path)
+    for file in client.path.glob("*.py"):
+        file.unlink()
+
+    worker = client.path.parent / "worker"
+    worker.mkdir()
+    told = python("-c", RUN, str(client.packed), cwd=worker)
+
+    assert "fail(e)  # of the program" in told
+    assert "return 1 / len(e[1:])  # of the helper" in told
+
+
 def test_attributes_that_are_looked_up_by_name_are_there(client: Client) -> None:
     client.file("steps.py", "def step_a(e): return e + 'a'\nclass Late:\n    pass")
     client.file(
