@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import IO
 
 LOG_CAP = 64 << 10
 """Bytes of an attempt's log that are kept: its first half and its last, when there is more."""
@@ -21,6 +22,7 @@ class AttemptLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = -1
+        self._streams: tuple[IO[str], ...] = ()
 
     def capture(self) -> None:
         """Send all that this process and its children print or log to the file; our own log lines go on as
@@ -30,20 +32,28 @@ class AttemptLog:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
         sys.stdout.flush()
         sys.stderr.flush()
+        self._lead_here()
+
+    def _lead_here(self) -> None:
+        """Descriptors 1 and 2, the streams over them, and what logs."""
         os.dup2(self._fd, 1)
         os.dup2(self._fd, 2)
-        sys.stdout = open(1, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
-
+        out = open(1, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        err = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stdout, sys.stderr = self._streams = out, err
         logging.root.handlers[:] = []
-        logging.basicConfig(
-            stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
-        )
+        logging.basicConfig(stream=err, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
     def has_content(self) -> bool:
-        """True if something was printed since the last time."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        """True if something was printed since the last time. What a task did to the streams is undone."""
+        try:
+            for stream in self._streams:
+                stream.flush()
+            is_intact = sys.stdout is self._streams[0] and sys.stderr is self._streams[1]
+        except (OSError, ValueError):  # closed
+            is_intact = False
+        if not is_intact:
+            self._lead_here()
         return os.fstat(self._fd).st_size > 0
 
     def keep(self, path: Path) -> None:

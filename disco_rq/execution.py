@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -284,8 +285,7 @@ class Executor:
                 log.warning(
                     "%s %s: %s", attempt.job, attempt, answer, extra={"action": answer, "job": attempt.job}
                 )
-                if self._store.job(attempt.job) is None:
-                    self._data.purge(attempt.job)  # purged while this attempt was writing
+                self._forget_if_gone(attempt)
 
     def _discard(self, commit: Commit) -> None:
         attempt = commit.attempt
@@ -333,6 +333,19 @@ class Executor:
         answer = self._store.fail(attempt, kind, failure, survives=survives)
         told = {"action": "fail", "job": attempt.job}
         log.info("%s %s failed: %s (%s)", attempt.job, attempt, failure.message, answer, extra=told)
+        if answer == "overtaken":
+            self._forget_if_gone(attempt)
+
+    def _forget_if_gone(self, attempt: Attempt) -> None:
+        """The job was purged, or cleaned, while this attempt was writing: others' files may stay."""
+        if self._store.job(attempt.job) is not None:
+            return
+        task = TaskId.parse(attempt.task)
+        self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        self._data.log(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        self._profile(attempt).unlink(missing_ok=True)
+        with suppress(OSError):  # other files are there: it was cleaned, or a purge is under way
+            self._data.job(attempt.job).rmdir()
 
     def _release(self, attempt: Attempt, why: str) -> None:
         """Hand an attempt back, uncounted."""
@@ -353,6 +366,7 @@ class Executor:
     def _clean_up(self, attempt: Attempt) -> None:
         """Nothing of an attempt is there for the next one; what it printed is kept."""
         self._keep_log(attempt)
+        self._scratch.directory.mkdir(exist_ok=True)  # a task may have deleted it
         os.chdir(self._workplace)
         self._scratch.empty()
         if _raw_environment() != self._raw_environment:

@@ -29,12 +29,24 @@ TIMEOUT_GRACE_S = 3.0
 """A task that runs on for so long after its time limit, whatever it was told, is ended with its process."""
 
 
-def purge_asked(nodes: NodeStore, data: DataDir) -> None:
-    """Delete the files of the jobs that this node is asked to purge."""
+def purge_asked(nodes: NodeStore, data: DataDir, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Delete the files of the jobs that this node is asked to purge.
+
+    ``meanwhile`` is called every ``RENEW_S``: many files on a slow disk take longer than a lease lasts.
+    """
     for job in nodes.purges():
-        with suppress(ValueError):  # what is no job's name has no files, and must not end who asks
-            data.purge(job)
+        deletion = threading.Thread(target=_delete, args=[data, job], name="purge", daemon=True)
+        deletion.start()
+        deletion.join(RENEW_S)
+        while deletion.is_alive():
+            meanwhile()
+            deletion.join(RENEW_S)
         nodes.purged(job)
+
+
+def _delete(data: DataDir, job: str) -> None:
+    with suppress(ValueError):  # what is no job's name has no files, and must not end who asks
+        data.purge(job)
 
 
 class LeaseKeeper(threading.Thread):
@@ -144,6 +156,6 @@ class LeaseKeeper(threading.Thread):
         """Until the next renewal: delete what is purged."""
         deadline = time.monotonic() + RENEW_S
         while not self._ended.is_set():
-            purge_asked(self._nodes, self._data)
+            purge_asked(self._nodes, self._data, self._renew)
             if not self._nodes.wait_purge(deadline - time.monotonic()):
                 return

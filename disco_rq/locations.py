@@ -84,7 +84,7 @@ class Scratch:
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
-                entry.unlink()
+                entry.unlink(missing_ok=True)  # what a task left behind may still be at work
 
     def remove(self) -> None:
         """Delete it all. Idempotent."""

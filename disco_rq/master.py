@@ -94,8 +94,8 @@ class Master:
                 return
             now = time.monotonic()
             if now >= renew_at:
-                if not self._store.lead(self._settings.http):
-                    log.warning("another master leads", extra={"action": "resign"})
+                if not self._store.keep_lead(self._settings.http):
+                    log.warning("this master leads no more", extra={"action": "resign"})
                     return
                 renew_at = now + RENEW_S
             if now >= look_at:

@@ -23,6 +23,8 @@ LOOK_S = 30.0
 class Retention:
     """Purges ended jobs after their ``gc_after``, or the cluster's; their saved results stay.
 
+    Forgets the rest of jobs that were forgotten by half.
+
     In a thread, since what holds the saved results may be slow.
     """
 
@@ -42,6 +44,8 @@ class Retention:
 
     def _purge_old(self) -> None:
         try:
+            for name in self._store.half_forgotten():
+                self._store.forget(name)
             for name in self._store.overdue(self._gc_after_s):
                 self._purge(name)
         except (DiscoError, RedisError, OSError) as error:  # the next time is soon

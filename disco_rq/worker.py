@@ -27,13 +27,12 @@ from rq.utils import now
 from rq.worker.base import WorkerStatus
 
 from disco_rq import keys, rehearsal
-from disco_rq.attemptlog import salvage
-from disco_rq.errors import DiscoError, TaskMemoryExceeded
+from disco_rq.errors import DiscoError
 from disco_rq.execution import Executor
-from disco_rq.horse import Horse, Progress, Rehearsed, death_in_words
+from disco_rq.horse import Horse, Progress, Rehearsed
 from disco_rq.leases import LeaseKeeper
 from disco_rq.locations import DataDir
-from disco_rq.model import TaskId
+from disco_rq.mishaps import Batch, Mishaps
 from disco_rq.orphans import adopt_orphans, end_orphans
 from disco_rq.overuse import OveruseWatch
 from disco_rq.packing import Serializer, fingerprints
@@ -41,7 +40,7 @@ from disco_rq.rqrecords import delete_batch
 from disco_rq.runtime import install_names
 from disco_rq.settings import Settings
 from disco_rq.store.address import url_of
-from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
+from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.clients import open_client
 from disco_rq.store.connection import Connection, PatientRetry, load_scripts
 from disco_rq.store.jobs import JobStore
@@ -125,6 +124,13 @@ class DiscoWorker(Worker):
         self._spare: Horse | None = None
         self._died = 0  # wait status of the horse that died in the last job
         self._keeper: LeaseKeeper | None = None
+        self._mishaps = Mishaps(
+            self._store,
+            self._data,
+            node=self.node,
+            worker=self.name,
+            task_memory=self._settings.task_memory,
+        )
         self._overuse = OveruseWatch(self._settings.task_memory, self.kill_horse)
         self._former: Horse | None = None  # replaced, to be ended when there is time
         self._told_state = ""
@@ -187,6 +193,7 @@ class DiscoWorker(Worker):
         self._state = WorkerStatus.BUSY  # from here on a signal lets the batch end first
         job.started_at = now()
         job.worker_name = self.name
+        batch = Batch(*job.args)
         self.fork_work_horse(job, queue)
         self._tell_untold()
         execution = None
@@ -203,7 +210,10 @@ class DiscoWorker(Worker):
         except SystemExit:  # RQ's cold shutdown: a second signal
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, signal.SIG_IGN)  # a third one would find nothing else to end
-            self._hand_back(job, horse)
+            assert self._keeper is not None
+            self._keeper.unwatch()
+            horse.bury()
+            self._mishaps.worker_leaves(batch)
             self._tell_end(job, queue, execution, "")
             raise
         self._horse_pid = 0
@@ -211,11 +221,14 @@ class DiscoWorker(Worker):
         self._keeper.unwatch()
         self._overuse.unwatch()
         if self._died:
-            self._tell_death(job, horse)
+            if not self._mishaps.horse_died(batch, horse, self._died, self._overuse.peak):
+                self._forget_rq_job(job)
             self._dismiss()
         else:
             failure = horse.settle()
             job.ended_at = now()
+            if failure:
+                self._mishaps.horse_broke_down(batch, horse, failure)
             if execution is None and not failure:
                 self._untold = partial(self._tell_end, job, queue, None, "")
             else:
@@ -370,51 +383,11 @@ class DiscoWorker(Worker):
         if former is not None:
             self._retire(former)
 
-    def _tell_death(self, job: Job, horse: Horse) -> None:
-        """The horse died: the task that it ran has failed, those behind it in the batch are handed back."""
-        disco_job, _, tasks = job.args
-        overdue = horse.progress.overdue_s > 0
-        death = death_in_words(self._died, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
-        if self._overuse.peak:
-            death = self._too_much_memory(self._overuse.peak)
-        failure = Failure(death)
-        found = self._store.job(disco_job)
-        if found is None:  # purged, and this batch stopped for it: RQ need not remember it either
-            with suppress(InvalidJobOperation, ValueError):  # the master may be at it, too
-                job.delete()
-            delete_batch(self.connection, job.id)
-            return
-        spec = found[0]
-        for i, (task, number) in enumerate(tasks):
-            attempt = Attempt(disco_job, task, number, self.node, self.name)
-            if i != horse.progress.index:
-                self._store.fail(attempt, "release", failure, survives=0)
-                continue
-            with suppress(OSError):  # a full disk
-                salvage(
-                    self._data.scratch(self.name, horse.pid).log,
-                    self._data.log(disco_job, TaskId.parse(task), number),
-                )
-            kind: FailureKind = "error" if overdue else "data"
-            survives = spec.task_retries if overdue else spec.max_failures
-            self._store.fail(attempt, kind, failure, survives=survives)
-
-    def _hand_back(self, job: Job, horse: Horse) -> None:
-        """This worker has to end now, its tasks are for others, uncounted."""
-        assert self._keeper is not None
-        self._keeper.unwatch()
-        horse.bury()
-        disco_job, _, tasks = job.args
-        for task, number in tasks:  # those that are committed, or not claimed yet, stay as they are
-            attempt = Attempt(disco_job, task, number, self.node, self.name)
-            self._store.fail(attempt, "release", Failure("its worker was told to end"), survives=0)
-
-    def _too_much_memory(self, held: int) -> str:
-        assert self._settings.task_memory is not None
-        return (
-            f"{TaskMemoryExceeded.__name__}: the processes of the task held {held >> 20} MiB, more than the "
-            f"{self._settings.task_memory >> 20} MiB that DISCO_RQ_TASK_MEMORY allows on node {self.node}"
-        )
+    def _forget_rq_job(self, job: Job) -> None:
+        """The disco job was purged, and this batch stopped for it: RQ need not remember it either."""
+        with suppress(InvalidJobOperation, ValueError):  # the master may be at it, too
+            job.delete()
+        delete_batch(self.connection, job.id)
 
     def _retire(self, horse: Horse) -> None:
         """End a horse and all that its tasks have started, and delete its scratch files."""

@@ -25,6 +25,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _SMALL_BUFFER_BYTES = 512  # of a nested value; msgpack's own default is 1 MiB for each call
 
 _TUPLE_KEYS, _TUPLE_VALUES = 1, 2
+_MAX_DEPTH = 64
+"""Tuples, sets and datetimes within each other: each is read by a call of its own, in 40 KB of C stack."""
 
 
 def pack_columns(keys: Keys, values: Values, *, grouped: bool) -> bytes:
@@ -74,6 +76,7 @@ class _Packing:
 
     def __init__(self, unicode_errors: str | None) -> None:
         self._unicode_errors = unicode_errors
+        self._depth = 0
 
     def packb(self, value: Any, **options: Any) -> bytes:
         packer = msgpack.Packer(
@@ -83,7 +86,13 @@ class _Packing:
         return packed
 
     def _nested(self, code: int, value: list[Any]) -> msgpack.ExtType:
-        return msgpack.ExtType(code, self.packb(value, buf_size=_SMALL_BUFFER_BYTES))
+        self._depth += 1
+        try:
+            if self._depth > _MAX_DEPTH:
+                raise ValueError(f"at most {_MAX_DEPTH} tuples and sets may be within each other")
+            return msgpack.ExtType(code, self.packb(value, buf_size=_SMALL_BUFFER_BYTES))
+        finally:
+            self._depth -= 1
 
     def _ext(self, value: Any) -> msgpack.ExtType:
         kind = type(value)

@@ -10,7 +10,10 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 local status, paused = unpack(redis.call('HMGET', KEYS[2], 'status', 'paused'))
 local state, attempt = parse(redis.call('HGET', KEYS[3], ARGV[4]))
-local copy, last = parse(redis.call('HGET', KEYS[4], ARGV[4]))
+local copy, last, _, batch = parse(redis.call('HGET', KEYS[4], ARGV[4]))
+if ARGV[3] == batch and tonumber(ARGV[6]) == last then
+  return 1  -- asked again after a lost answer
+end
 if status ~= 'active' or paused == '1' or state ~= 'running' or attempt ~= tonumber(ARGV[5]) or is_live(copy)
     or tonumber(ARGV[6]) <= math.max(attempt, last) then
   return 0

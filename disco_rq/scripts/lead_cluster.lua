@@ -1,9 +1,9 @@
 -- Purpose: become, or stay, the one leading master.
 -- KEYS: leader, master
--- ARGV: token of this master, lease in ms, its HTTP address
--- Returns: 1 it leads, 0 another one does
+-- ARGV: token of this master, lease in ms, its HTTP address, 'take' (if nobody leads) or 'keep' (only if it still leads)
+-- Returns: 1 it leads, 0 it does not
 local leader = redis.call('GET', KEYS[1])
-if leader and leader ~= ARGV[1] then
+if leader ~= ARGV[1] and (leader or ARGV[4] == 'keep') then
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

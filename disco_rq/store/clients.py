@@ -1,7 +1,8 @@
 """Clients of Redis, made here and nowhere else, so that all of them follow a failover.
 
-What a server says that is not the master any more, or not yet, is a lost connection: it is closed, and the
-command asked again on a new one, which goes to the master that the sentinels name then.
+What a server says that is not the master any more, or not yet, or that takes nothing for a while, since a
+script keeps it busy or its disk is full, is a lost connection: it is closed, and the command asked again on a
+new one, which goes to the master that the sentinels name then.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SENTINEL_TIMEOUT_S = 1.0
 """For how long one sentinel is waited for, before the next one is asked."""
 
 # At the beginning of an error, or, from Redis 6.2, of that of a command within a script.
-_NO_MASTER = re.compile(r"(?:^|: -)(?:READONLY|UNBLOCKED|NOREPLICAS|MASTERDOWN|LOADING) ")
+_TAKES_NOTHING = re.compile(r"(?:^|: -?)(?:BUSY|MISCONF|READONLY|UNBLOCKED|NOREPLICAS|MASTERDOWN|LOADING) ")
 
 
 class _Parser(_HiredisParser):
@@ -34,7 +35,7 @@ class _Parser(_HiredisParser):
 
     @classmethod
     def parse_error(cls, response: str) -> Exception:
-        if _NO_MASTER.search(response):
+        if _TAKES_NOTHING.search(response):
             return RedisConnectionError(response)
         error: Exception = super().parse_error(response)  # type: ignore[no-untyped-call]
         return error

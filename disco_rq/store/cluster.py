@@ -93,9 +93,17 @@ class ClusterStore:
 
     def lead(self, http: str) -> bool:
         """Become or stay leader for another lease. False: another master leads."""
-        return bool(
-            self._connection.run("lead_cluster", [keys.LEADER, keys.MASTER], [self.token, LEASE_MS, http])
-        )
+        return self._lead(http, "take")
+
+    def keep_lead(self, http: str) -> bool:
+        """Stay leader for another lease. False: this master leads no more; if only its lease ran out, others
+        may have led since, and what they did is not known here.
+        """
+        return self._lead(http, "keep")
+
+    def _lead(self, http: str, how: str) -> bool:
+        arguments: list[Arg] = [self.token, LEASE_MS, http, how]
+        return bool(self._connection.run("lead_cluster", [keys.LEADER, keys.MASTER], arguments))
 
     def resign(self) -> None:
         """Give the lead up at once, if we have it."""

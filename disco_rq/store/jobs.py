@@ -334,6 +334,14 @@ class JobStore:
                 answer.append(name)
         return answer
 
+    def half_forgotten(self) -> list[str]:
+        """The jobs that are listed and have no record: whoever forgot them was killed in the middle."""
+        listed = [name for name, _ in self.job_list()]
+        pipe = self._redis.pipeline(transaction=False)
+        for name in listed:
+            pipe.exists(keys.JobKeys(name).job)
+        return [name for name, exists in zip(listed, pipe.execute(), strict=True) if not exists]
+
     def ask_purge(self, name: str) -> list[str]:
         """Note for every node that has files of an ended job that it is to delete them. Returns the nodes.
 

@@ -7,6 +7,7 @@ who finds it broken, ask the client.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
@@ -30,7 +31,7 @@ class Line:
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
-        self._thread = 0
+        self._thread: tuple[int, int] | None = None
         self._connection: Any = None
 
     def open(self) -> None:
@@ -48,12 +49,14 @@ class Line:
         self._connection = None
 
     def ask(self, commands: Sequence[Sequence[Arg]]) -> list[Any] | None:
-        """The answers, among them ``ResponseError`` objects; None if the line is another thread's, or broke.
+        """The answers, among them ``ResponseError`` objects; None if the line is another thread's, or another
+        process' (of whom a fork took it along), or broke.
 
         Then it is not known whether the commands were carried out.
         """
-        self._thread = self._thread or threading.get_ident()
-        if self._thread != threading.get_ident():
+        here = os.getpid(), threading.get_ident()
+        self._thread = self._thread or here
+        if self._thread != here:
             return None
         try:
             if self._connection is None:

@@ -225,7 +225,7 @@ class NodeStore:
         pipe.execute()
 
     def lose_worker(self, worker: str) -> None:
-        """The processes of workers whose name begins so have ended, and all that they had started.
+        """The processes of its workers whose name begins so have ended, and all that they had started.
 
         The master need not wait for the leases of their attempts to run out.
         """
@@ -240,7 +240,8 @@ class NodeStore:
         for i, member in enumerate(members):
             number = member.decode().rsplit(" ", 1)[1]
             for state in states[2 * i : 2 * i + 2]:
-                if state[:2] == ["running", number] and state[4].startswith(worker):
+                is_here = state[:3] == ["running", number, self._node]
+                if is_here and state[4].startswith(worker):
                     ended.append(member)
         if ended:
             self._redis.zadd(keys.LEASES, dict.fromkeys(ended, PROCESS_ENDED), xx=True)

@@ -38,7 +38,7 @@ def start(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[Callable[
 
 
 def lead(connection: Connection) -> object:
-    return connection.run("lead_cluster", [keys.LEADER, keys.MASTER], ["token", 1000, "here:1"])
+    return connection.run("lead_cluster", [keys.LEADER, keys.MASTER], ["token", 1000, "here:1", "take"])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from redis.client import Pipeline
 
 from disco_rq import keys
 from disco_rq.errors import UnknownJob
+from disco_rq.retention import Retention
 from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
@@ -236,3 +237,28 @@ def test_a_lease_of_a_job_that_ended_is_cleared_away(connection: Connection) -> 
     assert answer == "over"
     assert ClusterStore(connection, "x").expired_leases(store.now_ms()) == []
     assert keys.JobKeys(JOB).staged("map:0") not in everything(connection)
+
+
+def test_what_was_killed_while_it_forgot_a_job_is_done_to_its_end(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a job whose own record is gone, and no more
+    class Killed(BaseException):
+        pass
+
+    def kill(key: str) -> None:
+        raise Killed
+
+    lead(connection)
+    live_through_everything(connection)
+    jobs = JobStore(connection)
+    jobs.kill(JOB, "enough")
+    with monkeypatch.context() as patch:
+        patch.setattr(connection.redis, "hgetall", kill)
+        with pytest.raises(Killed):
+            jobs.forget(JOB)
+    assert len(everything(connection)) > len(CLUSTERS_OWN)
+    # when the master looks for old jobs, also where none is ever too old
+    Retention(jobs, None)._purge_old()
+    # then nothing is left, and no node is asked for files, which may have to stay
+    assert set(everything(connection)) <= CLUSTERS_OWN | {keys.TOTALS, keys.NODES}

@@ -28,7 +28,7 @@ def test_the_leader_stays_leader_and_renews_its_lease(connection: Connection) ->
     store = lead(connection, "one")
     connection.redis.pexpire(keys.LEADER, 500)
 
-    assert store.lead("new:2")
+    assert store.keep_lead("new:2")
 
     left: int = connection.redis.pttl(keys.LEADER)
     assert LEASE_MS - 2000 < left <= LEASE_MS
@@ -56,6 +56,17 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_old_leader_is_told(connectio
     assert not old.lead("one:1")
     old.resign()
     assert connection.redis.get(keys.LEADER) == b"two"
+
+
+def test_a_lease_that_ran_out_is_not_kept_only_taken_anew(connection: Connection) -> None:
+    """Another one may have led since, and be gone again: all must be read anew."""
+    store = lead(connection, "one")
+    connection.redis.delete(keys.LEADER)
+
+    assert not store.keep_lead("one:1")
+    assert not connection.redis.exists(keys.LEADER)
+    assert store.lead("one:1")
+    assert store.keep_lead("one:1")
 
 
 def test_a_leader_that_resigns_is_followed_at_once(connection: Connection) -> None:

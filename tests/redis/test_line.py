@@ -23,7 +23,7 @@ from disco_rq.store.line import Arg
 LEAD: tuple[str, list[str], list[Arg]] = (
     "lead_cluster",
     [keys.LEADER, keys.MASTER],
-    ["token", 1000, "here:1"],
+    ["token", 1000, "here:1", "take"],
 )
 
 

@@ -55,7 +55,7 @@ LAYERS = (
         ),
         *("embedded", "supervisor"),
         *("worker", "horse", "orphans", "execution", "rehearsal", "leases", "attemptlog", "node", "dataport"),
-        *("nodeload", "listening", "overuse", "rqrecords"),
+        *("mishaps", "nodeload", "listening", "overuse", "rqrecords"),
     },
     {"cli", "web", "clusterhost"},
     {"examples"},
@@ -65,7 +65,7 @@ LAYERS = (
 STRANGERS = (
     {"client", "job"},
     {"master", "speculation", "caretaker", "retention"},
-    {"worker", "horse", "execution", "leases", "attemptlog", "node"},
+    {"worker", "mishaps", "horse", "execution", "leases", "attemptlog", "node"},
 )
 """They meet in Redis only: none imports another, not even by way of a third module."""
 

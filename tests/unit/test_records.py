@@ -146,6 +146,19 @@ def test_any_other_type_is_refused_by_name_with_the_remedy(value: Any, name: str
         encode(["key"], [[1, wrap(value)]], grouped=True)
 
 
+@pytest.mark.parametrize("wrap", [lambda v: (1, v), lambda v: [(v,)], lambda v: frozenset({v})])
+def test_what_can_be_written_can_be_read_however_deep_it_is(wrap: Any) -> None:
+    """Reading has a C stack that ends somewhere, with the process."""
+    deep: Any = ()
+    for _ in range(63):
+        deep = wrap(deep)
+    data = pack_columns([1], [[deep]], grouped=False)
+    assert unpack_columns(data, grouped=False) == ([1], [[deep]])
+
+    with pytest.raises(RecordTypeError, match=r"nested too deeply .* at most 64 tuples and sets"):
+        encode([1], [[wrap(deep)]], grouped=False)
+
+
 def test_a_value_that_contains_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)

@@ -1,0 +1,92 @@
+"""What a worker tells of a batch that ends badly: its horse died or broke down, or the worker must leave.
+
+The task that ran has failed; the others of the batch are handed back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from disco_rq.attemptlog import salvage
+from disco_rq.errors import TaskMemoryExceeded
+from disco_rq.horse import Horse, death_in_words
+from disco_rq.locations import DataDir
+from disco_rq.model import TaskId
+from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
+
+__all__ = ["Batch", "Mishaps"]
+
+log = logging.getLogger("disco_rq.worker")
+
+
+class Batch(NamedTuple):
+    """The arguments of the RQ job."""
+
+    job: str
+    id: str
+    tasks: Sequence[tuple[str, int]]
+
+
+class Mishaps:
+    """Of one worker."""
+
+    def __init__(
+        self, store: AttemptStore, data: DataDir, *, node: str, worker: str, task_memory: int | None
+    ) -> None:
+        self._store = store
+        self._data = data
+        self._node = node
+        self._worker = worker
+        self._task_memory = task_memory
+
+    def horse_died(self, batch: Batch, horse: Horse, status: int, held: int) -> bool:
+        """``held``: the bytes for which it was killed, or 0. False: the job is not known any more."""
+        overdue = horse.progress.overdue_s > 0
+        death = death_in_words(status, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
+        return self._failed(batch, horse, self._too_much_memory(held) if held else death, overdue=overdue)
+
+    def horse_broke_down(self, batch: Batch, horse: Horse, report: str) -> None:
+        """``report``: the traceback, of our own code: for the operator."""
+        log.error("%s: %s", batch.id, report, extra={"action": "breakdown", "job": batch.job})
+        *_, last = report.strip().splitlines()
+        self._failed(batch, horse, f"the process of the task broke down: {last}", overdue=False)
+
+    def worker_leaves(self, batch: Batch) -> None:
+        """Its tasks are for others, uncounted. What is committed, or not claimed yet, stays as it is."""
+        for task, number in batch.tasks:
+            self._fail(batch, task, number, "release", "its worker was told to end", survives=0)
+
+    def _failed(self, batch: Batch, horse: Horse, why: str, *, overdue: bool) -> bool:
+        found = self._store.job(batch.job)
+        if found is None:
+            return False
+        spec = found[0]
+        kind: FailureKind = "error" if overdue else "data"
+        survives = spec.task_retries if overdue else spec.max_failures
+        for i, (task, number) in enumerate(batch.tasks):
+            if i != horse.progress.index:
+                self._fail(batch, task, number, "release", why, survives=0)
+                continue
+            with suppress(OSError):  # a full disk
+                salvage(
+                    self._data.scratch(self._worker, horse.pid).log,
+                    self._data.log(batch.job, TaskId.parse(task), number),
+                )
+            self._fail(batch, task, number, kind, why, survives=survives)
+        return True
+
+    def _fail(
+        self, batch: Batch, task: str, number: int, kind: FailureKind, why: str, *, survives: int
+    ) -> None:
+        attempt = Attempt(batch.job, task, number, self._node, self._worker)
+        self._store.fail(attempt, kind, Failure(why), survives=survives)
+
+    def _too_much_memory(self, held: int) -> str:
+        assert self._task_memory is not None
+        return (
+            f"{TaskMemoryExceeded.__name__}: the processes of the task held {held >> 20} MiB, more than the "
+            f"{self._task_memory >> 20} MiB that DISCO_RQ_TASK_MEMORY allows on node {self._node}"
+        )

@@ -1,0 +1,64 @@
+"""What a task does to its own process and directory is undone after it, or is told as what it is."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from disco_rq import Disco, JobError, result_iterator
+
+
+def closes_stdout(entry: str, params: Any) -> list[tuple[str, int]]:
+    print("before")
+    sys.stdout.close()
+    return [(entry, 1)]
+
+
+def loses_streams(entry: str, params: Any) -> list[tuple[str, int]]:
+    print("before")
+    sys.stdout = sys.stderr = None
+    return [(entry, 1)]
+
+
+def swaps_stdout(entry: str, params: Any) -> list[tuple[str, int]]:
+    print("before")
+    sys.stdout = io.StringIO()
+    return [(entry, 1)]
+
+
+def deletes_its_directory(entry: str, params: Any) -> list[tuple[str, int]]:
+    print("before")
+    shutil.rmtree(Path.cwd())
+    return [(entry, 1)]
+
+
+def puts_a_file_in_its_place(entry: str, params: Any) -> list[tuple[str, int]]:
+    here = Path.cwd()
+    here.rmdir()
+    here.touch()
+    return [(entry, 1)]
+
+
+@pytest.mark.parametrize("does", [closes_stdout, loses_streams, swaps_stdout, deletes_its_directory])
+def test_the_next_task_finds_things_as_new(disco: Disco, does: Callable[..., Any]) -> None:
+    job = disco.new_job("spoils", [f"raw://{i}" for i in range(8)], map=does)
+
+    assert sorted(result_iterator(job.wait(timeout=60))) == [(str(i), 1) for i in range(8)]
+    assert job.jobinfo()["mapi"] == [0, 0, 8, 0]
+    assert {job.log(f"map:{i}") for i in range(8)} == {"before\n"}
+
+
+def test_what_breaks_the_process_of_a_task_is_its_cause(disco: Disco) -> None:
+    job = disco.new_job("breaks", ["raw://x"], map=puts_a_file_in_its_place, max_failures=1)
+
+    with pytest.raises(JobError, match=r"the process of the task broke down: FileExistsError") as told:
+        job.wait(timeout=30)
+
+    assert "Traceback" not in str(told.value)
+    assert [attempt["outcome"] for attempt in job.story("map:0")] == ["data", "data"]
