@@ -24,7 +24,8 @@ from disco_rq.shuffle.sorter import Sorter
 
 __all__ = ["Opaque", "Ordered", "Shuffle", "Sorted", "combined", "summed"]
 
-_SLICE_PAIRS = 8192
+_SLICE_PAIRS = 1024
+"""So many pairs are taken at most before the next ones are weighed: they may be much larger."""
 _SLICE_BYTES = 1 << 20
 
 
@@ -173,7 +174,7 @@ def combined(
     size = 1
     while some := list(islice(pairs, size)):
         checked(some)
-        size = min(2 * size, _SLICE_PAIRS)
+        size = min(2 * size, _slice_size(_weight(some)))
         for partition, (key, value) in zip(partitioner.many([key for key, _ in some]), some, strict=True):
             out = combine(key, value, buffers[partition], False, params)
             if out is not None:

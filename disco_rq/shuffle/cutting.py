@@ -16,6 +16,8 @@ BLOCK_BYTES = 128 << 10
 """Aimed size of a block before compression. A merge holds one of each run, unpacked to several times that."""
 _FIRST_COUNT = 512
 _MIN_COUNT, _MAX_COUNT = 1, 16384
+_MOST_BYTES = 16 * BLOCK_BYTES
+"""Of Python objects that go into one block, which weigh several times what they are packed."""
 
 
 class Cutter:
@@ -45,6 +47,7 @@ class Cutter:
         start = 0
         while start < len(keys):
             stop = start + self.count
+            stop = start + _fitting(keys[start:stop], values[start:stop])
             yield keys[start:stop], values[start:stop]
             start = stop
 
@@ -59,6 +62,8 @@ class Cutter:
                 stop = start + 1
             else:
                 stop = max(stop, start + 1)
+                firsts = [group[0] if group else None for group in values[start:stop]]
+                stop = start + _fitting(keys[start:stop], firsts)
                 yield keys[start:stop], values[start:stop]
             start, taken = stop, ends[min(stop, len(ends)) - 1]
 
@@ -68,3 +73,10 @@ class Cutter:
             stop = start + self.count
             yield [key], [values[start:stop]]
             start = stop
+
+
+def _fitting(keys: list[Any], values: list[Any]) -> int:
+    """How many of these pairs go into one block: they may weigh more than those from which it was learnt."""
+    step = len(keys) // SAMPLE + 1
+    each = average_bytes(keys[::step]) + average_bytes(values[::step])
+    return len(keys) if each * len(keys) <= _MOST_BYTES else max(int(_MOST_BYTES / each), 1)

@@ -24,7 +24,8 @@ from disco_rq.shuffle.sortorder import plain_kind, sorted_keys, sorted_pairs
 
 __all__ = ["Sorter"]
 
-_SLICE_PAIRS = 8192
+_SLICE_PAIRS = 1024
+"""So many pairs are taken at most before the next ones are weighed: they may be much larger."""
 _SLICE_BYTES = 1 << 20
 _JUDGE_PAIRS = 8192
 """After so many pairs it is judged whether the keys repeat."""

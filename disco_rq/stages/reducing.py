@@ -17,8 +17,9 @@ from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
 from disco_rq.records.pairs import checked
 from disco_rq.records.writer import EncodedBlock, RecordWriter
-from disco_rq.shuffle.cutting import Cutter
+from disco_rq.shuffle.cutting import BLOCK_BYTES, Cutter
 from disco_rq.shuffle.grouping import RecordStream
+from disco_rq.shuffle.memory import average_bytes
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.shuffle.sorter import Sorter
 
@@ -26,6 +27,11 @@ __all__ = ["reduced"]
 
 _BUFFER_BYTES = 256 << 10
 _SLICE_PAIRS = 512
+_FEW_PAIRS, _MANY_PAIRS = 16, 256
+"""One of so many pairs that a reduce gives out is weighed: of few at first, and where they are not small."""
+_SMALL_BYTES = 512
+_MOST_BYTES = 4 * BLOCK_BYTES
+"""Pairs that weigh so much are packed, however few they are."""
 
 
 def reduced(
@@ -122,14 +128,16 @@ class _Records:
         self._cutter = Cutter()
         self._keys: list[Any] = []
         self._values: list[Any] = []
-        self._full = self._cutter.count
+        self._full = _FEW_PAIRS
+        self._unweighed = _FEW_PAIRS
+        self._bytes = 0.0
 
     def add(self, key: Any, value: Any) -> None:
         """Give out a pair."""
         self._keys.append(key)
         self._values.append(value)
         if len(self._keys) >= self._full:
-            self.finish()
+            self._weigh()
 
     def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """Give out many pairs."""
@@ -139,7 +147,15 @@ class _Records:
             self._keys += [key for key, _ in some]
             self._values += [value for _, value in some]
             if len(self._keys) >= self._full:
-                self.finish()
+                self._weigh()
+
+    def _weigh(self) -> None:
+        weight = average_bytes(self._keys[-1:]) + average_bytes(self._values[-1:])
+        self._bytes += self._unweighed * weight
+        self._unweighed = _MANY_PAIRS if weight < _SMALL_BYTES else _FEW_PAIRS
+        self._full = len(self._keys) + self._unweighed
+        if self._bytes > _MOST_BYTES or len(self._keys) >= self._cutter.count:
+            self.finish()
 
     def finish(self) -> None:
         if self._keys:
@@ -148,7 +164,7 @@ class _Records:
             for block in self._cutter.blocks(keys, values, grouped=False):
                 self._writer.add(0, block)
             self.nr_pairs += len(keys)
-            self._full = self._cutter.count
+            self._full, self._bytes = self._unweighed, 0.0
 
 
 class _Opaque:

@@ -22,3 +22,15 @@ def test_light_pairs_share_a_block() -> None:
     assert sum(block.size for block in blocks) == 100_000
     assert len(blocks) < 100
     assert BLOCK_BYTES / len(keys) < len(blocks)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_heavy_pairs_after_many_light_ones_make_small_blocks(grouped: bool) -> None:
+    keys = list(range(60_000))
+    values = [key if key < 50_000 else f"{key:04000d}" for key in keys]
+
+    columns = [[value] for value in values] if grouped else values
+    blocks = list(Cutter().blocks(keys, columns, grouped=grouped))
+
+    assert sum(block.size for block in blocks) == len(keys)
+    assert max(len(block.data) for block in blocks) < 24 * BLOCK_BYTES
