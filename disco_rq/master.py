@@ -95,7 +95,7 @@ class Master:
             now = time.monotonic()
             if now >= renew_at:
                 if not self._store.keep_lead(self._settings.http):
-                    log.warning("this master leads no more", extra={"action": "resign"})
+                    log.warning("the lead is lost", extra={"action": "resign"})
                     return
                 renew_at = now + RENEW_S
             if now >= look_at:
@@ -187,7 +187,7 @@ class Master:
     # -- carrying out
 
     def _assign(self, assignments: Sequence[Assignment]) -> bool:
-        """Promise and enqueue, all in one transaction. False: this master leads no more."""
+        """Promise and enqueue, all in one transaction. False: the lead is lost."""
         if not assignments:
             return True
         pipe = self._store.transaction()

@@ -42,10 +42,15 @@ class Mishaps:
         self._worker = worker
         self._task_memory = task_memory
 
-    def horse_died(self, batch: Batch, horse: Horse, status: int, held: int) -> bool:
-        """``held``: the bytes for which it was killed, or 0. False: the job is not known any more."""
+    def horse_died(self, batch: Batch, horse: Horse, status: int, held: int, *, stopped: bool) -> bool:
+        """``held``: the bytes for which it was killed, or 0. ``stopped``: the master wanted it.
+
+        False: the job is not known any more.
+        """
         overdue = horse.progress.overdue_s > 0
         death = death_in_words(status, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
+        if stopped:
+            death = "it was stopped: its job has ended, or another attempt was first"
         return self._failed(batch, horse, self._too_much_memory(held) if held else death, overdue=overdue)
 
     def horse_broke_down(self, batch: Batch, horse: Horse, report: str) -> None:

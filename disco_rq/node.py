@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from typing import IO
 
 from redis.exceptions import RedisError
 
@@ -27,6 +30,9 @@ from disco_rq.supervisor import Supervisor
 from disco_rq.worker import DiscoWorker
 
 log = logging.getLogger("disco_rq.node")
+
+LOCK = ".node-lock"
+"""In the data directory: held by the one ``disco-rq node`` that serves it, whose pid it has."""
 
 
 def start_workers(
@@ -83,6 +89,7 @@ def run_node(settings: Settings, slots: int) -> None:
     connection.check()
     settings = replace(settings, data=settings.data.absolute())
     about = _about(connection, settings)
+    hold = _held(settings)
     port = DataPort(settings)
     node = NodeStore(connection, settings.node)
     about |= {"url": port.url, "url_seal": seal(settings.secret, settings.node, port.url)}
@@ -106,6 +113,7 @@ def run_node(settings: Settings, slots: int) -> None:
         port.close()
         with leaving:
             supervisor.end(grace_s)
+        hold.close()
 
 
 def _look_without_workers(vigil: Vigil, settings: Settings) -> None:
@@ -149,6 +157,28 @@ def _about(connection: Connection, settings: Settings) -> dict[str, str]:
         if node != settings.node and same_place:
             raise SettingsError(f"data directory {settings.data} is that of node {node}: give each its own")
     return about
+
+
+def _held(settings: Settings) -> IO[str]:
+    """The node's lock, until it is closed or this process ends; those that it forks do not have it.
+
+    ``SettingsError`` if another one serves this node: its end would leave the address of nobody.
+    """
+    file = open(settings.data / LOCK, "a+")  # noqa: SIM115
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise SettingsError(
+            f"node {settings.node} runs already here, on {settings.data}: end process {holder}, or give "
+            "this one a name and a directory of its own"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
 
 
 def _serve_data(port: DataPort, settings: Settings) -> None:

@@ -123,6 +123,7 @@ class DiscoWorker(Worker):
         self._untold: Callable[[], None] | None = None  # tells RQ the end of a short batch
         self._spare: Horse | None = None
         self._died = 0  # wait status of the horse that died in the last job
+        self._was_stopped = False  # it was told to
         self._keeper: LeaseKeeper | None = None
         self._mishaps = Mishaps(
             self._store,
@@ -221,7 +222,8 @@ class DiscoWorker(Worker):
         self._keeper.unwatch()
         self._overuse.unwatch()
         if self._died:
-            if not self._mishaps.horse_died(batch, horse, self._died, self._overuse.peak):
+            peak, stopped = self._overuse.peak, self._was_stopped
+            if not self._mishaps.horse_died(batch, horse, self._died, peak, stopped=stopped):
                 self._forget_rq_job(job)
             self._dismiss()
         else:
@@ -241,7 +243,7 @@ class DiscoWorker(Worker):
         disco_job, batch, tasks = job.args
         horse = self._horse_for(disco_job)
         self._horse_pid = horse.pid
-        self._died = 0
+        self._died, self._was_stopped = 0, False
         horse.progress.begin(0)
         assert self._keeper is not None
         self._keeper.watch(disco_job, [(task, attempt) for task, attempt in tasks], horse.progress)
@@ -251,6 +253,7 @@ class DiscoWorker(Worker):
     def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
         assert self._horse is not None
         self._died = self._horse.wait()
+        self._was_stopped = self._stopped_job_id is not None  # RQ forgets it before we tell
         return self._horse.pid, self._died, None
 
     def _shutdown(self) -> None:

@@ -49,8 +49,10 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     rows += [("started", local_time(found["timestamp"]))]
     if found["ended"]:
         rows += [("ended", local_time(found["ended"]))]
-    rows += [("map", Phase(*found["mapi"])), ("reduce", Phase(*found["redi"]))]
-    for phase in ("map", "reduce"):
+    phases = {"map": Phase(*found["mapi"]), "reduce": Phase(*found["redi"])}
+    phases = {name: phase for name, phase in phases.items() if phase.total}
+    rows += phases.items()
+    for phase in phases:
         told = [f"{found[what][phase]:,} {what}" for what in ("entries", "records", "bytes")]
         rows += [(f"{phase} output", ", ".join(told))]
     if found["copies"]:

@@ -40,11 +40,14 @@ def results(job: str, redis: str | None, as_json: bool) -> int:
 @redis_option
 @json_option
 def cat(job: str, redis: str | None, as_json: bool) -> None:
-    """Print a job's results, when it has ended.
+    """Print a job's results; wait for its end first, if need be.
 
     One KEY<TAB>VALUE line for each pair, or a JSON line.
     """
     with connect(redis) as disco:
+        status, _ = disco.results(job, timeout=0)
+        if status == "active":
+            click.echo(f"disco-rq: job {job} is active: waiting for its end", err=True)
         write_pairs(result_iterator(disco.wait(job)), sys.stdout.buffer, as_json=as_json)
 
 

@@ -20,8 +20,9 @@ from disco_rq.cli.arguments import connect, job_argument, json_option, redis_opt
 from disco_rq.cli.completion import complete_files
 from disco_rq.cli.output import json_of, print_json, write_pairs
 from disco_rq.cli.program import load_program, with_params
-from disco_rq.errors import DiscoError, JobArgumentError
+from disco_rq.errors import DiscoError, JobArgumentError, SettingsError
 from disco_rq.progress import display_for
+from disco_rq.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,6 +81,10 @@ def run(
     Ctrl-C ends the job and deletes what there is of it.
     """
     console = Console(stderr=True)
+    if workers is not None and (redis or Settings.from_env().redis):
+        raise SettingsError(
+            "--workers is for a cluster of its own, and an address of a Redis is given: leave one of them out"
+        )
     with results_file(output) as out, stopped_like_ctrl_c(), Disco(redis, workers=workers) as disco:
         job = submit_program(disco, program, inputs, options)
         if not disco.is_embedded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
@@ -98,7 +99,8 @@ def purge(
             if not dry_run:
                 disco.purge(name)
             if not as_json and (dry_run or older is not None):
-                click.echo(name)
+                with suppress(BrokenPipeError):  # the reader has seen enough, the jobs are to go all the same
+                    click.echo(name)
     if as_json:
         print_json({"jobs": chosen, "did": None if dry_run else "purge"})
 

@@ -19,6 +19,8 @@ from disco_rq.locations import ADDRESS
 __all__ = ["Found", "MissingFile", "expand", "look_up_web"]
 
 _DIR = "dir://"
+_OPEN_FILES = ("/dev/fd/", "/proc/self/fd/")
+"""Of the process that opens them."""
 _GLOB = frozenset("*?[")
 _PROBE_S = 5.0
 _PROBES_AT_ONCE = 16
@@ -52,7 +54,13 @@ def expand(url: str, web: dict[str, Found]) -> tuple[list[Found], bool]:
     match scheme_of(url):
         case "http" | "https":
             return [_there(web[url])], False
-        case "raw" | "disco":
+        case "raw":
+            return [Found(url)], False
+        case "disco":
+            if not ADDRESS.fullmatch(url):
+                raise JobArgumentError(
+                    f"input {redact(url)}: not the address of a result, which is like disco://NODE/JOB/reduce-0.1"
+                )
             return [Found(url)], False
         case "dir":
             inner = url[len(_DIR) :]
@@ -101,6 +109,8 @@ def _there(file: Found) -> Found:
 
 
 def _expand_local(url: str, path: str) -> tuple[list[Found], bool]:
+    if path == "-" or path == "/dev/stdin" or path.startswith(_OPEN_FILES):
+        raise JobArgumentError(f"input {path}: tasks have not your standard input: write it to a file first")
     address = absolute(url, path)
     try:
         info = os.stat(path)  # noqa: PTH116  any text is an address, not only good paths

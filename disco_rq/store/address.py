@@ -68,6 +68,10 @@ def check_scheme(url: str) -> None:
             url,
             "it takes redis://, rediss://, unix://, or redis+sentinel:// and rediss+sentinel:// for Sentinel",
         )
+    # redis-py would take database 0.
+    database = url.partition("://")[2].partition("?")[0].partition("/")[2]
+    if url.startswith(("redis://", "rediss://")) and database and not database.isdecimal():
+        raise no_address(url, f"{database!r} is no number of a database")
 
 
 def no_address(url: str, why: object) -> SettingsError:

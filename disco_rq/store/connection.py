@@ -31,6 +31,8 @@ log = logging.getLogger("disco_rq.store")
 OLDEST_SERVER = (6, 2)
 PATIENCE_S = 30.0
 """For how long a program waits for a Redis that is away."""
+TOLD_AFTER_S = 2.0
+"""A program that waits for so long says for what."""
 SOCKET_TIMEOUT_S = 5.0
 """For how long one answer is waited for: a server that is stopped, or cut off, is away too."""
 FULL_PAUSE_S = 0.5
@@ -93,7 +95,7 @@ class PatientRetry(Retry):
 
         def fail_in_time(error: Exception, *count: int) -> None:
             fail(error, *count)
-            self._note_failure()
+            self._note_failure(error, time.monotonic() - deadline + self._patience_s)
             if time.monotonic() > deadline:
                 raise self._given_up(error)
 
@@ -115,7 +117,7 @@ class PatientRetry(Retry):
             log.warning("Redis has reached its maxmemory: this waits", extra={"action": "full"})
         time.sleep(FULL_PAUSE_S)
 
-    def _note_failure(self) -> None:
+    def _note_failure(self, error: Exception, waited_s: float) -> None:
         pass
 
     def _given_up(self, error: Exception) -> Exception:
@@ -127,7 +129,7 @@ class _State:
 
     def __init__(self) -> None:
         self.closed = False
-        self.failed_at = -math.inf
+        self.failed_at = self.told_at = -math.inf
 
     def __deepcopy__(self, _: object) -> Self:
         return self
@@ -155,8 +157,12 @@ class _TellingRetry(PatientRetry):
             )
         super().wait_for_memory()
 
-    def _note_failure(self) -> None:
-        self._state.failed_at = time.monotonic()
+    def _note_failure(self, error: Exception, waited_s: float) -> None:
+        now = self._state.failed_at = time.monotonic()
+        if waited_s > TOLD_AFTER_S and now - self._state.told_at > self._patience_s:
+            self._state.told_at = now
+            told = "Redis at %s cannot be reached (%s): waiting up to %.0f s"
+            log.warning(told, self._address, error, self._patience_s, extra={"action": "wait"})
 
     def _given_up(self, error: Exception) -> Exception:
         lost = ConnectionLost(f"Redis at {self._address} cannot be reached: {error}")
@@ -179,20 +185,24 @@ class Connection:
         self._state = _State()
         self._retry = _TellingRetry(self.address, patience_s, self._state, waits_for_memory)
         self._full_at = -math.inf  # when a script was last refused for lack of memory
+        # Over TLS redis-py takes what follows the handshake for a stray answer, but not with RESP3.
+        self._protocol: dict[str, Any] = {} if url.startswith("rediss") else {"protocol": 2}
         self.redis: redis.Redis = open_client(
             url,
             retry=self._retry,
             socket_connect_timeout=SOCKET_TIMEOUT_S,
             socket_timeout=SOCKET_TIMEOUT_S,
-            # Over TLS redis-py takes what follows the handshake for a stray answer, but not with RESP3.
-            **_QUIET | ({} if url.startswith("rediss") else {"protocol": 2}),
+            **_QUIET | self._protocol,
         )
         self._has_replicas = is_sentinel(url)
         self.line = Line(self.redis.connection_pool)
 
     def check(self) -> None:
         """Raise ``ConnectionLost`` unless a server of a version that we can use answers now."""
-        single_try = open_client(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=5.0)
+        # By the same protocol: with another one a server may take a password that it refuses later.
+        single_try = open_client(
+            self.url, retry=Retry(NoBackoff(), 0), socket_timeout=SOCKET_TIMEOUT_S, **self._protocol
+        )
         try:
             info: Any = single_try.info("server")
         except AuthenticationError as error:

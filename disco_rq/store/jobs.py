@@ -14,7 +14,7 @@ import msgpack
 from redis.client import Pipeline
 
 from disco_rq import keys
-from disco_rq.errors import NoMaster, OOBNotFound, RedisFull, UnknownJob
+from disco_rq.errors import JobError, NoMaster, OOBNotFound, RedisFull, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import MAX_BLOCK_S, Connection
@@ -242,13 +242,16 @@ class JobStore:
     # -- steering
 
     def set_paused(self, name: str, paused: bool) -> None:
-        """Hold new tasks back, or no more. Raises ``UnknownJob``."""
+        """Hold new tasks back, or no more. Raises ``UnknownJob``; ``JobError`` if the job has ended."""
         job = keys.JobKeys(name)
         told = "Job is paused: nothing new starts" if paused else "Job goes on"
 
         def change(pipe: Pipeline) -> None:
-            if not pipe.exists(job.job):
+            status: Any = pipe.hget(job.job, "status")
+            if status is None:
                 raise UnknownJob(f"unknown job {name!r}")
+            if status != b"active":
+                raise JobError(f"job {name} has ended: it is {status.decode()}")
             pipe.multi()
             pipe.hset(job.job, "paused", int(paused))
             pipe.xadd(keys.CONTROL, {"k": "changed", "j": name})

@@ -67,8 +67,9 @@ def _group(
     fatal = [f for f in group if f.task == end.get("task") and f.told["attempt"] == end.get("attempt")]
     first = min(group, key=lambda failure: failure.told["at"])
     example = (fatal or [first])[0]
+    causes = {_PLACE.sub("", failure.told["message"])[:CAUSE_MAX_CHARS] for failure in group}
     return shapes.FailureGroup(
-        cause=cause,
+        cause=causes.pop() if len(causes) == 1 else cause,
         kind=kind,
         count=len(group),
         tasks=named[:MOST_NAMED],

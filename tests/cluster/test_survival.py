@@ -227,7 +227,7 @@ def succeed(cluster: NodeCluster, directory: Path) -> Successions:
     wait_until(lambda: times_led(third), timeout_s=NOTICED_S + SOME_S)
     after_stop_s = time.monotonic() - began
     second.go_on()
-    wait_until(lambda: "this master leads no more" in second.said)
+    wait_until(lambda: "the lead is lost" in second.said)
     job.open_gate("reduces")
     job.job.wait(timeout=30)
     return Successions(cluster, job, led_at_first, after_kill_s, after_stop_s, second, times_led(second))

@@ -8,7 +8,7 @@ import pytest
 from redis.client import Pipeline
 
 from disco_rq import keys
-from disco_rq.errors import UnknownJob
+from disco_rq.errors import JobError, UnknownJob
 from disco_rq.retention import Retention
 from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.cluster import ClusterStore
@@ -141,15 +141,16 @@ def test_pausing_a_job_that_is_forgotten_meanwhile_does_not_bring_it_back(
     lead(connection)
     submit(connection)
     jobs = JobStore(connection)
-    jobs.kill(JOB, "why")
-    look = Pipeline.exists
+    look = Pipeline.hget
 
-    def exists_then_forgotten(pipe: Pipeline, *names: str) -> object:
-        found = look(pipe, *names)
-        JobStore(connect()).forget(JOB)
+    def looked_then_forgotten(pipe: Pipeline, name: str, key: str) -> object:
+        found = look(pipe, name, key)
+        other = JobStore(connect())
+        other.kill(JOB, "why")
+        other.forget(JOB)
         return found
 
-    monkeypatch.setattr(Pipeline, "exists", exists_then_forgotten)
+    monkeypatch.setattr(Pipeline, "hget", looked_then_forgotten)
 
     with pytest.raises(UnknownJob, match=JOB):
         jobs.set_paused(JOB, True)
@@ -162,6 +163,19 @@ def test_pausing_an_unknown_job_is_told(connection: Connection, paused: bool) ->
     with pytest.raises(UnknownJob, match=JOB):
         JobStore(connection).set_paused(JOB, paused)
     assert everything(connection) == {}
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_job_that_has_ended_is_not_paused_and_not_resumed(connection: Connection, paused: bool) -> None:
+    lead(connection)
+    submit(connection)
+    JobStore(connection).kill(JOB, "why")
+    before = everything(connection)
+
+    with pytest.raises(JobError, match=f"job {JOB} has ended: it is dead"):
+        JobStore(connection).set_paused(JOB, paused)
+
+    assert everything(connection) == before
 
 
 def test_a_pause_is_seen_by_master_and_told(connection: Connection) -> None:

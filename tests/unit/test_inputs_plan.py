@@ -15,6 +15,8 @@ from disco_rq.errors import JobArgumentError
 from disco_rq.inputs import open_input, plan_inputs
 from disco_rq.model import Input, MapInput
 
+RESULT = "disco://n1/job@20260101-000000-aaaa/reduce-0.1"
+
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
@@ -77,7 +79,7 @@ class TestExpansion:
         assert urls(f"{logs}/x[1].txt") == [[f"{logs}/x[1].txt"]]
 
     def test_addresses_that_stay_as_they_are(self) -> None:
-        given = ["raw://a*b", "disco://n1/x/*", "raw://"]
+        given = ["raw://a*b", RESULT, "raw://"]
         assert urls(*given) == [[url] for url in given]
 
     def test_fsspec_directories_and_globs(self, memory: fsspec.AbstractFileSystem) -> None:
@@ -148,8 +150,8 @@ class TestGroups:
 
 class TestReplicas:
     def test_they_stay_together_in_order(self, logs: Path) -> None:
-        (task,) = plan_inputs([[f"{logs}/a.txt", "raw://x", "disco://n1/y"]], line_based=True)
-        assert task == MapInput(((Input(f"{logs}/a.txt"), Input("raw://x"), Input("disco://n1/y")),))
+        (task,) = plan_inputs([[f"{logs}/a.txt", "raw://x", RESULT]], line_based=True)
+        assert task == MapInput(((Input(f"{logs}/a.txt"), Input("raw://x"), Input(RESULT)),))
 
     def test_one_of_them_may_be_missing(self, logs: Path) -> None:
         assert urls([f"{logs}/none", f"{logs}/a.txt"]) == [[f"{logs}/none", f"{logs}/a.txt"]]
@@ -165,7 +167,7 @@ class TestReplicas:
             MapInput(((Input(str(one), 0, 250), Input(str(two), 0, 250)),)),
             MapInput(((Input(str(one), 250, None), Input(str(two), 250, None)),)),
         ]
-        for other in (str(odd), "disco://n1/one"):
+        for other in (str(odd), RESULT):
             assert len(plan_inputs([[str(one), other]], line_based=True, split_size=250)) == 1
 
     def test_each_names_one_file(self, logs: Path) -> None:

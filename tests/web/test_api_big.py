@@ -98,4 +98,4 @@ def test_its_timeline_can_be_looked_at(api: Visitor, connection: Connection, big
 def test_its_failures_are_grouped(api: Visitor, connection: Connection, big_job: None) -> None:
     [group] = api.job(JOB, "failures")["groups"]
 
-    assert (group["cause"], group["count"], len(group["tasks"])) == ("DataError: line #", 490, 20)
+    assert (group["cause"], group["count"], len(group["tasks"])) == ("DataError: line 7", 490, 20)
