@@ -9,7 +9,9 @@ import pytest
 import redis
 
 from disco_rq.server import PrivateServer, private_directory
+from disco_rq.store.attempts import Attempt
 from disco_rq.store.connection import Connection
+from tests.redis.story import lead, started, submit
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +51,11 @@ def up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def connection(connect: Callable[[], Connection]) -> Connection:
     return connect()
+
+
+@pytest.fixture
+def own(connection: Connection) -> Attempt:
+    """An attempt of a job of three maps and a reduce, such as one that lags."""
+    lead(connection)
+    submit(connection, maps=3, reduces=1)
+    return started(connection, "map:0")

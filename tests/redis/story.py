@@ -146,6 +146,22 @@ def copy_of(
     return Attempt(of.job, of.task, number, node, worker)
 
 
+def copied(connection: Connection) -> str:
+    """State and number of the copy of map:0."""
+    [(_, copy)] = ClusterStore(connection, TOKEN).states([(JOB, "map:0")])
+    return f"{copy.state} {copy.attempt}" if copy else ""
+
+
+def counts(connection: Connection) -> list[int]:
+    """Maps that wait, run, are done, have failed."""
+    return JobStore(connection).record(JOB).phase("map")
+
+
+def leases(connection: Connection) -> list[str]:
+    """The attempts that have one."""
+    return [f"{one['task']}/{one['attempt']}" for one in JobStore(connection).running()]
+
+
 def commit(
     connection: Connection,
     attempt: Attempt,

@@ -15,40 +15,19 @@ from tests.redis.story import (
     assign,
     assign_copy,
     commit,
+    copied,
     copy_of,
+    counts,
     everything,
     expire_lease,
     fail,
     history,
-    lead,
+    leases,
     started,
     state_of,
-    submit,
 )
 
 STORED, EXISTS, NOT_OURS = 0, 1, 3
-
-
-@pytest.fixture
-def own(connection: Connection) -> Attempt:
-    """An attempt that lags."""
-    lead(connection)
-    submit(connection, maps=3, reduces=1)
-    return started(connection, "map:0")
-
-
-def copied(connection: Connection) -> str:
-    """State and number of the copy of map:0."""
-    [(_, copy)] = ClusterStore(connection, TOKEN).states([(JOB, "map:0")])
-    return f"{copy.state} {copy.attempt}" if copy else ""
-
-
-def counts(connection: Connection) -> list[int]:
-    return JobStore(connection).record(JOB).phase("map")
-
-
-def leases(connection: Connection) -> list[str]:
-    return [f"{one['task']}/{one['attempt']}" for one in JobStore(connection).running()]
 
 
 def test_a_copy_is_assigned_told_and_counted(connection: Connection, own: Attempt) -> None:
