@@ -91,6 +91,11 @@ def run_node(settings: Settings, slots: int) -> None:
     about = _about(connection, settings)
     hold = _held(settings)
     port = DataPort(settings)
+
+    def let_go() -> None:
+        port.close()
+        hold.close()
+
     node = NodeStore(connection, settings.node)
     about |= {"url": port.url, "url_seal": seal(settings.secret, settings.node, port.url)}
     node.register(about | {"secret": " ".join(fingerprints(settings.secret))})
@@ -100,8 +105,8 @@ def run_node(settings: Settings, slots: int) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: supervisor.stop())
     log.info("node %s serves its files at %s", settings.node, port.url, extra={"action": "serve"})
-    supervisor.spawn("data server", partial(_serve_data, port, settings), last=True)
-    start_workers(supervisor, settings, slots, in_child=port.close)
+    supervisor.spawn("data server", partial(_serve_data, port, settings, hold), last=True)
+    start_workers(supervisor, settings, slots, in_child=let_go)
     grace_s = settings.grace
     leaving = nullcontext() if slots == 0 else _closed(settings)
     try:
@@ -181,7 +186,8 @@ def _held(settings: Settings) -> IO[str]:
     return file
 
 
-def _serve_data(port: DataPort, settings: Settings) -> None:
+def _serve_data(port: DataPort, settings: Settings, hold: IO[str]) -> None:
+    hold.close()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.SIG_DFL)  # until it has its own
     # Only here: no other process of ours is to wait for a web server to be imported, or to hold one.

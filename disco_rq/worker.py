@@ -124,6 +124,7 @@ class DiscoWorker(Worker):
         self._spare: Horse | None = None
         self._died = 0  # wait status of the horse that died in the last job
         self._was_stopped = False  # it was told to
+        self._batch_id = ""
         self._keeper: LeaseKeeper | None = None
         self._mishaps = Mishaps(
             self._store,
@@ -241,6 +242,7 @@ class DiscoWorker(Worker):
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:  # noqa: ARG002
         disco_job, batch, tasks = job.args
+        self._batch_id = batch
         horse = self._horse_for(disco_job)
         self._horse_pid = horse.pid
         self._died, self._was_stopped = 0, False
@@ -253,7 +255,7 @@ class DiscoWorker(Worker):
     def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
         assert self._horse is not None
         self._died = self._horse.wait()
-        self._was_stopped = self._stopped_job_id is not None  # RQ forgets it before we tell
+        self._was_stopped = self._stopped_job_id == self._batch_id  # RQ forgets it before we tell
         return self._horse.pid, self._died, None
 
     def _shutdown(self) -> None:
