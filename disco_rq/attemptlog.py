@@ -52,7 +52,10 @@ class AttemptLog:
             is_intact = sys.stdout is self._streams[0] and sys.stderr is self._streams[1]
         except (OSError, ValueError):  # closed
             is_intact = False
-        if not is_intact:
+        if is_intact:
+            os.dup2(self._fd, 1)  # it may have closed the descriptors only
+            os.dup2(self._fd, 2)
+        else:
             self._lead_here()
         return os.fstat(self._fd).st_size > 0
 

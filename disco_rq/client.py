@@ -371,11 +371,11 @@ class Disco:
             time.sleep(0.02)
 
     def pause(self, name: str) -> None:
-        """Start no new tasks of the job until ``resume``."""
+        """Start no new tasks of the job until ``resume``. Raises ``JobError`` if it has ended."""
         self._store.set_paused(name, True)
 
     def resume(self, name: str) -> None:
-        """Start tasks of a paused job again."""
+        """Start tasks of a paused job again. Raises ``JobError`` if it has ended."""
         self._store.set_paused(name, False)
 
     # -- nodes

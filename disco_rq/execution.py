@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -142,13 +143,15 @@ class Executor:
             self._commits.append(self._attempt(attempt, task_input))
         except Overtaken:
             log.warning("%s %s was overtaken", attempt.job, attempt, extra=told)
+            self._keep_log(attempt)
+            self._forget_if_gone(attempt)
         except InputsMissing:
             self._release(attempt, "a map is made again first")
         except OtherVersion as error:
             log.warning("%s %s is handed back: %s", attempt.job, attempt, error, extra=told)
             self._store.fail(attempt, "refuse", describe(error), survives=0)
         except ConnectionLost:
-            raise  # nothing can be told; the lease tells
+            raise  # nothing can be told from here
         except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
             self._blame_disk(error)
             self._flush()
@@ -344,6 +347,7 @@ class Executor:
         self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
         self._data.log(attempt.job, task, attempt.number).unlink(missing_ok=True)
         self._profile(attempt).unlink(missing_ok=True)
+        shutil.rmtree(self._data.required(attempt.job), ignore_errors=True)
         with suppress(OSError):  # other files are there: it was cleaned, or a purge is under way
             self._data.job(attempt.job).rmdir()
 

@@ -106,6 +106,7 @@ class DataDir:
         """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.root / TMP).mkdir(mode=0o700, exist_ok=True)
+        (self.root / TMP).chmod(0o700)  # an earlier version's may be open
         word_file = self.root / NODE_ID
         if not word_file.exists():
             aside = self.root / TMP / f"{NODE_ID}.{os.getpid()}"

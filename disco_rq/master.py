@@ -55,7 +55,9 @@ class Master:
         self._planner = Planner()
         self._jobs: dict[str, JobSnapshot] = {}
         self._queues: dict[str, Queue] = {}
-        self._retention = Retention(JobStore(connection), settings.gc_after)
+        # A connection of its own: a purge is to make room in a full Redis, not to wait for some.
+        self._for_retention = Connection(connection.url)
+        self._retention = Retention(JobStore(self._for_retention), settings.gc_after)
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -70,6 +72,7 @@ class Master:
             else:
                 self._stop.wait(RENEW_S / 2)
         self._store.resign()
+        self._for_retention.close()
 
     # -- leading
 

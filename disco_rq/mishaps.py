@@ -13,9 +13,11 @@ from typing import NamedTuple
 from disco_rq.attemptlog import salvage
 from disco_rq.errors import TaskMemoryExceeded
 from disco_rq.horse import Horse, death_in_words
+from disco_rq.inputs import redact
 from disco_rq.locations import DataDir
 from disco_rq.model import TaskId
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
+from disco_rq.usercode import MESSAGE_MAX_CHARS
 
 __all__ = ["Batch", "Mishaps"]
 
@@ -57,7 +59,8 @@ class Mishaps:
         """``report``: the traceback, of our own code: for the operator."""
         log.error("%s: %s", batch.id, report, extra={"action": "breakdown", "job": batch.job})
         *_, last = report.strip().splitlines()
-        self._failed(batch, horse, f"the process of the task broke down: {last}", overdue=False)
+        why = f"the process of the task broke down: {redact(last)[:MESSAGE_MAX_CHARS]}"
+        self._failed(batch, horse, why, overdue=False)
 
     def worker_leaves(self, batch: Batch) -> None:
         """Its tasks are for others, uncounted. What is committed, or not claimed yet, stays as it is."""

@@ -172,7 +172,7 @@ def _held(settings: Settings) -> IO[str]:
     file = open(settings.data / LOCK, "a+")  # noqa: SIM115
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):
         file.seek(0)
         holder = file.read().strip() or "unknown"
         file.close()
@@ -180,6 +180,9 @@ def _held(settings: Settings) -> IO[str]:
             f"node {settings.node} runs already here, on {settings.data}: end process {holder}, or give "
             "this one a name and a directory of its own"
         ) from None
+    except OSError as error:
+        file.close()
+        raise SettingsError(f"data directory {settings.data}: cannot be locked: {error.strerror}") from None
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()

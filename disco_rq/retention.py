@@ -8,7 +8,7 @@ import time
 
 from redis.exceptions import RedisError
 
-from disco_rq.errors import DiscoError
+from disco_rq.errors import DiscoError, RedisFull
 from disco_rq.saving import is_saved, settle
 from disco_rq.store.jobs import JobStore
 
@@ -58,5 +58,9 @@ class Retention:
         except (DiscoError, OSError) as error:
             log.warning("%s is old, but kept: %s", name, error, extra={"action": "purge", "job": name})
             return
-        self._store.purge(name)
+        try:
+            self._store.purge(name)
+        except RedisFull as error:  # another one may make room
+            log.warning("%s is old: %s", name, error, extra={"action": "purge", "job": name})
+            return
         log.info("%s was old, and is purged", name, extra={"action": "purge", "job": name})

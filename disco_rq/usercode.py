@@ -47,15 +47,15 @@ def describe(error: BaseException) -> Failure:
     Without the passwords and keys of addresses, which libraries like to repeat: many may read it.
     """
     name = type(error).__name__
-    text = _cut(_text(error), MESSAGE_MAX_CHARS)
+    text = _cut(redact(_text(error)), MESSAGE_MAX_CHARS)
     notes = [str(note) for note in getattr(error, "__notes__", [])]
     message = f"{name}: {text}" if text else name
     if notes:
-        message += f" ({'; '.join(notes)})"
+        message += f" ({redact('; '.join(notes))})"
     url = getattr(error, "url", None)
     return Failure(
-        message=redact(message),
-        traceback=redact(user_traceback(error)),
+        message=message,
+        traceback=user_traceback(error),
         url=None if url is None else redact(url),
     )
 
@@ -87,7 +87,7 @@ def user_traceback(error: BaseException) -> str:
         users = users or bool(kept)
         seen.stack = traceback.StackSummary.from_list(kept)
         seen = seen.__cause__ or seen.__context__
-    return _cut("".join(report.format()), TRACEBACK_MAX_CHARS) if users else ""
+    return _cut(redact("".join(report.format())), TRACEBACK_MAX_CHARS) if users else ""
 
 
 def _users_frames(stack: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

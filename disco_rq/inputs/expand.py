@@ -109,8 +109,8 @@ def _there(file: Found) -> Found:
 
 
 def _expand_local(url: str, path: str) -> tuple[list[Found], bool]:
-    if path == "-" or path == "/dev/stdin" or path.startswith(_OPEN_FILES):
-        raise JobArgumentError(f"input {path}: tasks have not your standard input: write it to a file first")
+    if path in ("-", "/dev/stdin") or path.startswith(_OPEN_FILES):
+        raise JobArgumentError(f"input {path}: tasks cannot read what is open here: write it to a file first")
     address = absolute(url, path)
     try:
         info = os.stat(path)  # noqa: PTH116  any text is an address, not only good paths

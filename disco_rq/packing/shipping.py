@@ -28,7 +28,14 @@ from typing import Any, NamedTuple
 import cloudpickle
 import lz4.frame
 
-from disco_rq.packing.localcode import imports_of, is_installed_root, is_local_module, is_local_name, names_of
+from disco_rq.packing.localcode import (
+    imports_of,
+    is_installed_root,
+    is_local_file,
+    is_local_module,
+    is_local_name,
+    names_of,
+)
 
 __all__ = ["Shipment", "ship", "shipment", "unship"]
 
@@ -192,7 +199,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.CodeType):
-            self.files.add(obj.co_filename)
+            if is_local_file(obj.co_filename) or obj.co_filename in linecache.cache:  # a cell of a notebook
+                self.files.add(obj.co_filename)
             return code_again, (obj.co_filename, *self.dispatch_table[types.CodeType](obj))
         if (name := _module_of(obj)) is not None:
             self.foreign.add(name)

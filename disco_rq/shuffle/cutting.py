@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -46,8 +46,9 @@ class Cutter:
     def _cut_pairs(self, keys: list[Any], values: list[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
         start = 0
         while start < len(keys):
-            stop = start + self.count
-            stop = start + _fitting(keys[start:stop], values[start:stop])
+            count = min(self.count, len(keys) - start)
+            some = slice(start, start + count, count // SAMPLE + 1)
+            stop = start + _fitting(keys[some], values[some], count)
             yield keys[start:stop], values[start:stop]
             start = stop
 
@@ -56,27 +57,41 @@ class Cutter:
         ends = list(accumulate(map(len, values)))
         start = taken = 0
         while start < len(keys):
-            stop = bisect_left(ends, taken + self.count, start)  # the group that reaches the count
-            if stop == start and len(values[start]) > 2 * self.count:
+            some = range(taken, min(taken + self.count, ends[-1]))
+            count = _fitting(*_spread(keys, values, ends, some), len(some))
+            stop = bisect_left(ends, taken + count, start)  # the group that reaches the count
+            if stop == start and len(values[start]) > 2 * count:
                 yield from self._cut_values(keys[start], values[start])
                 stop = start + 1
             else:
                 stop = max(stop, start + 1)
-                firsts = [group[0] if group else None for group in values[start:stop]]
-                stop = start + _fitting(keys[start:stop], firsts)
                 yield keys[start:stop], values[start:stop]
             start, taken = stop, ends[min(stop, len(ends)) - 1]
 
     def _cut_values(self, key: Any, values: list[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
         start = 0
         while start < len(values):
-            stop = start + self.count
+            count = min(self.count, len(values) - start)
+            some = values[start : start + count : count // SAMPLE + 1]
+            stop = start + _fitting((), some, count)
             yield [key], [values[start:stop]]
             start = stop
 
 
-def _fitting(keys: list[Any], values: list[Any]) -> int:
-    """How many of these pairs go into one block: they may weigh more than those from which it was learnt."""
-    step = len(keys) // SAMPLE + 1
-    each = average_bytes(keys[::step]) + average_bytes(values[::step])
-    return len(keys) if each * len(keys) <= _MOST_BYTES else max(int(_MOST_BYTES / each), 1)
+def _fitting(keys: Sequence[Any], values: Sequence[Any], count: int) -> int:
+    """How many of the next ``count`` pairs, of which these are a few, go into one block.
+
+    They may weigh more than those from which the count was learnt.
+    """
+    each = average_bytes(keys) + average_bytes(values)
+    return count if each * count <= _MOST_BYTES else max(int(_MOST_BYTES / each), 1)
+
+
+def _spread(keys: list[Any], values: list[Any], ends: list[int], some: range) -> tuple[list[Any], list[Any]]:
+    """A few pairs from all over a range of grouped ones. ``ends``: how many there are up to each group."""
+    sample_keys, sample_values = [], []
+    for at in some[:: len(some) // SAMPLE + 1]:
+        group = bisect_right(ends, at)
+        sample_keys.append(keys[group])
+        sample_values.append(values[group][at - ends[group]])
+    return sample_keys, sample_values

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from sys import getsizeof
 from typing import Any
 
-__all__ = ["GROUP_BYTES", "PAIR_BYTES", "REFERENCE_BYTES", "SAMPLE", "average_bytes"]
+__all__ = ["GROUP_BYTES", "PAIR_BYTES", "REFERENCE_BYTES", "SAMPLE", "SLICE_PAIRS", "average_bytes"]
 
 SAMPLE = 16
+SLICE_PAIRS = 1024
+"""So many pairs are taken at most before the next ones are weighed: they may be much larger."""
 REFERENCE_BYTES = 9
 """One place in a list, with what lists allocate ahead."""
 PAIR_BYTES = 56 + REFERENCE_BYTES

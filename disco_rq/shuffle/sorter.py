@@ -17,15 +17,20 @@ from disco_rq.records import Batch, FileSource, RecordWriter, batches
 from disco_rq.records.pairs import checked
 from disco_rq.shuffle.cutting import Cutter
 from disco_rq.shuffle.grouping import pairs_of
-from disco_rq.shuffle.memory import GROUP_BYTES, PAIR_BYTES, REFERENCE_BYTES, SAMPLE, average_bytes
+from disco_rq.shuffle.memory import (
+    GROUP_BYTES,
+    PAIR_BYTES,
+    REFERENCE_BYTES,
+    SAMPLE,
+    SLICE_PAIRS,
+    average_bytes,
+)
 from disco_rq.shuffle.merge import merged
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.shuffle.sortorder import plain_kind, sorted_keys, sorted_pairs
 
 __all__ = ["Sorter"]
 
-_SLICE_PAIRS = 1024
-"""So many pairs are taken at most before the next ones are weighed: they may be much larger."""
 _SLICE_BYTES = 1 << 20
 _JUDGE_PAIRS = 8192
 """After so many pairs it is judged whether the keys repeat."""
@@ -146,7 +151,7 @@ class Sorter:
         else:
             self._bytes += nr_pairs * (PAIR_BYTES + keys + values)
         slice_bytes = min(_SLICE_BYTES, self._limit_bytes // 16)
-        self._slice = min(max(int(slice_bytes / (PAIR_BYTES + keys + values)), SAMPLE), _SLICE_PAIRS)
+        self._slice = min(max(int(slice_bytes / (PAIR_BYTES + keys + values)), SAMPLE), SLICE_PAIRS)
         if self._grouping and self.judging and self._judged_pairs < _JUDGE_PAIRS:
             self._judged_pairs += nr_pairs
             self._judged_keys += nr_new_keys

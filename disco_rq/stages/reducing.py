@@ -128,8 +128,8 @@ class _Records:
         self._cutter = Cutter()
         self._keys: list[Any] = []
         self._values: list[Any] = []
-        self._full = _FEW_PAIRS
-        self._unweighed = _FEW_PAIRS
+        self._full = self._unweighed = _FEW_PAIRS
+        self._weighed = 0
         self._bytes = 0.0
 
     def add(self, key: Any, value: Any) -> None:
@@ -151,11 +151,14 @@ class _Records:
 
     def _weigh(self) -> None:
         weight = average_bytes(self._keys[-1:]) + average_bytes(self._values[-1:])
-        self._bytes += self._unweighed * weight
+        nr_pairs = len(self._keys)
+        self._bytes += (nr_pairs - self._weighed) * weight
+        self._weighed = nr_pairs
         self._unweighed = _MANY_PAIRS if weight < _SMALL_BYTES else _FEW_PAIRS
-        self._full = len(self._keys) + self._unweighed
-        if self._bytes > _MOST_BYTES or len(self._keys) >= self._cutter.count:
+        if self._bytes > _MOST_BYTES or nr_pairs >= self._cutter.count:
             self.finish()
+        else:
+            self._full = min(nr_pairs + self._unweighed, self._cutter.count)
 
     def finish(self) -> None:
         if self._keys:
@@ -164,7 +167,8 @@ class _Records:
             for block in self._cutter.blocks(keys, values, grouped=False):
                 self._writer.add(0, block)
             self.nr_pairs += len(keys)
-            self._full, self._bytes = self._unweighed, 0.0
+            self._full = min(self._unweighed, self._cutter.count)
+            self._weighed, self._bytes = 0, 0.0
 
 
 class _Opaque:

@@ -91,15 +91,19 @@ class PatientRetry(Retry):
         self._told_full_at = -math.inf
 
     def call_with_retry(self, do: Any, fail: Any, *args: Any, **kwargs: Any) -> Any:
-        deadline = time.monotonic() + self._patience_s
+        failing_since: float | None = None
 
         def fail_in_time(error: Exception, *count: int) -> None:
+            nonlocal failing_since
             fail(error, *count)
-            self._note_failure(error, time.monotonic() - deadline + self._patience_s)
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            failing_since = now if failing_since is None else failing_since
+            self._note_failure(error, now - failing_since)
+            if now - failing_since > self._patience_s:
                 raise self._given_up(error)
 
         while True:
+            failing_since = None
             try:
                 return super().call_with_retry(do, fail_in_time, *args, **kwargs)
             except ResponseError as error:

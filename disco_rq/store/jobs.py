@@ -314,9 +314,10 @@ class JobStore:
         try:
             asked = self.ask_purge(name)  # first, so that no file is left without a record of what to do
         except RedisFull:
-            # The job has ended, so nothing of it but where its files are is of use: that makes room.
+            # The job has ended: all but what leads to its results, files and other records makes room.
             job = keys.JobKeys(name)
-            self._redis.unlink(*(key for key in job.records() if key not in (job.job, job.nodes)))
+            needed = {job.job, job.nodes, job.tasks, job.copies, job.outputs}
+            self._redis.unlink(*(key for key in job.records() if key not in needed))
             asked = self.ask_purge(name)
         self.forget(name)
         with contextlib.suppress(RedisFull):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,6 +18,13 @@ from disco_rq import Disco, JobError, result_iterator
 def closes_stdout(entry: str, params: Any) -> list[tuple[str, int]]:
     print("before")
     sys.stdout.close()
+    return [(entry, 1)]
+
+
+def closes_descriptors(entry: str, params: Any) -> list[tuple[str, int]]:
+    print("before")
+    os.close(1)
+    os.close(2)
     return [(entry, 1)]
 
 
@@ -45,7 +53,9 @@ def puts_a_file_in_its_place(entry: str, params: Any) -> list[tuple[str, int]]:
     return [(entry, 1)]
 
 
-@pytest.mark.parametrize("does", [closes_stdout, loses_streams, swaps_stdout, deletes_its_directory])
+@pytest.mark.parametrize(
+    "does", [closes_stdout, closes_descriptors, loses_streams, swaps_stdout, deletes_its_directory]
+)
 def test_the_next_task_finds_things_as_new(disco: Disco, does: Callable[..., Any]) -> None:
     job = disco.new_job("spoils", [f"raw://{i}" for i in range(8)], map=does)
 

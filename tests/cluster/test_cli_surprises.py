@@ -45,7 +45,7 @@ def user(cluster: str, tmp_path: Path) -> User:
 def test_standard_input_is_no_input(user: User, name: str) -> None:
     seen = user.types("run", "job.py", "--quiet", "--", name, status=1)
 
-    why = "tasks have not your standard input: write it to a file first"
+    why = "tasks cannot read what is open here: write it to a file first"
     assert seen.err == f"disco-rq: input {name}: {why}\n"
 
 
@@ -150,7 +150,8 @@ def test_a_wait_says_that_redis_is_away_and_goes_on(nodes: NodeCluster, tmp_path
     user = User(tmp_path, nodes.url)
     user.types("submit", "job.py", "raw://sleeps")
     with user.starts("wait", "@", "--quiet") as wait:
-        time.sleep(1)  # it waits, or will soon
+        clients: Any = nodes.connection.redis.client_list
+        wait_until(lambda: [one["cmd"] for one in clients()].count("xread") == 2)  # the master waits so, too
         # when Redis is killed and comes back
         nodes.kill_redis()
         assert wait.stderr is not None

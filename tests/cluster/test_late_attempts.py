@@ -60,7 +60,8 @@ def test_one_that_comes_back_when_its_job_was_cleaned_leaves_the_results(
     wait_until(lambda: f"{job.name} map:1/1" in node.said)
     # then the results, which cleaning keeps, are there, and nothing of the late attempt
     assert sorted(result_iterator(results)) == [("fast", 1), ("slow", 1)]
-    assert {path.name for path in (nodes.data("n1") / job.name).iterdir()} == {"map-0.1", "map-1.2"}
+    directory = nodes.data("n1") / job.name
+    wait_until(lambda: {path.name for path in directory.iterdir()} == {"map-0.1", "map-1.2"})
 
 
 def test_one_that_fails_around_the_purge_of_its_job_leaves_no_file(

@@ -8,7 +8,7 @@ import pytest
 from redis.client import Pipeline
 
 from disco_rq import keys
-from disco_rq.errors import JobError, UnknownJob
+from disco_rq.errors import JobError, RedisFull, UnknownJob
 from disco_rq.retention import Retention
 from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.cluster import ClusterStore
@@ -275,4 +275,25 @@ def test_what_was_killed_while_it_forgot_a_job_is_done_to_its_end(
     # when the master looks for old jobs, also where none is ever too old
     Retention(jobs, None)._purge_old()
     # then nothing is left, and no node is asked for files, which may have to stay
+    assert set(everything(connection)) <= CLUSTERS_OWN | {keys.TOTALS, keys.NODES}
+
+
+def test_a_purge_that_makes_room_first_leaves_nothing_either(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a job that was killed while attempts ran, in a Redis that is full until something goes
+    lead(connection)
+    live_through_everything(connection)
+    jobs = JobStore(connection)
+    ask, events = jobs.ask_purge, keys.JobKeys(JOB).events
+
+    def ask_if_there_is_room(name: str) -> list[str]:
+        if connection.redis.exists(events):
+            raise RedisFull("full")
+        return ask(name)
+
+    monkeypatch.setattr(jobs, "ask_purge", ask_if_there_is_room)
+    # when
+    jobs.purge(JOB)
+    # then
     assert set(everything(connection)) <= CLUSTERS_OWN | {keys.TOTALS, keys.NODES}

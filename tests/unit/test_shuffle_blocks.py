@@ -24,6 +24,18 @@ def test_light_pairs_share_a_block() -> None:
     assert BLOCK_BYTES / len(keys) < len(blocks)
 
 
+@pytest.mark.parametrize(("nr_keys", "each"), [(1, 12_000), (120, 100)])
+def test_groups_of_many_heavy_values_after_light_ones_make_small_blocks(nr_keys: int, each: int) -> None:
+    light = list(range(50_000))
+    keys = light + [10**6 + i for i in range(nr_keys)]
+    heavy = [[f"{i:04000d}" for i in range(each)] for _ in range(nr_keys)]
+
+    blocks = list(Cutter().blocks(keys, [[0] for _ in light] + heavy, grouped=True))
+
+    assert sum(block.size for block in blocks) == len(light) + nr_keys * each
+    assert max(len(block.data) for block in blocks) < 24 * BLOCK_BYTES
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_heavy_pairs_after_many_light_ones_make_small_blocks(grouped: bool) -> None:
     keys = list(range(60_000))
