@@ -13,9 +13,9 @@ import struct
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from resource import struct_rusage
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgpack
 
@@ -104,7 +104,7 @@ class Horse:
         except ChildProcessError:
             return False
 
-    def start(self, job: str, batch: str, tasks: list[Any]) -> None:
+    def start(self, job: str, batch: str, tasks: Sequence[tuple[str, int]]) -> None:
         """Hand a batch over; ``wait`` tells its end."""
         self._batches += 1
         request = msgpack.packb([job, batch, tasks])

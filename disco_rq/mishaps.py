@@ -53,44 +53,41 @@ class Mishaps:
         death = death_in_words(status, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
         if stopped:
             death = "it was stopped: its job has ended, or another attempt was first"
-        return self._failed(batch, horse, self._too_much_memory(held) if held else death, overdue=overdue)
+        return self._tell(batch, horse, self._too_much_memory(held) if held else death, overdue=overdue)
 
     def horse_broke_down(self, batch: Batch, horse: Horse, report: str) -> None:
         """``report``: the traceback, of our own code: for the operator."""
-        log.error("%s: %s", batch.id, report, extra={"action": "breakdown", "job": batch.job})
+        log.error("%s: %s", batch.id, redact(report), extra={"action": "breakdown", "job": batch.job})
         *_, last = report.strip().splitlines()
         why = f"the process of the task broke down: {redact(last)[:MESSAGE_MAX_CHARS]}"
-        self._failed(batch, horse, why, overdue=False)
+        self._tell(batch, horse, why, overdue=False)
 
     def worker_leaves(self, batch: Batch) -> None:
         """Its tasks are for others, uncounted. What is committed, or not claimed yet, stays as it is."""
-        for task, number in batch.tasks:
-            self._fail(batch, task, number, "release", "its worker was told to end", survives=0)
+        self._release(batch, batch.tasks, "its worker was told to end")
 
-    def _failed(self, batch: Batch, horse: Horse, why: str, *, overdue: bool) -> bool:
+    def _tell(self, batch: Batch, horse: Horse, why: str, *, overdue: bool) -> bool:
         found = self._store.job(batch.job)
         if found is None:
             return False
-        spec = found[0]
+        spec, running = found[0], horse.progress.index
+        self._release(batch, [one for i, one in enumerate(batch.tasks) if i != running], why)
+        task, number = batch.tasks[running]
+        with suppress(OSError):  # a full disk
+            salvage(
+                self._data.scratch(self._worker, horse.pid).log,
+                self._data.log(batch.job, TaskId.parse(task), number),
+            )
+        attempt = Attempt(batch.job, task, number, self._node, self._worker)
         kind: FailureKind = "error" if overdue else "data"
         survives = spec.task_retries if overdue else spec.max_failures
-        for i, (task, number) in enumerate(batch.tasks):
-            if i != horse.progress.index:
-                self._fail(batch, task, number, "release", why, survives=0)
-                continue
-            with suppress(OSError):  # a full disk
-                salvage(
-                    self._data.scratch(self._worker, horse.pid).log,
-                    self._data.log(batch.job, TaskId.parse(task), number),
-                )
-            self._fail(batch, task, number, kind, why, survives=survives)
+        self._store.fail(attempt, kind, Failure(why), survives=survives)
         return True
 
-    def _fail(
-        self, batch: Batch, task: str, number: int, kind: FailureKind, why: str, *, survives: int
-    ) -> None:
-        attempt = Attempt(batch.job, task, number, self._node, self._worker)
-        self._store.fail(attempt, kind, Failure(why), survives=survives)
+    def _release(self, batch: Batch, tasks: Sequence[tuple[str, int]], why: str) -> None:
+        for task, number in tasks:
+            attempt = Attempt(batch.job, task, number, self._node, self._worker)
+            self._store.fail(attempt, "release", Failure(why), survives=0)
 
     def _too_much_memory(self, held: int) -> str:
         assert self._task_memory is not None

@@ -241,16 +241,16 @@ class DiscoWorker(Worker):
         self.set_state(WorkerStatus.IDLE)
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:  # noqa: ARG002
-        disco_job, batch, tasks = job.args
-        self._batch_id = batch
-        horse = self._horse_for(disco_job)
+        batch = Batch(*job.args)
+        self._batch_id = batch.id
+        horse = self._horse_for(batch.job)
         self._horse_pid = horse.pid
         self._died, self._was_stopped = 0, False
         horse.progress.begin(0)
         assert self._keeper is not None
-        self._keeper.watch(disco_job, [(task, attempt) for task, attempt in tasks], horse.progress)
+        self._keeper.watch(batch.job, [(task, attempt) for task, attempt in batch.tasks], horse.progress)
         self._overuse.watch(horse.pid, self._data.scratch(self.name, horse.pid).log)
-        horse.start(disco_job, batch, tasks)
+        horse.start(batch.job, batch.id, batch.tasks)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
         assert self._horse is not None
