@@ -58,7 +58,8 @@ class Cutter:
         start = taken = 0
         while start < len(keys):
             some = range(taken, min(taken + self.count, ends[-1]))
-            count = _fitting(*_spread(keys, values, ends, some), len(some))
+            fitting = _fitting(*_spread(keys, values, ends, some), len(some))
+            count = self.count if fitting == len(some) else fitting
             stop = bisect_left(ends, taken + count, start)  # the group that reaches the count
             if stop == start and len(values[start]) > 2 * count:
                 yield from self._cut_values(keys[start], values[start])

@@ -24,6 +24,15 @@ def test_light_pairs_share_a_block() -> None:
     assert BLOCK_BYTES / len(keys) < len(blocks)
 
 
+@pytest.mark.parametrize("nr_keys", [1, 2, 100])
+def test_groups_that_fit_into_one_block_make_one(nr_keys: int) -> None:
+    keys = list(range(nr_keys))
+
+    blocks = list(Cutter().blocks(keys, [[key] * 3 for key in keys], grouped=True))
+
+    assert [block.size for block in blocks] == [3 * nr_keys]
+
+
 @pytest.mark.parametrize(("nr_keys", "each"), [(1, 12_000), (120, 100)])
 def test_groups_of_many_heavy_values_after_light_ones_make_small_blocks(nr_keys: int, each: int) -> None:
     light = list(range(50_000))
