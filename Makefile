@@ -39,6 +39,7 @@ release: $(INSTALLED)  ## build sdist and wheel, and run the demo from the wheel
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(INSTALLED)

@@ -15,14 +15,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from disco_rq.embedded import OPEN
+from disco_rq.client.embedded import OPEN
 from disco_rq.errors import DiscoError
-from disco_rq.node import start_workers
-from disco_rq.server import PrivateServer
+from disco_rq.machine.redisserver import PrivateServer
+from disco_rq.node.node import start_workers
+from disco_rq.node.supervisor import Supervisor
 from disco_rq.settings import PREFIX, Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
-from disco_rq.supervisor import Supervisor
 from disco_rq.web.access import LINK_PATH, token
 from disco_rq.web.port import WebPort
 from disco_rq.web.serving import run_master_with_page

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Protocol
 import cloudpickle
 
 from disco_rq.errors import DataError, NotInTask
-from disco_rq.netstr import netstr_pairs
 from disco_rq.records import read_pairs
+from disco_rq.records.netstr import netstr_pairs
 from disco_rq.runtime import msg
 from disco_rq.shuffle.grouping import RecordStream, kvgroup
 from disco_rq.shuffle.partition import default_partition, make_range_partition

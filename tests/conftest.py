@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from disco_rq.server import private_directory
+from disco_rq.machine.redisserver import private_directory
 from tests.nodes import NodeCluster
 
 

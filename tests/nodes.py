@@ -17,7 +17,7 @@ from typing import Protocol, Self
 import psutil
 
 from disco_rq import Disco
-from disco_rq.server import PrivateServer, private_directory
+from disco_rq.machine.redisserver import PrivateServer, private_directory
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from disco_rq.server import find_server
+from disco_rq.machine.redisserver import find_server
 
 REPOSITORY = Path(__file__).parents[1]
 OPS = REPOSITORY / "ops"

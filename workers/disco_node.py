@@ -9,9 +9,9 @@ once for each slot; all slots of a node need the same DISCO_RQ_NODE and DISCO_RQ
 
 from __future__ import annotations
 
-from disco_rq import keys
 from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
+from disco_rq.store import keys
 from disco_rq.store.address import is_sentinel, rq_sentinel
 
 _settings = Settings.from_env()

@@ -13,7 +13,7 @@ from disco_rq.cli import lastjob
 from disco_rq.cli.completion import complete_jobs
 from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
-from disco_rq.web.sources import Sources
+from disco_rq.views.sources import Sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 

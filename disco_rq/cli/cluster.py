@@ -11,9 +11,9 @@ import click
 
 from disco_rq.cli.arguments import redis_option, verb
 from disco_rq.cli.run import stopped_like_ctrl_c
-from disco_rq.embedded import EmbeddedCluster
+from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
-from disco_rq.node import run_node
+from disco_rq.node.node import run_node
 from disco_rq.settings import PREFIX, Settings
 from disco_rq.web.access import token
 from disco_rq.web.port import WebPort

@@ -19,8 +19,8 @@ from typing import Any
 import click
 
 from disco_rq import Params
+from disco_rq.client.submission import ARGUMENTS
 from disco_rq.errors import DiscoError, JobArgumentError
-from disco_rq.submission import ARGUMENTS
 
 JOB_ARGUMENTS = frozenset(ARGUMENTS) - {"name"}
 

@@ -20,8 +20,8 @@ from disco_rq.cli.arguments import connect, job_argument, json_option, redis_opt
 from disco_rq.cli.completion import complete_files
 from disco_rq.cli.output import json_of, print_json, write_pairs
 from disco_rq.cli.program import load_program, with_params
+from disco_rq.client.progress import display_for
 from disco_rq.errors import DiscoError, JobArgumentError, SettingsError
-from disco_rq.progress import display_for
 from disco_rq.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])

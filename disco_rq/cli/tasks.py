@@ -10,12 +10,12 @@ import msgspec
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, sources_of, verb
 from disco_rq.cli.output import local_time, print_json, print_table
-from disco_rq.profiling import SORTS, functions
-from disco_rq.web import shapes
-from disco_rq.web.asked import OfJob, OfTasks
-from disco_rq.web.failures import failures as failures_of
-from disco_rq.web.sources import Sources
-from disco_rq.web.tasks import tasks as page_of
+from disco_rq.outputs.profiles import SORTS, functions
+from disco_rq.views import shapes
+from disco_rq.views.asked import OfJob, OfTasks
+from disco_rq.views.failures import failures as failures_of
+from disco_rq.views.sources import Sources
+from disco_rq.views.tasks import tasks as page_of
 
 TASKS_AT_A_TIME = 500
 COLUMNS = ("task", "state", "attempt", "failures", "node", "seconds", "entries", "records", "bytes")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from disco_rq.doctor.finding import Finding, Level
 from disco_rq.doctor.server import SKEW_MS
-from disco_rq.installed import same_line
+from disco_rq.machine.packages import same_line
 from disco_rq.store.viewing import NodeView
 
 __all__ = ["Here", "node_findings"]

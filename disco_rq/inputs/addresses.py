@@ -1,7 +1,7 @@
-"""Addresses of inputs: which kind each is, and how it may be shown.
+"""Addresses of inputs: which kind each is.
 
 A plain path and ``file://`` are local: the text after ``file://`` is the path as it is, no percent-encoding,
-as in Disco and fsspec. An address is shown without its password.
+as in Disco and fsspec.
 """
 
 from __future__ import annotations
@@ -10,13 +10,9 @@ import os
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["absolute", "file_name", "local_path", "preferred_node", "redact", "scheme_of"]
+__all__ = ["absolute", "file_name", "local_path", "scheme_of"]
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]*)(?:://|::)")
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]*@")
-_SECRET = re.compile(
-    r"([?&][^=&\s#]*(?:sig|token|key|secret|passw|pwd|credential|auth)[^=&\s#]*=)[^&\s#]*", re.IGNORECASE
-)
 _FILE = "file://"
 
 
@@ -50,15 +46,3 @@ def file_name(url: str) -> str:
     if scheme in ("http", "https", "disco"):
         return urlsplit(url).path.rpartition("/")[2]
     return url.partition("::")[0].rpartition("/")[2]
-
-
-def preferred_node(url: str) -> str | None:
-    """The node that holds the file of a ``disco://`` address; None for what every node reads alike."""
-    if scheme_of(url) != "disco":
-        return None
-    return url.partition("://")[2].partition("/")[0].partition(":")[0] or None
-
-
-def redact(text: str) -> str:
-    """``text`` with the passwords and keys of all addresses in it replaced by ``***``."""
-    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))

@@ -11,10 +11,11 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from disco_rq.errors import JobArgumentError
-from disco_rq.inputs.addresses import absolute, local_path, redact, scheme_of
+from disco_rq.inputs.addresses import absolute, local_path, scheme_of
 from disco_rq.inputs.filesystems import can_cut, child_url, filesystem
 from disco_rq.inputs.httpfile import probe
-from disco_rq.locations import ADDRESS
+from disco_rq.outputs.addresses import ADDRESS
+from disco_rq.redact import redact
 
 __all__ = ["Found", "MissingFile", "expand", "look_up_web"]
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from disco_rq.errors import DataError, JobArgumentError
-from disco_rq.inputs.addresses import redact, scheme_of
+from disco_rq.inputs.addresses import scheme_of
 from disco_rq.inputs.plan import Entry, plan_inputs
-from disco_rq.locations import ADDRESS
 from disco_rq.model import MapInput
+from disco_rq.outputs.addresses import ADDRESS
+from disco_rq.redact import redact
 
 __all__ = ["PartitionsOf", "plan_merge"]
 

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
-from disco_rq.inputs.addresses import redact
 from disco_rq.inputs.decompress import codec_of
 from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
 from disco_rq.inputs.pieces import cut
 from disco_rq.model import Input, MapInput
+from disco_rq.redact import redact
 
 __all__ = ["plan_inputs"]
 

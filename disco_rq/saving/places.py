@@ -9,8 +9,9 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from disco_rq.errors import DataError, DiscoError
-from disco_rq.inputs.addresses import local_path, redact, scheme_of
+from disco_rq.inputs.addresses import local_path, scheme_of
 from disco_rq.inputs.filesystems import filesystem
+from disco_rq.redact import redact
 
 __all__ = ["has_rename", "move", "place", "prepare", "problem", "reason", "remove"]
 

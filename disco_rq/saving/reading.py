@@ -7,8 +7,9 @@ from typing import Any
 
 from disco_rq.errors import DataError
 from disco_rq.inputs import open_input
-from disco_rq.inputs.addresses import redact, scheme_of
+from disco_rq.inputs.addresses import scheme_of
 from disco_rq.model import Input
+from disco_rq.redact import redact
 from disco_rq.saving.formats import format_of
 
 __all__ = ["is_saved", "read_saved"]

@@ -7,7 +7,8 @@ import secrets
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
-from disco_rq.inputs.addresses import absolute, local_path, redact, scheme_of
+from disco_rq.inputs.addresses import absolute, local_path, scheme_of
+from disco_rq.redact import redact
 from disco_rq.saving.formats import FORMATS
 from disco_rq.saving.parquet import NEEDS, has_parquet
 from disco_rq.saving.places import place, prepare, reason

@@ -13,9 +13,9 @@ from types import FrameType, GeneratorType
 from typing import Any, BinaryIO
 
 from disco_rq.errors import DataError, TaskError
-from disco_rq.inputs import redact
 from disco_rq.model import Input
 from disco_rq.records.pairs import is_pair, not_a_pair
+from disco_rq.redact import redact
 from disco_rq.stages.external import RunningProgram
 
 __all__ = ["MappedPairs", "Opener"]
@@ -25,7 +25,7 @@ Opener = Callable[[Input], AbstractContextManager[tuple[BinaryIO, int | None]]]
 _MANY = sys.maxsize
 _STRICT_PAIRS = 5000
 """So many pairs are looked at one by one: who gives out something else does it soon. Later ones in bulk."""
-_READERS = ("disco_rq.inputs", "disco_rq.func", "disco_rq.records", "disco_rq.netstr")
+_READERS = ("disco_rq.inputs", "disco_rq.func", "disco_rq.records")
 _is_not_none: Any = partial(operator.is_not, None)
 
 

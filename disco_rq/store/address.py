@@ -40,7 +40,7 @@ class SentinelAddress:
     sentinel_options: Mapping[str, Any] = field(repr=False)
 
 
-def redact(url: str) -> str:
+def shown_address(url: str) -> str:
     """The address without its passwords, for messages and logs."""
     try:
         parts = urlsplit(url)
@@ -76,11 +76,11 @@ def check_scheme(url: str) -> None:
 
 def no_address(url: str, why: object) -> SettingsError:
     """The error for an address that is wrong."""
-    if redact(url).endswith("://…"):  # then the reason may show a part of a password
+    if shown_address(url).endswith("://…"):  # then the reason may show a part of a password
         why = (
             "the signs @ : / ? # in a login are written %40 %3A %2F %3F %23, and an IPv6 address in brackets"
         )
-    return SettingsError(f"{redact(url)!r} is no Redis address: {why}")
+    return SettingsError(f"{shown_address(url)!r} is no Redis address: {why}")
 
 
 def sentinel_address(url: str) -> SentinelAddress:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import msgpack
 
-from disco_rq import keys
 from disco_rq.model import (
     LEASE_S,
     MSG_QUOTA,
@@ -22,6 +21,7 @@ from disco_rq.model import (
     StageResult,
     readable,
 )
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 

@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 
 from redis.exceptions import RedisError
 
-from disco_rq import keys
 from disco_rq.errors import ConnectionLost
 from disco_rq.model import OOB_KEY, MapInput
-from disco_rq.store.address import redact
+from disco_rq.store import keys
+from disco_rq.store.address import shown_address
 from disco_rq.store.attempts import unpack_input
 from disco_rq.store.clients import open_async_client
 from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection
@@ -110,7 +110,7 @@ class LiveStore:
     """Waits for the histories of jobs, in an event loop."""
 
     def __init__(self, url: str) -> None:
-        self._address = redact(url)
+        self._address = shown_address(url)
         self._redis = open_async_client(
             url, socket_connect_timeout=SOCKET_TIMEOUT_S, socket_timeout=SOCKET_TIMEOUT_S
         )

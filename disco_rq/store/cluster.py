@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgpack
 from redis.client import Pipeline
 
-from disco_rq import keys
-from disco_rq.inputs.addresses import preferred_node
 from disco_rq.model import JobSpec
+from disco_rq.outputs.addresses import preferred_node
+from disco_rq.store import keys
 from disco_rq.store.attempts import (
     LEASE_MS,
     Attempt,

@@ -22,7 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from disco_rq.errors import ConnectionLost, RedisFull
-from disco_rq.store.address import is_sentinel, redact
+from disco_rq.store.address import is_sentinel, shown_address
 from disco_rq.store.clients import open_client
 from disco_rq.store.line import Arg, Line
 
@@ -54,7 +54,7 @@ if "driver_info" in signature(AbstractConnection).parameters:
 @cache
 def script_source(name: str) -> str:
     """The text of one script as the server gets it."""
-    scripts = resources.files("disco_rq") / "scripts"
+    scripts = resources.files("disco_rq.store") / "scripts"
     return (scripts / "_lib.lua").read_text() + (scripts / f"{name}.lua").read_text()
 
 
@@ -65,7 +65,7 @@ def script_sha(name: str) -> str:
 
 def load_scripts() -> None:
     """Read all scripts now: who forks spares its children the reading."""
-    for path in (resources.files("disco_rq") / "scripts").iterdir():
+    for path in (resources.files("disco_rq.store") / "scripts").iterdir():
         if path.name.endswith(".lua") and not path.name.startswith("_"):
             script_sha(path.name.removesuffix(".lua"))
 
@@ -185,7 +185,7 @@ class Connection:
     def __init__(self, url: str, *, patience_s: float = PATIENCE_S, waits_for_memory: bool = False) -> None:
         """``waits_for_memory``: as long as the server is full; else a refused write raises ``RedisFull``."""
         self.url = url
-        self.address = redact(url)
+        self.address = shown_address(url)
         self._state = _State()
         self._retry = _TellingRetry(self.address, patience_s, self._state, waits_for_memory)
         self._full_at = -math.inf  # when a script was last refused for lack of memory
@@ -290,7 +290,7 @@ class Vigil:
     """Looks now and then whether Redis is there, and notices when it has been away for too long."""
 
     def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
-        self._address = redact(url)
+        self._address = shown_address(url)
         self._patience_s = patience_s
         self._redis = open_client(
             url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1.0, socket_timeout=1.0

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import msgpack
 from redis.client import Pipeline
 
-from disco_rq import keys
 from disco_rq.errors import JobError, NoMaster, OOBNotFound, RedisFull, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
+from disco_rq.store import keys
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import MAX_BLOCK_S, Connection
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from redis.client import Pipeline
 
-from disco_rq import keys
 from disco_rq.errors import DiscoError, NodeAlive
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 
 Cause = Literal["disk", "leave"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from disco_rq import keys
+from disco_rq.store import keys
 from disco_rq.store.cluster import TaskState
 from disco_rq.store.connection import Connection
 

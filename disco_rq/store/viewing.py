@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from disco_rq import keys
 from disco_rq.errors import UnknownJob
+from disco_rq.store import keys
 from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.cluster import TaskState, partition_sizes
 from disco_rq.store.connection import Connection

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from disco_rq import Disco
-from disco_rq.web import shapes
-from disco_rq.web.asked import OfJob, OfNode
-from disco_rq.web.problem import Problem
-from disco_rq.web.sources import Sources
+from disco_rq.views import shapes
+from disco_rq.views.asked import OfJob, OfNode
+from disco_rq.views.problem import Problem
+from disco_rq.views.sources import Sources
 
 __all__ = ["JOB_ACTIONS", "NODE_ACTIONS", "on_job", "on_node"]
 

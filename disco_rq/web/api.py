@@ -6,21 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from disco_rq.web import asked, shapes
+from disco_rq.views import asked, shapes
+from disco_rq.views.cluster import nodes, overview
+from disco_rq.views.failures import failures
+from disco_rq.views.files import inputs, preview, results
+from disco_rq.views.history import events
+from disco_rq.views.jobs import job, jobs, spec
+from disco_rq.views.oob import oob_download, oob_page, oob_value
+from disco_rq.views.partitions import partitions
+from disco_rq.views.profile import profile
+from disco_rq.views.sources import Sources
+from disco_rq.views.tasks import log, task, tasks
+from disco_rq.views.timeline import timeline
 from disco_rq.web.actions import JOB_ACTIONS, NODE_ACTIONS, on_job, on_node
-from disco_rq.web.cluster import nodes, overview
 from disco_rq.web.endpoint import Endpoint
-from disco_rq.web.failures import failures
-from disco_rq.web.files import inputs, preview, results
-from disco_rq.web.history import events
-from disco_rq.web.jobs import job, jobs, spec
 from disco_rq.web.metrics import health, metrics
-from disco_rq.web.oob import oob_download, oob_page, oob_value
-from disco_rq.web.partitions import partitions
-from disco_rq.web.profile import profile
-from disco_rq.web.sources import Sources
-from disco_rq.web.tasks import log, task, tasks
-from disco_rq.web.timeline import timeline
 
 __all__ = ["API", "endpoints"]
 

@@ -19,17 +19,18 @@ from disco_rq.errors import DiscoError
 from disco_rq.settings import Settings
 from disco_rq.store.browsing import LiveStore
 from disco_rq.version import __version__
-from disco_rq.web import shapes
+from disco_rq.views import shapes
+from disco_rq.views.asked import Asked, OfJobStream
+from disco_rq.views.problem import Problem
+from disco_rq.views.sources import Sources
 from disco_rq.web.access import Access
 from disco_rq.web.api import API, JOB, endpoints
-from disco_rq.web.asked import Asked, OfJobStream
 from disco_rq.web.endpoint import json_text, route
 from disco_rq.web.guard import API_TREES, Guard
 from disco_rq.web.login import Forms
 from disco_rq.web.openapi import document
 from disco_rq.web.pages import error_page, page_routes
-from disco_rq.web.problem import CODES, Problem, problem_of, problem_response
-from disco_rq.web.sources import Sources
+from disco_rq.web.problem import CODES, problem_of, problem_response
 from disco_rq.web.stream import Streams
 
 __all__ = ["create_app"]

@@ -13,15 +13,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from disco_rq.web.asked import Asked
-from disco_rq.web.problem import Problem
+from disco_rq.views.asked import Asked
+from disco_rq.views.oob import Download
+from disco_rq.views.problem import Problem
 
 __all__ = ["Endpoint", "asked_of", "json_text", "route"]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``handle(asked)`` is called in a thread; it returns an ``answer``, or a ``Response`` as it is sent."""
+    """``handle(asked)`` is called in a thread; it returns an ``answer``, a ``Download``, or a
+    ``Response`` as it is sent."""
 
     path: str
     handle: Callable[[Any], Any]
@@ -38,6 +40,9 @@ def route(endpoint: Endpoint) -> Route:
         told = await run_in_threadpool(endpoint.handle, asked)
         if isinstance(told, Response):
             return told
+        if isinstance(told, Download):  # no browser is to run it: it may be anybody's HTML
+            headers = {"Content-Disposition": f'attachment; filename="{told.name}"'}
+            return Response(told.content, media_type="application/octet-stream", headers=headers)
         return Response(json_text(told), media_type="application/json")
 
     return Route(endpoint.path, answer, methods=[endpoint.method], name=endpoint.summary)

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from disco_rq.views.problem import Problem
 from disco_rq.web.access import Access, Role, cookie_name
-from disco_rq.web.problem import Problem, problem_response
+from disco_rq.web.problem import problem_response
 
 __all__ = ["Guard"]
 

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from disco_rq.views.problem import Problem
 from disco_rq.web.access import COOKIE_MAX_AGE_S, Access, cookie_name
-from disco_rq.web.problem import Problem
 
 __all__ = ["Forms"]
 

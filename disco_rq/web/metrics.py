@@ -15,8 +15,8 @@ from disco_rq.errors import DiscoError
 from disco_rq.model import DURATION_CLASSES_MS
 from disco_rq.store.viewing import NodeView, ViewStore
 from disco_rq.version import __version__
-from disco_rq.web.asked import Asked
-from disco_rq.web.sources import Sources
+from disco_rq.views.asked import Asked
+from disco_rq.views.sources import Sources
 
 __all__ = ["health", "metrics"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from disco_rq.version import __version__
-from disco_rq.web import shapes
+from disco_rq.views import shapes
 from disco_rq.web.endpoint import Endpoint
 from disco_rq.web.problem import CODES
 

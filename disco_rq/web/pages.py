@@ -12,11 +12,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
 
-from disco_rq.web import cluster, history, shapes, tasks
-from disco_rq.web import jobs as joblist
-from disco_rq.web.asked import Asked, OfEvents, OfJob, OfJobs, OfTask
+from disco_rq.views import cluster, history, shapes, tasks
+from disco_rq.views import jobs as joblist
+from disco_rq.views.asked import Asked, OfEvents, OfJob, OfJobs, OfTask
+from disco_rq.views.figures import FILTERS
 from disco_rq.web.endpoint import asked_of
-from disco_rq.web.figures import FILTERS
 from disco_rq.web.login import Forms
 
 __all__ = ["error_page", "page_routes"]

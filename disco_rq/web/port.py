@@ -6,7 +6,7 @@ import errno
 import socket
 
 from disco_rq.errors import SettingsError
-from disco_rq.listening import host_and_port, is_loopback, listen, told_address
+from disco_rq.machine.sockets import host_and_port, is_loopback, listen, told_address
 from disco_rq.settings import OFF, PREFIX, Settings
 
 __all__ = ["WebPort"]

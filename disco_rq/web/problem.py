@@ -13,8 +13,9 @@ from disco_rq.errors import (
     OOBNotFound,
     UnknownJob,
 )
+from disco_rq.views.problem import Problem
 
-__all__ = ["CODES", "Problem", "problem_of", "problem_response"]
+__all__ = ["CODES", "problem_of", "problem_response"]
 
 CODES = {
     "bad-request": 400,
@@ -28,14 +29,6 @@ CODES = {
     "redis": 503,
 }
 """Code -> HTTP status."""
-
-
-class Problem(DiscoError):
-    """A request that is refused, or cannot be answered."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def problem_of(error: DiscoError) -> Problem:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from disco_rq.errors import DiscoError
-from disco_rq.master import run_master
+from disco_rq.master.master import run_master
 from disco_rq.settings import Settings
 from disco_rq.web.port import WebPort
 

@@ -15,14 +15,14 @@ from starlette.responses import StreamingResponse
 
 from disco_rq.errors import ConnectionLost, UnknownJob
 from disco_rq.store.browsing import LiveStore
-from disco_rq.web import shapes
-from disco_rq.web.asked import EventId, OfJob, OfJobStream
-from disco_rq.web.cluster import overview_of
+from disco_rq.views import shapes
+from disco_rq.views.asked import EventId, OfJob, OfJobStream
+from disco_rq.views.cluster import overview_of
+from disco_rq.views.history import event_shape
+from disco_rq.views.jobs import head_of, job
+from disco_rq.views.problem import Problem
+from disco_rq.views.sources import Sources
 from disco_rq.web.endpoint import asked_of, json_text
-from disco_rq.web.history import event_shape
-from disco_rq.web.jobs import head_of, job
-from disco_rq.web.problem import Problem
-from disco_rq.web.sources import Sources
 
 __all__ = ["Streams"]
 

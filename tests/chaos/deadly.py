@@ -29,9 +29,9 @@ import redis
 from redis.client import Pipeline
 from redis.exceptions import NoScriptError
 
-import disco_rq.dataserver  # noqa: F401  imported once here, for all that are forked
-from disco_rq.master import run_master
-from disco_rq.node import run_node
+import disco_rq.outputs.server  # noqa: F401  imported once here, for all that are forked
+from disco_rq.master.master import run_master
+from disco_rq.node.node import run_node
 from disco_rq.settings import Settings
 from disco_rq.store.connection import script_sha, script_source
 from disco_rq.store.line import Line
@@ -187,7 +187,7 @@ def _name(args: Any) -> str:
 @cache
 def _scripts() -> dict[str, str]:
     """The sha of each of our scripts, and its text, lead to its name."""
-    files = (resources.files("disco_rq") / "scripts").iterdir()
+    files = (resources.files("disco_rq.store") / "scripts").iterdir()
     names = [file.name.removesuffix(".lua") for file in files if file.name.endswith(".lua")]
     names.remove("_lib")
     return {known: name for name in names for known in (script_sha(name), script_source(name))}

@@ -2,8 +2,8 @@
 
 import sys
 
-from disco_rq import retention
 from disco_rq.cli import main
+from disco_rq.master import retention
 
 retention.LOOK_S = 0.2
 sys.argv[1:] = ["master"]

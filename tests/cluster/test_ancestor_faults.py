@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from disco_rq import Disco, JobError, UnknownJob, result_iterator
-from disco_rq.arguments import Scheduler
+from disco_rq.client.arguments import Scheduler
 from disco_rq.func import chain_reader, kvgroup, nop_reduce
 from disco_rq.runtime import put, this_host
 from tests.cluster.small_jobs import death, outcome, pairs, run, wait_for_file

@@ -23,7 +23,7 @@ from disco_rq import (
     Unshippable,
     result_iterator,
 )
-from disco_rq.resultfiles import Results
+from disco_rq.client.results import Results
 from disco_rq.runtime import put
 from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import death, pairs, run

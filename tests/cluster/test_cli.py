@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from disco_rq.embedded import EmbeddedCluster
-from disco_rq.server import PrivateServer
+from disco_rq.client.embedded import EmbeddedCluster
+from disco_rq.machine.redisserver import PrivateServer
 from tests.cluster.user import User
 
 COUNT = """

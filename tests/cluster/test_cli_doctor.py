@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from disco_rq.datawire import seal
+from disco_rq.outputs.wire import seal
 from tests.cluster.conftest import wait_until
 from tests.cluster.user import User
 from tests.nodes import NodeCluster

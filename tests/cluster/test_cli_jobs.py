@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from disco_rq.embedded import EmbeddedCluster
+from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
 from tests.cluster.user import User

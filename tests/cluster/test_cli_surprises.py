@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq.embedded import EmbeddedCluster
+from disco_rq.client.embedded import EmbeddedCluster
 from tests.cluster.conftest import wait_until
 from tests.cluster.user import User
 from tests.nodes import NodeCluster

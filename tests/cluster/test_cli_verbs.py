@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from disco_rq.cli.app import cli
-from disco_rq.embedded import EmbeddedCluster
+from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
 from tests.cluster.user import User
-from tests.unit.test_cli_help import PROGRAMS, verbs
+from tests.unit.cli.test_help import PROGRAMS, verbs
 
 PROGRAM = """
 profile = True

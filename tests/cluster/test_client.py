@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from disco_rq import ConnectionLost, Disco, DiscoError, SettingsError, result_iterator
-from disco_rq.node import run_node
+from disco_rq.client.submission import ARGUMENTS
+from disco_rq.node.node import run_node
 from disco_rq.settings import Settings
-from disco_rq.submission import ARGUMENTS
 from tests.cluster.small_jobs import run
 
 

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from disco_rq.server import private_directory
+from disco_rq.machine.redisserver import private_directory
 from disco_rq.settings import PREFIX
 from tests.cluster.conftest import wait_until
 from tests.conftest import require_program

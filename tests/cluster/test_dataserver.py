@@ -17,15 +17,16 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from disco_rq.datawire import tokens
 from disco_rq.errors import CorruptData, DataError
-from disco_rq.fetch import reduce_sources
-from disco_rq.locations import NODE_ID, DataDir, Locator
+from disco_rq.machine.redisserver import PrivateServer, private_directory
+from disco_rq.outputs.datadir import NODE_ID, DataDir
+from disco_rq.outputs.fetch import reduce_sources
+from disco_rq.outputs.locator import Locator
+from disco_rq.outputs.remote import ask
+from disco_rq.outputs.wire import tokens
 from disco_rq.records import FileSource, RecordWriter, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.writer import EncodedBlock
-from disco_rq.remote import ask
-from disco_rq.server import PrivateServer, private_directory
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import node_about
 from tests.cluster.conftest import wait_until

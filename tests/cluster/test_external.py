@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from disco_rq import Disco, external, func, result_iterator
+from disco_rq.client.results import Results
 from disco_rq.examples import external as examples
 from disco_rq.external import ExternalProgram
-from disco_rq.resultfiles import Results
 from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import death, pairs, run, wait_for_death
 from tests.conftest import require_program

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from disco_rq import Params, result_iterator
-from disco_rq.nodeload import disk_room
+from disco_rq.machine.load import disk_room
 from tests.cluster.conftest import wait_until
 from tests.nodes import NodeCluster
 
@@ -78,7 +78,7 @@ def test_a_full_node_takes_no_tasks_until_there_is_room(
     with filler.open("wb") as file:
         file.write(bytes((DISK_MB - 2) << 20))
     wait_until(lambda: closed(nodes, "small") == "less than 3 MiB of its disk is free")
-    assert "no tasks here" in nodes.nodes["small"].said
+    wait_until(lambda: "no tasks here" in nodes.nodes["small"].said)
     # when a job comes
     job = nodes.disco.new_job("waits", ["raw://a"], map=pairs, params=Params(directory=str(tmp_path)))
     told = "No node takes tasks (small: less than 3 MiB of its disk is free): the job waits for one"

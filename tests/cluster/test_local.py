@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from disco_rq import Disco, Params, external, func, local, result_iterator
+from disco_rq import Disco, Params, external, func, result_iterator
 from disco_rq.examples import external as examples
-from disco_rq.local import LocalJob
+from disco_rq.local import runner as local
+from disco_rq.local.runner import LocalJob
 from disco_rq.runtime import counter, data_err, get, put, this_inputs, this_partition
 from tests.cluster.small_jobs import is_first_attempt, run
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from disco_rq import Disco, Job, MessageQuotaExceeded
-from disco_rq.attemptlog import LOG_CAP
+from disco_rq.attempt.log import LOG_CAP
 from disco_rq.runtime import data_err, msg
 from tests.cluster.small_jobs import data_dir, death, is_first_attempt, run
 

@@ -16,13 +16,15 @@ from typing import Any
 import psutil
 import pytest
 
-from disco_rq import DataError, Disco, Job, keys, result_iterator
-from disco_rq.datawire import seal
+from disco_rq import DataError, Disco, Job, result_iterator
 from disco_rq.func import chain_reader, kvgroup, sum_combiner
-from disco_rq.locations import NODE_ID, split_address
+from disco_rq.machine.redisserver import PrivateServer, private_directory
+from disco_rq.outputs.addresses import split_address
+from disco_rq.outputs.datadir import NODE_ID
+from disco_rq.outputs.wire import seal
 from disco_rq.runtime import put, this_host, this_name, this_partition
-from disco_rq.server import PrivateServer, private_directory
 from disco_rq.settings import PREFIX
+from disco_rq.store import keys
 from disco_rq.store.nodes import node_about
 from tests.cluster.conftest import wait_until
 from tests.cluster.cutting_proxy import cutting

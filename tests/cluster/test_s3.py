@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from disco_rq import Disco, Params, execution, result_iterator, taskfiles
+from disco_rq import Disco, Params, result_iterator
+from disco_rq.attempt import files as taskfiles
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs import open_input, plan_inputs
 from disco_rq.model import Input
 from disco_rq.runtime import this_inputs
+from disco_rq.worker import execution
 from tests.cluster.s3server import S3Server, s3_server
 from tests.cluster.small_jobs import death, pairs, run, wait_for_file
 

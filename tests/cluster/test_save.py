@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from disco_rq import Disco, Job, Params, execution, result_iterator, taskfiles
+from disco_rq import Disco, Job, Params, result_iterator
+from disco_rq.attempt import files as taskfiles
 from disco_rq.errors import CorruptData, DataError, JobArgumentError, RecordTypeError
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.records import RecordWriter
@@ -23,6 +24,7 @@ from disco_rq.records.typed import pack_columns
 from disco_rq.records.writer import EncodedBlock
 from disco_rq.runtime import this_host
 from disco_rq.saving import FORMATS, final_address, publish, read_saved, settle, upload
+from disco_rq.worker import execution
 from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import death, pairs, run, wait_for_file
 from tests.nodes import NodeCluster

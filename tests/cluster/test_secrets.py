@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from disco_rq import DataError, Disco, JobError, result_iterator
-from disco_rq.datawire import tokens
+from disco_rq.outputs.wire import tokens
 from disco_rq.runtime import msg
 from disco_rq.store.connection import Connection
 from disco_rq.web.access import token

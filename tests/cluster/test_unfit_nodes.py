@@ -10,7 +10,8 @@ from typing import Any
 import jinja2
 import pytest
 
-from disco_rq import Disco, UnfitNodes, keys, result_iterator
+from disco_rq import Disco, UnfitNodes, result_iterator
+from disco_rq.store import keys
 from tests.cluster.conftest import wait_until
 from tests.cluster.user import User
 from tests.nodes import NodeCluster

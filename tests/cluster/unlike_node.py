@@ -8,9 +8,9 @@ import json
 import os
 import platform
 
-from disco_rq import leases
 from disco_rq.cli.app import main
-from disco_rq.installed import installed
+from disco_rq.machine.packages import installed
+from disco_rq.worker import leases
 
 changes = json.loads(os.environ.get("UNLIKE_PACKAGES", "{}"))
 python = os.environ.get("UNLIKE_PYTHON", platform.python_version())

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from disco_rq import worker
-from disco_rq.node import run_node
+from disco_rq.node.node import run_node
 from disco_rq.settings import Settings
+from disco_rq.worker import worker
 
 
 def main(name: str) -> None:

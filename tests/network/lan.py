@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from disco_rq.server import find_server, private_directory
+from disco_rq.machine.redisserver import find_server, private_directory
 from tests.network.client import JobOf
 from tests.network.wire import Wire, open_tun
 from tests.nodes import MARK, Part, marked, send

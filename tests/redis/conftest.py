@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from disco_rq.server import PrivateServer, private_directory
+from disco_rq.machine.redisserver import PrivateServer, private_directory
 from disco_rq.store.attempts import Attempt
 from disco_rq.store.connection import Connection
 from tests.redis.story import lead, started, submit

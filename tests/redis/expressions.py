@@ -6,7 +6,7 @@ from pathlib import Path
 
 import promql_parser as promql
 
-from disco_rq.nodeload import node_load
+from disco_rq.machine.load import node_load
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
 from disco_rq.store.viewing import ViewStore

@@ -9,11 +9,11 @@ from typing import Any
 
 from rq.job import Job
 
-from disco_rq import keys
-from disco_rq.master import Master
+from disco_rq.master.master import Master
 from disco_rq.model import StageResult
 from disco_rq.packing import Serializer
 from disco_rq.settings import Settings
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore

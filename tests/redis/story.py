@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from disco_rq import keys
 from disco_rq.model import Input, JobSpec, MapInput, StageResult
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, FailureKind
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from disco_rq import keys
 from disco_rq.model import LEASE_S
+from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from disco_rq import keys
 from disco_rq.model import StageResult
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection

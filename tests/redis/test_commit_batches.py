@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from disco_rq import keys
 from disco_rq.model import StageResult
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
 from disco_rq.store.cluster import ClusterStore, partition_sizes
 from disco_rq.store.connection import Connection

@@ -14,7 +14,7 @@ import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from disco_rq.errors import ConnectionLost
-from disco_rq.server import PrivateServer
+from disco_rq.machine.redisserver import PrivateServer
 from disco_rq.store import connection as connection_module
 from disco_rq.store.connection import Connection, PatientRetry, Vigil
 from disco_rq.store.jobs import JobStore

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from disco_rq import keys
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection

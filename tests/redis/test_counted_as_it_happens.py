@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from disco_rq import keys
 from disco_rq.model import DURATION_CLASSES_MS
+from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore

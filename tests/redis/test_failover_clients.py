@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from disco_rq import keys
 from disco_rq.errors import ConnectionLost
+from disco_rq.store import keys
 from disco_rq.store.clients import _Parser
 from disco_rq.store.connection import Connection
 from tests.sentinels import Sentinels

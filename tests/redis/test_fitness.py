@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from disco_rq import keys
+from disco_rq.client.fitness import LANGUAGE, FitnessCheck
 from disco_rq.errors import UnfitNodes
-from disco_rq.fitness import LANGUAGE, FitnessCheck
 from disco_rq.model import Functions
 from disco_rq.packing import pack_functions
 from disco_rq.packing.required import Required
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeAdmin, NodeStore
 from disco_rq.version import PROTOCOL

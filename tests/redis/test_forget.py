@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from redis.client import Pipeline
 
-from disco_rq import keys
 from disco_rq.errors import JobError, RedisFull, UnknownJob
-from disco_rq.retention import Retention
+from disco_rq.master.retention import Retention
+from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection

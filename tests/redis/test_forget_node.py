@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from disco_rq import keys
 from disco_rq.errors import DiscoError, NodeAlive
+from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from disco_rq import keys
+from disco_rq.store import keys
 from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection

@@ -14,9 +14,9 @@ from types import FrameType
 import pytest
 from redis.exceptions import ResponseError
 
-from disco_rq import keys
 from disco_rq.errors import ConnectionLost
-from disco_rq.server import PrivateServer
+from disco_rq.machine.redisserver import PrivateServer
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from disco_rq import caretaker, keys
-from disco_rq import master as master_module
-from disco_rq.assignment import Assignment
+from disco_rq.master import caretaker
+from disco_rq.master import master as master_module
 from disco_rq.model import TaskId
+from disco_rq.planning.assignment import Assignment
 from disco_rq.settings import Settings
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore, TaskState
 from disco_rq.store.connection import Connection

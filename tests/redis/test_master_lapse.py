@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from disco_rq import caretaker, keys
-from disco_rq import master as master_module
+from disco_rq.master import caretaker
+from disco_rq.master import master as master_module
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from tests.redis.fake_node import master, working

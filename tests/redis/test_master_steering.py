@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from rq.job import Job
 
-from disco_rq import caretaker, keys
-from disco_rq.assignment import job_of_batch, rq_name
+from disco_rq.master import caretaker
+from disco_rq.planning.assignment import job_of_batch, rq_name
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeAdmin

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from disco_rq.server import find_server
+from disco_rq.machine.redisserver import find_server
 from tests.redis.story import wait_until
 
 CONF = Path(__file__).parents[2] / "ops" / "redis.conf"

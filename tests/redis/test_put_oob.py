@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from disco_rq import keys
 from disco_rq.errors import OOBNotFound
 from disco_rq.model import OOB_QUOTA
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore

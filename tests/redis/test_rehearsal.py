@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from disco_rq.horse import Horse, Progress, Rehearsed
 from disco_rq.inputs import open_input
-from disco_rq.rehearsal import rehearse, rehearsed_pack
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
+from disco_rq.worker.horse import Horse, Progress, Rehearsed
+from disco_rq.worker.rehearsal import rehearse, rehearsed_pack
 from tests.cluster.conftest import wait_until
 
 BATCH = ("job", "batch", [("map:0", 1)])

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from disco_rq import server
 from disco_rq.errors import DiscoError
-from disco_rq.server import PrivateServer, ServerBinary, find_server, private_directory
+from disco_rq.machine import redisserver as server
+from disco_rq.machine.redisserver import PrivateServer, ServerBinary, find_server, private_directory
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
@@ -55,7 +55,8 @@ def test_the_wheels_server_is_found_first() -> None:
 
 def test_finding_the_server_does_not_import_the_wheels_own_client() -> None:
     code = (
-        "import sys; from disco_rq.server import find_server; find_server(); print('valkey' in sys.modules)"
+        "import sys; from disco_rq.machine.redisserver import find_server; "
+        "find_server(); print('valkey' in sys.modules)"
     )
 
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -152,7 +153,7 @@ def test_debians_redis_serves_as_well(short_dir: Path, redis_server: Path) -> No
 def test_it_does_not_outlive_an_owner_killed_with_9(short_dir: Path) -> None:
     # given an owner in a process of its own
     code = (
-        "import pathlib, signal; from disco_rq.server import PrivateServer\n"
+        "import pathlib, signal; from disco_rq.machine.redisserver import PrivateServer\n"
         f"print(PrivateServer(pathlib.Path({str(short_dir)!r})).pid, flush=True); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as owner:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from disco_rq import caretaker
-from disco_rq import master as master_module
+from disco_rq.master import caretaker
+from disco_rq.master import master as master_module
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from disco_rq import keys
 from disco_rq.errors import NoMaster
 from disco_rq.model import JobSpec
-from disco_rq.store import jobs
+from disco_rq.store import jobs, keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection, script_sha

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from disco_rq import keys
 from disco_rq.model import RENEW_S, StageResult
 from disco_rq.packing import Serializer
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from disco_rq import Disco, keys
-from disco_rq.job import Job
-from disco_rq.server import PrivateServer, private_directory
+from disco_rq import Disco
+from disco_rq.client.job import Job
+from disco_rq.machine.redisserver import PrivateServer, private_directory
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots, master_address
 from disco_rq.store.tasktable import TaskStore

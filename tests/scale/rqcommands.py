@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from disco_rq import keys
+from disco_rq.store import keys
 
 Commands = list[tuple[Any, ...]]
 

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from disco_rq import Disco, keys
-from disco_rq.server import PrivateServer, private_directory
+from disco_rq import Disco
+from disco_rq.machine.redisserver import PrivateServer, private_directory
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
 from tests.scale.measure import Usage, program, usage

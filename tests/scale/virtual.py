@@ -14,10 +14,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from disco_rq.assignment import Assignment
-from disco_rq.jobstate import JobState
 from disco_rq.model import LEASE_S, TaskId
-from disco_rq.planner import Planner
+from disco_rq.planning.assignment import Assignment
+from disco_rq.planning.jobstate import JobState
+from disco_rq.planning.planner import Planner
 
 TICK_S = 0.01
 """For so long events gather while a master plans and enqueues."""

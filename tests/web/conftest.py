@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from disco_rq import keys
-from disco_rq.server import PrivateServer, private_directory
+from disco_rq.machine.redisserver import PrivateServer, private_directory
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from tests.conftest import require_program
 from tests.nodes import START_TIMEOUT_S, NodeCluster

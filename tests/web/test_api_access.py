@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from disco_rq.errors import SettingsError
-from disco_rq.server import PrivateServer
+from disco_rq.machine.redisserver import PrivateServer
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq import keys
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from tests.redis.story import JOB, submit
 from tests.web.visitor import Visitor

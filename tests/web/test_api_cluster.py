@@ -12,10 +12,11 @@ from urllib.parse import quote
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from disco_rq import Disco, keys, result_iterator
-from disco_rq.embedded import EmbeddedCluster
+from disco_rq import Disco, result_iterator
+from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
 from disco_rq.runtime import data_err, this_master
+from disco_rq.store import keys
 from disco_rq.web.access import token
 from tests.cluster.conftest import processes_of, wait_until
 from tests.gated import GatedJob

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq import keys
+from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore

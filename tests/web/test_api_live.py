@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from disco_rq.server import PrivateServer
+from disco_rq.machine.redisserver import PrivateServer
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from disco_rq import keys
+from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeAdmin, NodeStore

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from disco_rq import keys
+from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from tests.redis.story import JOB, commit, fail, put, started, submit
 from tests.web.visitor import Visitor

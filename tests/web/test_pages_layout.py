@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from disco_rq import Job
 from disco_rq.runtime import counter, msg, put
-from disco_rq.web import figures
+from disco_rq.views import figures
 from tests.web.browser import Visit, scrolls_sideways
 from tests.web.conftest import WebCluster
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from disco_rq import Job, Params, result_iterator
-from disco_rq.arguments import Scheduler
-from disco_rq.caretaker import node_queue
+from disco_rq.client.arguments import Scheduler
 from disco_rq.func import chain_reader
+from disco_rq.master.caretaker import node_queue
 from disco_rq.runtime import this_host, this_inputs
 from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import pairs, run, wait_for_file

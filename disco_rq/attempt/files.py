@@ -1,0 +1,75 @@
+"""The files of a task: what it reads, wherever that lies, and where its complete output goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from disco_rq.inputs import open_input
+from disco_rq.model import Input
+from disco_rq.outputs.addresses import output_address, preferred_node
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.outputs.fetch import reduce_sources
+from disco_rq.outputs.locator import Locator
+from disco_rq.outputs.remote import PATIENCE_S, RemoteFile
+from disco_rq.records import Source
+from disco_rq.saving import upload
+from disco_rq.stages import TaskWork
+from disco_rq.stages.inputsource import InputSource
+from disco_rq.stages.mapping import Opener
+
+__all__ = ["merged_sources", "opener_with", "place_output"]
+
+
+def opener_with(locator: Locator, patience_s: float = PATIENCE_S) -> Opener:
+    """``open_input``, which finds ``disco://`` addresses with the locator, with patience."""
+
+    def resolve(address: str) -> str | RemoteFile:
+        path = locator.path(address)
+        if path is not None:
+            return str(path)
+        return RemoteFile(address, lambda: locator.server(address), patience_s=patience_s)
+
+    return partial(open_input, resolve=resolve)
+
+
+def merged_sources(
+    work: TaskWork, inputs: Sequence[Input], locator: Locator, patience_s: float = PATIENCE_S
+) -> list[Source]:
+    """The sources of a reduce without maps: its partition of earlier results, or files of any kind."""
+    opener = opener_with(locator, patience_s)
+    results = [entry.url for entry in inputs if preferred_node(entry.url)]
+    sources = reduce_sources(locator, results, work.task.index, work.scratch, patience_s=patience_s)
+    fetched = iter(sources)
+    has_reader = work.functions.reduce_reader is not None
+    return [
+        next(fetched) if preferred_node(entry.url) else InputSource(entry, opener, has_reader)
+        for entry in inputs
+    ]
+
+
+def place_output(
+    work: TaskWork, attempt: int, aside: Path, data: DataDir, node: str, *, in_memory: bool = False
+) -> str:
+    """Bring the complete output to where its commit says that it is: saved, or a file of this node.
+
+    Returns the address. An output ``in_memory`` is left there: small ones are written together.
+    """
+    spec, task = work.spec, work.task
+    if spec.saves(task):
+        address = upload(spec, task, attempt, aside, work.scratch)
+        aside.unlink(missing_ok=True)
+        return address
+    if not in_memory:
+        _move(aside, data.output(spec.name, task, attempt))
+    return output_address(node, spec.name, task, attempt)
+
+
+def _move(aside: Path, out: Path) -> None:
+    """Rename a complete file to its place; the first output of a job here makes its directory."""
+    try:
+        aside.rename(out)
+    except FileNotFoundError:
+        out.parent.mkdir(mode=0o700, exist_ok=True)
+        aside.rename(out)

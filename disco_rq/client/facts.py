@@ -1,0 +1,73 @@
+"""What a client tells of jobs and nodes, as dicts and texts for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from disco_rq.redact import redact
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobRecord, JobStore
+from disco_rq.store.viewing import ViewStore
+
+__all__ = ["describe_death", "job_facts", "node_facts"]
+
+_PHASES = ("map", "reduce")
+
+
+def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
+    """A job in numbers, without its results."""
+    return {
+        "name": name,
+        "timestamp": record.count("submitted") / 1000,
+        "ended": record.count("ended") / 1000 if "ended" in record.fields else None,
+        "active": record.status,
+        "paused": record.status == "active" and record.count("paused") == 1,
+        "mapi": record.phase("map"),
+        "redi": record.phase("reduce"),
+        "reduce": record.count("nr_reduces") > 0,
+        "inputs": [list(map(redact, entry.urls())) for entry in store.inputs(name, 100)],
+        "nodes": store.nodes(name),
+        "owner": record.fields["owner"],
+        "priority": record.count("priority"),
+        "counters": store.counters(name),
+        "msgs_dropped": record.count("msgs_dropped"),
+        "copies": record.count("copies"),
+        "entries": {phase: record.count(f"{phase}:entries") for phase in _PHASES},
+        "records": {phase: record.count(f"{phase}:records") for phase in _PHASES},
+        "bytes": {phase: record.count(f"{phase}:bytes") for phase in _PHASES},
+        "cause": record.cause,
+    }
+
+
+def node_facts(connection: Connection) -> list[dict[str, Any]]:
+    """Each node that was seen and is not forgotten, and how it fared."""
+    return [
+        {
+            "node": node.name,
+            "state": node.state,
+            "host": node.about.get("host", ""),
+            "max_workers": len(node.slots),
+            "job_ok": int(node.about.get("done", 0)),
+            "data_error": int(node.about.get("data_error", 0)),
+            "error": int(node.about.get("error", 0)),
+            "lost": int(node.about.get("lost", 0)),
+            "blacklisted": node.blacklisted,
+            "draining": node.draining,
+            "closed": node.closed,
+        }
+        for node in ViewStore(connection).cluster().nodes
+    ]
+
+
+def describe_death(name: str, record: JobRecord) -> str:
+    """Why a job is dead: one line that names task, attempt, node and error; the user's traceback below it."""
+    cause = record.cause or {"message": "the cause was not told"}
+    where = ""
+    if cause.get("task"):
+        where = f"{cause['task']}, attempt {cause['attempt']} on {cause['node']}: "
+    lines = [f"job {name} is dead: {where}{cause['message']}"]
+    earlier = [failure for failure in cause.get("failures", []) if failure["attempt"] != cause["attempt"]]
+    lines += [f"  before, attempt {f['attempt']} on {f['node']}: {f['message']}" for f in earlier]
+    if cause.get("traceback"):
+        lines.append(cause["traceback"].rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,161 @@
+"""The results of jobs, read where the client is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, overload
+
+from disco_rq.errors import ConnectionLost, DataError, DiscoError
+from disco_rq.func import chain_reader
+from disco_rq.model import TaskId
+from disco_rq.outputs.addresses import split_address
+from disco_rq.outputs.locator import Locator
+from disco_rq.outputs.remote import NETWORK_ERRORS, ask, open_remote, reason
+from disco_rq.records import nr_partitions_of, open_output, read_pairs, read_with
+from disco_rq.saving import final_address, is_saved, read_saved, settle
+from disco_rq.settings import Settings
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import node_about
+
+T = TypeVar("T")
+
+
+class Results(list[str]):
+    """Addresses of a job's results, in order. Knows the cluster that they come from."""
+
+    def __init__(self, addresses: Iterable[str], locator: Locator) -> None:
+        super().__init__(addresses)
+        self.locator = locator
+
+
+def results_of(outputs: Mapping[str, str], locator: Locator, *, settled: bool) -> Results:
+    """The results among the committed ``outputs`` (task -> address): those of the last phase, in order.
+
+    ``settled``, for a job that is ready: saved ones are all there under their final names.
+    """
+    tasks = sorted(map(TaskId.parse, outputs))
+    phase = "reduce" if any(task.phase == "reduce" for task in tasks) else "map"
+    addresses = [outputs[str(task)] for task in tasks if task.phase == phase]
+    if settled:
+        settle([address for address in addresses if is_saved(address)])
+    return Results(map(final_address, addresses), locator)
+
+
+_last_locator: Locator | None = None
+
+
+def forget_locator(locator: Locator) -> None:
+    """Its cluster was closed."""
+    global _last_locator
+    if _last_locator is locator:
+        _last_locator = None
+
+
+def remember_locator(locator: Locator) -> None:
+    """Plain addresses are looked up in the cluster that was opened last."""
+    global _last_locator
+    _last_locator = locator
+
+
+@overload
+def result_iterator(
+    results: Iterable[str], notifier: Callable[[str], object] | None = None, reader: None = None
+) -> Iterator[tuple[Any, Any]]: ...
+
+
+@overload
+def result_iterator(
+    results: Iterable[str],
+    notifier: Callable[[str], object] | None = None,
+    *,
+    reader: Callable[[BinaryIO, int | None, str], Iterable[T]],
+) -> Iterator[T]: ...
+
+
+@overload
+def result_iterator(
+    results: Iterable[str],
+    notifier: Callable[[str], object] | None,
+    reader: Callable[[BinaryIO, int | None, str], Iterable[T]],
+) -> Iterator[T]: ...
+
+
+def result_iterator(
+    results: Iterable[str],
+    notifier: Callable[[str], object] | None = None,
+    reader: Callable[..., Iterable[Any]] | None = None,
+) -> Iterator[Any]:
+    """Stream the ``(key, value)`` pairs of all results, in order, one file at a time.
+
+    ``results``: what ``wait`` or ``results`` returned; saved results need no cluster. ``notifier(address)``
+    is called as each file is opened. ``reader(fd, size, name)`` yields the entries where the job had a writer
+    of its own; ``func.chain_reader`` is what reads where it had none. Raises ``DataError`` naming the address
+    that cannot be read.
+    """
+    if isinstance(results, str):
+        raise DiscoError(f"result_iterator takes a list of addresses, not the str {results!r}")
+    reader = None if reader is chain_reader else reader
+    locator: Locator | None = None
+    for address in results:
+        if is_saved(address):
+            if notifier is not None:
+                notifier(address)
+            yield from read_saved(address, reader)
+            continue
+        locator = locator or _locator_of(results)
+        path = locator.path(address)
+        if notifier is not None:
+            notifier(address)
+        if path is not None and not path.exists():
+            raise DataError("the result is gone: was its job purged, or its cluster closed?", url=address)
+        with nullcontext(path) if path is not None else open_remote(locator, address) as file:
+            yield from read_pairs(file, address) if reader is None else read_with(reader, file, address)
+
+
+def _locator_of(results: Iterable[str]) -> Locator:
+    return results.locator if isinstance(results, Results) else _last_locator or _locator_of_environment()
+
+
+def count_partitions(locator: Locator, address: str) -> int:
+    """How many partitions a result on a node has. Raises ``DataError`` if it cannot be read."""
+    path = locator.path(address)
+    try:
+        with _opened(path) if path is not None else open_remote(locator, address) as file:
+            return nr_partitions_of(file, address)
+    except OSError as error:
+        raise DataError(f"cannot be read: {reason(error)}", address) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    return open_output(open(path, "rb"), path.name)
+
+
+def read_log(locator: Locator, address: str) -> str:
+    """What the attempt printed whose output has the address; empty if nothing."""
+    return (read_beside(locator, address, ".log") or b"").decode(errors="replace")
+
+
+def read_beside(locator: Locator, address: str, suffix: str) -> bytes | None:
+    """The file with the suffix beside an attempt's output; None if there is none. Raises ``DataError``."""
+    path = locator.path(address)
+    try:
+        if path is not None:
+            return path.with_name(path.name + suffix).read_bytes()
+        _, job, name = split_address(address)
+        with ask(locator.server(address), f"/{job}/{name}{suffix}") as response:
+            return response.read()
+    except FileNotFoundError:
+        return None
+    except NETWORK_ERRORS as error:
+        raise DataError(f"its {suffix} file cannot be read: {reason(error)}", url=address) from error
+
+
+def _locator_of_environment() -> Locator:
+    settings = Settings.from_env()
+    if settings.redis is None:
+        raise ConnectionLost("whose results are these? Open the cluster with Disco(…), or set DISCO_RQ_REDIS")
+    connection = Connection(settings.redis)
+    connection.check()
+    return Locator(lambda node: node_about(connection, node), secret=settings.secret)

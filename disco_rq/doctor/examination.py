@@ -1,0 +1,123 @@
+"""What is wrong with a cluster, or will be: looked at from where this runs. Nothing is changed."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from disco_rq.doctor.finding import Finding
+from disco_rq.doctor.machines import Here, node_findings
+from disco_rq.doctor.server import server_findings
+from disco_rq.errors import ConnectionLost, DataError
+from disco_rq.machine.packages import installed
+from disco_rq.outputs.locator import Server, readable_root, server_of
+from disco_rq.outputs.remote import NETWORK_ERRORS, ask, reason
+from disco_rq.packing import fingerprints
+from disco_rq.settings import Settings
+from disco_rq.store import keys
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import closed_nodes
+from disco_rq.store.viewing import ClusterView, NodeView, ViewStore
+from disco_rq.version import PROTOCOL, __version__
+
+__all__ = ["Finding", "examine"]
+
+SILENCE_S = 3.0
+"""For how long a server's answer is waited for."""
+AT_A_TIME = 16
+
+
+def examine(url: str, settings: Settings) -> list[Finding]:
+    """Everything that was looked at. Without a Redis that answers, that is all there is to tell."""
+    connection = Connection(url, patience_s=SILENCE_S)
+    try:
+        connection.check()
+    except ConnectionLost as error:
+        do = "start it, or name another with --redis or DISCO_RQ_REDIS; look at its log, and at firewalls"
+        return [Finding("fail", "redis", str(error), do)]
+    view = ViewStore(connection)
+    round_trip_s = min(view.round_trip_s() for _ in range(3))
+    info: Any = connection.redis.info()
+    found = server_findings(connection.address, info, round_trip_s, _skew_ms(connection))
+    cluster = view.cluster()
+    found += _master_findings(cluster)
+    here = Here(
+        python=platform.python_version(),
+        version=__version__,
+        protocol=PROTOCOL,
+        secret=fingerprints(settings.secret),
+        packages=installed(),
+    )
+    alive = [node for node in cluster.nodes if node.slots]
+    found += node_findings(
+        cluster.nodes,
+        here,
+        now_ms=cluster.now_ms,
+        closed=closed_nodes(connection),
+        packages={node.name: _packages(connection, node.name) for node in alive},
+        reached=_reached(alive, settings),
+    )
+    connection.close()
+    return found
+
+
+def _skew_ms(connection: Connection) -> int:
+    """How far this machine's clock is ahead of the server's."""
+    began = time.time()
+    seconds, micros = connection.redis.time()
+    return round(((began + time.time()) / 2 - int(seconds)) * 1000 - int(micros) / 1000)
+
+
+def _packages(connection: Connection, node: str) -> Mapping[str, str]:
+    told: Any = connection.redis.hgetall(keys.packages(node))
+    return {name.decode(): version.decode() for name, version in told.items()}
+
+
+def _master_findings(cluster: ClusterView) -> list[Finding]:
+    if not cluster.leads:
+        return [Finding("fail", "master", "none leads: jobs wait", "start 'disco-rq master'")]
+    found = [Finding("ok", "master", "one leads")]
+    if not cluster.master:
+        return [*found, Finding("ok", "web page", "the master that leads serves none")]
+    url = f"http://{cluster.master}"
+    problem = _asked(lambda: ask(Server(url, None), "/healthz", silence_s=SILENCE_S).close())
+    if not problem:
+        return [*found, Finding("ok", "web page", url)]
+    do = "from another machine it takes DISCO_RQ_HTTP on an address that is reached from there, and a secret"
+    return [*found, Finding("warn", "web page", f"{url} is not reached from here: {problem}", do)]
+
+
+def _reached(nodes: Sequence[NodeView], settings: Settings) -> dict[str, str]:
+    """Node -> why its files cannot be read from here; empty where they can."""
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        problems = pool.map(lambda node: _file_problem(node, settings), nodes)
+        return {node.name: problem for node, problem in zip(nodes, problems, strict=True)}
+
+
+def _file_problem(node: NodeView, settings: Settings) -> str:
+    if node.about.get("data") and readable_root(node.about) is not None:
+        return ""
+    if not node.about.get("url"):
+        return "it serves none: run 'disco-rq node' there"
+    try:
+        server = server_of(node.name, node.about, settings.secret)
+    except DataError as error:
+        return str(error)
+    problem = _asked(lambda: ask(server, "/", silence_s=SILENCE_S).close())
+    return f"{server.url}: {problem}" if problem else ""
+
+
+def _asked(request: Callable[[], None]) -> str:
+    """Why a server does not answer; empty if it does, be it only that it has no such page."""
+    try:
+        request()
+    except FileNotFoundError:
+        return ""
+    except DataError as error:
+        return str(error)
+    except NETWORK_ERRORS as error:
+        return reason(error)
+    return ""

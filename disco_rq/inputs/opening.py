@@ -1,0 +1,159 @@
+"""One input, opened where the task runs: an address or a piece of it becomes a stream of bytes.
+
+Nothing but ``DataError`` comes out of opening and reading, whatever the file system, server or compression.
+``plan_inputs`` (what a job's addresses become) is here for those who look for it; its home is ``plan``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import urllib.error
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from disco_rq.errors import DataError, DiscoError
+from disco_rq.inputs.addresses import local_path, scheme_of
+from disco_rq.inputs.decompress import codec_of, decompressed
+from disco_rq.inputs.filesystems import filesystem
+from disco_rq.inputs.httpfile import HttpFile
+from disco_rq.inputs.pieces import Window, own_lines
+from disco_rq.inputs.plan import plan_inputs
+from disco_rq.model import Input
+from disco_rq.outputs.remote import RemoteFile
+from disco_rq.records import open_output
+from disco_rq.redact import redact
+
+__all__ = ["HTTP_TIMEOUT_S", "open_input", "plan_inputs"]
+
+HTTP_TIMEOUT_S = 60.0
+"""A web server that sends nothing for so long has stalled."""
+
+_BUFFER_BYTES = 256 << 10
+_RAW = "raw://"
+
+_Source = tuple[io.RawIOBase | io.BufferedIOBase, int | None]
+
+
+@contextmanager
+def open_input(
+    inp: Input, *, resolve: Callable[[str], str | RemoteFile] | None = None, timeout_s: float = HTTP_TIMEOUT_S
+) -> Iterator[tuple[io.BufferedReader, int | None]]:
+    """``(fd, size)``: the input's bytes, decompressed; a piece (``start``, ``length``) is whole lines.
+
+    ``size`` is the number of bytes that ``fd`` will give, None when that is not known. ``fd`` can seek where
+    the source can and is not compressed. ``resolve`` says what to read for a ``disco://`` address: a path on
+    this node, an http address, or the open file of another node. Every failure to open or to read raises
+    ``DataError`` with the address (passwords redacted) in text and ``url``; what the ``with`` block itself
+    raises passes unchanged.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            window, size = _open_window(inp, resolve, timeout_s, opened)
+        except Exception as error:  # any fsspec file system's, codec's or server's
+            raise _data_error(inp.url, error) from error
+        yield io.BufferedReader(window, _BUFFER_BYTES), size
+
+
+def _open_window(
+    inp: Input,
+    resolve: Callable[[str], str | RemoteFile] | None,
+    timeout_s: float,
+    opened: contextlib.ExitStack,
+) -> tuple[Window, int | None]:
+    source, size = _open_source(inp.url, resolve, timeout_s, opened)
+    opened.callback(_close, source)
+    start = 0
+    codec = codec_of(inp.url) or (source.codec if isinstance(source, HttpFile) else None)
+    if codec is not None:
+        # Decoders ask for little at a time; a BufferedReader takes a buffered source as well as a raw one.
+        buffered = io.BufferedReader(cast("io.RawIOBase", source), _BUFFER_BYTES)
+        opened.callback(_close, buffered)
+        source, size = decompressed(buffered, codec), None
+        opened.callback(_close, source)
+    if inp.start or inp.length is not None:
+        if size is None or not source.seekable():
+            raise DataError(
+                f"cannot read {redact(inp.url)} in pieces, as it was planned: no seek", redact(inp.url)
+            )
+        start, stop = own_lines(source, inp.start, inp.length, size)
+        source.seek(start)
+        size = stop - start
+    return Window(source, start=start, length=size, convert=lambda error: _data_error(inp.url, error)), size
+
+
+def _open_source(
+    url: str,
+    resolve: Callable[[str], str | RemoteFile] | None,
+    timeout_s: float,
+    opened: contextlib.ExitStack,
+) -> _Source:
+    if (path := local_path(url)) is not None:
+        return _open_local(path)
+    match scheme_of(url):
+        case "raw":
+            data = url[len(_RAW) :].encode("utf-8", "surrogateescape")
+            return io.BytesIO(data), len(data)
+        case "http" | "https":
+            http = HttpFile(url, timeout_s)
+            return http, http.size
+        case "disco":
+            if resolve is None:
+                raise ValueError("disco:// addresses are read by the nodes of a cluster only")
+            found = resolve(url)
+            if isinstance(found, RemoteFile):
+                return found, found.size
+            return _open_result(Path(found))
+        case _:
+            fs, path = filesystem(url)
+            opened.callback(id, fs)  # kept until then: an archive is closed when its file system is collected
+            size = fs.size(path)
+            return fs.open(path, "rb"), int(size) if size is not None else None
+
+
+def _open_local(path: str) -> _Source:
+    file = io.FileIO(path, "rb")
+    info = os.fstat(file.fileno())
+    # Files in /proc and pipes say 0 and have content: read those to their end.
+    return file, info.st_size if stat.S_ISREG(info.st_mode) and info.st_size else None
+
+
+def _open_result(path: Path) -> _Source:
+    file = open_output(open(path, "rb", buffering=0), path.name)  # noqa: SIM115
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return cast("io.RawIOBase", file), size
+
+
+def _close(source: io.RawIOBase | io.BufferedIOBase) -> None:
+    with contextlib.suppress(Exception):  # all was read that was wanted: nothing can be lost any more
+        source.close()
+
+
+def _data_error(url: str, error: Exception) -> Exception:
+    """``error`` as the task shall see it. Ours pass (a task's timeout may strike while it reads)."""
+    if isinstance(error, DiscoError | MemoryError):
+        return error
+    shown = redact(url)
+    return DataError(f"cannot read {shown}: {_reason(error)}", shown)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP status {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
+        return _reason(error.reason)
+    if isinstance(error, TimeoutError):
+        return "the server does not answer, or sends nothing any more (timed out)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = redact(" ".join(str(error).split()))
+    return (
+        text
+        if text and isinstance(error, OSError | EOFError | ImportError | ValueError)
+        else (f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    )

@@ -1,0 +1,201 @@
+"""A job in one process: no server, no Redis, and the functions are called right here, where a debugger is."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pstats
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Unpack
+
+from disco_rq.client.arguments import Address, JobArguments
+from disco_rq.client.results import Results, count_partitions, results_of
+from disco_rq.client.submission import Submission, build
+from disco_rq.errors import DataError, DiscoError, JobError, OOBNotFound
+from disco_rq.inputs import open_input
+from disco_rq.local.tasks import NODE, LocalRecord, LocalTasks
+from disco_rq.machine.redisserver import private_directory
+from disco_rq.model import ResultStatus
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.outputs.locator import Locator
+from disco_rq.outputs.profiles import merged
+from disco_rq.runtime import installed_names, is_in_task, untyped
+
+__all__ = ["LocalJob", "run"]
+
+
+class LocalJob:
+    """A job that has ended ready; the methods that tell of it are those of ``Job``."""
+
+    def __init__(self, record: LocalRecord, results: Results) -> None:
+        self._record = record
+        self._results = results
+        self.name = record.name
+
+    def __repr__(self) -> str:
+        return f"<LocalJob {self.name}>"
+
+    def wait(self, timeout: float | None = None) -> Results:  # noqa: ARG002  so that it reads like a Job's
+        """The addresses of its results, for ``result_iterator``, or as the input of another local job."""
+        return self._results
+
+    def results(self, timeout: float = 0.0) -> tuple[ResultStatus, Results]:  # noqa: ARG002  as above
+        """``("ready", addresses)``."""
+        return "ready", self._results
+
+    def oob_list(self) -> list[str]:
+        """The keys of its OOB results, sorted."""
+        return sorted(self._record.oob)
+
+    def oob_get(self, key: str) -> Any:
+        """An OOB result, of the type that was put. Raises ``OOBNotFound`` if there is none."""
+        if key not in self._record.oob:
+            raise OOBNotFound(f"job {self.name} has no OOB result {key!r}")
+        return untyped(self._record.oob[key][1])
+
+    def events(self, offset: str = "0") -> Iterator[tuple[str, tuple[float, str, str]]]:
+        """Its history after ``offset``, oldest first: ``(offset, (timestamp, host, message))``."""
+        for number, event in enumerate(self._record.events, 1):
+            if number > int(offset):
+                yield str(number), (event.timestamp, event.host, event.message)
+
+    @property
+    def messages(self) -> list[str]:
+        """What the job functions said with ``msg``, oldest first."""
+        return [event.message for event in self._record.events if event.by_job]
+
+    @property
+    def msgs_dropped(self) -> int:
+        """How many messages were over the quota."""
+        return self._record.msgs_dropped
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """The totals of ``counter``."""
+        return dict(self._record.counters)
+
+    def profile_stats(self, mode: str = "") -> pstats.Stats:
+        """The profiles of its tasks as one (``mode``: "map", "reduce", or both); ``JobError`` if none."""
+        found = [path for path in self._record.profiles if path.name.startswith(mode)]
+        stats = merged((str(path), path.read_bytes()) for path in found)
+        if stats is None:
+            raise JobError(f"No profile data: job {self.name} has none{mode and f' of a {mode}'}")
+        return stats
+
+    def purge(self) -> None:
+        """Delete its files now, not at the end of this process. Idempotent. Saved results stay."""
+        _here.forget(self.name)
+
+
+def run(
+    name: str, input: Sequence[Address | Sequence[Address]], **arguments: Unpack[JobArguments]
+) -> LocalJob:
+    """Run a job to its end in this process, with the arguments of ``new_job``.
+
+    Everything is as on a cluster: the checks, also whether the functions can be shipped; the inputs, the
+    partitions, quotas and retries. But the functions themselves are called, not copies of them, so that
+    breakpoints stop and their modules' variables can be looked at; while they run, the working directory
+    is one of the task's own. Only ``params`` are a copy for each task.
+    A single file that can be cut is cut in two unless ``split_size`` is given, and there are at least two
+    reduces unless ``nr_reduces`` is, so that mistakes between tasks show.
+
+    Raises ``JobArgumentError`` for wrong use, and ``JobError`` when the job is dead; its ``__cause__`` is the
+    error itself, with its traceback, for a debugger. ``task_timeout`` works in the main thread only.
+    """
+    if is_in_task() and _here.runner in (None, threading.get_ident()):
+        raise DiscoError("local.run cannot be called in a job function: it runs one job at a time")
+    with _here.my_turn():
+        submission = _planned(name, input, arguments)
+        spec = submission.spec
+        tasks = LocalTasks(submission, _here.data, _here.locator, _here.record)
+        try:
+            with installed_names():
+                tasks.run()
+        except BaseException:
+            _here.data.purge(spec.name)
+            raise
+        _here.records[spec.name] = tasks.record
+        outputs = {str(task): address for task, address in tasks.record.outputs.items()}
+        return LocalJob(tasks.record, results_of(outputs, _here.locator, settled=False))
+
+
+def _planned(name: Any, input: Any, arguments: Mapping[str, Any]) -> Submission:
+    plan = partial(build, name, input, secret=None, partitions_of=partial(count_partitions, _here.locator))
+    submission: Submission = plan(arguments)
+    spec = submission.spec
+    if not spec.has_map:
+        return submission
+    more: dict[str, Any] = {}
+    if spec.nr_maps == 1 and "split_size" not in arguments and (size := _size(submission)) > 1:
+        more["split_size"] = (size + 1) // 2
+    if spec.has_reduce and spec.nr_reduces == 1 and arguments.get("nr_reduces") is None:
+        more["nr_reduces"] = 2
+    return plan({**arguments, **more}) if more else submission
+
+
+def _size(submission: Submission) -> int:
+    """Bytes of the only input, 0 if that is not known."""
+    part = submission.inputs[0].parts[0][0]
+    try:
+        with open_input(part) as (_, size):
+            return size or 0
+    except DataError:  # the task will say it
+        return 0
+
+
+class _Here:
+    """The directory and the jobs of this process."""
+
+    def __init__(self) -> None:
+        self.runner: int | None = None  # the thread that runs a job now
+        self._turn = threading.Lock()
+        self.records: dict[str, LocalRecord] = {}
+        self._data: DataDir | None = None
+
+    @contextmanager
+    def my_turn(self) -> Iterator[None]:
+        """Wait while another thread runs a job."""
+        with self._turn:
+            self.runner = threading.get_ident()
+            try:
+                yield
+            finally:
+                self.runner = None
+
+    @property
+    def data(self) -> DataDir:
+        """The directory, made when the first job needs it, deleted at the end of the process."""
+        if self._data is None:
+            root = private_directory()
+            atexit.register(_remove, root, os.getpid())
+            data = DataDir(root)
+            data.prepare()
+            self._data = data
+        return self._data
+
+    @property
+    def locator(self) -> Locator:
+        return Locator(lambda _: {}, own=(NODE, self.data.root))
+
+    def record(self, job: str) -> LocalRecord:
+        """A job that has ended."""
+        if job not in self.records:
+            raise OOBNotFound(f"unknown job {job!r}")
+        return self.records[job]
+
+    def forget(self, job: str) -> None:
+        self.records.pop(job, None)
+        self.data.purge(job)
+
+
+def _remove(root: Path, owner: int) -> None:
+    if os.getpid() == owner:  # and not a fork of it
+        shutil.rmtree(root, ignore_errors=True)
+
+
+_here = _Here()

@@ -1,0 +1,1 @@
+"""This computer: load, packages, sockets, the processes that tasks leave behind, a Redis server."""

@@ -1,0 +1,254 @@
+"""What no event tells a master: dead workers and nodes, batches lost on the way, jobs that nobody can run."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from redis import Redis
+from rq import Queue
+from rq.registry import clean_registries
+
+from disco_rq.master.retention import Retention
+from disco_rq.model import LEASE_S, RENEW_S
+from disco_rq.packing import Serializer
+from disco_rq.planning.assignment import job_of_batch, rq_name
+from disco_rq.planning.planner import Batch, Planner
+from disco_rq.planning.stranded import stranded
+from disco_rq.store import keys
+from disco_rq.store.cluster import ClusterStore, JobSnapshot, TaskState
+from disco_rq.store.queues import delete_batch
+
+log = logging.getLogger("disco_rq.caretaker")
+
+QUEUE_PATIENCE_S = 5.0
+"""A batch under way for longer is looked up in its queue: its worker may have died before the claim."""
+SLOW_S = 1.0
+"""Redis or this master stood still for so long: then the workers could not renew their leases either."""
+LOOK_S = 0.5
+"""About how often a master looks."""
+CLEANING_S = 60.0
+FORGETTING_S = 15.0
+"""For how long RQ is searched for batches of a forgotten job: a worker may just be putting one away."""
+
+
+def node_queue(redis: Redis, node: str) -> Queue:
+    """The RQ queue of a node, with our serializer."""
+    return Queue(keys.queue(node), connection=redis, serializer=Serializer)
+
+
+class Caretaker:
+    """Looks after the cluster for the leading master, a few times a second."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        store: ClusterStore,
+        planner: Planner,
+        jobs: Mapping[str, JobSnapshot],
+        retention: Retention,
+    ) -> None:
+        self._redis = redis
+        self._store = store
+        self._planner = planner
+        self._jobs = jobs
+        self._retention = retention
+        self._run_id, uptime_s = store.server()
+        # What ran out while the server was down, or full, or not the master yet, gets the time to be renewed.
+        silent_s = min(uptime_s, store.silent_for_s())
+        self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - silent_s)
+        self._looked_at = time.monotonic()
+        self._cleaned_at = 0.0
+        self._to_clean: list[str] = []  # nodes
+        self._clean_at_once = 0
+        self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
+        self._closed: set[str] = set()  # nodes that said that they take no tasks
+        self._stranded: dict[str, str] = {}  # jobs that wait for a node -> what they were told
+
+    def look(self) -> bool:
+        """Do what is due. False: another Redis server answers now, which may know less than we remember."""
+        began = time.monotonic()
+        run_id, _ = self._store.server()
+        if run_id != self._run_id:
+            return False
+        self.count_nodes()
+        now = time.monotonic()
+        if now - began > SLOW_S or began - self._looked_at > RENEW_S + SLOW_S:
+            self._no_loss_before = now + LEASE_S
+            log.warning("this master or Redis stood still: leases get time", extra={"action": "still"})
+        self._looked_at = now
+        self._expire_leases(only_told=now < self._no_loss_before)
+        self._release_lost_batches()
+        self._tell_stranded()
+        self._forget_in_rq()
+        self._retention.look()
+        self._clean_registries(now)
+        return True
+
+    def count_nodes(self) -> None:
+        """Tell the planner which nodes are alive, with how many workers."""
+        slots = self._store.slots(self._store.now_ms())
+        closed = self._store.closed()
+        self._planner.set_nodes(slots, self._store.blacklist(), self._store.draining(), closed)
+        now = {node for node in closed if node in slots}
+        for node in sorted(now ^ self._closed):
+            if node in now:
+                self._tell_all(f"Node {node} takes no tasks: {closed[node]}")
+            elif node in slots:
+                self._tell_all(f"Node {node} takes tasks again")
+        self._closed = now
+
+    def _clean_registries(self, now: float) -> None:
+        """RQ's, of every node once in ``CLEANING_S``, each in its turn: it takes a millisecond or two."""
+        if not self._to_clean and now - self._cleaned_at > CLEANING_S:
+            self._cleaned_at, self._to_clean = now, list(self._planner.nodes)
+            self._clean_at_once = math.ceil(len(self._to_clean) * LOOK_S / CLEANING_S)
+        for node in self._to_clean[: self._clean_at_once]:
+            queue = node_queue(self._redis, node)
+            clean_registries(queue)
+            self._forget_failed(queue)
+        del self._to_clean[: self._clean_at_once]
+
+    def _forget_failed(self, queue: Queue) -> None:
+        """Batches of workers that died: of jobs that are not there any more RQ need not keep them."""
+        failed = queue.failed_job_registry
+        batch_ids = failed.get_job_ids(cleanup=False)
+        known = {rq_name(job) for job in self._store.known_jobs()} if batch_ids else set()
+        for batch_id in batch_ids:
+            if job_of_batch(batch_id) not in known:
+                failed.remove(batch_id)
+                delete_batch(self._redis, batch_id)
+
+    def _tell_all(self, line: str) -> None:
+        log.warning("%s", line, extra={"action": "nodes"})
+        for job in self._planner.jobs:
+            self._store.event(job, line)
+
+    def forget(self, job: str) -> None:
+        """A job was cleaned or purged: RQ need not remember it either."""
+        self._forgotten[rq_name(job)] = time.monotonic() + FORGETTING_S
+        self._forget_in_rq()
+
+    def _expire_leases(self, *, only_told: bool) -> None:
+        """``only_told``: those alone whose nodes saw them end; others may not have been able to renew."""
+        for job, task, attempt, told_by_node in self._store.expired_leases(self._store.now_ms()):
+            if only_told and not told_by_node:
+                continue
+            snapshot = self._jobs.get(job)
+            if snapshot is None and job in self._store.active_jobs():
+                continue  # submitted just now: its event comes
+            survives = snapshot.spec.max_failures if snapshot else 0
+            state = self._store.task_state(job, task, attempt)
+            where = f"worker {state.worker} on node {state.node}" if state else "its worker"
+            sign = "its process ended" if told_by_node else f"it gave no sign of life for {LEASE_S:.0f} s"
+            why = f"{where} was lost: {sign}"
+            answer = self._store.end_attempt(job, task, state, attempt, "lost", why, survives)
+            if answer == "overtaken":
+                self._store.forget_lease(job, task, attempt)
+            told = {"action": "expire", "job": job}
+            log.warning("%s %s/%s: %s (%s)", job, task, attempt, why, answer, extra=told)
+
+    def _release_lost_batches(self) -> None:
+        """Hand back what is queued on nodes that are dead or closed, or lost its worker before the claim."""
+        now = time.monotonic()
+        unused, late = [], []
+        for batch_id, batch in self._planner.batches.items():
+            node = self._planner.nodes.get(batch.node)
+            if node is None or not node.keeps_queue:
+                unused.append(batch_id)
+            elif not batch.is_claimed and now - batch.since_s >= QUEUE_PATIENCE_S:
+                late.append(batch_id)
+        queued = self._queued({self._planner.batches[batch_id].node for batch_id in late})
+        lost = [batch_id for batch_id in late if batch_id not in queued]
+        for batch_id, states in self._states([*unused, *lost]).items():
+            batch = self._planner.batches[batch_id]
+            why = f"its place in the queue of node {batch.node} was lost"
+            if self._release_queued(batch, states, why) and batch_id not in lost:
+                self._remove(batch_id, batch)
+
+    def hand_back(self, batch_id: str, why: str) -> None:
+        """Let those tasks of a batch that nobody has claimed wait again, uncounted, and be it anywhere."""
+        batch = self._planner.batches[batch_id]
+        if self._release_queued(batch, self._states([batch_id])[batch_id], why):
+            self._remove(batch_id, batch)
+
+    def _remove(self, batch_id: str, batch: Batch) -> None:
+        """Take a batch out of its queue: its tasks are for others."""
+        queue = node_queue(self._redis, batch.node)
+        queue.remove(batch_id)
+        queue.intermediate_queue.remove(batch_id)
+        delete_batch(self._redis, batch_id)
+
+    def _queued(self, nodes: Iterable[str]) -> set[str]:
+        """The batches in the queues of these nodes, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for node in nodes:
+            pipe.lrange(node_queue(self._redis, node).key, 0, -1)
+        return {batch.decode() for batches in pipe.execute() for batch in batches}
+
+    def _states(self, batch_ids: Sequence[str]) -> dict[str, list[TaskState | None]]:
+        """Of each batch the states of its attempts, in the order of its open tasks; None: it is another's."""
+        asked = [
+            (batch_id, self._planner.batches[batch_id].job, str(task))
+            for batch_id in batch_ids
+            for task in sorted(self._planner.batches[batch_id].open_tasks)
+        ]
+        found = self._store.states([(job, task) for _, job, task in asked])
+        answer: dict[str, list[TaskState | None]] = {batch_id: [] for batch_id in batch_ids}
+        for (batch_id, _, _), states in zip(asked, found, strict=True):
+            answer[batch_id].append(next((one for one in states if one and one.batch == batch_id), None))
+        return answer
+
+    def _release_queued(self, batch: Batch, states: Sequence[TaskState | None], why: str) -> bool:
+        """Let those tasks of a batch that nobody has claimed wait again, uncounted. True: all of them."""
+        for task, state in zip(sorted(batch.open_tasks), states, strict=True):
+            if state is not None and state.state == "queued":
+                answer = self._store.end_attempt(
+                    batch.job, str(task), state, state.attempt, "release", why, 0
+                )
+                told = {"action": "release", "job": batch.job}
+                log.warning("%s %s: %s (%s)", batch.job, task, why, answer, extra=told)
+                # A worker, or another master, was faster.
+                batch.is_claimed |= answer in ("overtaken", "notleader")
+            else:
+                batch.is_claimed = True
+        return not batch.is_claimed
+
+    def _tell_stranded(self) -> None:
+        """A job that waits for a node says so in its history, and says when one has come."""
+        waiting = stranded(self._planner)
+        for job in (self._stranded.keys() - waiting.keys()) & self._planner.jobs.keys():
+            self._store.event(job, "A node is there again: the job goes on")
+        for job, why in waiting.items():
+            if self._stranded.get(job) != why:  # new, or it waits for something else now
+                self._store.event(job, why)
+        self._stranded = waiting
+
+    def _forget_in_rq(self) -> None:
+        """Delete what RQ keeps of forgotten jobs: batches that are through, and those that end now."""
+        now = time.monotonic()
+        self._forgotten = {job: until for job, until in self._forgotten.items() if until > now}
+        queues = [node_queue(self._redis, node) for node in self._store.nodes()] if self._forgotten else []
+        pipe = self._redis.pipeline(transaction=False)
+        for queue in queues:
+            pipe.zrange(queue.finished_job_registry.key, 0, -1)
+            pipe.zrange(queue.failed_job_registry.key, 0, -1)
+            pipe.lrange(queue.intermediate_queue_key, 0, -1)  # of workers that died untold
+        answers = iter(pipe.execute())
+        for queue in queues:
+            for registry in (queue.finished_job_registry, queue.failed_job_registry):
+                for batch_id in self._to_forget(next(answers)):
+                    registry.remove(batch_id)
+                    delete_batch(self._redis, batch_id)
+                    # A worker that cleaned up may have noted it right after it was through.
+                    self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
+            for batch_id in self._to_forget(next(answers)):
+                queue.intermediate_queue.remove(batch_id)
+                self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
+                delete_batch(self._redis, batch_id)
+
+    def _to_forget(self, batch_ids: Iterable[bytes]) -> list[str]:
+        names = [batch_id.decode() for batch_id in batch_ids]
+        return [name for name in names if job_of_batch(name) in self._forgotten]

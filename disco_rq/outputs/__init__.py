@@ -1,0 +1,1 @@
+"""Task outputs wherever they lie: addresses, the directory of a node, what serves and fetches them."""

@@ -1,0 +1,46 @@
+"""Addresses of task outputs: ``disco://node/job/file``."""
+
+from __future__ import annotations
+
+import re
+
+from disco_rq.errors import DataError
+from disco_rq.model import JOB_NAME, NODE_NAME, TaskId
+
+__all__ = ["map_task_of", "output_address", "output_name", "preferred_node", "split_address"]
+
+ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/((?:map|reduce)-\d+\.\d+)")
+
+
+def output_name(task: TaskId, attempt: int) -> str:
+    """File name of an attempt's output; its log has ``.log`` behind it."""
+    return f"{task.phase}-{task.index}.{attempt}"
+
+
+def output_address(node: str, job: str, task: TaskId, attempt: int) -> str:
+    return f"disco://{node}/{job}/{output_name(task, attempt)}"
+
+
+def split_address(address: str) -> tuple[str, str, str]:
+    """Node, job and file name of an output's address. ``DataError`` for anything else."""
+    match = ADDRESS.fullmatch(address)
+    if match is None:
+        raise DataError("not the address of a task output", url=address)
+    node, job, name = match.groups()
+    return node, job, name
+
+
+def map_task_of(job: str, address: str | None) -> TaskId | None:
+    """The map of the job whose output is at the address, or None if it is no such output."""
+    match = ADDRESS.fullmatch(address or "")
+    if match is None or match[2] != job or not match[3].startswith("map-"):
+        return None
+    return TaskId("map", int(match[3].removeprefix("map-").partition(".")[0]))
+
+
+def preferred_node(url: str) -> str | None:
+    """The node that holds the file of any ``disco://`` address; None for what every node reads alike."""
+    scheme, _, place = url.partition("://")
+    if scheme.lower() != "disco":
+        return None
+    return place.partition("/")[0].partition(":")[0] or None

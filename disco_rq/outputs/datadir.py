@@ -1,0 +1,147 @@
+"""The data directory of a node: what its tasks have made.
+
+Everything lies under one root: ``<job>/map-3.1`` (output of the first attempt of map 3), beside it
+``map-3.1.log`` (what it printed) and ``map-3.1.prof`` (its profile), ``<job>/required/`` (what the job brings
+along) and ``tmp/`` (work in progress). ``.node-id`` holds a random word that the node also tells in Redis:
+who finds the same word at the same path may read the files directly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import secrets
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from disco_rq.model import JOB_NAME, TaskId
+from disco_rq.outputs.addresses import output_name
+from disco_rq.version import PROTOCOL, __version__
+
+__all__ = ["NODE_ID", "DataDir", "Scratch"]
+
+NODE_ID = ".node-id"
+TMP = "tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The files of one process: the directory in which its tasks work, and beside it what they print and
+    write.
+    """
+
+    directory: Path
+
+    @property
+    def log(self) -> Path:
+        return self.directory.with_name(self.directory.name + ".log")
+
+    @property
+    def out(self) -> Path:
+        """The output of an attempt while it is written."""
+        return self.directory.with_name(self.directory.name + ".out")
+
+    @property
+    def required(self) -> Path:
+        """The files that a job brings along, while they are written."""
+        return self.directory.with_name(self.directory.name + ".required")
+
+    def empty(self) -> None:
+        """Delete what is in the directory."""
+        for name in os.listdir(self.directory):  # noqa: PTH208  a third of the time
+            entry = self.directory / name
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)  # what a task left behind may still be at work
+
+    def remove(self) -> None:
+        """Delete it all. Idempotent."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.required, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
+        self.out.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The data directory of the node that this process works for."""
+
+    root: Path
+
+    def prepare(self) -> str:
+        """Make the directory, for its owner only. If it is there, what is made in it is. Returns the node's
+        word.
+        """
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.root / TMP).mkdir(mode=0o700, exist_ok=True)
+        (self.root / TMP).chmod(0o700)  # an earlier version's may be open
+        word_file = self.root / NODE_ID
+        if not word_file.exists():
+            aside = self.root / TMP / f"{NODE_ID}.{os.getpid()}"
+            aside.write_text(secrets.token_hex(8))
+            with contextlib.suppress(FileExistsError):  # another worker of this node was first
+                os.link(aside, word_file)
+            aside.unlink()
+        return word_file.read_text()
+
+    def about(self) -> dict[str, str]:
+        """What the node tells the others of itself."""
+        return {
+            "host": socket.gethostname(),
+            "data": str(self.root),
+            "word": self.prepare(),
+            "python": platform.python_version(),
+            "version": __version__,
+            "protocol": str(PROTOCOL),
+        }
+
+    def output(self, job: str, task: TaskId, attempt: int) -> Path:
+        return self.job(job) / output_name(task, attempt)
+
+    def log(self, job: str, task: TaskId, attempt: int) -> Path:
+        return self.job(job) / f"{output_name(task, attempt)}.log"
+
+    def required(self, job: str) -> Path:
+        """The files that a job brings along; all its tasks on this node share them."""
+        return self.job(job) / "required"
+
+    def job(self, name: str) -> Path:
+        """The directory of a job. ``ValueError`` for what is no job's name: no path leaves the root."""
+        if not JOB_NAME.fullmatch(name):
+            raise ValueError(f"not a job's name: {name!r}")
+        return self.root / name
+
+    def scratch(self, worker: str, pid: int) -> Scratch:
+        """Where one process of a worker keeps what does not outlive its attempts."""
+        return Scratch(self.root / TMP / f"{worker}.{pid}")
+
+    def sweep(self) -> None:
+        """Delete the scratch files of processes that are gone."""
+        for entry in (self.root / TMP).iterdir():
+            pid = re.search(r"\.(\d+)(?:\.out|\.log|\.required)?$", entry.name)
+            if pid and not _alive(int(pid[1])):
+                # Another worker of the node may be sweeping, too.
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+
+    def purge(self, job: str) -> None:
+        """Delete every file of a job. Idempotent."""
+        shutil.rmtree(self.job(job), ignore_errors=True)
+
+    def jobs(self) -> list[str]:
+        """The jobs that have files here."""
+        return [entry.name for entry in self.root.iterdir() if JOB_NAME.fullmatch(entry.name)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,89 @@
+"""From the address of a task output to its bytes: the file, if it may be read directly, or a data server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from disco_rq.errors import DataError
+from disco_rq.outputs.addresses import split_address
+from disco_rq.outputs.datadir import NODE_ID
+from disco_rq.outputs.wire import is_sealed, tokens
+
+__all__ = ["Locator", "Server", "readable_root", "server_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a node serves its files, and what opens it: a secret, for this node only."""
+
+    url: str
+    token: str | None = field(repr=False)
+
+
+class Locator:
+    """From a ``disco://`` address to the file, where this process may read it directly, or to its server."""
+
+    def __init__(
+        self,
+        about: Callable[[str], dict[str, str]],
+        own: tuple[str, Path] | None = None,
+        secret: bytes | None = None,
+    ) -> None:
+        """``about``: what a node tells of itself. ``own``: this process' node and data directory, if it has
+        one. ``secret``: the cluster's.
+        """
+        self._about = about
+        self._roots: dict[str, Path | None] = dict([own]) if own else {}
+        self._secret = secret
+
+    def path(self, address: str) -> Path | None:
+        """The file behind an address, there or not; None if its node's files cannot be read from here.
+
+        ``DataError`` if there is no such node.
+        """
+        node, job, name = split_address(address)
+        if node not in self._roots:
+            self._roots[node] = readable_root(self._of(node, address))
+        root = self._roots[node]
+        return None if root is None else root / job / name
+
+    def server(self, address: str) -> Server:
+        """The data server of an address' node, as told now: it may move. ``DataError`` if it has none, and as
+        ``server_of``.
+        """
+        node = split_address(address)[0]
+        about = self._of(node, address)
+        if "url" not in about:
+            raise DataError(
+                f"the files of node {node} ({about['host']}) cannot be read from here, and it serves none: "
+                "run 'disco-rq node' there",
+                url=address,
+            )
+        return server_of(node, about, self._secret)
+
+    def _of(self, node: str, address: str) -> dict[str, str]:
+        about = self._about(node)
+        if "word" not in about:
+            raise DataError(f"there is no node {node}", url=address)
+        return about
+
+
+def server_of(node: str, about: Mapping[str, str], secret: bytes | None) -> Server:
+    """The data server of which a node tells. ``DataError``, which blames no file, if somebody else may have
+    told it: the node's token must not go there.
+    """
+    url = about["url"]
+    if not is_sealed(secret, node, url, about.get("url_seal", "")):
+        raise DataError(f"the address of node {node}, {url}, is not signed with the DISCO_RQ_SECRET here")
+    return Server(url, next(iter(tokens(secret, node)), None))
+
+
+def readable_root(about: dict[str, str]) -> Path | None:
+    """The directory of a node, if it is the same one here."""
+    root = Path(about["data"])
+    try:
+        return root if (root / NODE_ID).read_text() == about["word"] else None
+    except (OSError, ValueError):  # not there, not ours to read, or not a text
+        return None

@@ -1,0 +1,114 @@
+"""A job as the planner sees it: its tasks by phase, and its place among the others."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+from disco_rq.model import Phase as PhaseName
+from disco_rq.model import TaskId
+from disco_rq.planning.turns import Turn
+
+BATCH_S = 0.1
+"""The working time that one batch of small tasks aims at."""
+BATCH_MAX = 150
+"""Even a task that does nothing takes part of a millisecond of its slot, which no duration tells. The scripts
+take batches of some 3,900 tasks at most.
+"""
+SHARE_S = 0.005
+"""A batch costs some 2 ms of its own: less work than this is not spread over the slots."""
+AHEAD_BELOW_S = 1.0
+"""Tasks shorter than this are worth having one batch ahead in a node's queue."""
+SAMPLE = 30
+"""Of so many tasks of a phase the durations are kept, the last ones."""
+
+
+@dataclass(slots=True)
+class Phase:
+    """The tasks of one phase of a job."""
+
+    waiting: deque[int] = field(default_factory=deque)
+    delayed: dict[int, float] = field(default_factory=dict)  # index -> when it waits again, after its backoff
+    local: dict[str, deque[int]] = field(default_factory=dict)  # node -> its waiting tasks, also in waiting
+    pending: set[int] = field(default_factory=set)  # what really waits; the deques may hold stale entries
+    done: dict[int, int] = field(default_factory=dict)  # index -> attempt that was committed
+    total: int = 0
+    mean_s: float | None = None  # running mean of a task's duration
+    durations_s: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLE))  # of the last ones
+    median_s: float | None = None  # of these, more or less
+    sizes: Mapping[int, int] | None = None  # index -> what it has to do, in bytes, once that is known
+
+    @property
+    def complete(self) -> bool:
+        return len(self.done) == self.total
+
+    @property
+    def is_short(self) -> bool:
+        """Whether its tasks are known to be worth having one batch ahead."""
+        return self.mean_s is not None and self.mean_s <= AHEAD_BELOW_S
+
+    def measure(self, duration_s: float) -> None:
+        self.durations_s.append(duration_s)
+        if self.median_s is None or len(self.done) % 8 == 0 or len(self.done) < SAMPLE:
+            self.median_s = median(self.durations_s)
+        self.mean_s = duration_s if self.mean_s is None else 0.8 * self.mean_s + 0.2 * duration_s
+
+    def batch_size(self, slots: float) -> int:
+        """How many of these tasks make a batch: about ``BATCH_S`` of work, and no more than leaves the slots
+        that the job is due busy.
+        """
+        if self.mean_s is None:
+            return 1
+        by_time = BATCH_S / max(self.mean_s, 1e-6)
+        by_share = len(self.pending) / (2 * slots if slots > 1 else 1)
+        by_share = max(by_share, by_time * SHARE_S / BATCH_S)
+        return int(max(1, min(by_time, by_share, BATCH_MAX)))
+
+
+@dataclass(slots=True)
+class JobState:
+    """A job as the planner sees it."""
+
+    name: str
+    nr_maps: int
+    nr_reduces: int  # reduce tasks
+    priority: int = 0
+    submitted_ms: int = 0
+    paused: bool = False
+    max_cores: int | None = None
+    force_local: bool = False
+    force_remote: bool = False
+    speculative: bool = True  # its tasks that lag may have copies
+    preferred: Mapping[int, str] = field(default_factory=dict)  # map index -> node that has its input
+    attempts: dict[TaskId, int] = field(default_factory=dict)  # highest number of each task that was tried
+    excluded: dict[TaskId, dict[str, float]] = field(default_factory=dict)  # task -> node -> when it failed
+    refused: dict[str, str] = field(default_factory=dict)  # node that cannot run this job -> why
+    batches: int = 0
+    running: int = 0  # attempts under way
+    turn: int = 0  # when it was last assigned a batch, in turns of the planner
+    maps: Phase = field(default_factory=Phase)
+    reduces: Phase = field(default_factory=Phase)
+
+    def __post_init__(self) -> None:
+        self.maps.total, self.reduces.total = self.nr_maps, self.nr_reduces
+
+    def phase(self, task: TaskId) -> Phase:
+        return self.maps if task.phase == "map" else self.reduces
+
+    def open_phase(self) -> tuple[PhaseName, Phase]:
+        """The phase whose tasks may run now: the reduces wait for every map."""
+        return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
+
+    def turn_now(self) -> Turn | None:
+        """Its place among the jobs that may have a batch; None if it may not."""
+        busy = self.max_cores is not None and self.batches >= self.max_cores
+        if self.paused or busy or not (self.reduces if self.maps.complete else self.maps).pending:
+            return None
+        return -self.priority, self.batches, self.turn, self.submitted_ms, self.name
+
+    def takes(self, node: str) -> bool:
+        """Whether it may have something for a slot of the node that becomes free."""
+        is_elsewhere = self.force_local and not self.maps.complete and not self.maps.local.get(node)
+        return node not in self.refused and not is_elsewhere

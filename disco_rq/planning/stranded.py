@@ -1,0 +1,32 @@
+"""Which jobs cannot go on with the nodes that there are. Pure, like the planner that it looks at."""
+
+from __future__ import annotations
+
+from disco_rq.planning.planner import Planner
+
+
+def stranded(planner: Planner) -> dict[str, str]:
+    """The jobs that cannot go on with the nodes there are, each with what it waits for."""
+    usable = {name for name, node in planner.nodes.items() if node.is_open}
+    if not planner.nodes:
+        return dict.fromkeys(planner.jobs, "No node is alive: the job waits for one")
+    if not usable:
+        why = "; ".join(f"{name}: {node.why_closed}" for name, node in sorted(planner.nodes.items())[:5])
+        return dict.fromkeys(planner.jobs, f"No node takes tasks ({why}): the job waits for one")
+    answer = {}
+    for job in planner.jobs.values():
+        if usable <= job.refused.keys():
+            why = "; ".join(sorted({job.refused[name] for name in usable})[:5])
+            answer[job.name] = f"No node here can run it: the job waits for another ({why})"
+            continue
+        if job.running or not job.maps.pending or not (job.force_local or job.force_remote):
+            continue
+        homes = {job.preferred.get(index, "") for index in job.maps.pending}
+        named = " and ".join(sorted(homes))
+        if "" in homes:
+            continue  # what has no home may run everywhere
+        if job.force_local and homes.isdisjoint(usable):
+            answer[job.name] = f"force_local: the job waits for {named}"
+        elif job.force_remote and homes == usable and len(usable) == 1:
+            answer[job.name] = f"force_remote: the job waits for another node than {named}"
+    return answer

@@ -1,0 +1,207 @@
+"""Map side: where the pairs of a map go, by what the job asks of them. Each takes all, then writes.
+
+Ordered   no sort: pairs stay in the order in which the map gave them, within each partition
+Sorted    sort: see ``sorter``
+Opaque    a ``map_writer`` of the job: its bytes, partition by partition
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from disco_rq.records.blocks import Kind
+from disco_rq.records.opaque import OpaqueFile
+from disco_rq.records.pairs import checked
+from disco_rq.records.writer import EncodedBlock, RecordWriter
+from disco_rq.shuffle.cutting import Cutter
+from disco_rq.shuffle.interleaved import Interleaved
+from disco_rq.shuffle.memory import (
+    GROUP_BYTES,
+    PAIR_BYTES,
+    REFERENCE_BYTES,
+    SAMPLE,
+    SLICE_PAIRS,
+    average_bytes,
+)
+from disco_rq.shuffle.partition import Partitioner
+from disco_rq.shuffle.sorter import Sorter
+
+__all__ = ["Opaque", "Ordered", "Shuffle", "Sorted", "combined", "summed"]
+
+_SUMMED_PAIRS = 8192
+"""Where only keys that are new stay: to weigh costs a tenth of the time there."""
+_SLICE_BYTES = 1 << 20
+
+
+class Shuffle(Protocol):
+    """Takes a map's pairs, then writes them."""
+
+    def feed(self, pairs: Iterator[Any]) -> None:
+        """Take all pairs. Raises ``TaskError`` for no pair, ``PartitionError``, ``RecordTypeError``."""
+
+    def finish(self, writer: RecordWriter) -> int:
+        """Write everything. Returns the number of pairs written."""
+
+
+class Ordered:
+    """Pairs in the order of the map, within each partition."""
+
+    def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
+        self._partitioner = partitioner
+        self._packed = Interleaved(scratch, limit_bytes // 2, partitioner.nr_partitions)
+        self._cutters = [Cutter() for _ in range(partitioner.nr_partitions)]
+        self._buckets: list[list[Any]] = [[] for _ in range(partitioner.nr_partitions)]
+        self._limit_bytes = limit_bytes // 3
+        self._bytes = 0.0
+
+    def feed(self, pairs: Iterator[Any]) -> None:
+        size = SAMPLE
+        while some := list(islice(pairs, size)):
+            checked(some)
+            self._distribute(some)
+            weight = _weight(some)
+            size = _slice_size(weight)
+            self._bytes += weight * len(some)
+            if self._bytes > self._limit_bytes:
+                self._pack_all()
+
+    def finish(self, writer: RecordWriter) -> int:
+        self._pack_all()
+        self._packed.finish(writer)
+        return writer.size
+
+    def _distribute(self, pairs: list[Any]) -> None:
+        buckets = self._buckets
+        if self._partitioner.is_trivial:
+            buckets[0] += pairs
+            touched: Iterable[int] = (0,)
+        else:
+            parts = self._partitioner.many([key for key, _ in pairs])
+            for partition, pair in zip(parts, pairs, strict=True):
+                buckets[partition].append(pair)
+            touched = set(parts)
+        for partition in touched:
+            if len(buckets[partition]) >= self._cutters[partition].count:
+                self._pack(partition)
+
+    def _pack_all(self) -> None:
+        for partition in range(len(self._buckets)):
+            self._pack(partition)
+        self._bytes = 0.0
+
+    def _pack(self, partition: int) -> None:
+        pairs, self._buckets[partition] = self._buckets[partition], []
+        keys, values = [key for key, _ in pairs], [value for _, value in pairs]
+        for block in self._cutters[partition].blocks(keys, values, grouped=False):
+            self._packed.add(partition, block)
+
+
+class Sorted:
+    """Pairs sorted by key within each partition."""
+
+    def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
+        self._sorter = Sorter(scratch, limit_bytes, partitioner)
+        self.feed = self._sorter.feed
+
+    def finish(self, writer: RecordWriter) -> int:
+        cutter = Cutter()
+        for partition, batches in self._sorter.finish():
+            for batch in batches:
+                for block in cutter.blocks(batch.keys, batch.values, grouped=batch.grouped):
+                    writer.add(partition, block)
+        return writer.size
+
+
+class Opaque:
+    """What a ``map_writer`` makes of the pairs, a stream of bytes for each partition."""
+
+    def __init__(
+        self,
+        scratch: Path,
+        limit_bytes: int,
+        partitioner: Partitioner,
+        write: Callable[..., None],
+        params: Any,
+    ) -> None:
+        self._partitioner = partitioner
+        self._packed = Interleaved(scratch, limit_bytes, partitioner.nr_partitions)
+        self._files = [OpaqueFile(self._hand_on(index)) for index in range(partitioner.nr_partitions)]
+        self._write = write
+        self._params = params
+        self._nr_pairs = 0
+
+    def feed(self, pairs: Iterator[Any]) -> None:
+        write, files, params = self._write, self._files, self._params
+        while some := list(islice(pairs, SAMPLE)):
+            checked(some)
+            for partition, (key, value) in zip(
+                self._partitioner.many([key for key, _ in some]), some, strict=True
+            ):
+                write(files[partition], key, value, params)
+            self._nr_pairs += len(some)
+
+    def finish(self, writer: RecordWriter) -> int:
+        for file in self._files:
+            file.hand_on_rest()
+        self._packed.finish(writer)
+        return self._nr_pairs
+
+    def _hand_on(self, partition: int) -> Callable[[bytes], None]:
+        return lambda data: self._packed.add(partition, EncodedBlock(Kind.OPAQUE, len(data), data))
+
+
+def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
+    """``func.sum_combiner``, inlined: for each key its sum, partial sums when memory gets short."""
+    sums: dict[Any, Any] = {}
+    get = sums.get  # faster here than a defaultdict
+    size, used = SAMPLE, 0.0
+    while some := list(islice(pairs, SAMPLE)):
+        checked(some)
+        nr_keys = len(sums)
+        for key, value in chain(some, islice(pairs, size)):
+            sums[key] = get(key, 0) + value
+        weight = _weight(some)
+        size = _slice_size(weight, _SUMMED_PAIRS)
+        used += (len(sums) - nr_keys) * (GROUP_BYTES + weight)
+        if used > limit_bytes // 2:
+            yield from sums.items()
+            sums.clear()
+            used = 0.0
+    yield from sums.items()
+
+
+def combined(
+    pairs: Iterator[Any], combine: Callable[..., Iterable[Any] | None], partitioner: Partitioner, params: Any
+) -> Iterator[Any]:
+    """What a combiner of the job, which has a dict for each partition, returns on the way and at the end."""
+    buffers: list[dict[Any, Any]] = [{} for _ in range(partitioner.nr_partitions)]
+    size = 1
+    while some := list(islice(pairs, size)):
+        checked(some)
+        size = min(2 * size, _slice_size(_weight(some)))
+        for partition, (key, value) in zip(partitioner.many([key for key, _ in some]), some, strict=True):
+            out = combine(key, value, buffers[partition], False, params)
+            if out is not None:
+                yield from out
+    for buffer in buffers:
+        out = combine(None, None, buffer, True, params)
+        if out is not None:
+            yield from out
+
+
+def _weight(pairs: Sequence[Any]) -> float:
+    """Bytes that one of the pairs takes."""
+    some = pairs[:: len(pairs) // SAMPLE + 1]
+    return (
+        PAIR_BYTES
+        + REFERENCE_BYTES
+        + average_bytes([key for key, _ in some])
+        + average_bytes([value for _, value in some])
+    )
+
+
+def _slice_size(weight: float, most: int = SLICE_PAIRS) -> int:
+    return min(max(int(_SLICE_BYTES / weight), SAMPLE), most)

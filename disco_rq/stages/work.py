@@ -1,0 +1,126 @@
+"""A map over its inputs, a reduce over its sources. No Redis, no RQ, no network of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from disco_rq.external import ExternalProgram
+from disco_rq.func import map_line_reader, sum_combiner
+from disco_rq.inputs import open_input
+from disco_rq.model import Functions, JobSpec, MapInput, StageResult, TaskId
+from disco_rq.records import RecordWriter, Source
+from disco_rq.shuffle import Opaque, Ordered, Shuffle, Sorted, combined, summed
+from disco_rq.shuffle.partition import Partitioner
+from disco_rq.stages.external import RunningProgram, running_program
+from disco_rq.stages.mapping import MappedPairs, Opener
+from disco_rq.stages.reducing import reduced
+
+__all__ = ["TaskWork", "run_map", "run_reduce"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWork:
+    """One attempt of a task, as a worker hands it to a stage."""
+
+    spec: JobSpec
+    functions: Functions
+    params: Any
+    task: TaskId
+    scratch: Path  # an empty directory of this attempt, for spills; removed by the caller
+    status: Callable[[str], None]  # system event: "100000 entries mapped"
+    memory_bytes: int = 0  # an output no larger than this is the result's ``content``, and no file
+
+
+def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener = open_input) -> StageResult:
+    """Map every entry of every part (one replica each) and write the complete output to ``out``.
+
+    Exceptions of the job's functions pass unchanged, with a note that says the entry and the input.
+    ``TaskError`` for what is no pair, ``PartitionError``, ``RecordTypeError``; ``DataError`` for an input
+    that cannot be read.
+    """
+    if isinstance(work.functions.map, ExternalProgram):
+        with running_program(work.functions.map, work.scratch) as program:
+            return _mapped(work, task_input, out, opener, program)
+    return _mapped(work, task_input, out, opener)
+
+
+def _mapped(
+    work: TaskWork, task_input: MapInput, out: Path, opener: Opener, program: RunningProgram | None = None
+) -> StageResult:
+    functions, spec, params = work.functions, work.spec, work.params
+    mapped = MappedPairs(
+        functions.map if program is None else _answer,
+        functions.map_reader or map_line_reader,
+        functions.map_init,
+        params,
+        inputs=[part[0] for part in task_input.parts],
+        opener=opener,
+        status=work.status,
+        status_interval=spec.status_interval,
+        through=None if program is None else program.answers,
+    )
+    partitioner = Partitioner(functions.partition if spec.nr_reduces else None, spec.nr_partitions, params)
+    shuffle = _shuffle(work, partitioner)
+    limit_bytes = spec.mem_sort_limit
+    with mapped.located_errors():
+        pairs = iter(mapped)
+        if functions.combiner is sum_combiner:
+            pairs = summed(pairs, limit_bytes // 2)
+        elif functions.combiner is not None:
+            pairs = combined(pairs, functions.combiner, partitioner, params)
+        shuffle.feed(pairs)
+        if program is not None:
+            program.finish_map()
+    with RecordWriter(out, partitioner.nr_partitions, work.memory_bytes) as writer:
+        nr_pairs = shuffle.finish(writer)
+    return StageResult(
+        entries_in=mapped.nr_entries,
+        records_out=nr_pairs,
+        bytes_out=writer.bytes_out,
+        content=writer.content(),
+        partition_bytes=writer.partition_bytes() if spec.nr_partitions else {},
+    )
+
+
+def _answer(entry: Any, _params: Any) -> Any:
+    """The map where a program has made pairs of an entry before."""
+    return entry
+
+
+def _shuffle(work: TaskWork, partitioner: Partitioner) -> Shuffle:
+    scratch, limit_bytes, write = work.scratch, work.spec.mem_sort_limit, work.functions.map_writer
+    if work.functions.combiner is sum_combiner:
+        limit_bytes //= 2  # the other half is for the sums
+    if write is not None:
+        return Opaque(scratch, limit_bytes, partitioner, write, work.params)
+    if work.spec.sort:
+        return Sorted(scratch, limit_bytes, partitioner)
+    return Ordered(scratch, limit_bytes, partitioner)
+
+
+def run_reduce(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult:
+    """Reduce the task's partition of all sources and write the complete output to ``out``.
+
+    A source that is truncated, altered or missing raises ``CorruptData`` with its name as ``url``. Exceptions
+    of the job's functions pass unchanged, with a note that says the key when it is known.
+    """
+    if isinstance(work.functions.reduce, ExternalProgram):
+        with running_program(work.functions.reduce, work.scratch) as program:
+            functions = replace(work.functions, reduce=lambda pairs, _params: program.reduced(pairs))
+            return run_reduce(replace(work, functions=functions), sources, out)
+    return reduced(
+        work.functions,
+        work.params,
+        sources,
+        work.task.index,
+        out,
+        sort=work.spec.sort,
+        scratch=work.scratch,
+        limit_bytes=work.spec.mem_sort_limit,
+        memory_bytes=work.memory_bytes,
+        status=work.status,
+        status_interval=work.spec.status_interval,
+    )

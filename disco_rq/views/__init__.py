@@ -1,0 +1,1 @@
+"""What the page and the command line tell of a cluster and its jobs, without HTTP."""

@@ -1,0 +1,78 @@
+"""What a job read and what it wrote."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from disco_rq import result_iterator
+from disco_rq.client.results import results_of
+from disco_rq.errors import DiscoError
+from disco_rq.redact import redact
+from disco_rq.saving import final_address
+from disco_rq.views import shapes
+from disco_rq.views.asked import OfJobPage, OfPreview
+from disco_rq.views.problem import Problem
+from disco_rq.views.sources import Sources
+from disco_rq.views.tasks import nr_tasks
+
+__all__ = ["inputs", "preview", "results"]
+
+VALUE_MAX_CHARS = 500
+
+
+def inputs(sources: Sources, asked: OfJobPage) -> shapes.Inputs:
+    total = sources.view.head(asked.job).count("nr_maps")
+    listed = [
+        shapes.InputEntry(
+            f"map:{index}",
+            [
+                shapes.InputPart([redact(one.url) for one in part], part[0].start, part[0].length)
+                for part in given.parts
+            ],
+        )
+        for index, given in sources.browse.inputs(asked.job, asked.offset, asked.limit)
+    ]
+    return shapes.Inputs(total, asked.offset, asked.limit, listed)
+
+
+def results(sources: Sources, asked: OfJobPage) -> shapes.Results:
+    """The committed outputs of the last phase, also while it goes on."""
+    head = sources.view.head(asked.job)
+    phase = "reduce" if head.count("nr_reduces") else "map"
+    total = nr_tasks(head, phase)
+    page = range(total)[asked.offset : asked.offset + asked.limit]
+    tasks = [f"{phase}:{index}" for index in page]
+    addresses = sources.browse.outputs(asked.job, tasks)
+    rows = sources.tasks.page(asked.job, tasks)
+    listed = [
+        shapes.Result(index, redact(final_address(address)), row.task, row.records, row.bytes)
+        for index, address, row in zip(page, addresses, rows, strict=True)
+        if address is not None
+    ]
+    state: Any = head.fields["status"]
+    return shapes.Results(state, total, asked.offset, asked.limit, listed)
+
+
+def preview(sources: Sources, asked: OfPreview) -> shapes.Preview:
+    """The first records of a result."""
+    head = sources.view.head(asked.job)
+    phase = "reduce" if head.count("nr_reduces") else "map"
+    [address] = sources.browse.outputs(asked.job, [f"{phase}:{asked.index}"])
+    if address is None:
+        raise Problem("not-found", f"job {asked.job} has no result {asked.index}")
+    found = results_of({f"{phase}:{asked.index}": address}, sources.locator, settled=head.is_ready)
+    records: list[shapes.PreviewRecord] = []
+    error = None
+    try:
+        for key, value in islice(result_iterator(found), asked.records + 1):
+            records.append(shapes.PreviewRecord(_short(key), _short(value)))
+    except DiscoError as problem:  # gone, on a node that is away, or in the format of a writer of its own
+        error = str(problem)
+    more = len(records) > asked.records
+    return shapes.Preview(asked.index, redact(found[0]), records[: asked.records], more, error)
+
+
+def _short(thing: object) -> str:
+    text = repr(thing)
+    return text if len(text) <= VALUE_MAX_CHARS else f"{text[:VALUE_MAX_CHARS]}…"

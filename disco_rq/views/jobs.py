@@ -1,0 +1,158 @@
+"""The list of jobs, and one job in numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from disco_rq.store.viewing import JobHead, JobView
+from disco_rq.views import shapes
+from disco_rq.views.asked import OfJob, OfJobs
+from disco_rq.views.sources import Sources
+
+__all__ = ["head_of", "job", "job_of", "jobs", "mean_ms", "spec"]
+
+MOST_JOBS = 5_000
+"""The newest so many are searched and sorted."""
+
+
+def jobs(sources: Sources, asked: OfJobs) -> shapes.Jobs:
+    view = sources.view
+    plain = not (asked.state or asked.owner or asked.q) and asked.sort == "submitted"
+    if plain and asked.order == "desc":
+        heads = view.heads(view.job_names(asked.offset, asked.offset + asked.limit - 1))
+        return shapes.Jobs(view.nr_jobs(), asked.offset, asked.limit, [head_of(head) for head in heads])
+    found = [head_of(head) for head in view.heads(view.job_names(0, MOST_JOBS - 1)) if _matches(head, asked)]
+    found.sort(key=ORDERS[asked.sort], reverse=asked.order == "desc")
+    page = found[asked.offset : asked.offset + asked.limit]
+    return shapes.Jobs(len(found), asked.offset, asked.limit, page)
+
+
+def _matches(head: JobHead, asked: OfJobs) -> bool:
+    owner = head.fields.get("owner", "")
+    q = asked.q.lower()
+    return (
+        (not asked.state or head.fields["status"] == asked.state)
+        and (not asked.owner or owner == asked.owner)
+        and (q in head.name.lower() or q in owner.lower())
+    )
+
+
+def _took(head: shapes.JobHead) -> float:
+    return float("inf") if head.ended is None else head.ended - head.submitted
+
+
+ORDERS: dict[str, Callable[[shapes.JobHead], Any]] = {
+    "submitted": lambda head: head.submitted,
+    "name": lambda head: head.name,
+    "owner": lambda head: (head.owner, head.submitted),
+    "state": lambda head: (head.state, head.submitted),
+    "progress": lambda head: (head.progress, head.submitted),
+    "took": lambda head: (_took(head), -head.submitted),
+}
+
+
+def job(sources: Sources, asked: OfJob) -> shapes.Job:
+    return job_of(sources.view.job(asked.job))
+
+
+def spec(sources: Sources, asked: OfJob) -> shapes.Spec:
+    """As it was submitted; of many inputs the first hundred."""
+    return shapes.Spec(sources.disco.jobspec(asked.job))
+
+
+def head_of(head: JobHead) -> shapes.JobHead:
+    return shapes.JobHead(**_head(head))
+
+
+def _head(head: JobHead) -> dict[str, Any]:
+    counts = [_counts(head, "map", "nr_maps"), _counts(head, "reduce", "nr_reduces")]
+    total = sum(count.total for count in counts)
+    done = sum(count.done for count in counts)
+    over = head.fields["status"] == "ready"
+    return {
+        "name": head.name,
+        "state": head.fields["status"],
+        "paused": head.fields.get("paused") == "1",
+        "owner": head.fields.get("owner", ""),
+        "priority": head.count("priority"),
+        "submitted": head.count("submitted"),
+        "ended": head.moment("ended"),
+        "maps": counts[0],
+        "reduces": counts[1],
+        "progress": 1.0 if over else done / total if total else 0.0,
+    }
+
+
+def _counts(head: JobHead, phase: str, total: str) -> shapes.TaskCounts:
+    states = [head.count(f"{phase}:{state}") for state in ("waiting", "running", "done", "failed")]
+    return shapes.TaskCounts(head.count(total), *states)
+
+
+def job_of(view: JobView) -> shapes.Job:
+    head = view.head
+    phases = [
+        _phase(view, phase)
+        for phase, total in (("map", "nr_maps"), ("reduce", "nr_reduces"))
+        if head.count(total)
+    ]
+    cause = head.fields.get("cause")
+    return shapes.Job(
+        **_head(head),
+        now_ms=view.now_ms,
+        last_event=view.last_event,
+        nodes=view.nodes,
+        msgs_dropped=head.count("msgs_dropped"),
+        has_reduce=head.count("nr_reduces") > 0,
+        counters=view.counters,
+        oob=view.oob,
+        cause=_cause(json.loads(cause)) if cause else None,
+        phases=phases,
+    )
+
+
+def _cause(told: dict[str, Any]) -> shapes.Cause:
+    known = {name: told[name] for name in shapes.Cause.__struct_fields__ if told.get(name) is not None}
+    if not known.get("failures"):  # an empty table of Lua is an object
+        known.pop("failures", None)
+    return msgspec.convert(known, shapes.Cause, strict=False)
+
+
+def _phase(view: JobView, phase: str) -> shapes.PhaseView:
+    head = view.head
+    counts = _counts(head, phase, "nr_maps" if phase == "map" else "nr_reduces")
+    started, ended = head.moment(f"{phase}:started"), head.moment(f"{phase}:ended")
+    is_open = counts.done < counts.total
+    rate = remaining = None
+    if started is not None:
+        until = ended if ended is not None and not is_open else head.moment("ended") or view.now_ms
+        if until > started and counts.done:
+            rate = counts.done / (until - started) * 1000
+    goes_on = head.fields["status"] == "active" and head.fields.get("paused") != "1"
+    if rate and is_open and goes_on:
+        remaining = (counts.total - counts.done) / rate
+    return shapes.PhaseView(
+        phase=phase,  # type: ignore[arg-type]  # one of the two
+        total=counts.total,
+        waiting=counts.waiting,
+        running=counts.running,
+        done=counts.done,
+        failed=counts.failed,
+        entries=head.count(f"{phase}:entries"),
+        records=head.count(f"{phase}:records"),
+        bytes=head.count(f"{phase}:bytes"),
+        started=started,
+        ended=ended if not is_open else None,
+        rate=rate,
+        remaining_s=remaining,
+        mean_ms=mean_ms(head, phase),
+    )
+
+
+def mean_ms(head: JobHead, phase: str) -> float | None:
+    """How long a done task took on average; None before the first. Needs the whole hash of the job."""
+    done = head.count(f"{phase}:done")
+    return head.count(f"{phase}:ms") / done if done else None

@@ -1,0 +1,82 @@
+"""What the endpoints read from."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from disco_rq import Disco
+from disco_rq.outputs.locator import Locator
+from disco_rq.store.browsing import BrowseStore
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import node_about
+from disco_rq.store.tasktable import TaskStore, TaskTable
+from disco_rq.store.viewing import ViewStore
+
+__all__ = ["Sources", "Tables"]
+
+PATIENCE_S = 2.0
+"""For how long a visitor waits for a Redis that is away."""
+
+
+class Tables:
+    """The task tables that were asked for last: who sorts and pages a big job reads it once."""
+
+    MOST = 4
+    FRESH_S = 3.0
+
+    def __init__(self, tasks: TaskStore) -> None:
+        self._tasks = tasks
+        self._lock = threading.Lock()
+        self._read: OrderedDict[str, tuple[float, TaskTable]] = OrderedDict()
+
+    def of(self, job: str) -> TaskTable:
+        """All tasks of a job, as they were a few seconds ago at most."""
+        with self._lock:  # also so that ten visitors do not read the same at once
+            now = time.monotonic()
+            self._read = OrderedDict(
+                (name, entry) for name, entry in self._read.items() if now - entry[0] < self.FRESH_S
+            )
+            if job not in self._read:
+                table = self._tasks.table(job)
+                self._read[job] = (time.monotonic(), table)
+                while len(self._read) > self.MOST:
+                    self._read.popitem(last=False)
+            return self._read[job][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The stores, and the client for what it can do already."""
+
+    connection: Connection
+    view: ViewStore
+    tasks: TaskStore
+    tables: Tables
+    browse: BrowseStore
+    jobs: JobStore
+    disco: Disco
+    locator: Locator  # of the nodes' files
+
+    @classmethod
+    def open(cls, url: str, secret: bytes | None) -> Sources:
+        connection = Connection(url, patience_s=PATIENCE_S)
+        tasks = TaskStore(connection)
+        return cls(
+            connection=connection,
+            view=ViewStore(connection),
+            tasks=tasks,
+            tables=Tables(tasks),
+            browse=BrowseStore(connection),
+            jobs=JobStore(connection),
+            disco=Disco(url),
+            locator=Locator(lambda node: node_about(connection, node), secret=secret),
+        )
+
+    def close(self) -> None:
+        """Close both connections."""
+        self.disco.close()
+        self.connection.close()

@@ -1,0 +1,427 @@
+"""In the horse: run the attempts of a batch, one after the other, and commit them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from disco_rq.attempt.files import merged_sources, opener_with, place_output
+from disco_rq.attempt.log import AttemptLog
+from disco_rq.attempt.timelimit import time_limit
+from disco_rq.attempt.usercode import describe, failure_kind
+from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable, OtherVersion
+from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
+from disco_rq.outputs.addresses import map_task_of, output_name
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.outputs.fetch import reduce_sources
+from disco_rq.outputs.locator import Locator
+from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
+from disco_rq.outputs.profiles import profiled
+from disco_rq.outputs.remote import patience_of
+from disco_rq.packing import UnpackedJob, unpack_functions
+from disco_rq.records import write_outputs
+from disco_rq.runtime import Overtaken, RunningTask, enter_task
+from disco_rq.saving import discard, is_saved, publish
+from disco_rq.stages import TaskWork, run_map, run_reduce
+from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, read_oob
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import master_address, node_about
+from disco_rq.version import PROTOCOL, __version__
+from disco_rq.worker.horse import Progress, leftovers
+from disco_rq.worker.rehearsal import rehearse
+
+log = logging.getLogger("disco_rq.execution")
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+FLUSH_S = 0.02
+"""Commits of small tasks are sent together, but none waits longer than this for the next task to end."""
+SMALL_BYTES = 64 << 10
+"""Outputs no larger than this wait in memory for that, and are written together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A job as this process knows it, unpacked once for all its tasks here."""
+
+    spec: JobSpec
+    unpacked: UnpackedJob
+
+
+class InputsMissing(BaseException):
+    """An output of the map phase was lost after this reduce was assigned. Not for user code to catch."""
+
+
+class Executor:
+    """Runs batches for one worker. One job at a time: its modules and globals stay in this process."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        node: str,
+        worker: str,
+        data: DataDir,
+        secret: bytes | None,
+        progress: Progress,
+    ) -> None:
+        self._connection = connection
+        self._store = AttemptStore(connection)
+        self._node = node
+        self._worker = worker
+        self._data = data
+        self._secret = secret
+        self._progress = progress
+        self._locator = Locator(
+            lambda other: node_about(connection, other), own=(node, data.root), secret=secret
+        )
+        self._programs: dict[str, Program] = {}
+        self._scratch = data.scratch(worker, os.getpid())
+        self._workplace, self._aside = str(self._scratch.directory), self._scratch.out
+        self._log = AttemptLog(self._scratch.log)
+        self._commits: list[Commit] = []
+        self._first_commit_at = 0.0
+
+    def prepare(self) -> None:
+        """Once in a new process: its own working directory, its output to the attempt's log."""
+        directory = self._scratch.directory
+        directory.mkdir(parents=True)
+        os.chdir(directory)
+        tempfile.tempdir = str(directory)
+        os.environ["TMPDIR"] = str(directory)
+        self._log.capture()
+        self._remember_surroundings()
+
+    def rehearse(self) -> None:
+        """Once after ``prepare``, while nobody waits: the first tasks are three times as fast for it."""
+        try:
+            rehearse(opener_with(self._locator), self._store, self._scratch.directory)
+        except Exception as error:  # noqa: BLE001  a full disk, say: what it is, the first task will tell
+            log.info("no rehearsal: %s", error, extra={"action": "rehearse"})
+        self._scratch.empty()
+
+    def _remember_surroundings(self) -> None:
+        """What each attempt finds."""
+        self._environment, self._path = dict(os.environ), list(sys.path)
+        self._raw_environment = dict(_raw_environment())
+
+    def run_batch(self, job: str, batch: str, tasks: Sequence[tuple[str, int]]) -> None:
+        """Claim the batch, and run what was claimed; tell the parent which of its tasks is running.
+
+        An attempt that leaves threads or child processes behind is the last one in this process: the others
+        of the batch are handed back.
+        """
+        claimed = self._store.claim(job, batch, self._worker, tasks)
+        left_behind = False
+        for i, ((task, number), task_input) in enumerate(zip(tasks, claimed, strict=True)):
+            if task_input is None:
+                continue
+            attempt = Attempt(job, task, number, self._node, self._worker)
+            if left_behind:
+                self._release(attempt, "the task before it left threads or processes behind")
+                continue
+            self._progress.begin(i)
+            self._run(attempt, task_input)
+            left_behind = leftovers()
+            if self._commits and (left_behind or time.monotonic() - self._first_commit_at > FLUSH_S):
+                self._flush()
+        self._flush()
+
+    def _run(self, attempt: Attempt, task_input: MapInput | Literal["reduce"]) -> None:
+        """One attempt, to its commit (which may wait for others) or to its failure."""
+        told = {"action": "attempt", "job": attempt.job}
+        try:
+            self._commits.append(self._attempt(attempt, task_input))
+        except Overtaken:
+            log.warning("%s %s was overtaken", attempt.job, attempt, extra=told)
+            self._keep_log(attempt)
+            self._forget_if_gone(attempt)
+        except InputsMissing:
+            self._release(attempt, "a map is made again first")
+        except OtherVersion as error:
+            log.warning("%s %s is handed back: %s", attempt.job, attempt, error, extra=told)
+            self._store.fail(attempt, "refuse", describe(error), survives=0)
+        except ConnectionLost:
+            raise  # nothing can be told from here
+        except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
+            self._blame_disk(error)
+            self._flush()
+            self._keep_log(attempt)  # before anybody hears of the failure and looks for it
+            self._fail(attempt, error)
+        finally:
+            enter_task(None)
+            self._clean_up(attempt)
+
+    def _attempt(self, attempt: Attempt, task_input: MapInput | Literal["reduce"]) -> Commit:
+        program = self._program(attempt.job)
+        task = TaskId.parse(attempt.task)
+        if task_input != "reduce" and task_input.is_redundant:
+            # Each failure drops the replica that was read; when all were, the first one is tried again.
+            task_input = task_input.replica(self._store.count_failures(attempt.job, attempt.task))
+        running = RunningTask(
+            spec=program.spec,
+            task=task,
+            host=self._node,
+            master=partial(master_address, self._connection),
+            inputs=lambda: self._input_urls(attempt.job, task_input),
+            services=_TaskServices(self._connection, self._store, attempt),
+        )
+        work = TaskWork(
+            spec=program.spec,
+            functions=program.unpacked.functions,
+            params=program.unpacked.params(),
+            task=task,
+            scratch=self._scratch.directory,
+            status=lambda text: self._store.event(attempt.job, self._node, f"{attempt.task}: {text}"),
+            memory_bytes=0 if program.spec.saves(task) else SMALL_BYTES,
+        )
+        aside = self._aside
+        if program.unpacked.required:
+            program.unpacked.required.link(self._data.required(attempt.job), into=self._scratch.directory)
+        started_ms, started = round(time.time() * 1000), time.monotonic()
+        enter_task(running)
+        try:
+            limit_s = program.spec.task_timeout
+            self._progress.begin(self._progress.index, limit_s)
+            with time_limit(limit_s):
+                with profiled(self._profile(attempt) if program.spec.profile else None):
+                    result = self._stage(work, task_input, aside, patience_of(attempt.number))
+                if running.doom is not None:
+                    raise running.doom
+                in_memory = result.content is not None
+                address = place_output(
+                    work, attempt.number, aside, self._data, self._node, in_memory=in_memory
+                )
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        if not self._commits:
+            self._first_commit_at = time.monotonic()
+        return Commit(
+            attempt=attempt,
+            address=address,
+            started_ms=started_ms,
+            duration_ms=round((time.monotonic() - started) * 1000),
+            result=StageResult(
+                result.entries_in,
+                result.records_out,
+                result.bytes_out,
+                counters=dict(running.counters),
+                content=result.content,
+                partition_bytes=result.partition_bytes,
+            ),
+            puts=running.puts,
+        )
+
+    def _stage(
+        self, work: TaskWork, task_input: MapInput | Literal["reduce"], out: Path, patience_s: float
+    ) -> StageResult:
+        if task_input != "reduce":
+            return run_map(work, task_input, out, opener=opener_with(self._locator, patience_s))
+        if not work.spec.has_map:
+            inputs = self._store.inputs(work.spec.name)
+            return run_reduce(work, merged_sources(work, inputs, self._locator, patience_s), out)
+        outputs = self._store.map_outputs(work.spec.name)
+        if len(outputs) < work.spec.nr_maps:
+            raise InputsMissing
+        addresses = [outputs[i] for i in range(work.spec.nr_maps)]
+        sources = reduce_sources(
+            self._locator, addresses, work.task.index, work.scratch, patience_s=patience_s
+        )
+        return run_reduce(work, sources, out)
+
+    def _program(self, job: str) -> Program:
+        if job not in self._programs:
+            found = self._store.job(job)
+            if found is None:
+                raise Overtaken  # purged meanwhile
+            spec, pack = found
+            if spec.protocol != PROTOCOL:
+                raise OtherVersion(
+                    f"{job} is of protocol {spec.protocol}, node {self._node} has disco-rq {__version__}, "
+                    f"protocol {PROTOCOL}: use the same version on both"
+                )
+            unpacked = unpack_functions(
+                pack,
+                job=job,
+                secret=self._secret,
+                directory=self._data.required(job),
+                aside=self._scratch.required,
+            )
+            self._programs = {job: Program(spec, unpacked)}
+            if unpacked.required:
+                self._remember_surroundings()
+        return self._programs[job]
+
+    def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:
+        if task_input != "reduce":
+            return task_input.urls()
+        if not self._program(job).spec.has_map:
+            return [entry.url for entry in self._store.inputs(job)]
+        outputs = self._store.map_outputs(job)
+        return [outputs[i] for i in sorted(outputs)]
+
+    # -- the end of an attempt
+
+    def _flush(self) -> None:
+        """Commit what has ended. An attempt that does not count leaves no file behind."""
+        commits, self._commits = self._commits, []
+        commits = self._write_small(commits)
+        for commit, answer in zip(commits, self._store.commit(commits) if commits else [], strict=True):
+            attempt = commit.attempt
+            if answer == "ok":
+                _publish(commit)
+            else:
+                if not self._store.is_given_again(attempt):
+                    self._discard(commit)
+                if answer == "incomplete":
+                    self._release(attempt, "Redis has lost what it put, at a failover")
+                log.warning(
+                    "%s %s: %s", attempt.job, attempt, answer, extra={"action": answer, "job": attempt.job}
+                )
+                self._forget_if_gone(attempt)
+
+    def _discard(self, commit: Commit) -> None:
+        attempt = commit.attempt
+        self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number).unlink(missing_ok=True)
+        self._profile(attempt).unlink(missing_ok=True)
+        if is_saved(commit.address):
+            discard(commit.address)
+
+    def _write_small(self, commits: list[Commit]) -> list[Commit]:
+        """Write the outputs that are in memory. Returns the commits whose output is there."""
+        small = {
+            output_name(TaskId.parse(commit.attempt.task), commit.attempt.number): commit.result.content
+            for commit in commits
+            if commit.result.content is not None
+        }
+        if not small:
+            return commits
+        try:
+            write_outputs(self._data.job(commits[0].attempt.job), small, self._scratch.out)
+        except OSError as error:
+            self._blame_disk(error)
+            for commit in commits:
+                if commit.result.content is not None:
+                    self._fail(commit.attempt, error)
+            return [commit for commit in commits if commit.result.content is None]
+        return commits
+
+    def _blame_disk(self, error: BaseException) -> None:
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+            error.add_note(f"in the data directory {self._data.root} of node {self._node}")
+
+    def _fail(self, attempt: Attempt, error: BaseException) -> None:
+        spec = self._programs[attempt.job].spec if attempt.job in self._programs else None
+        kind, failure = failure_kind(error), describe(error)
+        survives = 0
+        if spec is not None:
+            survives = spec.max_failures if kind == "data" else spec.task_retries
+            addresses = getattr(error, "urls", ()) or (failure.url or "",)
+            lost = [(task, url) for url in addresses if (task := map_task_of(attempt.job, url))]
+            if kind == "data" and lost and attempt.task.startswith("reduce:"):
+                # Not the reduce's fault: it waits for the maps to be made again.
+                for task, url in lost:
+                    self._store.lose_output(attempt.job, str(task), url, failure, survives=survives)
+                kind = "release"
+        answer = self._store.fail(attempt, kind, failure, survives=survives)
+        told = {"action": "fail", "job": attempt.job}
+        log.info("%s %s failed: %s (%s)", attempt.job, attempt, failure.message, answer, extra=told)
+        if answer == "overtaken":
+            self._forget_if_gone(attempt)
+
+    def _forget_if_gone(self, attempt: Attempt) -> None:
+        """The job was purged, or cleaned, while this attempt was writing: others' files may stay."""
+        if self._store.job(attempt.job) is not None:
+            return
+        task = TaskId.parse(attempt.task)
+        self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        self._data.log(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        self._profile(attempt).unlink(missing_ok=True)
+        shutil.rmtree(self._data.required(attempt.job), ignore_errors=True)
+        with suppress(OSError):  # other files are there: it was cleaned, or a purge is under way
+            self._data.job(attempt.job).rmdir()
+
+    def _release(self, attempt: Attempt, why: str) -> None:
+        """Hand an attempt back, uncounted."""
+        self._store.fail(attempt, "release", Failure(why), survives=0)
+
+    def _profile(self, attempt: Attempt) -> Path:
+        output = self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number)
+        return output.with_name(output.name + PROFILE_SUFFIX)
+
+    def _keep_log(self, attempt: Attempt) -> None:
+        try:
+            if self._log.has_content():
+                self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
+        except OSError as error:  # a full disk: the attempt itself ends as it did
+            told = {"action": "log", "job": attempt.job}
+            log.warning("%s %s: its log is not kept: %s", attempt.job, attempt, error, extra=told)
+
+    def _clean_up(self, attempt: Attempt) -> None:
+        """Nothing of an attempt is there for the next one; what it printed is kept."""
+        self._keep_log(attempt)
+        self._scratch.directory.mkdir(exist_ok=True)  # a task may have deleted it
+        os.chdir(self._workplace)
+        self._scratch.empty()
+        if _raw_environment() != self._raw_environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        sys.path[:] = self._path
+
+
+def _raw_environment() -> dict[Any, Any]:
+    """The environment as Python keeps it, encoded: ``os.environ == …`` decodes all of it, for every task."""
+    raw: dict[Any, Any] = vars(os.environ)["_data"]
+    return raw
+
+
+class _TaskServices:
+    """The runtime API's way to Redis, for one attempt."""
+
+    def __init__(self, connection: Connection, store: AttemptStore, attempt: Attempt) -> None:
+        self._connection = connection
+        self._store = store
+        self._attempt = attempt
+
+    def put(self, key: str, typed_value: bytes, count: int) -> int:
+        return self._store.put(self._attempt, key, typed_value, count)
+
+    def get(self, key: str, phase: str | None) -> Any:
+        return read_oob(self._connection, self._attempt.job, key, phase=phase)
+
+    def get_from(self, job: str, key: str) -> Any:
+        jobs = JobStore(self._connection)
+        status = jobs.statuses([job])[0]
+        if status is None:
+            raise OOBNotFound(f"unknown job {job!r}")
+        if status == "active":
+            raise OOBNotReadable(f"the OOB results of job {job} can be read when it has ended; it is active")
+        return jobs.oob_get(job, key)
+
+    def message(self, text: str) -> int:
+        return self._store.message(self._attempt.job, self._attempt.node, text)
+
+
+def _publish(commit: Commit) -> None:
+    """Give a saved output its final name, now that it counts. What goes wrong here is done again by the
+    client that asks for the results.
+    """
+    if not is_saved(commit.address):
+        return
+    try:
+        publish(commit.address)
+    except DataError as error:
+        told = {"action": "publish", "job": commit.attempt.job}
+        log.warning("%s %s: %s", commit.attempt.job, commit.attempt, error, extra=told)

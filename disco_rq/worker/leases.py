@@ -1,0 +1,161 @@
+"""The thread of a worker that says, every two seconds, that the worker and its attempts are alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from redis.exceptions import RedisError
+
+from disco_rq.errors import DiscoError
+from disco_rq.machine.load import disk_room, node_load
+from disco_rq.machine.packages import installed
+from disco_rq.model import RENEW_S
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.store.attempts import AttemptStore
+from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import NodeStore
+from disco_rq.worker.horse import Progress
+
+log = logging.getLogger("disco_rq.leases")
+
+
+REPORT_S = 10.0
+"""How often the node's memory and disk are told."""
+TIMEOUT_GRACE_S = 3.0
+"""A task that runs on for so long after its time limit, whatever it was told, is ended with its process."""
+
+
+def purge_asked(nodes: NodeStore, data: DataDir, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Delete the files of the jobs that this node is asked to purge.
+
+    ``meanwhile`` is called every ``RENEW_S``: many files on a slow disk take longer than a lease lasts.
+    """
+    for job in nodes.purges():
+        deletion = threading.Thread(target=_delete, args=[data, job], name="purge", daemon=True)
+        deletion.start()
+        deletion.join(RENEW_S)
+        while deletion.is_alive():
+            meanwhile()
+            deletion.join(RENEW_S)
+        nodes.purged(job)
+
+
+def _delete(data: DataDir, job: str) -> None:
+    with suppress(ValueError):  # what is no job's name has no files, and must not end who asks
+        data.purge(job)
+
+
+class LeaseKeeper(threading.Thread):
+    """Renews the slot and the attempts under way, and deletes the files of purged jobs.
+
+    Ends the horse when its task is not ours any more. Lives and dies with its process, so a worker that is
+    stopped or dead is missed.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        node: str,
+        worker: str,
+        data: DataDir,
+        min_free: int | None,
+        end_horse: Callable[[], None],
+    ) -> None:
+        super().__init__(name="leases", daemon=True)
+        self._nodes = NodeStore(connection, node)
+        self._store = AttemptStore(connection)
+        self._node = node
+        self._worker = worker
+        self._data = data
+        self._min_free = min_free
+        self._was_full = False
+        self._end_horse = end_horse
+        self._lock = threading.Lock()
+        self._job = ""
+        self._tasks: Sequence[tuple[str, int]] = ()
+        self._progress = Progress()
+        self._suspect = ""
+        self._ended = threading.Event()
+        self._report_at = 0.0
+        self._installed: dict[str, str] = {}
+
+    def watch(self, job: str, tasks: Sequence[tuple[str, int]], progress: Progress) -> None:
+        """From now on renew these attempts; ``progress`` knows the one that runs."""
+        with self._lock:
+            self._job, self._tasks, self._progress, self._suspect = job, tasks, progress, ""
+
+    def unwatch(self) -> None:
+        """The batch is over."""
+        with self._lock:
+            self._job, self._tasks = "", ()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        """Renew and purge until stopped. Redis being away is waited out: the leases tell the others what to
+        think.
+        """
+        while not self._ended.is_set():
+            try:
+                self._renew()
+                self._look_at_disk()
+                self._report()
+                self._purge()
+            except (DiscoError, RedisError, OSError) as error:
+                log.warning("leases of %s not renewed: %s", self._worker, error, extra={"action": "renew"})
+                self._ended.wait(RENEW_S / 2)
+
+    def _renew(self) -> None:
+        with self._lock:
+            job, tasks = self._job, self._tasks
+        lost = self._store.renew(self._node, self._worker, job, tasks)
+        with self._lock:
+            if job != self._job or tasks is not self._tasks or not tasks:
+                return
+            current = tasks[self._progress.index][0]
+            # Twice in a row: the horse may just have reported this very task as failed and be on its way to
+            # the next.
+            overtaken = current in lost and self._suspect == current
+            self._suspect = current if current in lost else ""
+            overdue = self._progress.overdue_s > TIMEOUT_GRACE_S
+        if overdue:
+            log.warning("%s %s does not end at its time limit", job, current, extra={"action": "overdue"})
+            self._end_horse()
+        if overtaken:
+            log.warning("%s %s is not ours any more", job, current, extra={"action": "overtaken", "job": job})
+            self._end_horse()
+
+    def _look_at_disk(self) -> None:
+        """A node without room takes no tasks. Told when it changes, and now and then: others tell it too."""
+        free, least = disk_room(self._data.root, self._min_free)
+        full = free < least
+        if full == self._was_full and time.monotonic() < self._report_at:
+            return
+        self._was_full = full
+        told = {"action": "disk"}
+        if full and self._nodes.close("disk", f"less than {least >> 20} MiB of its disk is free"):
+            log.warning("no tasks here: %s has %s MiB left", self._data.root, free >> 20, extra=told)
+        if not full and self._nodes.open("disk"):
+            log.warning("tasks again: %s has %s MiB free", self._data.root, free >> 20, extra=told)
+
+    def _report(self) -> None:
+        if time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + REPORT_S
+            self._nodes.report(node_load(self._data.root))
+            if (found := installed()) != self._installed:  # also what was installed while it runs
+                self._nodes.tell_packages(found)
+                self._installed = found
+
+    def _purge(self) -> None:
+        """Until the next renewal: delete what is purged."""
+        deadline = time.monotonic() + RENEW_S
+        while not self._ended.is_set():
+            purge_asked(self._nodes, self._data, self._renew)
+            if not self._nodes.wait_purge(deadline - time.monotonic()):
+                return

@@ -1,0 +1,97 @@
+"""What a worker tells of a batch that ends badly: its horse died or broke down, or the worker must leave.
+
+The task that ran has failed; the others of the batch are handed back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from disco_rq.attempt.log import salvage
+from disco_rq.attempt.usercode import MESSAGE_MAX_CHARS
+from disco_rq.errors import TaskMemoryExceeded
+from disco_rq.model import TaskId
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.redact import redact
+from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
+from disco_rq.worker.horse import Horse, death_in_words
+
+__all__ = ["Batch", "Mishaps"]
+
+log = logging.getLogger("disco_rq.worker")
+
+
+class Batch(NamedTuple):
+    """The arguments of the RQ job."""
+
+    job: str
+    id: str
+    tasks: Sequence[tuple[str, int]]
+
+
+class Mishaps:
+    """Of one worker."""
+
+    def __init__(
+        self, store: AttemptStore, data: DataDir, *, node: str, worker: str, task_memory: int | None
+    ) -> None:
+        self._store = store
+        self._data = data
+        self._node = node
+        self._worker = worker
+        self._task_memory = task_memory
+
+    def horse_died(self, batch: Batch, horse: Horse, status: int, held: int, *, stopped: bool) -> bool:
+        """``held``: the bytes for which it was killed, or 0. ``stopped``: the master wanted it.
+
+        False: the job is not known any more.
+        """
+        overdue = horse.progress.overdue_s > 0
+        death = death_in_words(status, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
+        if stopped:
+            death = "it was stopped: its job has ended, or another attempt was first"
+        return self._tell(batch, horse, self._too_much_memory(held) if held else death, overdue=overdue)
+
+    def horse_broke_down(self, batch: Batch, horse: Horse, report: str) -> None:
+        """``report``: the traceback, of our own code: for the operator."""
+        log.error("%s: %s", batch.id, redact(report), extra={"action": "breakdown", "job": batch.job})
+        *_, last = report.strip().splitlines()
+        why = f"the process of the task broke down: {redact(last)[:MESSAGE_MAX_CHARS]}"
+        self._tell(batch, horse, why, overdue=False)
+
+    def worker_leaves(self, batch: Batch) -> None:
+        """Its tasks are for others, uncounted. What is committed, or not claimed yet, stays as it is."""
+        self._release(batch, batch.tasks, "its worker was told to end")
+
+    def _tell(self, batch: Batch, horse: Horse, why: str, *, overdue: bool) -> bool:
+        found = self._store.job(batch.job)
+        if found is None:
+            return False
+        spec, running = found[0], horse.progress.index
+        self._release(batch, [one for i, one in enumerate(batch.tasks) if i != running], why)
+        task, number = batch.tasks[running]
+        with suppress(OSError):  # a full disk
+            salvage(
+                self._data.scratch(self._worker, horse.pid).log,
+                self._data.log(batch.job, TaskId.parse(task), number),
+            )
+        attempt = Attempt(batch.job, task, number, self._node, self._worker)
+        kind: FailureKind = "error" if overdue else "data"
+        survives = spec.task_retries if overdue else spec.max_failures
+        self._store.fail(attempt, kind, Failure(why), survives=survives)
+        return True
+
+    def _release(self, batch: Batch, tasks: Sequence[tuple[str, int]], why: str) -> None:
+        for task, number in tasks:
+            attempt = Attempt(batch.job, task, number, self._node, self._worker)
+            self._store.fail(attempt, "release", Failure(why), survives=0)
+
+    def _too_much_memory(self, held: int) -> str:
+        assert self._task_memory is not None
+        return (
+            f"{TaskMemoryExceeded.__name__}: the processes of the task held {held >> 20} MiB, more than the "
+            f"{self._task_memory >> 20} MiB that DISCO_RQ_TASK_MEMORY allows on node {self._node}"
+        )

@@ -1,0 +1,70 @@
+"""Settings from the environment: numbers with units, the secret's file, and what a repr shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from disco_rq.errors import SettingsError
+from disco_rq.settings import Settings
+from disco_rq.store.address import shown_address
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("1024", 1024), ("2g", 2 << 30), ("1.5M", 3 << 19), ("64k", 64 << 10), ("", None)]
+)
+def test_a_size_is_a_number_with_or_without_a_unit(text: str, size: int | None) -> None:
+    assert Settings.from_env({"DISCO_RQ_TASK_MEMORY": text}).task_memory == size
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("5m", 300), ("7d", 604_800), ("0.5s", 0.5)])
+def test_a_time_is_a_number_with_or_without_a_unit(text: str, seconds: float) -> None:
+    assert Settings.from_env({"DISCO_RQ_GC_AFTER": text}).gc_after == seconds
+
+
+@pytest.mark.parametrize("name", ["TASK_MEMORY", "MIN_FREE", "GRACE", "GC_AFTER"])
+@pytest.mark.parametrize("wrong", ["much", "-1", "2 apples", "1x", "1gg"])
+def test_a_number_that_is_none_is_refused_by_the_name_of_its_variable(name: str, wrong: str) -> None:
+    with pytest.raises(SettingsError, match=rf"DISCO_RQ_{name}='{wrong}': it takes a number"):
+        Settings.from_env({f"DISCO_RQ_{name}": wrong})
+
+
+def test_the_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("new,old\n")
+    assert Settings.from_env({"DISCO_RQ_SECRET_FILE": str(file)}).secret == b"new,old"
+
+
+def test_a_secret_file_that_has_none_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    with pytest.raises(SettingsError, match=r"DISCO_RQ_SECRET_FILE=.*the file is empty"):
+        Settings.from_env({"DISCO_RQ_SECRET_FILE": str(empty)})
+    with pytest.raises(SettingsError, match=r"DISCO_RQ_SECRET_FILE=.*No such file"):
+        Settings.from_env({"DISCO_RQ_SECRET_FILE": str(tmp_path / "none")})
+    with pytest.raises(SettingsError, match="both set"):
+        Settings.from_env({"DISCO_RQ_SECRET_FILE": str(empty), "DISCO_RQ_SECRET": "x"})
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    settings = Settings.from_env({"DISCO_RQ_SECRET": "s3cret", "DISCO_RQ_REDIS": "redis://:pa55@host"})
+    assert "s3cret" not in repr(settings)
+    assert "pa55" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://me:pa55@host:1/0", "redis://me:***@host:1/0"),
+        ("unix:///run/redis.sock?db=1&password=pa55", "unix:///run/redis.sock?db=1&***"),
+        ("redis://host/0?password=pa55&db=1", "redis://host/0?***&db=1"),
+        ("redis://host", "redis://host"),
+        ("redis+sentinel://me:pa55@a:1,b:2/m", "redis+sentinel://me:***@a:1,b:2/m"),
+        ("redis+sentinel://a/m?sentinel_password=pa55&db=1", "redis+sentinel://a/m?***&db=1"),
+        ("rediss://host/0?ssl_password=pa55", "rediss://host/0?***"),
+        ("redis://:pa/55@host:1/0", "redis://…"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
+    assert shown_address(address) == shown

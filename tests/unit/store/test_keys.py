@@ -1,0 +1,189 @@
+"""Every key and script is documented where it is, and the two agree with their callers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+import disco_rq
+from disco_rq.model import JobSpec, StageResult
+from disco_rq.store import keys
+from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
+from disco_rq.store.cluster import ClusterStore
+from disco_rq.store.connection import script_sha, script_source
+from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import NodeAdmin
+
+SCRIPTS = sorted(path.stem for path in Path(*disco_rq.__path__, "store", "scripts").glob("[a-z]*.lua"))
+TABLE = keys.__doc__ or ""
+JOB_KEYS = keys.JobKeys("JOB")
+PROPERTIES = sorted(name for name, it in vars(keys.JobKeys).items() if isinstance(it, property))
+ATTEMPT = Attempt("JOB", "map:0", 1, "n1", "w1")
+
+
+class Recorder:
+    """Stands for the connection: keeps the script calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, list[str], list[Any]]] = []
+        self.redis: Any = None
+        self.address = "here"
+
+    def run(self, script: str, script_keys: list[str], args: list[Any], *, copied: bool = False) -> Any:
+        self.calls.append((script, list(script_keys), list(args)))
+        return {"claim_attempts": [], "renew_leases": [], "commit_attempts": [b"ok"], "forget_node": -1}.get(
+            script, b"ok"
+        )
+
+    def run_many(self, calls: Any) -> list[Any]:
+        return [self.run(*call) for call in calls]
+
+    def add_script(self, _: object, script: str, script_keys: list[str], args: list[Any]) -> None:
+        self.run(script, script_keys, args)
+
+
+def header(script: str) -> dict[str, str]:
+    """``{"KEYS": …, "ARGV": …, …}`` of the comment at the script's top."""
+    parts: dict[str, str] = {}
+    name = ""
+    for line in script_source(script).split("-- Purpose:", 1)[1].splitlines():
+        if not line.startswith("--") and parts:
+            break
+        text = line.removeprefix("--").strip()
+        if found := re.match(r"(KEYS|ARGV|Returns|Kinds): (.*)", text):
+            name, text = found[1], found[2]
+        if name:
+            parts[name] = f"{parts.get(name, '')} {text}".strip()
+    return parts
+
+
+def stated_keys(script: str) -> list[str]:
+    stated = re.sub(r"and if [^:]*:", "", header(script)["KEYS"])
+    return [word.strip() for word in re.split(r",(?![^(]*\))", stated)]
+
+
+def call(what: Callable[[Any], object]) -> tuple[str, list[str], list[Any]]:
+    recorder = Recorder()
+    what(recorder)
+    [only] = recorder.calls
+    return only
+
+
+CALLS: dict[str, Callable[[Any], object]] = {
+    "submit_job": lambda it: JobStore(it).submit(JobSpec("JOB", 1, 1, True, True), b"", []),
+    "kill_job": lambda it: JobStore(it).kill("JOB", "why"),
+    "claim_attempts": lambda it: AttemptStore(it).claim("JOB", "b", "w1", []),
+    "renew_leases": lambda it: AttemptStore(it).renew("n1", "w1", "JOB", [("map:0", 1)]),
+    "commit_attempts": lambda it: AttemptStore(it).commit(
+        [Commit(ATTEMPT, "disco://x", 1, 1, StageResult(1, 1, 1))]
+    ),
+    "fail_attempt": lambda it: AttemptStore(it).fail(ATTEMPT, "data", Failure("why"), survives=1),
+    "lose_output": lambda it: AttemptStore(it).lose_output(
+        "JOB", "map:0", "disco://n1/JOB/map-0.1", Failure("why"), survives=3
+    ),
+    "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
+    "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
+    "lead_cluster": lambda it: ClusterStore(it, "token").lead("host:1"),
+    "forget_node": lambda it: NodeAdmin(it).forget("n1"),
+    "resign_lead": lambda it: ClusterStore(it, "token").resign(),
+    "assign_copy": lambda it: ClusterStore(it, "token").assign_copy(
+        MagicMock(), "JOB", "n1", "b", ("map:0", 2), 1, "why"
+    ),
+    "assign_tasks": lambda it: ClusterStore(it, "token").assign(
+        MagicMock(), "JOB", "n1", "b", [("map:0", 1)]
+    ),
+}
+
+
+def key_named(name: str) -> str:
+    """The key that a script's header means by its words."""
+    if name == "job":
+        return JOB_KEYS.job
+    if name in ("staged", "staged (of each attempt, in their order)"):
+        return JOB_KEYS.staged("map:0")
+    if name in ("node", "node (that had the output)"):
+        return keys.node("n1")
+    if name == "nodes (of the cluster)":
+        return keys.NODES
+    if name.endswith(" (of it)"):
+        return str(getattr(keys, name.removesuffix(" (of it)"))("n1"))
+    if (found := getattr(JOB_KEYS, name.replace(" ", "_"), None)) is not None:
+        return str(found)
+    return str(getattr(keys, name.upper()))
+
+
+def test_every_script_is_called_by_the_store() -> None:
+    assert sorted(CALLS) == SCRIPTS
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_says_what_it_takes_and_returns(script: str) -> None:
+    assert {"KEYS", "ARGV", "Returns"} <= header(script).keys()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_store_gives_a_script_the_keys_of_its_header_in_order(script: str) -> None:
+    name, given, _ = call(CALLS[script])
+
+    assert name == script
+    assert given == [key_named(stated) for stated in stated_keys(script)]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_uses_each_of_its_keys_and_no_other(script: str) -> None:
+    used = {int(number) for number in re.findall(r"KEYS(?:\[|, )(\d+)", script_source(script))}
+
+    assert used == set(range(1, len(stated_keys(script)) + 1))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_has_the_library_once_and_a_sha_of_its_own(script: str) -> None:
+    assert script_source(script).count("local function now_ms") == 1
+    assert [script_sha(other) for other in SCRIPTS].count(script_sha(script)) == 1
+
+
+@pytest.mark.parametrize("name", sorted(name for name in vars(keys) if name.isupper()))
+def test_a_key_of_the_cluster_is_in_the_table(name: str) -> None:
+    assert re.search(rf"(?<!\S){re.escape(getattr(keys, name))}(?!\S)", TABLE)
+
+
+@pytest.mark.parametrize(
+    "key", [keys.node("<node>"), keys.packages("<node>"), keys.purges("<node>"), keys.wake("<node>")]
+)
+def test_a_key_of_a_node_is_in_the_table(key: str) -> None:
+    assert re.search(rf"(?<!\S){re.escape(key)}(?!\S)", TABLE)
+
+
+@pytest.mark.parametrize("name", [*PROPERTIES, "staged"])
+def test_a_key_of_a_job_is_in_the_table(name: str) -> None:
+    key = JOB_KEYS.staged("<task>") if name == "staged" else getattr(JOB_KEYS, name)
+    assert re.search(rf"(?<!\S):{re.escape(key.removeprefix(JOB_KEYS.prefix))}(?!\S)", TABLE)
+
+
+def test_the_table_has_no_key_that_there_is_not() -> None:
+    stated = set(re.findall(r"(?<!\S)(disco:(?!job:)\S+|:[a-z]\S*)", TABLE))
+    cluster = {getattr(keys, name) for name in vars(keys) if name.isupper()}
+    nodes = {keys.node("<node>"), keys.packages("<node>"), keys.purges("<node>"), keys.wake("<node>")}
+    jobs = {getattr(JOB_KEYS, name).removeprefix(JOB_KEYS.prefix) for name in PROPERTIES}
+
+    assert stated == cluster | nodes | {f":{name}" for name in jobs} | {":staged:<task>"}
+
+
+def test_the_records_of_a_job_are_all_its_keys() -> None:
+    assert sorted(JOB_KEYS.records()) == sorted(
+        [JOB_KEYS.job, *(getattr(JOB_KEYS, name) for name in PROPERTIES)]
+    )
+
+
+@pytest.mark.parametrize("script", ["submit_job", "commit_attempts", "_lib", "send_message"])
+def test_every_field_of_a_jobs_hash_is_in_the_table(script: str) -> None:
+    text = Path(*disco_rq.__path__, "store", "scripts", f"{script}.lua").read_text()
+    literal = re.findall(r"'((?:map|reduce):[a-z]+|status|submitted|submission|ended|owner|priority)'", text)
+
+    for name in set(literal):
+        assert name.replace("reduce:", "map:") in TABLE, name
