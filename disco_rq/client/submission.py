@@ -4,21 +4,20 @@ anything is queued.
 
 from __future__ import annotations
 
-import contextlib
 import getpass
-import inspect
 import random
 import string
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from disco_rq.client.arguments import told
+from disco_rq.client.functions import FUNCTIONS, looked_at
+from disco_rq.client.options import OPTIONS, checked
 from disco_rq.errors import DataError, JobArgumentError
-from disco_rq.external import ExternalProgram, encoded_params
-from disco_rq.func import chain_reader, map_line_reader
+from disco_rq.func import map_line_reader
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, MapInput
@@ -36,9 +35,8 @@ _DEFAULTS: dict[str, Any] = {  # of what is no field of JobSpec
     "required_modules": (),
     "required_files": (),
 }
-FUNCTIONS = tuple(field.name for field in fields(Functions))
-EXTERNAL = ("map", "reduce")
-"""Those that may be programs."""
+ARGUMENTS = ("name", "input", *FUNCTIONS, "params", "ext_params", *OPTIONS)
+"""Every argument of ``new_job``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +75,8 @@ def build(
         hint = f" ({meant[0]}?)" if meant else ""
         taken = ", ".join(ARGUMENTS)
         raise JobArgumentError(f"new_job() has no argument {unknown[0]!r}{hint}; it takes {taken}")
-    functions = _functions(arguments)
-    options = {option: _checked(option, arguments[option]) for option in _OPTIONS if option in arguments}
+    functions = looked_at(arguments)
+    options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
     scheduler = options.pop("scheduler", {})
     inputs, nr_reduces = _planned(functions, input, options, partitions_of)
     has_map = functions.map is not None
@@ -129,75 +127,6 @@ def unique_name(prefix: str) -> str:
     return f"{prefix}@{time.strftime('%Y%m%d-%H%M%S')}-{random_part}"
 
 
-def _functions(arguments: Mapping[str, Any]) -> Functions:
-    given = _with_ext_params(arguments)
-    for argument, function in given.items():
-        if isinstance(function, ExternalProgram) and argument in EXTERNAL:
-            continue
-        if function is not None and not callable(function):
-            program = " or a program, external([…])" if argument in EXTERNAL else ""
-            raise JobArgumentError(f"{argument}={function!r}: it takes a function{program}")
-    functions = Functions(**given)
-    if functions.map is None and functions.reduce is None:
-        raise JobArgumentError("a job needs a map, a reduce, or both; this one has neither")
-    for phase, helpers in _HELPERS.items():
-        for helper in helpers:
-            if getattr(functions, phase) is None and getattr(functions, helper) is not None:
-                raise JobArgumentError(f"{helper}: this job has no {phase}, which it would be for")
-    for argument in FUNCTIONS:
-        if callable(given[argument]):
-            _check_arity(argument, given[argument])
-    if functions.reduce_reader is chain_reader:  # it reads what a reduce reads without a reader
-        return replace(functions, reduce_reader=None)
-    return functions
-
-
-def _with_ext_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The functions, and the programs with what they are to be sent."""
-    given: dict[str, Any] = {argument: arguments.get(argument) for argument in FUNCTIONS}
-    params = arguments.get("ext_params")
-    encoded = encoded_params(params)
-    programs = [name for name in EXTERNAL if isinstance(given[name], ExternalProgram)]
-    if params is not None and not programs:
-        raise JobArgumentError("ext_params is for external programs, and neither map nor reduce is one")
-    for name in programs:
-        given[name] = replace(given[name], params=encoded)
-    return given
-
-
-def _check_arity(argument: str, function: Callable[..., Any]) -> None:
-    """Refuse a function that cannot be called as it will be, as far as it tells its parameters."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some written in C do not tell
-        return
-    calls = [call.split(", ") for call in _CALLED_WITH[argument]]
-    for call in calls:
-        with contextlib.suppress(TypeError):
-            signature.bind(*call)
-            return
-    expected = " or ".join(f"({call})" for call in _CALLED_WITH[argument])
-    raise JobArgumentError(f"{argument} is called with {expected}, but it takes {signature}")
-
-
-_HELPERS = {
-    "map": ("map_reader", "map_init", "map_writer", "combiner", "partition"),
-    "reduce": ("reduce_reader", "reduce_init", "reduce_writer"),
-}
-_CALLED_WITH = {
-    "map": ("entry, params",),
-    "map_reader": ("fd, size, name",),
-    "map_init": ("entries, params",),
-    "map_writer": ("fd, key, value, params",),
-    "reduce": ("pairs, params", "pairs, out, params"),
-    "reduce_reader": ("fd, size, name",),
-    "reduce_init": ("pairs, params",),
-    "reduce_writer": ("fd, key, value, params",),
-    "partition": ("key, nr_reduces, params",),
-    "combiner": ("key, value, buffer, done, params",),
-}
-
-
 def _saving(functions: Functions, save: Any, format: Any) -> dict[str, str]:
     if save is None:
         if format is not None:
@@ -222,76 +151,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without a name, in a container
         return "unknown"
-
-
-# -- what each option takes
-
-_TOO_LARGE = 1 << 53  # Lua's numbers end here
-
-
-def _checked(option: str, value: Any) -> Any:
-    accepts, takes = _OPTIONS[option]
-    if not accepts(value):
-        raise JobArgumentError(f"{option}={value!r}: it takes {takes}")
-    return value
-
-
-def _whole(least: int) -> Callable[[Any], bool]:
-    return lambda value: (
-        isinstance(value, int) and not isinstance(value, bool) and least <= value < _TOO_LARGE
-    )
-
-
-def _optional(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or accepts(value)
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e9
-
-
-def _is_scheduler(value: Any) -> bool:
-    takes: dict[str, Callable[[Any], bool]] = {
-        "max_cores": _whole(1),
-        "force_local": _is_bool,
-        "force_remote": _is_bool,
-        "speculative": _is_bool,
-    }
-    if not isinstance(value, dict) or not all(key in takes and takes[key](value[key]) for key in value):
-        return False
-    return not (value.get("force_local") and value.get("force_remote"))
-
-
-_OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "nr_reduces": (_optional(_whole(0)), "a whole number from 0 on, or None"),
-    "sort": (_is_bool, "True or False"),
-    "mem_sort_limit": (_whole(1 << 20), "a number of bytes, at least 1 MiB (1048576)"),
-    "files_per_task": (_whole(1), "a whole number from 1 on"),
-    "split_size": (_optional(_whole(1)), "a number of bytes, or None for one map per input"),
-    "scheduler": (
-        _is_scheduler,
-        "a dict with max_cores (from 1 on), speculative (True or False), "
-        "and at most one of force_local and force_remote (True or False)",
-    ),
-    "max_failures": (_whole(0), "a whole number from 0 on"),
-    "task_retries": (_whole(0), "a whole number from 0 on"),
-    "task_timeout": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
-    "status_interval": (_whole(0), "a number of entries, 0 for none"),
-    "profile": (_is_bool, "True or False"),
-    "required_modules": (lambda _: True, "names of modules, or (name, path)"),  # gather looks at both
-    "required_files": (lambda _: True, "paths, or a dict of names and their bytes"),
-    "msg_overflow": (lambda value: value in ("drop", "fail"), '"drop" or "fail"'),
-    "oob_value_limit": (_whole(1), "a number of bytes"),
-    "gc_after": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
-    "priority": (_whole(-1000), "a whole number from -1000 on"),
-    "owner": (lambda value: isinstance(value, str), "a str"),
-    "save": (lambda _: True, "the address of a directory"),  # check_target looks at both
-    "save_format": (lambda _: True, "the name of a format"),
-}
-
-ARGUMENTS = ("name", "input", *FUNCTIONS, "params", "ext_params", *_OPTIONS)
-"""Every argument of ``new_job``."""

@@ -1,0 +1,78 @@
+"""What each option of a job takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from disco_rq.errors import JobArgumentError
+
+__all__ = ["OPTIONS", "checked"]
+
+_TOO_LARGE = 1 << 53  # Lua's numbers end here
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, int) and not isinstance(value, bool) and least <= value < _TOO_LARGE
+    )
+
+
+def _optional(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or accepts(value)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e9
+
+
+def _is_scheduler(value: Any) -> bool:
+    takes: dict[str, Callable[[Any], bool]] = {
+        "max_cores": _whole(1),
+        "force_local": _is_bool,
+        "force_remote": _is_bool,
+        "speculative": _is_bool,
+    }
+    if not isinstance(value, dict) or not all(key in takes and takes[key](value[key]) for key in value):
+        return False
+    return not (value.get("force_local") and value.get("force_remote"))
+
+
+OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "nr_reduces": (_optional(_whole(0)), "a whole number from 0 on, or None"),
+    "sort": (_is_bool, "True or False"),
+    "mem_sort_limit": (_whole(1 << 20), "a number of bytes, at least 1 MiB (1048576)"),
+    "files_per_task": (_whole(1), "a whole number from 1 on"),
+    "split_size": (_optional(_whole(1)), "a number of bytes, or None for one map per input"),
+    "scheduler": (
+        _is_scheduler,
+        "a dict with max_cores (from 1 on), speculative (True or False), "
+        "and at most one of force_local and force_remote (True or False)",
+    ),
+    "max_failures": (_whole(0), "a whole number from 0 on"),
+    "task_retries": (_whole(0), "a whole number from 0 on"),
+    "task_timeout": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
+    "status_interval": (_whole(0), "a number of entries, 0 for none"),
+    "profile": (_is_bool, "True or False"),
+    "required_modules": (lambda _: True, "names of modules, or (name, path)"),  # gather looks at both
+    "required_files": (lambda _: True, "paths, or a dict of names and their bytes"),
+    "msg_overflow": (lambda value: value in ("drop", "fail"), '"drop" or "fail"'),
+    "oob_value_limit": (_whole(1), "a number of bytes"),
+    "gc_after": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
+    "priority": (_whole(-1000), "a whole number from -1000 on"),
+    "owner": (lambda value: isinstance(value, str), "a str"),
+    "save": (lambda _: True, "the address of a directory"),  # check_target looks at both
+    "save_format": (lambda _: True, "the name of a format"),
+}
+
+
+def checked(option: str, value: Any) -> Any:
+    """The value. ``JobArgumentError`` that says what the option takes, if it is another."""
+    accepts, takes = OPTIONS[option]
+    if not accepts(value):
+        raise JobArgumentError(f"{option}={value!r}: it takes {takes}")
+    return value
