@@ -1,4 +1,4 @@
-"""The names that users' programs import, and the dotted names that lie in RQ's records, stay where they are."""
+"""Names that users import, and dotted names that lie in RQ's records, stay where they are."""
 
 from __future__ import annotations
 
