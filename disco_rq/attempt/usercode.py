@@ -16,7 +16,7 @@ _OURS = Path(__file__).parents[1]
 _STDLIB = tuple(f"{sysconfig.get_path(key)}{os.sep}" for key in ("stdlib", "platstdlib"))
 _CALLED_BY_US = frozenset(
     [
-        *("msgpack", "redis", "hiredis", "rq", "fsspec", "lz4", "zstandard", "pyarrow"),
+        *("msgpack", "redis", "hiredis", "rq", "fsspec", "lz4", "isal", "backports", "pyarrow"),
         *("s3fs", "aiobotocore", "botocore", "aiohttp"),
     ]
 )

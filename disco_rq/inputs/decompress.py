@@ -1,75 +1,164 @@
-"""Compressed inputs are read through: which codec an address asks for, and the stream behind it."""
+"""Compressed inputs are read through: all streams, members and frames of a file, or an error.
+
+Every library here decodes one stream and says where it ended. What follows is ours: padding of zeros is
+passed over, another stream of the same kind is read, and anything else is an error, never the end.
+"""
 
 from __future__ import annotations
 
 import bz2
-import gzip
 import io
 import lzma
-from pathlib import PurePosixPath
-from typing import Any, cast
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, cast
 
 import lz4.frame
-import zstandard
+from isal import igzip_lib
 
-from disco_rq.inputs.addresses import file_name
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
-__all__ = ["codec_of", "decompressed"]
+__all__ = ["CODECS", "Decoded", "skippable_bytes"]
 
-_BY_SUFFIX = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".lz4": "lz4"}
-# zstd can grow a chunk a thousandfold and more: a small one keeps the memory small.
-_ZSTD_CHUNK_BYTES = 16 << 10
-
-
-def codec_of(url: str) -> str | None:
-    """How the file is compressed, by the suffix of its name; None: not at all."""
-    return _BY_SUFFIX.get(PurePosixPath(file_name(url)).suffix.lower())
+_CHUNK_BYTES = 64 << 10
+_SKIPPABLE = struct.Struct("<II")
+"""A frame with no content, of zstd and lz4 alike: magic, number of bytes that follow."""
 
 
-def decompressed(file: io.BufferedReader[Any], codec: str) -> io.RawIOBase | io.BufferedIOBase:
-    """The content of ``file``, frame after frame. A frame that is cut off raises ``EOFError``."""
-    match codec:
-        case "gzip":
-            return gzip.GzipFile(fileobj=file, mode="rb")
-        case "bz2":
-            return bz2.BZ2File(file)
-        case "xz":
-            return lzma.LZMAFile(file)
-        case "zstd":
-            return _ZstdReader(file)
-        case "lz4":
-            return cast("io.BufferedIOBase", lz4.frame.LZ4FrameFile(file))
-        case _:
+class _Stream(Protocol):
+    """Decodes one stream, as the standard library's decompressors do."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class Codec(NamedTuple):
+    """A kind of compression."""
+
+    magic: bytes  # every stream begins so
+    stream: Callable[[], Any]
+    has_skippable: bool = False
+
+
+CODECS = {
+    "gzip": Codec(b"\x1f\x8b", lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
+    "bz2": Codec(b"BZh", bz2.BZ2Decompressor),
+    "xz": Codec(b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)),
+    "zstd": Codec(
+        b"\x28\xb5\x2f\xfd",
+        lambda: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 31}),
+        has_skippable=True,
+    ),
+    "lz4": Codec(b"\x04\x22\x4d\x18", lz4.frame.LZ4FrameDecompressor, has_skippable=True),
+}
+
+
+def skippable_bytes(head: bytes) -> int:
+    """The length of the frame without content that ``head`` begins with; 0 if it does not."""
+    if len(head) < _SKIPPABLE.size:
+        return 0
+    magic, size = _SKIPPABLE.unpack_from(head)
+    return _SKIPPABLE.size + int(size) if magic >> 4 == 0x184D2A5 else 0
+
+
+class Decoded(io.RawIOBase):
+    """The content of ``source``, in bounded memory.
+
+    Raises ``EOFError`` for what is cut off, ``ValueError`` for what follows a stream and is none; other
+    damage raises what the library does.
+    """
+
+    def __init__(self, source: io.BufferedIOBase, codec: str) -> None:
+        """``ValueError`` for a ``codec`` that is not known."""
+        if codec not in CODECS:
             raise ValueError(f"no such compression: {codec}")
-
-
-class _ZstdReader(io.RawIOBase):
-    """zstandard's own stream reader takes a frame that is cut off for a complete one."""
-
-    def __init__(self, source: io.BufferedIOBase) -> None:
         self._source = source
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._compressed = b""  # read from the source, not looked at
-        self._plain = memoryview(b"")  # decompressed, not given out
+        self._name = codec
+        self._codec = CODECS[codec]
+        self._stream: _Stream | None = None
+        self._ahead = b""  # read from the source, for no stream yet
+        self._nr_read = 0
+        self._nr_streams = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._plain:
-            if not self._compressed:
-                self._compressed = self._source.read(_ZSTD_CHUNK_BYTES)
-            if not self._compressed:
-                if self._frame is not None:
-                    raise EOFError("the zstd file is cut off")
-                return 0
-            if self._frame is None:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._plain = memoryview(self._frame.decompress(self._compressed))
-            self._compressed = self._frame.unused_data if self._frame.eof else b""
-            if self._frame.eof:
-                self._frame = None
-        size = min(len(buffer), len(self._plain))
-        buffer[:size] = self._plain[:size]
-        self._plain = self._plain[size:]
-        return size
+        while len(buffer):
+            if self._stream is None:
+                if not self._find_stream():
+                    return 0
+                self._stream = cast("_Stream", self._codec.stream())
+            data = b""
+            if self._stream.needs_input:
+                data, self._ahead = self._ahead or self._read(), b""
+                if not data:
+                    raise EOFError(f"the {self._name} data is cut off")
+            plain = self._stream.decompress(data, len(buffer))
+            if self._stream.eof:
+                self._ahead, self._stream = self._stream.unused_data or b"", None
+            if plain:
+                buffer[: len(plain)] = plain
+                return len(plain)
+        return 0
+
+    def _find_stream(self) -> bool:
+        """Go to the next stream. False: the file has ended, as it should."""
+        while True:
+            if self._nr_streams:
+                self._pass_zeros()
+            if not self._has(len(self._codec.magic)) and not self._ahead and self._nr_streams:
+                return False
+            if self._codec.has_skippable and self._has(_SKIPPABLE.size) and skippable_bytes(self._ahead):
+                self._skip(skippable_bytes(self._ahead))
+            elif self._ahead.startswith(self._codec.magic):
+                self._nr_streams += 1
+                return True
+            elif self._nr_streams:
+                at = self._nr_read - len(self._ahead)
+                raise ValueError(f"what follows at byte {at} is no {self._name} data: the file is damaged")
+            else:
+                what = "does not begin as such" if self._ahead else "is empty"
+                raise ValueError(f"it should be {self._name} data, and {what}")
+
+    def _pass_zeros(self) -> None:
+        while True:
+            self._ahead = self._ahead.lstrip(b"\0")
+            if self._ahead:
+                return
+            self._ahead = self._read()
+            if not self._ahead:
+                return
+
+    def _skip(self, size: int) -> None:
+        """Pass over a frame without content. A file may have nothing else."""
+        self._nr_streams += 1
+        while size > len(self._ahead):
+            size -= len(self._ahead)
+            self._ahead = self._read()
+            if not self._ahead:
+                raise EOFError(f"the {self._name} data is cut off")
+        self._ahead = self._ahead[size:]
+
+    def _has(self, size: int) -> bool:
+        """Whether so many bytes are there, read ahead."""
+        while len(self._ahead) < size:
+            more = self._read()
+            if not more:
+                return False
+            self._ahead += more
+        return True
+
+    def _read(self) -> bytes:
+        data = self._source.read(_CHUNK_BYTES)
+        self._nr_read += len(data)
+        return data

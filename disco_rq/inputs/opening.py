@@ -14,11 +14,12 @@ import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from disco_rq.errors import DataError, DiscoError
 from disco_rq.inputs.addresses import local_path, scheme_of
-from disco_rq.inputs.decompress import codec_of, decompressed
+from disco_rq.inputs.content import HEAD_BYTES, codec_by_name, codec_of
+from disco_rq.inputs.decompress import Decoded
 from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.httpfile import HttpFile
 from disco_rq.inputs.pieces import Window, own_lines
@@ -68,13 +69,16 @@ def _open_window(
     source, size = _open_source(inp.url, resolve, timeout_s, opened)
     opened.callback(_close, source)
     start = 0
-    codec = codec_of(inp.url) or (source.codec if isinstance(source, HttpFile) else None)
-    if codec is not None:
-        # Decoders ask for little at a time; a BufferedReader takes a buffered source as well as a raw one.
-        buffered = io.BufferedReader(cast("io.RawIOBase", source), _BUFFER_BYTES)
-        opened.callback(_close, buffered)
-        source, size = decompressed(buffered, codec), None
-        opened.callback(_close, source)
+    if (
+        not inp.start and scheme_of(inp.url) != "raw"
+    ):  # a piece from the middle is of a file that was looked at
+        named = codec_by_name(inp.url)
+        if isinstance(source, HttpFile) and source.codec is not None:
+            source, size, named = Decoded(_buffered(source, opened), source.codec), None, None
+        head, source = _look(source, opened)
+        codec = codec_of(head, named)
+        if codec is not None:
+            source, size = Decoded(_buffered(source, opened), codec), None
     if inp.start or inp.length is not None:
         if size is None or not source.seekable():
             raise DataError(
@@ -84,6 +88,27 @@ def _open_window(
         source.seek(start)
         size = stop - start
     return Window(source, start=start, length=size, convert=lambda error: _data_error(inp.url, error)), size
+
+
+def _buffered(
+    source: io.RawIOBase | io.BufferedIOBase, opened: contextlib.ExitStack
+) -> io.BufferedReader[Any]:
+    # A BufferedReader takes a buffered source as well as a raw one.
+    buffered = io.BufferedReader(cast("io.RawIOBase", source), _BUFFER_BYTES)
+    opened.callback(_close, buffered)
+    return buffered
+
+
+def _look(
+    source: io.RawIOBase | io.BufferedIOBase, opened: contextlib.ExitStack
+) -> tuple[bytes, io.RawIOBase | io.BufferedIOBase]:
+    """The first bytes, and the source from its start."""
+    if isinstance(source, HttpFile) or not source.seekable():
+        buffered = _buffered(source, opened)
+        return buffered.peek(HEAD_BYTES)[:HEAD_BYTES], buffered
+    head = source.read(HEAD_BYTES) or b""
+    source.seek(0)
+    return head, source
 
 
 def _open_source(

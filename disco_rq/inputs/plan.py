@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
-from disco_rq.inputs.decompress import codec_of
+from disco_rq.inputs.content import codec_by_name
 from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
 from disco_rq.inputs.pieces import cut
 from disco_rq.model import Input, MapInput
@@ -124,5 +124,5 @@ def _tasks(
 
 def _pieces(replicas: tuple[Found, ...], piece_size: int | None) -> list[tuple[int, int | None]]:
     size = replicas[0].size
-    same = all(r.can_seek and r.size == size and codec_of(r.url) is None for r in replicas)
+    same = all(r.can_seek and r.size == size and codec_by_name(r.url) is None for r in replicas)
     return cut(size, piece_size) if piece_size and size and same else [(0, None)]
