@@ -8,8 +8,8 @@ from disco_rq.records.blocks import read_blocks
 from disco_rq.records.bundle import open_output, write_outputs
 from disco_rq.records.layout import Index, PartitionPlace
 from disco_rq.records.reading import (
-    Batch,
     FileSource,
+    PairBatch,
     Source,
     all_blocks,
     batches,
@@ -22,7 +22,7 @@ from disco_rq.records.reading import (
 from disco_rq.records.writer import RecordWriter
 
 __all__ = [
-    "Batch",
+    "PairBatch",
     "FileSource",
     "Index",
     "PartitionPlace",

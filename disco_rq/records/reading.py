@@ -30,7 +30,7 @@ from disco_rq.records.opaque import OpaqueStream
 from disco_rq.records.typed import unpack_columns
 
 __all__ = [
-    "Batch",
+    "PairBatch",
     "FileSource",
     "Source",
     "all_blocks",
@@ -45,7 +45,7 @@ __all__ = [
 _BUFFER_BYTES = 256 << 10
 
 
-class Batch(NamedTuple):
+class PairBatch(NamedTuple):
     """Pairs as columns: ``values`` has one value for each key or, ``grouped``, a list of them."""
 
     keys: list[Any]
@@ -64,7 +64,7 @@ class Source(Protocol):
         """The blocks of one partition. Raises ``CorruptData`` with ``url=name``."""
 
 
-def batches(blocks: Iterable[Block], name: str) -> Iterator[Batch]:
+def batches(blocks: Iterable[Block], name: str) -> Iterator[PairBatch]:
     """Typed blocks as columns. ``TaskError`` if a user's writer wrote them."""
     for block in blocks:
         if block.kind == Kind.OPAQUE:
@@ -72,13 +72,13 @@ def batches(blocks: Iterable[Block], name: str) -> Iterator[Batch]:
         yield _decoded(block, name)
 
 
-def _decoded(block: Block, name: str) -> Batch:
+def _decoded(block: Block, name: str) -> PairBatch:
     grouped = block.kind == Kind.GROUPS
     try:
         keys, values = unpack_columns(block.data, grouped=grouped)
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptData(f"{name} holds a block that this version cannot read: {error}", name) from error
-    return Batch(keys, values, grouped)
+    return PairBatch(keys, values, grouped)
 
 
 @dataclass(frozen=True, slots=True)

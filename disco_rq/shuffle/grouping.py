@@ -7,14 +7,14 @@ from itertools import chain, groupby, repeat
 from operator import itemgetter
 from typing import Any
 
-from disco_rq.records import Batch
+from disco_rq.records import PairBatch
 
 __all__ = ["RecordStream", "kvgroup", "pairs_of"]
 
 _first, _second = itemgetter(0), itemgetter(1)
 
 
-def pairs_of(batch: Batch) -> Iterator[tuple[Any, Any]]:
+def pairs_of(batch: PairBatch) -> Iterator[tuple[Any, Any]]:
     """The pairs of a batch, at the speed of C."""
     if batch.grouped:
         return chain.from_iterable(map(zip, map(repeat, batch.keys), batch.values))
@@ -29,7 +29,7 @@ class RecordStream(Iterator[tuple[Any, Any]]):
     """
 
     def __init__(
-        self, batches: Iterable[Batch], *, is_sorted: bool, passed: Callable[[int], None] = lambda _: None
+        self, batches: Iterable[PairBatch], *, is_sorted: bool, passed: Callable[[int], None] = lambda _: None
     ) -> None:
         self.is_sorted = is_sorted
         self._batches = iter(batches)
@@ -55,12 +55,12 @@ class RecordStream(Iterator[tuple[Any, Any]]):
             yield group
         self.grouping = False
 
-    def _opened(self, batch: Batch) -> Iterator[tuple[Any, Any]]:
+    def _opened(self, batch: PairBatch) -> Iterator[tuple[Any, Any]]:
         self._untouched = False
         self._count(batch)
         return pairs_of(batch)
 
-    def _count(self, batch: Batch) -> None:
+    def _count(self, batch: PairBatch) -> None:
         self._passed(sum(map(len, batch.values)) if batch.grouped else len(batch.keys))
 
     def _grouped_batches(self) -> Iterator[tuple[Any, Iterator[Any]]]:
@@ -86,12 +86,12 @@ class RecordStream(Iterator[tuple[Any, Any]]):
 class _LookAhead:
     """Batches, of which the next may be asked for the rest of a group."""
 
-    def __init__(self, batches: Iterator[Batch], count: Callable[[Batch], None]) -> None:
+    def __init__(self, batches: Iterator[PairBatch], count: Callable[[PairBatch], None]) -> None:
         self._batches = batches
         self._count = count
-        self._waiting: Batch | None = None
+        self._waiting: PairBatch | None = None
 
-    def take(self) -> Batch | None:
+    def take(self) -> PairBatch | None:
         batch, self._waiting = self._waiting, None
         if batch is None and (batch := next(self._batches, None)) is not None:
             self._count(batch)
@@ -104,7 +104,7 @@ class _LookAhead:
             while end < len(batch.keys) and batch.keys[end] == key:
                 end += 1
             values = batch.values[:end]
-            self._waiting = Batch(batch.keys[end:], batch.values[end:], batch.grouped) if end else batch
+            self._waiting = PairBatch(batch.keys[end:], batch.values[end:], batch.grouped) if end else batch
             yield from chain.from_iterable(values) if batch.grouped else values
             if self._waiting.keys:
                 return

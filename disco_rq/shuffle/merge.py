@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from disco_rq.records import Batch
+from disco_rq.records import PairBatch
 from disco_rq.shuffle.grouping import pairs_of
 from disco_rq.shuffle.sortorder import count_up_to, least, plain_kind, sorted_keys, sorted_pairs
 
 __all__ = ["merged"]
 
 
-def merged(runs: Sequence[Iterable[Batch]]) -> Iterator[Batch]:
+def merged(runs: Sequence[Iterable[PairBatch]]) -> Iterator[PairBatch]:
     """One sorted row of batches from sorted ones; a key may go on in the next batch.
 
     Values of equal keys come in the order of the runs as far as they are in one batch.
@@ -35,9 +35,9 @@ def merged(runs: Sequence[Iterable[Batch]]) -> Iterator[Batch]:
 class _Head:
     """One run: its current block, and how much of it is taken."""
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
+    def __init__(self, batches: Iterator[PairBatch]) -> None:
         self._batches = batches
-        self._batch = Batch([], [], False)
+        self._batch = PairBatch([], [], False)
         self._start = 0
         self._kind: str | None = None
 
@@ -55,27 +55,29 @@ class _Head:
             self._kind = plain_kind(batch.keys)
         return True
 
-    def take(self, bound: Any) -> Batch:
+    def take(self, bound: Any) -> PairBatch:
         """What does not come after ``bound``."""
         keys, values, grouped = self._batch
         start, self._start = self._start, max(self._start, count_up_to(keys, self._kind, bound))
-        return Batch(keys[start : self._start], values[start : self._start], grouped)
+        return PairBatch(keys[start : self._start], values[start : self._start], grouped)
 
-    def rest(self) -> Iterator[Batch]:
-        yield Batch(self._batch.keys[self._start :], self._batch.values[self._start :], self._batch.grouped)
+    def rest(self) -> Iterator[PairBatch]:
+        yield PairBatch(
+            self._batch.keys[self._start :], self._batch.values[self._start :], self._batch.grouped
+        )
         yield from self._batches
 
 
-def _together(pieces: list[Batch]) -> Batch:
+def _together(pieces: list[PairBatch]) -> PairBatch:
     if any(piece.grouped for piece in pieces):
         try:
             return _groups_together(pieces)
         except TypeError:  # unhashable keys
             pass
-    return Batch(*sorted_pairs(list(chain.from_iterable(map(pairs_of, pieces)))), False)
+    return PairBatch(*sorted_pairs(list(chain.from_iterable(map(pairs_of, pieces)))), False)
 
 
-def _groups_together(pieces: list[Batch]) -> Batch:
+def _groups_together(pieces: list[PairBatch]) -> PairBatch:
     groups: dict[Any, list[Any]] = {}
     find = groups.get
     for piece in pieces:
@@ -88,4 +90,4 @@ def _groups_together(pieces: list[Batch]) -> Batch:
             else:
                 groups[key] = group + values
     keys = sorted_keys(list(groups))
-    return Batch(keys, list(map(groups.__getitem__, keys)), True)
+    return PairBatch(keys, list(map(groups.__getitem__, keys)), True)

@@ -13,7 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from disco_rq.records import Batch, FileSource, RecordWriter, batches
+from disco_rq.records import FileSource, PairBatch, RecordWriter, batches
 from disco_rq.records.pairs import checked
 from disco_rq.shuffle.cutting import Cutter
 from disco_rq.shuffle.grouping import pairs_of
@@ -71,7 +71,7 @@ class Sorter:
             take = self._group if self._grouping else self._collect
             take(sample, pairs)
 
-    def feed_batch(self, batch: Batch) -> None:
+    def feed_batch(self, batch: PairBatch) -> None:
         """Take a decoded block; its lists are taken over, not copied."""
         if self._grouping and not plain_kind(batch.keys) and not all(map(_hashable, batch.keys)):
             self._ungroup()
@@ -80,7 +80,7 @@ class Sorter:
         else:
             self._collect_batch(batch)
 
-    def finish(self) -> Iterator[tuple[int, Iterator[Batch]]]:
+    def finish(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
         """``(partition, its sorted batches)`` in ascending order; read each before the next."""
         if not self._runs:
             for partition, batch in self._sorted_partitions():
@@ -113,7 +113,7 @@ class Sorter:
         self._pairs += islice(pairs, self._slice)
         self._weigh(sample, len(self._pairs) - nr_pairs, 0)
 
-    def _group_batch(self, batch: Batch) -> None:
+    def _group_batch(self, batch: PairBatch) -> None:
         groups = self._groups
         nr_keys = len(groups)
         nr_pairs = 0
@@ -130,7 +130,7 @@ class Sorter:
             nr_pairs = len(batch.keys)
         self._weigh(_some(batch), nr_pairs, len(groups) - nr_keys)
 
-    def _collect_batch(self, batch: Batch) -> None:
+    def _collect_batch(self, batch: PairBatch) -> None:
         nr_pairs = len(self._pairs)
         self._pairs += pairs_of(batch)
         self._weigh(_some(batch), len(self._pairs) - nr_pairs, 0)
@@ -160,7 +160,7 @@ class Sorter:
         if self._bytes > self._limit_bytes * _HEADROOM:
             self._spill()
 
-    def _sorted_partitions(self) -> Iterator[tuple[int, Batch]]:
+    def _sorted_partitions(self) -> Iterator[tuple[int, PairBatch]]:
         """What is in memory, sorted, partition by partition; memory is given up on the way."""
         if self._grouping:
             groups = self._groups
@@ -168,13 +168,13 @@ class Sorter:
             for partition, keys in enumerate(self._by_partition(list(groups), list(groups))):
                 if keys:
                     keys = sorted_keys(keys)
-                    yield partition, Batch(keys, [groups.pop(key) for key in keys], True)
+                    yield partition, PairBatch(keys, [groups.pop(key) for key in keys], True)
         else:
             pairs, self._pairs = self._pairs, []
             keys = [key for key, _ in pairs]
             for partition, some in enumerate(self._by_partition(keys, pairs)):
                 if some:
-                    yield partition, Batch(*sorted_pairs(some), False)
+                    yield partition, PairBatch(*sorted_pairs(some), False)
         self._taken, self._bytes = 0, 0.0
 
     def _by_partition(self, keys: list[Any], things: list[Any]) -> list[list[Any]]:
@@ -189,7 +189,7 @@ class Sorter:
         if self._taken:
             self._write_run((partition, iter((batch,))) for partition, batch in self._sorted_partitions())
 
-    def _write_run(self, partitions: Iterable[tuple[int, Iterator[Batch]]]) -> None:
+    def _write_run(self, partitions: Iterable[tuple[int, Iterator[PairBatch]]]) -> None:
         path = self._scratch / f"run-{self._nr_run_files}"
         self._nr_run_files += 1
         with RecordWriter(path, self._partitioner.nr_partitions) as writer:
@@ -217,11 +217,11 @@ class Sorter:
         return min(max(self._limit_bytes // _MERGE_BYTES, 2), _MAX_FAN_IN)
 
 
-def _read(runs: list[Path], partition: int) -> list[Iterator[Batch]]:
+def _read(runs: list[Path], partition: int) -> list[Iterator[PairBatch]]:
     return [batches(FileSource(path, str(path)).blocks(partition), str(path)) for path in runs]
 
 
-def _some(batch: Batch) -> list[tuple[Any, Any]]:
+def _some(batch: PairBatch) -> list[tuple[Any, Any]]:
     """A few pairs from all over the batch."""
     step = len(batch.keys) // SAMPLE + 1
     keys, values = batch.keys[::step], batch.values[::step]

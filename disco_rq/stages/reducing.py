@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from disco_rq.errors import TaskError
 from disco_rq.model import Functions, StageResult
-from disco_rq.records import Batch, Source, batches
+from disco_rq.records import PairBatch, Source, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
 from disco_rq.records.pairs import checked
@@ -50,7 +50,9 @@ def reduced(
 ) -> StageResult:
     """Read the partition of each source, call init and reduce, write ``out``."""
     progress = _Progress(status, status_interval)
-    rows: Iterator[Iterator[Batch]] = (_row(functions.reduce_reader, source, partition) for source in sources)
+    rows: Iterator[Iterator[PairBatch]] = (
+        _row(functions.reduce_reader, source, partition) for source in sources
+    )
     row = _sorted(rows, scratch, limit_bytes) if sort else chain.from_iterable(rows)
     stream = RecordStream(row, is_sorted=sort, passed=progress.passed)
     with RecordWriter(out, memory_bytes=memory_bytes) as writer:
@@ -80,7 +82,7 @@ class _Progress:
             self._status(f"{self.nr_pairs // self._interval * self._interval} entries reduced")
 
 
-def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition: int) -> Iterator[Batch]:
+def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition: int) -> Iterator[PairBatch]:
     """The pairs of one source."""
     blocks = source.blocks(partition)
     if reader is None:
@@ -90,10 +92,10 @@ def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition:
     pairs = iter(reader(fd, None, source.name))
     while some := list(islice(pairs, _SLICE_PAIRS)):
         checked(some)
-        yield Batch([key for key, _ in some], [value for _, value in some], False)
+        yield PairBatch([key for key, _ in some], [value for _, value in some], False)
 
 
-def _sorted(rows: Iterator[Iterator[Batch]], scratch: Path, limit_bytes: int) -> Iterator[Batch]:
+def _sorted(rows: Iterator[Iterator[PairBatch]], scratch: Path, limit_bytes: int) -> Iterator[PairBatch]:
     sorter = Sorter(scratch, limit_bytes, Partitioner(None, 1, None))
     sorter.judging = False
     for row in rows:

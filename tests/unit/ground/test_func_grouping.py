@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from disco_rq.func import kvgroup
-from disco_rq.records import Batch
+from disco_rq.records import PairBatch
 from disco_rq.shuffle.grouping import RecordStream
 
 
-def stream(*batches: Batch) -> RecordStream:
+def stream(*batches: PairBatch) -> RecordStream:
     return RecordStream(iter(batches), is_sorted=True)
 
 
-def grouped(*groups: tuple[Any, list[Any]]) -> Batch:
-    return Batch([key for key, _ in groups], [values for _, values in groups], True)
+def grouped(*groups: tuple[Any, list[Any]]) -> PairBatch:
+    return PairBatch([key for key, _ in groups], [values for _, values in groups], True)
 
 
-def plain(*pairs: tuple[Any, Any]) -> Batch:
-    return Batch([key for key, _ in pairs], [value for _, value in pairs], False)
+def plain(*pairs: tuple[Any, Any]) -> PairBatch:
+    return PairBatch([key for key, _ in pairs], [value for _, value in pairs], False)
 
 
 SHAPES = {
@@ -87,7 +87,7 @@ def test_equal_keys_of_different_types_are_one_group() -> None:
 def test_a_group_is_streamed_batch_by_batch() -> None:
     opened = []
 
-    def batches() -> Iterator[Batch]:
+    def batches() -> Iterator[PairBatch]:
         for number in range(1000):
             opened.append(number)
             yield grouped(("hot", [number]))
@@ -99,7 +99,7 @@ def test_a_group_is_streamed_batch_by_batch() -> None:
     assert sum(values) == sum(range(1000))
 
 
-def _first_group(batches: Iterator[Batch]) -> Iterator[tuple[Any, Iterator[Any]]]:
+def _first_group(batches: Iterator[PairBatch]) -> Iterator[tuple[Any, Iterator[Any]]]:
     yield next(kvgroup(RecordStream(batches, is_sorted=True)))
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from disco_rq.errors import CorruptData, RecordTypeError, TaskError
 from disco_rq.func import netstr_reader
-from disco_rq.records import Batch, FileSource, RecordWriter, batches, read_index, read_pairs, read_with
+from disco_rq.records import FileSource, PairBatch, RecordWriter, batches, read_index, read_pairs, read_with
 from disco_rq.records.blocks import Kind, read_blocks
 from disco_rq.records.typed import pack_columns, unpack_columns
 from disco_rq.records.writer import EncodedBlock, encode
@@ -189,7 +189,7 @@ def test_groups_come_back_as_groups_and_read_as_pairs(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "f") as writer:
         writer.add(0, encode(["a", (1, 2)], [[1, 2], [(3,), (4,)]], grouped=True))
     source = FileSource(tmp_path / "f", "f")
-    assert list(batches(source.blocks(0), "f")) == [Batch(["a", (1, 2)], [[1, 2], [(3,), (4,)]], True)]
+    assert list(batches(source.blocks(0), "f")) == [PairBatch(["a", (1, 2)], [[1, 2], [(3,), (4,)]], True)]
     assert list(read_pairs(tmp_path / "f")) == [("a", 1), ("a", 2), ((1, 2), (3,)), ((1, 2), (4,))]
     assert writer.size == 4
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from disco_rq.errors import TaskError
-from disco_rq.records import Batch, RecordWriter, read_pairs
+from disco_rq.records import PairBatch, RecordWriter, read_pairs
 from disco_rq.records.writer import encode
 from disco_rq.shuffle import Ordered
 from disco_rq.shuffle.grouping import pairs_of
@@ -144,8 +144,8 @@ def test_decoded_blocks_of_pairs_and_groups_are_sorted_together(tmp_path: Path) 
         sorter = Sorter(scratch, limit, Partitioner(None, 1, None))
         for start in range(0, 3000, 100):
             numbers = list(range(start, start + 100))
-            sorter.feed_batch(Batch([n * 31 % 1009 for n in numbers], list(numbers), False))
-            sorter.feed_batch(Batch([n * 31 % 1009 for n in numbers], [[-n] for n in numbers], True))
+            sorter.feed_batch(PairBatch([n * 31 % 1009 for n in numbers], list(numbers), False))
+            sorter.feed_batch(PairBatch([n * 31 % 1009 for n in numbers], [[-n] for n in numbers], True))
         out = [pair for _, batches in sorter.finish() for batch in batches for pair in pairs_of(batch)]
         assert [key for key, _ in out] == sorted(key for key, _ in out)
         assert by_key(out) == by_key([(n * 31 % 1009, v) for n in range(3000) for v in (n, -n)])
@@ -153,10 +153,10 @@ def test_decoded_blocks_of_pairs_and_groups_are_sorted_together(tmp_path: Path) 
 
 def test_a_merge_of_runs_gives_each_key_in_one_row() -> None:
     runs = [
-        [Batch(["a", "b"], [[1], [2]], True), Batch(["b", "c"], [[3], [4]], True)],
-        [Batch(["b", "b", "d"], [5, 6, 7], False)],
+        [PairBatch(["a", "b"], [[1], [2]], True), PairBatch(["b", "c"], [[3], [4]], True)],
+        [PairBatch(["b", "b", "d"], [5, 6, 7], False)],
         [],
-        [Batch([], [], False), Batch(["a"], [[8]], True)],
+        [PairBatch([], [], False), PairBatch(["a"], [[8]], True)],
     ]
     pairs = [pair for batch in merged(runs) for pair in pairs_of(batch)]
     assert [key for key, _ in groupby(pairs, lambda pair: pair[0])] == ["a", "b", "c", "d"]
@@ -172,7 +172,7 @@ def test_runs_of_any_keys_merge_into_one_order(runs: list[list[list[Any]]]) -> N
         sizes = iter([len(batch) for batch in run])
         row, start = [], 0
         for size in sizes:
-            row.append(Batch(keys[start : start + size], [0] * size, False))
+            row.append(PairBatch(keys[start : start + size], [0] * size, False))
             start += size
         rows.append(row)
     out = [sort_key(key) for batch in merged(rows) for key, _ in pairs_of(batch)]
