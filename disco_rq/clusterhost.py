@@ -17,6 +17,7 @@ from pathlib import Path
 
 from disco_rq.client.embedded import OPEN
 from disco_rq.errors import DiscoError
+from disco_rq.machine.logs import EMBEDDED, log_to_stderr
 from disco_rq.machine.redisserver import PrivateServer
 from disco_rq.node.node import start_workers
 from disco_rq.node.supervisor import Supervisor
@@ -36,7 +37,7 @@ def main() -> None:
     directory, workers, has_open_page = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == OPEN
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nobody else may talk into the answers
-    logging.basicConfig(level=logging.WARNING, format="disco-rq: %(message)s")
+    log_to_stderr(EMBEDDED)
     logging.getLogger("disco_rq").setLevel(logging.WARNING)
     # RQ warns of what is ordinary here: stopping what has ended.
     logging.getLogger("rq").setLevel(logging.ERROR)

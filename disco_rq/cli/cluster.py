@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from contextlib import suppress
@@ -13,6 +12,7 @@ from disco_rq.cli.arguments import redis_option, verb
 from disco_rq.cli.run import stopped_like_ctrl_c
 from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
+from disco_rq.machine.logs import log_to_stderr
 from disco_rq.node.node import run_node
 from disco_rq.settings import PREFIX, Settings
 from disco_rq.web.access import token
@@ -116,10 +116,6 @@ def settings_with(**options: str | None) -> Settings:
             f"give --redis URL or set {PREFIX}REDIS: the Redis through which the cluster meets"
         )
     return settings
-
-
-def log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 VERBS = (master, node, up, web_token)

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from disco_rq.errors import CorruptData
+from disco_rq.machine.httpserver import HttpServer, welcome
 from disco_rq.model import JOB_NAME
 from disco_rq.outputs.wire import CHUNK_BYTES, FILE, OUTPUT, FrameKind, pack_frame, tokens
 from disco_rq.records import open_output
@@ -45,20 +45,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 def serve(listener: socket.socket, root: Path, node: str, secret: bytes | None) -> None:
     """Serve the data directory on a socket that listens, until SIGTERM or SIGINT."""
     app = data_app(root, tokens(secret, node))
-    config = uvicorn.Config(
-        app,
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=FAREWELL_S,
-    )
-    uvicorn.Server(config).run([listener])
+    HttpServer(app, farewell_s=FAREWELL_S, lifespan="off").serve_on(listener)
 
 
 def data_app(root: Path, accepted: Sequence[str]) -> ASGIApp:
@@ -83,11 +70,11 @@ def data_app(root: Path, accepted: Sequence[str]) -> ASGIApp:
         ],
         redirect_slashes=False,
     )
-    return _Guard(app, accepted) if accepted else app
+    return _Guard(app, accepted)
 
 
 class _Guard:
-    """Lets in who has one of the tokens."""
+    """Lets in who has one of the tokens; all if there are none."""
 
     def __init__(self, app: ASGIApp, accepted: Sequence[str]) -> None:
         self._app = app
@@ -96,11 +83,14 @@ class _Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope["headers"]).get(b"authorization", b"")
         # All are compared, so that the time does not tell which of them is nearly right.
-        if sum(hmac.compare_digest(given, token) for token in self._accepted):
-            await self._app(scope, receive, send)
+        if self._accepted and not sum(hmac.compare_digest(given, token) for token in self._accepted):
+            headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}
+            await PlainTextResponse("wrong or missing token", 401, headers)(scope, receive, send)
+        elif not welcome(scope):
+            headers = {"Retry-After": "1", "Connection": "close"}
+            await PlainTextResponse("too many readers", 503, headers)(scope, receive, send)
         else:
-            refusal = PlainTextResponse("wrong or missing token", 401, {"WWW-Authenticate": "Bearer"})
-            await refusal(scope, receive, send)
+            await self._app(scope, receive, send)
 
 
 class _Stream(StreamingResponse):

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from disco_rq.machine.httpserver import welcome
 from disco_rq.views.problem import Problem
 from disco_rq.web.access import Access, Role, cookie_name
 from disco_rq.web.problem import problem_response
@@ -77,6 +78,8 @@ class Guard:
                 return None
             if role is None:
                 return _ask_to_log_in(request)
+            if not welcome(request.scope):
+                raise Problem("busy", "too many visitors are connected: try again")
             if request.method not in ("GET", "HEAD", "OPTIONS") and path not in FORMS:
                 self._check_action(request, role, cookie, by_token=by_token)
         except Problem as problem:

@@ -17,7 +17,7 @@ from disco_rq.web.problem import CODES
 __all__ = ["document"]
 
 REF = "#/components/schemas/{name}"
-EVERYWHERE = ("bad-request", "login", "host", "redis")
+EVERYWHERE = ("bad-request", "login", "host", "redis", "busy")
 OF_ACTIONS = ("csrf", "origin", "read-only")
 UNHEALTHY = 503
 DESCRIPTION = (

@@ -27,6 +27,7 @@ CODES = {
     "fault": 500,
     "unreadable": 502,
     "redis": 503,
+    "busy": 503,
 }
 """Code -> HTTP status."""
 
@@ -51,6 +52,6 @@ def problem_of(error: DiscoError) -> Problem:
 
 
 def problem_response(problem: Problem) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if problem.code == "login" else {}
+    headers = {"login": {"WWW-Authenticate": "Bearer"}, "busy": {"Retry-After": "2"}}.get(problem.code)
     told = {"error": {"code": problem.code, "message": str(problem)}}
     return JSONResponse(told, CODES[problem.code], headers)

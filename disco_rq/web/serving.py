@@ -1,33 +1,34 @@
-"""The thread of a master that serves its web page."""
+"""The page of a master: a process of its own, so that nothing that is asked of it costs a master its lead."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import select
+import subprocess
+import sys
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from disco_rq.errors import DiscoError
 from disco_rq.master.master import run_master
 from disco_rq.settings import Settings
 from disco_rq.web.port import WebPort
 
-if TYPE_CHECKING:
-    import uvicorn
-
-    from disco_rq.web.stream import Streams
-
 __all__ = ["Page", "run_master_with_page"]
 
 log = logging.getLogger("disco_rq.web")
 
 RETRY_S = 2.0
-"""How often a master without the address looks whether it has become free."""
-LOOK_S = 0.5
+"""How often a master without the address looks whether it has become free, and one whose page has died starts
+it again.
+"""
+LOOK_MS = 500
 """How late a page that nobody has visited yet notices its end."""
-GRACE_S = 2
-"""For how long a page that is asked to end goes on with what it is sending."""
+FAREWELL_S = 4.0
+"""A page that is asked to end, and has not by then, is killed."""
 
 
 def run_master_with_page(
@@ -46,8 +47,8 @@ def run_master_with_page(
 
 
 class Page(threading.Thread):
-    """Serves in a loop of its own. Nothing is imported for it before the first visitor comes: a master that
-    runs small jobs, or lives for one, does not pay for it.
+    """Keeps the page's process running. It is started when the first visitor comes: a master that runs small
+    jobs, or lives for one, does not pay for it.
     """
 
     def __init__(self, settings: Settings, port: WebPort, page_key: bytes | None = None) -> None:
@@ -56,8 +57,12 @@ class Page(threading.Thread):
         self._port = port
         self._page_key = page_key
         self._ended = threading.Event()
-        self._server: uvicorn.Server | None = None
-        self._streams: Streams
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that serves; None before the first visit."""
+        return None if self._process is None else self._process.pid
 
     def run(self) -> None:
         if self._port.is_off:
@@ -76,9 +81,14 @@ class Page(threading.Thread):
     def stop(self) -> None:
         """End it; live streams end with it."""
         self._ended.set()
-        if self._server is not None:
-            self._streams.closing = self._server.should_exit = True
-        self.join(GRACE_S + 1)
+        process = self._process
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(FAREWELL_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self.join(FAREWELL_S)
 
     def _wait_for_the_address(self) -> None:
         while self._port.listener is None:
@@ -88,31 +98,48 @@ class Page(threading.Thread):
                 log.info("the web page: %s", self._port.url, extra={"action": "serve"})
 
     def _wait_for_a_visitor(self) -> bool:
+        poll = select.poll()
+        if self._port.listener is not None:
+            poll.register(self._port.listener, select.POLLIN)
         while self._port.listener is not None and not self._ended.is_set():
-            if select.select([self._port.listener], [], [], LOOK_S)[0]:
+            if poll.poll(LOOK_MS):
                 return True
         return False
 
     def _serve(self) -> None:
-        # Only now, see above.
-        import uvicorn
-
-        from disco_rq.web.app import create_app
-
         assert self._port.listener is not None
-        app = create_app(self._settings, self._port.address, self._page_key)
-        config = uvicorn.Config(
-            app,
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACE_S,
+        listener = self._port.listener.fileno()
+        # It finds its modules where we have found ours.
+        paths = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
+        start = f"import sys; sys.path[:] = {paths}; from disco_rq.web.process import main; main()"
+        process = self._process = subprocess.Popen(
+            [sys.executable, "-c", start],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener],
+            start_new_session=True,  # Ctrl-C is the master's, which ends it
         )
-        self._streams, self._server = app.state.streams, uvicorn.Server(config)
+        if self._ended.is_set():
+            process.terminate()
+        assert process.stdin is not None
+        with process.stdin as pipe:
+            pipe.write(self._order(listener))
+        status = process.wait()
         if not self._ended.is_set():
-            self._server.run([self._port.listener])
+            log.warning("the web page's process ended with %s", status, extra={"action": "died"})
+
+    def _order(self, listener: int) -> bytes:
+        """What the process is to do; not in its arguments, which others may see."""
+
+        def text(secret: bytes | None) -> str | None:
+            return None if secret is None else secret.hex()
+
+        told = {
+            "parent": os.getpid(),
+            "listener": listener,
+            "address": self._port.address,
+            "redis": self._settings.redis,
+            "secret": text(self._settings.secret),
+            "page_key": text(self._page_key),
+            "level": logging.getLogger("disco_rq").getEffectiveLevel(),
+        }
+        return json.dumps(told).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -175,15 +174,17 @@ def test_an_old_key_still_opens_while_keys_are_changed() -> None:
     assert Access(b"new").role_of_cookie(Access(b"new,old").cookie("viewer")) == "viewer"
 
 
-def test_no_token_gets_into_the_log(stranger: Visitor, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    log_in(stranger, "wrong-but-nearly-right")
-    stranger.get("overview", {"Authorization": "Bearer wrong-but-nearly-right"})
-    stranger.ask("POST", KILL, {**bearer("viewer"), "Origin": "http://evil.example"})
+def test_no_token_gets_into_the_log(web_redis: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
+    with served(web_redis.url, SECRET) as root:
+        stranger = Visitor(root)
+        log_in(stranger, "wrong-but-nearly-right")
+        stranger.get("overview", {"Authorization": "Bearer wrong-but-nearly-right"})
+        stranger.ask("POST", KILL, {**bearer("viewer"), "Origin": "http://evil.example"})
 
-    assert "refused" in caplog.text
-    assert "wrong-but-nearly-right" not in caplog.text
-    assert token(SECRET, "viewer") not in caplog.text
+    said = capfd.readouterr().err  # of the page's process
+    assert "refused" in said
+    assert "wrong-but-nearly-right" not in said
+    assert token(SECRET, "viewer") not in said
 
 
 # -- actions
