@@ -3,6 +3,7 @@
 ``work`` runs one of either; ``mapping`` and ``reducing`` call the job's functions, ``external`` its programs.
 """
 
-from disco_rq.stages.work import TaskWork, run_map, run_reduce
+from disco_rq.stages.taskwork import TaskWork
+from disco_rq.stages.work import run_map, run_reduce
 
 __all__ = ["TaskWork", "run_map", "run_reduce"]

@@ -13,10 +13,12 @@ from types import FrameType, GeneratorType
 from typing import Any, BinaryIO
 
 from disco_rq.errors import DataError, TaskError
+from disco_rq.func import map_line_reader
 from disco_rq.model import Input
 from disco_rq.records.pairs import is_pair, not_a_pair
 from disco_rq.redact import redact
 from disco_rq.stages.external import RunningProgram
+from disco_rq.stages.taskwork import TaskWork
 
 __all__ = ["MappedPairs", "Opener"]
 
@@ -38,30 +40,25 @@ class MappedPairs:
 
     def __init__(
         self,
-        map: Callable[[Any, Any], Iterable[Any] | None],
-        reader: Callable[..., Iterable[Any]],
-        init: Callable[[Iterator[Any], Any], None] | None,
-        params: Any,
-        *,
+        work: TaskWork,
         inputs: Sequence[Input],
         opener: Opener,
-        status: Callable[[str], None],
-        status_interval: int,
         through: Callable[[Iterator[Any]], Iterator[Any]] | None = None,
     ) -> None:
         """``through`` makes other entries of the entries of each input, one of each."""
-        self._map = map
-        self._reader = reader
-        self._init = init
-        self._params = params
+        functions = work.functions
+        self._map = functions.map
+        self._reader = functions.map_reader or map_line_reader
+        self._init = functions.map_init
+        self._params = work.params
         self._inputs = inputs
         self._opener = opener
-        self._status = status
-        self._status_interval = status_interval
+        self._status = work.status
+        self._status_interval = work.spec.status_interval
         self._through = through
         self._before = 0  # entries of the inputs that are done
         self._in_input = 0  # entries of this input before the current piece of it
-        self._answers = repeat(params, 0)
+        self._answers = repeat(work.params, 0)
         self._answered = 0
         self._url: str | None = None
         self._entries: Iterator[Any] = iter(())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from disco_rq.errors import TaskError
-from disco_rq.model import Functions, StageResult
+from disco_rq.model import StageResult
 from disco_rq.records import PairBatch, Source, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
@@ -22,6 +22,7 @@ from disco_rq.shuffle.grouping import RecordStream
 from disco_rq.shuffle.memory import average_bytes
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.shuffle.sorter import Sorter
+from disco_rq.stages.taskwork import TaskWork
 
 __all__ = ["reduced"]
 
@@ -34,28 +35,14 @@ _MOST_BYTES = 4 * BLOCK_BYTES
 """Pairs that weigh so much are packed, however few they are."""
 
 
-def reduced(
-    functions: Functions,
-    params: Any,
-    sources: Sequence[Source],
-    partition: int,
-    out: Path,
-    *,
-    sort: bool,
-    scratch: Path,
-    limit_bytes: int,
-    memory_bytes: int,
-    status: Callable[[str], None],
-    status_interval: int,
-) -> StageResult:
-    """Read the partition of each source, call init and reduce, write ``out``."""
-    progress = _Progress(status, status_interval)
-    rows: Iterator[Iterator[PairBatch]] = (
-        _row(functions.reduce_reader, source, partition) for source in sources
-    )
-    row = _sorted(rows, scratch, limit_bytes) if sort else chain.from_iterable(rows)
-    stream = RecordStream(row, is_sorted=sort, passed=progress.passed)
-    with RecordWriter(out, memory_bytes=memory_bytes) as writer:
+def reduced(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult:
+    """Read the task's partition of each source, call init and reduce, write ``out``."""
+    functions, spec, params = work.functions, work.spec, work.params
+    progress = _Progress(work.status, spec.status_interval)
+    rows = (_row(functions.reduce_reader, source, work.task.index) for source in sources)
+    row = _sorted(rows, work.scratch, spec.mem_sort_limit) if spec.sort else chain.from_iterable(rows)
+    stream = RecordStream(row, is_sorted=spec.sort, passed=progress.passed)
+    with RecordWriter(out, memory_bytes=work.memory_bytes) as writer:
         output = _output(functions.reduce_writer, writer, params)
         with _located_errors(stream):
             if functions.reduce_init is not None:

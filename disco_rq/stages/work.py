@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from disco_rq.external import ExternalProgram
-from disco_rq.func import map_line_reader, sum_combiner
+from disco_rq.func import sum_combiner
 from disco_rq.inputs import open_input
-from disco_rq.model import Functions, JobSpec, MapInput, StageResult, TaskId
+from disco_rq.model import MapInput, StageResult
 from disco_rq.records import RecordWriter, Source
 from disco_rq.shuffle import Opaque, Ordered, Shuffle, Sorted, combined, summed
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.stages.external import RunningProgram, running_program
 from disco_rq.stages.mapping import MappedPairs, Opener
 from disco_rq.stages.reducing import reduced
+from disco_rq.stages.taskwork import TaskWork
 
-__all__ = ["TaskWork", "run_map", "run_reduce"]
-
-
-@dataclass(frozen=True, slots=True)
-class TaskWork:
-    """One attempt of a task, as a worker hands it to a stage."""
-
-    spec: JobSpec
-    functions: Functions
-    params: Any
-    task: TaskId
-    scratch: Path  # an empty directory of this attempt, for spills; removed by the caller
-    status: Callable[[str], None]  # system event: "100000 entries mapped"
-    memory_bytes: int = 0  # an output no larger than this is the result's ``content``, and no file
+__all__ = ["run_map", "run_reduce"]
 
 
 def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener = open_input) -> StageResult:
@@ -43,7 +31,8 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
     """
     if isinstance(work.functions.map, ExternalProgram):
         with running_program(work.functions.map, work.scratch) as program:
-            return _mapped(work, task_input, out, opener, program)
+            answered = replace(work, functions=replace(work.functions, map=_answer))
+            return _mapped(answered, task_input, out, opener, program)
     return _mapped(work, task_input, out, opener)
 
 
@@ -51,17 +40,8 @@ def _mapped(
     work: TaskWork, task_input: MapInput, out: Path, opener: Opener, program: RunningProgram | None = None
 ) -> StageResult:
     functions, spec, params = work.functions, work.spec, work.params
-    mapped = MappedPairs(
-        functions.map if program is None else _answer,
-        functions.map_reader or map_line_reader,
-        functions.map_init,
-        params,
-        inputs=[part[0] for part in task_input.parts],
-        opener=opener,
-        status=work.status,
-        status_interval=spec.status_interval,
-        through=None if program is None else program.answers,
-    )
+    inputs = [part[0] for part in task_input.parts]
+    mapped = MappedPairs(work, inputs, opener, None if program is None else program.answers)
     partitioner = Partitioner(functions.partition if spec.nr_reduces else None, spec.nr_partitions, params)
     shuffle = _shuffle(work, partitioner)
     limit_bytes = spec.mem_sort_limit
@@ -111,16 +91,4 @@ def run_reduce(work: TaskWork, sources: Sequence[Source], out: Path) -> StageRes
         with running_program(work.functions.reduce, work.scratch) as program:
             functions = replace(work.functions, reduce=lambda pairs, _params: program.reduced(pairs))
             return run_reduce(replace(work, functions=functions), sources, out)
-    return reduced(
-        work.functions,
-        work.params,
-        sources,
-        work.task.index,
-        out,
-        sort=work.spec.sort,
-        scratch=work.scratch,
-        limit_bytes=work.spec.mem_sort_limit,
-        memory_bytes=work.memory_bytes,
-        status=work.status,
-        status_interval=work.spec.status_interval,
-    )
+    return reduced(work, sources, out)
