@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from disco_rq.views import asked, shapes
 from disco_rq.views.cluster import nodes, overview
@@ -32,56 +32,57 @@ _OF_JOB = ("unknown-job",)
 _OF_TASK = (*_OF_JOB, "unknown-task")
 _OF_KEY = (*_OF_JOB, "unknown-key")
 
-Handle = Callable[[Sources, Any], Any]
+
+class Read(NamedTuple):
+    """What a visitor may look at; the arguments of an ``Endpoint``, before it has its sources."""
+
+    path: str
+    handle: Callable[[Sources, Any], Any]
+    parameters: type[asked.Asked]
+    answer: Any
+    summary: str
+    problems: tuple[str, ...] = ()
+
+
+READS = (
+    Read(f"{API}/overview", overview, asked.Asked, shapes.Overview, "The cluster"),
+    Read(f"{API}/nodes", nodes, asked.Asked, shapes.Nodes, "The nodes"),
+    Read(f"{API}/jobs", jobs, asked.OfJobs, shapes.Jobs, "Jobs, searched, sorted, by page"),
+    Read(JOB, job, asked.OfJob, shapes.Job, "A job in numbers", _OF_JOB),
+    Read(f"{JOB}/spec", spec, asked.OfJob, shapes.Spec, "A job as submitted", _OF_JOB),
+    Read(f"{JOB}/tasks", tasks, asked.OfTasks, shapes.Tasks, "Tasks, by page", _OF_JOB),
+    Read(TASK, task, asked.OfTask, shapes.TaskStory, "A task and its attempts", _OF_TASK),
+    Read(f"{TASK}/log", log, asked.OfLog, shapes.Log, "What it printed", (*_OF_TASK, "unreadable")),
+    Read(f"{JOB}/timeline", timeline, asked.OfTimeline, shapes.Timeline, "When what ran where", _OF_JOB),
+    Read(f"{JOB}/partitions", partitions, asked.OfJob, shapes.Partitions, "Sizes of partitions", _OF_JOB),
+    Read(
+        f"{JOB}/profile",
+        *(profile, asked.OfProfile, shapes.Profile, "Where the time of its tasks went"),
+        (*_OF_JOB, "unreadable"),
+    ),
+    Read(f"{JOB}/failures", failures, asked.OfJob, shapes.Failures, "Failures by cause", _OF_JOB),
+    Read(f"{JOB}/inputs", inputs, asked.OfJobPage, shapes.Inputs, "Inputs, by page", _OF_JOB),
+    Read(f"{JOB}/results", results, asked.OfJobPage, shapes.Results, "Results, by page", _OF_JOB),
+    Read(
+        f"{JOB}/results/{{index}}/preview",
+        *(preview, asked.OfPreview, shapes.Preview, "First records of a result"),
+        (*_OF_JOB, "not-found"),
+    ),
+    Read(f"{JOB}/oob", oob_page, asked.OfOOB, shapes.OOBPage, "OOB results, by page", _OF_JOB),
+    Read(f"{JOB}/oob/{{key}}", oob_value, asked.OfKey, shapes.OOBValue, "An OOB result", _OF_KEY),
+    Read(
+        f"{JOB}/oob/{{key}}/download",
+        *(oob_download, asked.OfKey, "application/octet-stream", "An OOB result itself", _OF_KEY),
+    ),
+    Read(f"{JOB}/events", events, asked.OfEvents, shapes.Events, "History, by page", _OF_JOB),
+    Read("/metrics", metrics, asked.Asked, "text/plain", "For Prometheus"),
+    Read("/healthz", health, asked.Asked, "application/json", "Whether the cluster works"),
+)
 
 
 def endpoints(sources: Sources) -> list[Endpoint]:
     """Whatever a visitor may ask, answered from these sources."""
-
-    def get(
-        path: str,
-        handle: Handle,
-        parameters: type[asked.Asked],
-        answer: Any,
-        summary: str,
-        problems: tuple[str, ...] = (),
-    ) -> Endpoint:
-        return Endpoint(path, partial(handle, sources), parameters, answer, summary, problems)
-
-    reads = [
-        get(f"{API}/overview", overview, asked.Asked, shapes.Overview, "The cluster"),
-        get(f"{API}/nodes", nodes, asked.Asked, shapes.Nodes, "The nodes"),
-        get(f"{API}/jobs", jobs, asked.OfJobs, shapes.Jobs, "Jobs, searched, sorted, by page"),
-        get(JOB, job, asked.OfJob, shapes.Job, "A job in numbers", _OF_JOB),
-        get(f"{JOB}/spec", spec, asked.OfJob, shapes.Spec, "A job as submitted", _OF_JOB),
-        get(f"{JOB}/tasks", tasks, asked.OfTasks, shapes.Tasks, "Tasks, by page", _OF_JOB),
-        get(TASK, task, asked.OfTask, shapes.TaskStory, "A task and its attempts", _OF_TASK),
-        get(f"{TASK}/log", log, asked.OfLog, shapes.Log, "What it printed", (*_OF_TASK, "unreadable")),
-        get(f"{JOB}/timeline", timeline, asked.OfTimeline, shapes.Timeline, "When what ran where", _OF_JOB),
-        get(f"{JOB}/partitions", partitions, asked.OfJob, shapes.Partitions, "Sizes of partitions", _OF_JOB),
-        get(
-            f"{JOB}/profile",
-            *(profile, asked.OfProfile, shapes.Profile, "Where the time of its tasks went"),
-            (*_OF_JOB, "unreadable"),
-        ),
-        get(f"{JOB}/failures", failures, asked.OfJob, shapes.Failures, "Failures by cause", _OF_JOB),
-        get(f"{JOB}/inputs", inputs, asked.OfJobPage, shapes.Inputs, "Inputs, by page", _OF_JOB),
-        get(f"{JOB}/results", results, asked.OfJobPage, shapes.Results, "Results, by page", _OF_JOB),
-        get(
-            f"{JOB}/results/{{index}}/preview",
-            *(preview, asked.OfPreview, shapes.Preview, "First records of a result"),
-            (*_OF_JOB, "not-found"),
-        ),
-        get(f"{JOB}/oob", oob_page, asked.OfOOB, shapes.OOBPage, "OOB results, by page", _OF_JOB),
-        get(f"{JOB}/oob/{{key}}", oob_value, asked.OfKey, shapes.OOBValue, "An OOB result", _OF_KEY),
-        get(
-            f"{JOB}/oob/{{key}}/download",
-            *(oob_download, asked.OfKey, "application/octet-stream", "An OOB result itself", _OF_KEY),
-        ),
-        get(f"{JOB}/events", events, asked.OfEvents, shapes.Events, "History, by page", _OF_JOB),
-        get("/metrics", metrics, asked.Asked, "text/plain", "For Prometheus"),
-        get("/healthz", health, asked.Asked, "application/json", "Whether the cluster works"),
-    ]
+    reads = [Endpoint(read.path, partial(read.handle, sources), *read[2:]) for read in READS]
     acts = [
         Endpoint(
             f"{JOB}/{action}",
