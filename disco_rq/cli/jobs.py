@@ -8,8 +8,8 @@ import click
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.output import check_reader, json_of, local_time, print_facts, print_json, print_table
-from disco_rq.client.disco import REFRESH_S
 from disco_rq.client.progress import Phase, event_text
+from disco_rq.client.waiting import REFRESH_S
 
 FIRST, NOW = "0-0", "now"
 

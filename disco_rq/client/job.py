@@ -1,36 +1,51 @@
-"""One job, as the client that submitted or found it holds it."""
+"""One job of a cluster: what one may ask of it and do to it."""
 
 from __future__ import annotations
 
 import pstats
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from disco_rq.client.arguments import Address, JobArguments
-from disco_rq.client.results import Results
+from disco_rq.client.facts import describe_death, job_facts
+from disco_rq.client.results import Results, read_beside, read_log
+from disco_rq.client.session import HasSession
 from disco_rq.client.submission import ARGUMENTS
-from disco_rq.model import ResultStatus
+from disco_rq.client.waiting import display_of, wait_any, wait_for_end
+from disco_rq.errors import DiscoError, JobError, UnknownJob
+from disco_rq.model import JOB_NAME, ResultStatus, TaskId
+from disco_rq.outputs.addresses import output_address
+from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
+from disco_rq.outputs.profiles import merged, profiled_outputs
+from disco_rq.store.nodes import live_slots
 
 if TYPE_CHECKING:
-    from disco_rq.client.disco import Disco
     from disco_rq.client.progress import Display
+
+PURGE_PATIENCE_S = 10.0
+"""For how long ``purge`` waits for the nodes that are alive to delete the files; those that are not do it
+later.
+"""
 
 
 class Job:
-    """One job of a cluster; its methods are those of ``Disco``, with the job's name filled in.
+    """One job of a cluster; the methods of ``Disco`` that take a job's name are these, of that job.
 
     A subclass may describe a job: its attributes are the arguments of ``new_job``, its functions static
     methods; ``submit`` starts it.
     """
 
-    def __init__(self, disco: Disco, name: str) -> None:
-        self._disco = disco
+    def __init__(self, disco: HasSession, name: str) -> None:
+        """``disco``: a ``Disco``. ``name``: the job's whole name."""
+        self._session = disco.session
+        self._store = disco.session.store
         self.name = name
 
     @classmethod
     def submit(
         cls,
-        disco: Disco,
+        disco: HasSession,
         input: Sequence[Address | Sequence[Address]] | None = None,
         **arguments: Unpack[JobArguments],
     ) -> Self:
@@ -43,7 +58,7 @@ class Job:
         described |= {"name": described.get("name", cls.__name__), **arguments}
         if input is not None or "input" not in described:
             described["input"] = input
-        return cls(disco, disco.new_job(**described).name)
+        return cls(disco, disco.session.submit(described.pop("name"), described.pop("input"), described))
 
     def __repr__(self) -> str:
         return f"<Job {self.name}>"
@@ -58,63 +73,153 @@ class Job:
         """Block until the job has ended; return the addresses of its results.
 
         Raises ``JobError``: with the first cause if the job is dead, with ``"Timeout"`` after ``timeout``
-        seconds, in which case the job goes on. ``clean``: forget its records when it is ready. ``show``:
-        events and progress on stderr.
+        seconds, in which case the job goes on. ``poll_interval``: seconds after which the status is looked up
+        even if no event came. ``clean``: forget the job's records when it is ready. ``show``: events and
+        progress on stderr (True), or in a display of your own.
         """
-        return self._disco.wait(self.name, timeout, poll_interval, clean, show)
+        with display_of(show) as display:
+            record = wait_for_end(self._session, self.name, timeout, poll_interval, display)
+        if record.status == "dead":
+            raise JobError(describe_death(self.name, record))
+        results = self._session.results_of(self.name)
+        if clean:
+            self.clean()
+        return results
 
     def results(self, timeout: float = 2.0) -> tuple[ResultStatus, list[str]]:
         """``(status, addresses)``; waits at most ``timeout`` seconds for the job's end."""
-        return self._disco.results(self.name, timeout)
+        finished, active = wait_any(self._session, [self.name], timeout)
+        return (finished or active)[0][1]
 
     def jobinfo(self) -> dict[str, Any]:
-        """The job in numbers: its status, its tasks by state, inputs, results, nodes, counters, cause, …"""
-        return self._disco.jobinfo(self.name)
+        """The job in numbers.
+
+        ``timestamp`` (seconds since 1970), ``active`` (its status), ``paused``, ``mapi`` and ``redi``
+        (``[waiting, running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100),
+        ``nodes``; and
+        ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``copies`` (of tasks
+        that lagged), ``entries``,
+        ``records`` and ``bytes`` (each by phase).
+        """
+        record = self._store.record(self.name)
+        results = list(self._session.results_of(self.name, settled=False)) if record.status == "ready" else []
+        return {**job_facts(self._store, self.name, record), "results": results}
 
     def jobspec(self) -> dict[str, Any]:
-        """Every argument of ``new_job`` as the job was submitted with it, as plain data."""
-        return self._disco.jobspec(self.name)
+        """Every argument of ``new_job`` as the job was submitted with it, or its default.
+
+        Plain data: functions by their names, ``params`` by their ``repr``, ``input`` the first 100 entries;
+        ``name`` is the job's whole name. Raises ``UnknownJob``.
+        """
+        return dict(self._store.spec(self.name).details.get("arguments", {}))
 
     def events(self, offset: str = "0-0") -> Iterator[tuple[str, tuple[float, str, str]]]:
-        """The job's history after ``offset``, oldest first: ``(offset, (timestamp, host, message))``."""
-        return self._disco.events(self.name, offset)
+        """The job's history after ``offset``, oldest first: ``(offset, (timestamp, host, message))``.
+
+        Ends with what is there now; go on with the last offset. Raises ``UnknownJob``.
+        """
+        self._store.record(self.name)
+        for event in self._store.events(self.name, offset):
+            yield event.offset, (event.timestamp, event.host, event.message)
 
     def story(self, task: str) -> list[dict[str, Any]]:
-        """The attempts of a task (``map:3``), oldest first: where, when, and how each ended."""
-        return self._disco.story(self.name, task)
+        """The attempts of a task (``map:3``), oldest first.
+
+        For each ``attempt``, ``node``, ``worker``, ``started`` and ``ended`` (milliseconds since 1970, None
+        if not yet), ``outcome`` (done, overtaken, data, lost, error, fatal, killed, release: handed back;
+        queued, running; stopped: the job ended before it began), and with it ``error`` or ``entries``,
+        ``records`` and ``bytes``. Empty: never tried. Raises ``UnknownJob``, ``DiscoError`` if it has no such
+        task.
+        """
+        wanted = _task_named(task)
+        number = self._store.record(self.name).count(f"nr_{wanted.phase}s")
+        if wanted.index >= number:
+            last = f"the last is {wanted.phase}:{number - 1}" if number else f"it has no {wanted.phase}s"
+            raise DiscoError(f"job {self.name} has no task {task}: {last}")
+        return self._store.story(self.name, str(wanted))
 
     def log(self, task: str, attempt: int | None = None) -> str:
-        """What an attempt of a task printed and logged (default: the last one), 64 KiB at most."""
-        return self._disco.log(self.name, task, attempt)
+        """What an attempt of a task printed and logged (default: the last one), 64 KiB at most.
+
+        Empty if it printed nothing, or has not ended: the log is kept then. Raises what ``story`` does, and
+        ``DataError`` if its node cannot be read.
+        """
+        begun = [one for one in self.story(task) if one["started"]]
+        wanted = [one for one in begun if attempt is None or one["attempt"] == attempt]
+        if not wanted:
+            return ""
+        node, number = wanted[-1]["node"], wanted[-1]["attempt"]
+        return read_log(self._session.locator, output_address(node, self.name, _task_named(task), number))
 
     def profile_stats(self, mode: str = "") -> pstats.Stats:
-        """The profiles of its tasks as one (``mode``: "map", "reduce", or both); ``JobError`` if none."""
-        return self._disco.profile_stats(self.name, mode)
+        """The profiles of the job's tasks that are done, as one. ``mode``: "map" or "reduce", "" for both.
+
+        Raises ``JobError("No profile data")`` if the job was not submitted with ``profile=True``, or no such
+        task is done; ``UnknownJob``; ``DataError`` if a node cannot be read.
+        """
+        if mode not in ("", "map", "reduce"):
+            raise DiscoError(f'mode={mode!r}: it takes "map", "reduce", or "" for both')
+        self._store.record(self.name)
+        addresses = profiled_outputs(self.name, self._store.attempts(self.name), mode)
+        found = (
+            (address, read_beside(self._session.locator, address, PROFILE_SUFFIX)) for address in addresses
+        )
+        stats = merged((address, data) for address, data in found if data is not None)
+        if stats is None:
+            raise JobError(f"No profile data: job {self.name} has none{mode and f' of a {mode}'}")
+        return stats
 
     def oob_list(self) -> list[str]:
-        """The keys of its committed OOB results, sorted."""
-        return self._disco.oob_list(self.name)
+        """The keys of the job's committed OOB results, sorted. Raises ``OOBNotFound`` for an unknown job."""
+        return self._store.oob_list(self.name)
 
     def oob_get(self, key: str) -> Any:
         """A committed OOB result, of the type that was put. Raises ``OOBNotFound`` if there is none."""
-        return self._disco.oob_get(self.name, key)
+        return self._store.oob_get(self.name, key)
 
     def kill(self) -> None:
-        """End the job and what it runs; it is dead then. Idempotent."""
-        self._disco.kill(self.name)
+        """End the job and what it runs; it is dead then. Idempotent. Raises ``UnknownJob``."""
+        if not JOB_NAME.fullmatch(self.name) or not self._store.kill(self.name, "it was killed"):
+            raise UnknownJob(f"unknown job {self.name!r}")
 
     def clean(self) -> None:
-        """Forget the job's records, keep its files. Raises ``JobError`` while it is active."""
-        self._disco.clean(self.name)
+        """Forget the job's records, keep its files. Raises ``JobError`` for an active job, ``UnknownJob``."""
+        status = self._store.record(self.name).status
+        if status == "active":
+            raise JobError(f"job {self.name} is active: kill it, or wait for its end, before it is cleaned")
+        if status == "ready":
+            self._session.results_of(self.name)  # saved results get their names, while these are known
+        self._store.forget(self.name)
 
     def purge(self) -> None:
-        """Kill the job if it is active, and delete its records and its files on every node. Idempotent."""
-        self._disco.purge(self.name)
+        """Kill the job if it is active, and delete its records and its files on every node. Idempotent.
+
+        Waits for the nodes that are alive; one that is not deletes the files when it comes back. Saved
+        results stay.
+        """
+        if not JOB_NAME.fullmatch(self.name):
+            return  # no job is called so, and no node has files of it
+        if self._store.statuses([self.name]) == ["ready"]:
+            self._session.results_of(self.name)
+        asked = self._store.purge(self.name)
+        deadline = time.monotonic() + PURGE_PATIENCE_S
+        while time.monotonic() < deadline:
+            alive = live_slots(self._session.connection)
+            if self._store.purge_done(self.name, [node for node in asked if node in alive]):
+                return
+            time.sleep(0.02)
 
     def pause(self) -> None:
-        """Start no new tasks of the job until ``resume``."""
-        self._disco.pause(self.name)
+        """Start no new tasks of the job until ``resume``. Raises ``JobError`` if it has ended."""
+        self._store.set_paused(self.name, True)
 
     def resume(self) -> None:
-        """Start tasks of a paused job again."""
-        self._disco.resume(self.name)
+        """Start tasks of a paused job again. Raises ``JobError`` if it has ended."""
+        self._store.set_paused(self.name, False)
+
+
+def _task_named(text: str) -> TaskId:
+    try:
+        return TaskId.parse(text)
+    except ValueError:
+        raise DiscoError(f"{text!r} is no task: it takes map:N or reduce:N") from None

@@ -22,12 +22,29 @@ from disco_rq.store.nodes import node_about
 T = TypeVar("T")
 
 
+class Result(str):
+    """The address of a result, which knows the cluster that it comes from. Elsewhere it is a plain text."""
+
+    __slots__ = ("locator",)
+    locator: Locator
+
+    @classmethod
+    def of(cls, address: str, locator: Locator) -> Result:
+        """``locator``: of the cluster."""
+        result = cls(address)
+        result.locator = locator
+        return result
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)  # connections do not travel
+
+
 class Results(list[str]):
-    """Addresses of a job's results, in order. Knows the cluster that they come from."""
+    """Addresses of a job's results, in order."""
 
     def __init__(self, addresses: Iterable[str], locator: Locator) -> None:
-        super().__init__(addresses)
-        self.locator = locator
+        """``locator``: of the cluster that they come from."""
+        super().__init__(Result.of(address, locator) for address in addresses)
 
 
 def results_of(outputs: Mapping[str, str], locator: Locator, *, settled: bool) -> Results:
@@ -41,22 +58,6 @@ def results_of(outputs: Mapping[str, str], locator: Locator, *, settled: bool) -
     if settled:
         settle([address for address in addresses if is_saved(address)])
     return Results(map(final_address, addresses), locator)
-
-
-_last_locator: Locator | None = None
-
-
-def forget_locator(locator: Locator) -> None:
-    """Its cluster was closed."""
-    global _last_locator
-    if _last_locator is locator:
-        _last_locator = None
-
-
-def remember_locator(locator: Locator) -> None:
-    """Plain addresses are looked up in the cluster that was opened last."""
-    global _last_locator
-    _last_locator = locator
 
 
 @overload
@@ -89,7 +90,8 @@ def result_iterator(
 ) -> Iterator[Any]:
     """Stream the ``(key, value)`` pairs of all results, in order, one file at a time.
 
-    ``results``: what ``wait`` or ``results`` returned; saved results need no cluster. ``notifier(address)``
+    ``results``: what ``wait`` or ``results`` returned, or some of it. Addresses that were kept as text are
+    looked up in the cluster that DISCO_RQ_REDIS names; saved results need no cluster. ``notifier(address)``
     is called as each file is opened. ``reader(fd, size, name)`` yields the entries where the job had a writer
     of its own; ``func.chain_reader`` is what reads where it had none. Raises ``DataError`` naming the address
     that cannot be read.
@@ -97,14 +99,17 @@ def result_iterator(
     if isinstance(results, str):
         raise DiscoError(f"result_iterator takes a list of addresses, not the str {results!r}")
     reader = None if reader is chain_reader else reader
-    locator: Locator | None = None
+    elsewhere: Locator | None = None
     for address in results:
         if is_saved(address):
             if notifier is not None:
                 notifier(address)
             yield from read_saved(address, reader)
             continue
-        locator = locator or _locator_of(results)
+        if isinstance(address, Result):
+            locator = address.locator
+        else:
+            locator = elsewhere = elsewhere or _locator_of_environment()
         path = locator.path(address)
         if notifier is not None:
             notifier(address)
@@ -112,10 +117,6 @@ def result_iterator(
             raise DataError("the result is gone: was its job purged, or its cluster closed?", url=address)
         with nullcontext(path) if path is not None else open_remote(locator, address) as file:
             yield from read_pairs(file, address) if reader is None else read_with(reader, file, address)
-
-
-def _locator_of(results: Iterable[str]) -> Locator:
-    return results.locator if isinstance(results, Results) else _last_locator or _locator_of_environment()
 
 
 def count_partitions(locator: Locator, address: str) -> int:

@@ -39,7 +39,7 @@ def pass_on(iter: Iterator[Any], params: Any) -> Iterator[Any]:
 
 def keys(disco: Disco) -> set[bytes]:
     """Everything about jobs in Redis, RQ's own included."""
-    found: Any = disco._connection.redis.keys("*")
+    found: Any = disco.session.connection.redis.keys("*")
     return {key for key in found if key.startswith((b"disco:job", b"disco:active", b"rq:job:", b"rq:queue:"))}
 
 
@@ -296,11 +296,11 @@ def test_purging_what_is_no_job_harms_nothing() -> None:
     with Disco(workers=1) as own:
         for name in ("no name", "../x", "", "nobody@20200101-000000-aaaa", "x\ud800"):
             own.purge(name)
-        own._connection.redis.sadd("disco:purges:localhost", "../x")  # by an older client
+        own.session.connection.redis.sadd("disco:purges:localhost", "../x")  # by an older client
 
         own.purge(run(own, map=ones).name)
 
-        wait_until(lambda: own._connection.redis.smembers("disco:purges:localhost") == set())
+        wait_until(lambda: own.session.connection.redis.smembers("disco:purges:localhost") == set())
         assert own.joblist() == []
 
 
@@ -309,7 +309,7 @@ def test_purging_what_is_no_job_harms_nothing() -> None:
 )
 def test_a_result_that_cannot_be_read_is_named(disco: Disco, address: str) -> None:
     with pytest.raises(DataError) as caught:
-        list(result_iterator(Results([address], disco._locator)))
+        list(result_iterator(Results([address], disco.session.locator)))
     assert address in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -142,7 +142,7 @@ def test_a_horse_killed_in_a_task_is_noticed_at_once(own_disco: Disco, tmp_path:
 
 def keys_of(disco: Disco, job: str) -> list[Any]:
     """Every key of Redis that has to do with the job."""
-    keys: Any = disco._connection.redis.keys("*")
+    keys: Any = disco.session.connection.redis.keys("*")
     return [key for key in keys if job.replace("@", "-").encode() in key.replace(b"@", b"-")]
 
 

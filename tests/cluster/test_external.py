@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from disco_rq import Disco, external, func, result_iterator
-from disco_rq.client.results import Results
 from disco_rq.examples import external as examples
 from disco_rq.external import ExternalProgram
 from tests.cluster.conftest import wait_until
@@ -104,7 +103,7 @@ def test_a_program_goes_with_combiner_partition_and_python_on_the_other_side(
 
     words = [word.encode() for line in TEXT for word in line.split()]
     results = job.wait()
-    even, odd = (list(result_iterator(Results([address], results.locator))) for address in results)
+    even, odd = (list(result_iterator([address])) for address in results)
     assert even == [(word, words.count(word)) for word in sorted(set(words)) if len(word) % 2 == 0]
     assert odd == [(word, words.count(word)) for word in sorted(set(words)) if len(word) % 2 == 1]
 

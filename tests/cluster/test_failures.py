@@ -26,7 +26,7 @@ def next_attempt(directory: str) -> int:
 
 def outcomes(job: Job) -> list[str]:
     """How the attempts of the first map ended, in order."""
-    attempts = job._disco._store.attempts(job.name)
+    attempts = job._store.attempts(job.name)
     return [attempts[name]["outcome"] for name in sorted(attempts) if name.startswith("map:0/")]
 
 

@@ -47,7 +47,7 @@ def highest_memory(disco: Disco) -> Iterator[list[int]]:
 
     def watch() -> None:
         while True:
-            info: Any = disco._connection.redis.info("memory")
+            info: Any = disco.session.connection.redis.info("memory")
             highest[0] = max(highest[0], info["used_memory"])
             if over.wait(0.05):
                 return

@@ -92,7 +92,7 @@ def test_a_failed_attempt_leaves_nothing_and_its_rerun_may_put_the_same_keys(
 
     assert job.oob_list() == ["again", "only-second"]
     assert job.oob_get("again") == "second"
-    assert not disco._connection.redis.keys(f"disco:job:{job.name}:staged:*")
+    assert not disco.session.connection.redis.keys(f"disco:job:{job.name}:staged:*")
 
 
 def test_a_key_of_a_failed_attempt_is_free_for_other_tasks(disco: Disco, tmp_path: Path) -> None:
@@ -150,10 +150,13 @@ def test_an_overtaken_attempt_that_ends_late_changes_nothing(disco: Disco, tmp_p
     wait_until(lambda: Path(has_put).exists())
 
     # when the cluster gives it up, and it comes back before it hears of that
-    tasks: Any = disco._connection.redis.hgetall(f"disco:job:{job.name}:tasks")
+    tasks: Any = disco.session.connection.redis.hgetall(f"disco:job:{job.name}:tasks")
     _, number, node, _, worker, _ = tasks[b"map:0"].decode().split(" ")
     attempt = Attempt(job.name, "map:0", int(number), node, worker)
-    assert AttemptStore(disco._connection).fail(attempt, "data", Failure("given up"), survives=3) == "retry"
+    assert (
+        AttemptStore(disco.session.connection).fail(attempt, "data", Failure("given up"), survives=3)
+        == "retry"
+    )
     Path(gate).touch()
 
     # then only the second attempt counts

@@ -42,11 +42,11 @@ class Cluster:
     data: dict[str, Path]
 
     def url(self, node: str) -> str:
-        return node_about(self.disco._connection, node)["url"]
+        return node_about(self.disco.session.connection, node)["url"]
 
     def tell_url(self, node: str, url: str) -> None:
         told: Any = {"url": url, "url_seal": seal(SECRET.encode(), node, url)}
-        self.disco._connection.redis.hset(keys.node(node), mapping=told)
+        self.disco.session.connection.redis.hset(keys.node(node), mapping=told)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             running_node(server.url, "B", data["B"], secret=SECRET) as b,
             Disco(server.url) as disco,
         ):
-            wait_until(lambda: disco._connection.redis.exists(keys.LEADER))
+            wait_until(lambda: disco.session.connection.redis.exists(keys.LEADER))
             # Whoever has worked has told all of itself, and does not write that file any more.
             begun = str(tmp_path_factory.mktemp("begun"))
             disco.new_job("first", ["raw://a"] * 4, map=on_both, params=begun).wait(timeout=30)
@@ -159,7 +159,7 @@ def test_a_reduce_gets_the_maps_of_all_nodes(
 def test_a_client_reads_map_results_of_all_nodes_over_http(cluster: Cluster, tmp_path: Path) -> None:
     results = word_count(cluster, tmp_path, reduce=None, nr_reduces=0).wait(timeout=60)
     assert {split_address(address)[0] for address in results} == {"A", "B"}
-    assert all(cluster.disco._locator.path(address) is None for address in results)
+    assert all(cluster.disco.session.locator.path(address) is None for address in results)
     opened: list[str] = []
     words = [word for word, _ in result_iterator(results, notifier=opened.append)]
     assert sorted(words) == ["a", "a", "a", "b", "b", "c", "d", "d", "d"]
@@ -278,14 +278,15 @@ def test_a_client_reads_large_results_in_bounded_memory(cluster: Cluster, tmp_pa
 
     [result] = cluster.disco.new_job("large", ["raw://x"], map=large).wait(timeout=60)
     count = (
-        "import resource, sys; from disco_rq import Disco, result_iterator; disco = Disco(sys.argv[1]);"
+        "import resource, sys; from disco_rq import result_iterator;"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
-        "print(sum(len(value) for _, value in result_iterator([sys.argv[2]])));"
+        "print(sum(len(value) for _, value in result_iterator([sys.argv[1]])));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", count, cluster.disco.url, result], capture_output=True, text=True, timeout=60
-    )
+    # an address that was kept as text is looked up in the cluster that the environment names
+    environment = {**os.environ, "DISCO_RQ_REDIS": cluster.disco.url}
+    command = [sys.executable, "-c", count, result]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     size, grown_kib = map(int, done.stdout.split())
     assert size == 64 << 20

@@ -188,7 +188,7 @@ def test_a_purged_result_says_why_it_cannot_be_shown(disco: Disco, page: Visitor
     (tmp_path / "tried").touch()
     job = disco.new_job("gone", ["raw://a"], map=fails_once, params=tmp_path / "tried")
     [address] = job.wait()
-    path = disco._locator.path(address)
+    path = disco.session.locator.path(address)
     assert path is not None
     path.unlink()
 

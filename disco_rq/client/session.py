@@ -1,0 +1,61 @@
+"""What a client holds of the cluster that it has opened."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Protocol
+
+from disco_rq.client.fitness import FitnessCheck
+from disco_rq.client.results import Results, count_partitions, results_of
+from disco_rq.client.submission import build, unique_name
+from disco_rq.errors import DiscoError
+from disco_rq.outputs.locator import Locator
+from disco_rq.settings import Settings
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import node_about
+
+__all__ = ["HasSession", "Session"]
+
+MOST_NAMES = 20
+"""So many names are tried for a job. Each is one of 1.7 million in its second."""
+
+
+class Session:
+    """A connection to a cluster, and what is asked over it."""
+
+    def __init__(self, address: str, settings: Settings, *, is_own: bool) -> None:
+        """``is_own``: the cluster is this very installation, so that its workers have what is here."""
+        self.settings = settings
+        self.connection = Connection(address)
+        self.store = JobStore(self.connection)
+        self.locator = Locator(lambda node: node_about(self.connection, node), secret=settings.secret)
+        self._fitness = None if is_own else FitnessCheck(self.connection)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self.connection.close()
+
+    def submit(self, name: str, input: Any, arguments: Any) -> str:
+        """Check, pack and store a job. Returns its whole name; raises what ``Disco.new_job`` says."""
+        partitions_of = partial(count_partitions, self.locator)
+        for _ in range(MOST_NAMES):
+            submission = build(name, input, arguments, self.settings.secret, partitions_of)
+            if self._fitness is not None:
+                self._fitness.check(submission.modules)
+            if self.store.submit(submission.spec, submission.pack, submission.inputs):
+                return submission.spec.name
+        raise DiscoError(
+            f"no free name for a job {name!r}: {MOST_NAMES} were taken, as {unique_name(name)} may be"
+        )
+
+    def results_of(self, name: str, *, settled: bool = True) -> Results:
+        """The results of a job that is ready. ``settled``: saved ones have their final names."""
+        return results_of(self.store.outputs(name), self.locator, settled=settled)
+
+
+class HasSession(Protocol):
+    """Who has opened a cluster: ``Disco``."""
+
+    @property
+    def session(self) -> Session: ...
