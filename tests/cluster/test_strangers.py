@@ -134,7 +134,7 @@ def test_a_job_runs_on_and_the_page_answers(tmp_path: Path, usual_files: None) -
         ):
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            redis = disco._connection.redis
+            redis = disco.session.connection.redis
             page = f"http://{wait_until(lambda: redis.get(keys.MASTER)).decode()}"
             visitor = Visitor(page, Authorization=f"Bearer {token(SECRET.encode(), 'viewer')}")
             assert visitor.get("/healthz").status == 200
@@ -142,7 +142,7 @@ def test_a_job_runs_on_and_the_page_answers(tmp_path: Path, usual_files: None) -
             disco.new_job("first", ["raw://a"] * 4, map=on_both, params=str(tmp_path / "begun")).wait(30)
             for name in "AB":  # to each other they are on other machines
                 (tmp_path / name / NODE_ID).unlink()
-            urls = [node_about(disco._connection, name)["url"] for name in "AB"]
+            urls = [node_about(disco.session.connection, name)["url"] for name in "AB"]
             with strangers(page, *urls):
                 for number in range(3):
                     look_at_a_job(disco, visitor, tmp_path / str(number))
