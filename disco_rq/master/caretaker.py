@@ -5,21 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-
-from redis import Redis
-from rq import Queue
-from rq.registry import clean_registries
+from collections.abc import Mapping, Sequence
 
 from disco_rq.master.retention import Retention
 from disco_rq.model import LEASE_S, RENEW_S
-from disco_rq.packing import Serializer
 from disco_rq.planning.assignment import job_of_batch, rq_name
-from disco_rq.planning.planner import Batch, Planner
+from disco_rq.planning.board import Board
 from disco_rq.planning.stranded import stranded
-from disco_rq.store import keys
 from disco_rq.store.cluster import ClusterStore, JobSnapshot, TaskState
-from disco_rq.store.queues import delete_batch
+from disco_rq.store.queues import Queues
 
 log = logging.getLogger("disco_rq.caretaker")
 
@@ -27,16 +21,11 @@ QUEUE_PATIENCE_S = 5.0
 """A batch under way for longer is looked up in its queue: its worker may have died before the claim."""
 SLOW_S = 1.0
 """Redis or this master stood still for so long: then the workers could not renew their leases either."""
-LOOK_S = 0.5
+DUTIES_EVERY_S = 0.5
 """About how often a master looks."""
 CLEANING_S = 60.0
 FORGETTING_S = 15.0
 """For how long RQ is searched for batches of a forgotten job: a worker may just be putting one away."""
-
-
-def node_queue(redis: Redis, node: str) -> Queue:
-    """The RQ queue of a node, with our serializer."""
-    return Queue(keys.queue(node), connection=redis, serializer=Serializer)
 
 
 class Caretaker:
@@ -44,15 +33,15 @@ class Caretaker:
 
     def __init__(
         self,
-        redis: Redis,
         store: ClusterStore,
-        planner: Planner,
+        queues: Queues,
+        board: Board,
         jobs: Mapping[str, JobSnapshot],
         retention: Retention,
     ) -> None:
-        self._redis = redis
         self._store = store
-        self._planner = planner
+        self._queues = queues
+        self._board = board
         self._jobs = jobs
         self._retention = retention
         self._run_id, uptime_s = store.server()
@@ -88,10 +77,10 @@ class Caretaker:
         return True
 
     def count_nodes(self) -> None:
-        """Tell the planner which nodes are alive, with how many workers."""
+        """Note on the board which nodes are alive, with how many workers."""
         slots = self._store.slots(self._store.now_ms())
         closed = self._store.closed()
-        self._planner.set_nodes(slots, self._store.blacklist(), self._store.draining(), closed)
+        self._board.set_nodes(slots, self._store.blacklist(), self._store.draining(), closed)
         now = {node for node in closed if node in slots}
         for node in sorted(now ^ self._closed):
             if node in now:
@@ -103,27 +92,22 @@ class Caretaker:
     def _clean_registries(self, now: float) -> None:
         """RQ's, of every node once in ``CLEANING_S``, each in its turn: it takes a millisecond or two."""
         if not self._to_clean and now - self._cleaned_at > CLEANING_S:
-            self._cleaned_at, self._to_clean = now, list(self._planner.nodes)
-            self._clean_at_once = math.ceil(len(self._to_clean) * LOOK_S / CLEANING_S)
+            self._cleaned_at, self._to_clean = now, list(self._board.nodes)
+            self._clean_at_once = math.ceil(len(self._to_clean) * DUTIES_EVERY_S / CLEANING_S)
         for node in self._to_clean[: self._clean_at_once]:
-            queue = node_queue(self._redis, node)
-            clean_registries(queue)
-            self._forget_failed(queue)
+            self._forget_failed(node, self._queues.clean(node))
         del self._to_clean[: self._clean_at_once]
 
-    def _forget_failed(self, queue: Queue) -> None:
+    def _forget_failed(self, node: str, batch_ids: Sequence[str]) -> None:
         """Batches of workers that died: of jobs that are not there any more RQ need not keep them."""
-        failed = queue.failed_job_registry
-        batch_ids = failed.get_job_ids(cleanup=False)
         known = {rq_name(job) for job in self._store.known_jobs()} if batch_ids else set()
         for batch_id in batch_ids:
             if job_of_batch(batch_id) not in known:
-                failed.remove(batch_id)
-                delete_batch(self._redis, batch_id)
+                self._queues.forget_failed(node, batch_id)
 
     def _tell_all(self, line: str) -> None:
         log.warning("%s", line, extra={"action": "nodes"})
-        for job in self._planner.jobs:
+        for job in self._board.jobs:
             self._store.event(job, line)
 
     def forget(self, job: str) -> None:
@@ -147,53 +131,39 @@ class Caretaker:
             answer = self._store.end_attempt(job, task, state, attempt, "lost", why, survives)
             if answer == "overtaken":
                 self._store.forget_lease(job, task, attempt)
-            told = {"action": "expire", "job": job}
-            log.warning("%s %s/%s: %s (%s)", job, task, attempt, why, answer, extra=told)
+            about = {"action": "expire", "job": job}
+            log.warning("%s %s/%s: %s (%s)", job, task, attempt, why, answer, extra=about)
 
     def _release_lost_batches(self) -> None:
         """Hand back what is queued on nodes that are dead or closed, or lost its worker before the claim."""
         now = time.monotonic()
         unused, late = [], []
-        for batch_id, batch in self._planner.batches.items():
-            node = self._planner.nodes.get(batch.node)
+        for batch_id, batch in self._board.batches.items():
+            node = self._board.nodes.get(batch.node)
             if node is None or not node.keeps_queue:
                 unused.append(batch_id)
             elif not batch.is_claimed and now - batch.since_s >= QUEUE_PATIENCE_S:
                 late.append(batch_id)
-        queued = self._queued({self._planner.batches[batch_id].node for batch_id in late})
+        queued = self._queues.waiting({self._board.batches[batch_id].node for batch_id in late})
         lost = [batch_id for batch_id in late if batch_id not in queued]
         for batch_id, states in self._states([*unused, *lost]).items():
-            batch = self._planner.batches[batch_id]
+            batch = self._board.batches[batch_id]
             why = f"its place in the queue of node {batch.node} was lost"
-            if self._release_queued(batch, states, why) and batch_id not in lost:
-                self._remove(batch_id, batch)
+            if self._release_queued(batch_id, states, why) and batch_id not in lost:
+                self._queues.remove(batch.node, batch_id)
 
     def hand_back(self, batch_id: str, why: str) -> None:
         """Let those tasks of a batch that nobody has claimed wait again, uncounted, and be it anywhere."""
-        batch = self._planner.batches[batch_id]
-        if self._release_queued(batch, self._states([batch_id])[batch_id], why):
-            self._remove(batch_id, batch)
-
-    def _remove(self, batch_id: str, batch: Batch) -> None:
-        """Take a batch out of its queue: its tasks are for others."""
-        queue = node_queue(self._redis, batch.node)
-        queue.remove(batch_id)
-        queue.intermediate_queue.remove(batch_id)
-        delete_batch(self._redis, batch_id)
-
-    def _queued(self, nodes: Iterable[str]) -> set[str]:
-        """The batches in the queues of these nodes, in one round trip."""
-        pipe = self._redis.pipeline(transaction=False)
-        for node in nodes:
-            pipe.lrange(node_queue(self._redis, node).key, 0, -1)
-        return {batch.decode() for batches in pipe.execute() for batch in batches}
+        node = self._board.batches[batch_id].node
+        if self._release_queued(batch_id, self._states([batch_id])[batch_id], why):
+            self._queues.remove(node, batch_id)
 
     def _states(self, batch_ids: Sequence[str]) -> dict[str, list[TaskState | None]]:
         """Of each batch the states of its attempts, in the order of its open tasks; None: it is another's."""
         asked = [
-            (batch_id, self._planner.batches[batch_id].job, str(task))
+            (batch_id, self._board.batches[batch_id].job, str(task))
             for batch_id in batch_ids
-            for task in sorted(self._planner.batches[batch_id].open_tasks)
+            for task in sorted(self._board.batches[batch_id].open_tasks)
         ]
         found = self._store.states([(job, task) for _, job, task in asked])
         answer: dict[str, list[TaskState | None]] = {batch_id: [] for batch_id in batch_ids}
@@ -201,25 +171,29 @@ class Caretaker:
             answer[batch_id].append(next((one for one in states if one and one.batch == batch_id), None))
         return answer
 
-    def _release_queued(self, batch: Batch, states: Sequence[TaskState | None], why: str) -> bool:
+    def _release_queued(self, batch_id: str, states: Sequence[TaskState | None], why: str) -> bool:
         """Let those tasks of a batch that nobody has claimed wait again, uncounted. True: all of them."""
+        batch = self._board.batches[batch_id]
+        is_claimed = batch.is_claimed
         for task, state in zip(sorted(batch.open_tasks), states, strict=True):
             if state is not None and state.state == "queued":
                 answer = self._store.end_attempt(
                     batch.job, str(task), state, state.attempt, "release", why, 0
                 )
-                told = {"action": "release", "job": batch.job}
-                log.warning("%s %s: %s (%s)", batch.job, task, why, answer, extra=told)
+                about = {"action": "release", "job": batch.job}
+                log.warning("%s %s: %s (%s)", batch.job, task, why, answer, extra=about)
                 # A worker, or another master, was faster.
-                batch.is_claimed |= answer in ("overtaken", "notleader")
+                is_claimed |= answer in ("overtaken", "notleader")
             else:
-                batch.is_claimed = True
-        return not batch.is_claimed
+                is_claimed = True
+        if is_claimed:
+            self._board.batch_claimed(batch_id)
+        return not is_claimed
 
     def _tell_stranded(self) -> None:
         """A job that waits for a node says so in its history, and says when one has come."""
-        waiting = stranded(self._planner)
-        for job in (self._stranded.keys() - waiting.keys()) & self._planner.jobs.keys():
+        waiting = stranded(self._board)
+        for job in (self._stranded.keys() - waiting.keys()) & self._board.jobs.keys():
             self._store.event(job, "A node is there again: the job goes on")
         for job, why in waiting.items():
             if self._stranded.get(job) != why:  # new, or it waits for something else now
@@ -230,25 +204,7 @@ class Caretaker:
         """Delete what RQ keeps of forgotten jobs: batches that are through, and those that end now."""
         now = time.monotonic()
         self._forgotten = {job: until for job, until in self._forgotten.items() if until > now}
-        queues = [node_queue(self._redis, node) for node in self._store.nodes()] if self._forgotten else []
-        pipe = self._redis.pipeline(transaction=False)
-        for queue in queues:
-            pipe.zrange(queue.finished_job_registry.key, 0, -1)
-            pipe.zrange(queue.failed_job_registry.key, 0, -1)
-            pipe.lrange(queue.intermediate_queue_key, 0, -1)  # of workers that died untold
-        answers = iter(pipe.execute())
-        for queue in queues:
-            for registry in (queue.finished_job_registry, queue.failed_job_registry):
-                for batch_id in self._to_forget(next(answers)):
-                    registry.remove(batch_id)
-                    delete_batch(self._redis, batch_id)
-                    # A worker that cleaned up may have noted it right after it was through.
-                    self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
-            for batch_id in self._to_forget(next(answers)):
-                queue.intermediate_queue.remove(batch_id)
-                self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
-                delete_batch(self._redis, batch_id)
-
-    def _to_forget(self, batch_ids: Iterable[bytes]) -> list[str]:
-        names = [batch_id.decode() for batch_id in batch_ids]
-        return [name for name in names if job_of_batch(name) in self._forgotten]
+        if self._forgotten:
+            self._queues.forget(
+                self._store.nodes(), lambda batch_id: job_of_batch(batch_id) in self._forgotten
+            )

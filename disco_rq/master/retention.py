@@ -16,7 +16,7 @@ __all__ = ["Retention"]
 
 log = logging.getLogger("disco_rq.retention")
 
-LOOK_S = 30.0
+OLD_JOBS_EVERY_S = 30.0
 """How often is looked for old jobs."""
 
 
@@ -32,12 +32,12 @@ class Retention:
         self._store = store
         self._gc_after_s = gc_after_s
         self._thread: threading.Thread | None = None
-        self._looked_at = -LOOK_S
+        self._looked_at = -OLD_JOBS_EVERY_S
 
     def look(self) -> None:
         """Begin when it is time, and the last time is through."""
         busy = self._thread is not None and self._thread.is_alive()
-        if not busy and time.monotonic() - self._looked_at >= LOOK_S:
+        if not busy and time.monotonic() - self._looked_at >= OLD_JOBS_EVERY_S:
             self._looked_at = time.monotonic()
             self._thread = threading.Thread(target=self._purge_old, name="retention", daemon=True)
             self._thread.start()

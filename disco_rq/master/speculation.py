@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from disco_rq.planning.assignment import Assignment
 from disco_rq.planning.planner import Planner
-from disco_rq.planning.stragglers import Laggard, copies, has_room_elsewhere, laggards
+from disco_rq.planning.stragglers import Laggard, has_room_elsewhere, laggards
 from disco_rq.store.cluster import ClusterStore, TaskState
 
-LOOK_S = 0.1
+LAGGARDS_EVERY_S = 0.1
 MOST_LOOKED_UP = 100
 """As many are looked up at once: there are seldom more idle slots, and what is left comes next."""
 
@@ -20,9 +20,10 @@ class Speculation:
     def __init__(
         self, store: ClusterStore, planner: Planner, hand_back: Callable[[str, str], object]
     ) -> None:
-        """``hand_back(batch, why)`` lets the tasks of a batch wait again that nobody has claimed."""
+        """``hand_back(batch_id, why)`` lets the tasks of a batch wait again that nobody has claimed."""
         self._store = store
         self._planner = planner
+        self._board = planner.board
         self._hand_back = hand_back
         self._look_at = 0.0
 
@@ -33,21 +34,21 @@ class Speculation:
         """
         if now_s < self._look_at:
             return []
-        self._look_at = now_s + LOOK_S
+        self._look_at = now_s + LAGGARDS_EVERY_S
         running, stuck = [], {}
         now_ms = 0
-        for laggard, state in self._states(laggards(self._planner, now_s)[:MOST_LOOKED_UP]):
+        for laggard, state in self._states(laggards(self._board, now_s)[:MOST_LOOKED_UP]):
             if state.state == "queued":
-                stuck[laggard.batch] = laggard
+                stuck[laggard.batch_id] = laggard
                 continue
             now_ms = now_ms or self._store.now_ms()
             ran_s = (now_ms - state.since_ms) / 1000
             if ran_s > laggard.limit_s:
                 running.append((laggard, ran_s))
-        for batch, laggard in stuck.items():
-            if has_room_elsewhere(self._planner, laggard):
-                self._hand_back(batch, f"it waits on node {laggard.node} while other slots are idle")
-        return list(copies(self._planner, running, now_s))
+        for batch_id, laggard in stuck.items():
+            if has_room_elsewhere(self._board, laggard):
+                self._hand_back(batch_id, f"it waits on node {laggard.node} while other slots are idle")
+        return self._planner.copies(running, now_s)
 
     def _states(self, found: list[Laggard]) -> list[tuple[Laggard, TaskState]]:
         """Each with its state, without those that are through: their events come."""

@@ -19,8 +19,8 @@ class Assignment:
     why: str = ""  # there is a copy, for the history
 
     @property
-    def batch(self) -> str:
-        """The batch's id: unique, since a master assigns its first attempt once."""
+    def batch_id(self) -> str:
+        """Unique, since a master assigns its first attempt once."""
         task, attempt = self.tasks[0]
         return f"{rq_name(self.job)}_{task.phase}-{task.index}_{attempt}-{self.tag}"
 
@@ -30,6 +30,6 @@ def rq_name(job: str) -> str:
     return job.replace("@", "-")
 
 
-def job_of_batch(batch: str) -> str:
+def job_of_batch(batch_id: str) -> str:
     """The ``rq_name`` of the job to which a batch belongs."""
-    return batch.rsplit("_", 2)[0]
+    return batch_id.rsplit("_", 2)[0]

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
-from disco_rq.model import Phase as PhaseName
-from disco_rq.model import TaskId
+from disco_rq.model import Phase, TaskId
 from disco_rq.planning.turns import Turn
 
 BATCH_S = 0.1
@@ -26,7 +25,7 @@ SAMPLE = 30
 
 
 @dataclass(slots=True)
-class Phase:
+class PhaseState:
     """The tasks of one phase of a job."""
 
     waiting: deque[int] = field(default_factory=deque)
@@ -88,16 +87,16 @@ class JobState:
     batches: int = 0
     running: int = 0  # attempts under way
     turn: int = 0  # when it was last assigned a batch, in turns of the planner
-    maps: Phase = field(default_factory=Phase)
-    reduces: Phase = field(default_factory=Phase)
+    maps: PhaseState = field(default_factory=PhaseState)
+    reduces: PhaseState = field(default_factory=PhaseState)
 
     def __post_init__(self) -> None:
         self.maps.total, self.reduces.total = self.nr_maps, self.nr_reduces
 
-    def phase(self, task: TaskId) -> Phase:
+    def phase(self, task: TaskId) -> PhaseState:
         return self.maps if task.phase == "map" else self.reduces
 
-    def open_phase(self) -> tuple[PhaseName, Phase]:
+    def open_phase(self) -> tuple[Phase, PhaseState]:
         """The phase whose tasks may run now: the reduces wait for every map."""
         return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
 
@@ -112,3 +111,25 @@ class JobState:
         """Whether it may have something for a slot of the node that becomes free."""
         is_elsewhere = self.force_local and not self.maps.complete and not self.maps.local.get(node)
         return node not in self.refused and not is_elsewhere
+
+    def wait(self, task: TaskId, *, first: bool = False) -> None:
+        """The task waits for a node: ``first``, before the others."""
+        phase = self.phase(task)
+        phase.pending.add(task.index)
+        home = self.preferred.get(task.index) if task.phase == "map" else None
+        # What nobody else may take is not laid out for others, who would look at all of it in vain.
+        queues = [] if home is not None and self.force_local else [phase.waiting]
+        if home is not None and not self.force_remote:
+            queues.append(phase.local.setdefault(home, deque()))
+        for queue in queues:
+            if first:
+                queue.appendleft(task.index)
+            else:
+                queue.append(task.index)
+
+    def wake(self, now_s: float) -> None:
+        """Tasks whose backoff is over wait like any other."""
+        phase_name, phase = self.open_phase()
+        for index in [index for index, not_before in phase.delayed.items() if not_before <= now_s]:
+            del phase.delayed[index]
+            self.wait(TaskId(phase_name, index), first=True)

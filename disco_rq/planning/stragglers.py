@@ -1,19 +1,18 @@
 """Which attempts lag far behind the others of their phase, and where copies of them would run. Pure.
 
 A copy is a second attempt of a task, on a slot that has nothing else to do; whichever of the two is committed
-first counts. The planner knows when an attempt was assigned; who asks here looks up whether it was claimed.
+first counts. The board knows when an attempt was assigned; who asks here looks up whether it was claimed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from disco_rq.model import TaskId
-from disco_rq.planning.assignment import Assignment
-from disco_rq.planning.jobstate import BATCH_S, JobState, Phase
+from disco_rq.planning.board import Board, allows
+from disco_rq.planning.jobstate import BATCH_S, JobState, PhaseState
 from disco_rq.planning.nodestate import NodeState
-from disco_rq.planning.planner import Planner, allows
 
 FACTOR = 2.0
 """An attempt lags that takes so many times as long as its phase's median ..."""
@@ -29,19 +28,19 @@ class Laggard:
     task: TaskId
     attempt: int
     node: str
-    batch: str
+    batch_id: str
     median_s: float
     limit_s: float
 
 
-def laggards(planner: Planner, now_s: float) -> list[Laggard]:
+def laggards(board: Board, now_s: float) -> list[Laggard]:
     """The attempts that lag, longest first; none while no slot is idle, since then nothing can be done."""
-    if not any(_is_idle(node) for node in planner.nodes.values()):
+    if not any(_is_idle(node) for node in board.nodes.values()):
         return []
     found = []
     medians: dict[str, float | None] = {}
-    for batch_id, batch in planner.batches.items():
-        job = planner.jobs[batch.job]
+    for batch_id, batch in board.batches.items():
+        job = board.jobs[batch.job]
         if job.name not in medians:
             medians[job.name] = _median_s(job)
         middle_s = medians[job.name]
@@ -49,7 +48,7 @@ def laggards(planner: Planner, now_s: float) -> list[Laggard]:
             continue
         phase_name, phase = job.open_phase()
         for task in batch.open_tasks:
-            live = planner.live(job.name, task)
+            live = board.live(job.name, task)
             limit_s = _limit_s(middle_s * _share(phase, task))
             if task.phase == phase_name and len(live) == 1 and now_s - batch.since_s > limit_s:
                 laggard = Laggard(job.name, task, next(iter(live)), batch.node, batch_id, middle_s, limit_s)
@@ -57,30 +56,19 @@ def laggards(planner: Planner, now_s: float) -> list[Laggard]:
     return [laggard for _, _, laggard in sorted(found, key=lambda one: one[:2])]
 
 
-def copies(planner: Planner, lagging: Sequence[tuple[Laggard, float]], now_s: float) -> Iterator[Assignment]:
-    """Copies of attempts, each with the seconds that it has run for, on idle slots. They count as under way
-    from here on.
-    """
-    slow = {laggard.node for laggard, _ in lagging}
-    for laggard, ran_s in lagging:
-        job = planner.jobs[laggard.job]
-        nodes = [] if _is_full(job) else [name for name in planner.nodes if _may_copy(planner, laggard, name)]
-        if not nodes:
-            continue
-        node = min(nodes, key=lambda name: (name in slow, planner.nodes[name].batches, name))
-        number = job.attempts[laggard.task] + 1
-        why = (
-            f"{laggard.task} lags on {laggard.node} ({ran_s:.1f} s, median {laggard.median_s:.1f} s): "
-            f"a copy starts on {node}"
-        )
-        copy = Assignment(job.name, node, ((laggard.task, number),), planner.tag, laggard.attempt, why)
-        planner.task_assigned(job.name, laggard.task, number, node=node, batch_id=copy.batch, now_s=now_s)
-        yield copy
+def node_for_copy(board: Board, laggard: Laggard, slow: Collection[str]) -> str | None:
+    """Where a copy would run: the emptiest node that may take it, those that are slow themselves last."""
+    nodes = (
+        []
+        if _is_full(board.jobs[laggard.job])
+        else [name for name in board.nodes if _may_copy(board, laggard, name)]
+    )
+    return min(nodes, key=lambda name: (name in slow, board.nodes[name].batches, name), default=None)
 
 
-def has_room_elsewhere(planner: Planner, laggard: Laggard) -> bool:
+def has_room_elsewhere(board: Board, laggard: Laggard) -> bool:
     """Whether a slot is idle for a task that is stuck in the queue of its node."""
-    return any(_may_copy(planner, laggard, name) for name in planner.nodes)
+    return any(_may_copy(board, laggard, name) for name in board.nodes)
 
 
 def _median_s(job: JobState) -> float | None:
@@ -97,7 +85,7 @@ def _limit_s(expected_s: float) -> float:
     return max(FACTOR * expected_s, expected_s + LEAST_S)
 
 
-def _share(phase: Phase, task: TaskId) -> float:
+def _share(phase: PhaseState, task: TaskId) -> float:
     """How many times as much the task has to do as the mean one, where that is known; at least 1."""
     if not phase.sizes:
         return 1.0
@@ -112,11 +100,11 @@ def _is_full(job: JobState) -> bool:
     return job.max_cores is not None and job.batches >= job.max_cores
 
 
-def _may_copy(planner: Planner, laggard: Laggard, node: str) -> bool:
-    job = planner.jobs[laggard.job]
+def _may_copy(board: Board, laggard: Laggard, node: str) -> bool:
+    job = board.jobs[laggard.job]
     return (
         node != laggard.node
-        and _is_idle(planner.nodes[node])
+        and _is_idle(board.nodes[node])
         and node not in job.excluded.get(laggard.task, ())
         and allows(job, laggard.task, node)
     )

@@ -1,20 +1,20 @@
-"""Which jobs cannot go on with the nodes that there are. Pure, like the planner that it looks at."""
+"""Which jobs cannot go on with the nodes that there are. Pure, like the board that it looks at."""
 
 from __future__ import annotations
 
-from disco_rq.planning.planner import Planner
+from disco_rq.planning.board import Board
 
 
-def stranded(planner: Planner) -> dict[str, str]:
+def stranded(board: Board) -> dict[str, str]:
     """The jobs that cannot go on with the nodes there are, each with what it waits for."""
-    usable = {name for name, node in planner.nodes.items() if node.is_open}
-    if not planner.nodes:
-        return dict.fromkeys(planner.jobs, "No node is alive: the job waits for one")
+    usable = {name for name, node in board.nodes.items() if node.is_open}
+    if not board.nodes:
+        return dict.fromkeys(board.jobs, "No node is alive: the job waits for one")
     if not usable:
-        why = "; ".join(f"{name}: {node.why_closed}" for name, node in sorted(planner.nodes.items())[:5])
-        return dict.fromkeys(planner.jobs, f"No node takes tasks ({why}): the job waits for one")
+        why = "; ".join(f"{name}: {node.why_closed}" for name, node in sorted(board.nodes.items())[:5])
+        return dict.fromkeys(board.jobs, f"No node takes tasks ({why}): the job waits for one")
     answer = {}
-    for job in planner.jobs.values():
+    for job in board.jobs.values():
         if usable <= job.refused.keys():
             why = "; ".join(sorted({job.refused[name] for name in usable})[:5])
             answer[job.name] = f"No node here can run it: the job waits for another ({why})"

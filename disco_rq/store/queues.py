@@ -1,13 +1,34 @@
-"""What RQ keeps of our batches, beside their places in lists."""
+"""The nodes' queues of batches, and what else RQ keeps of them. Only this module and ``worker`` know RQ."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterable
+
 from redis import Redis
+from redis.client import Pipeline
+from rq import Queue
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import ExecutionRegistry
 from rq.job import Job
+from rq.registry import clean_registries
 from rq.results import Result
 
-__all__ = ["delete_batch"]
+from disco_rq.packing import Serializer
+from disco_rq.planning.assignment import Assignment
+from disco_rq.store import keys
+
+__all__ = ["Queues", "delete_batch", "node_queue"]
+
+RUN_BATCH = "disco_rq.worker.run_batch"
+RESULT_TTL_S = 60
+FAILURE_TTL_S = 4 * 3600
+
+
+def node_queue(redis: Redis, node: str) -> Queue:
+    """The RQ queue of a node, with our serializer."""
+    return Queue(keys.queue(node), connection=redis, serializer=Serializer)
 
 
 def delete_batch(redis: Redis, batch_id: str) -> None:
@@ -16,3 +37,85 @@ def delete_batch(redis: Redis, batch_id: str) -> None:
     """
     executions = ExecutionRegistry.key_template.format(batch_id)
     redis.delete(Job.key_for(batch_id), Result.get_key(batch_id), executions)
+
+
+class Queues:
+    """Puts batches into the queues of nodes, finds them there, and takes them out."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._queues: dict[str, Queue] = {}
+
+    def put(self, pipe: Pipeline, assignment: Assignment) -> None:
+        """Add to a transaction: the batch waits in the queue of its node."""
+        attempts = [(str(task), attempt) for task, attempt in assignment.tasks]
+        batch_id = assignment.batch_id
+        data = Queue.prepare_data(
+            RUN_BATCH,
+            args=[assignment.job, batch_id, attempts],
+            job_id=batch_id,
+            timeout=-1,  # the worker holds the job's own task_timeout
+            result_ttl=RESULT_TTL_S,
+            failure_ttl=FAILURE_TTL_S,
+            description=f"{assignment.job} {attempts[0][0]} and {len(attempts) - 1} more",
+        )
+        self._of(assignment.node).enqueue_many([data], pipeline=pipe)
+
+    def stop(self, batch_id: str) -> None:
+        """Stop the worker that runs the batch."""
+        # Not started, or through: then its claim will be refused, or there is nothing to stop.
+        with contextlib.suppress(NoSuchJobError, InvalidJobOperation):
+            send_stop_job_command(self._redis, batch_id, serializer=Serializer)
+
+    def remove(self, node: str, batch_id: str) -> None:
+        """Take a batch out of the queue of its node: its tasks are for others."""
+        queue = self._of(node)
+        queue.remove(batch_id)
+        queue.intermediate_queue.remove(batch_id)
+        delete_batch(self._redis, batch_id)
+
+    def waiting(self, nodes: Iterable[str]) -> set[str]:
+        """The batches in the queues of these nodes, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for node in nodes:
+            pipe.lrange(self._of(node).key, 0, -1)
+        return {batch_id.decode() for batches in pipe.execute() for batch_id in batches}
+
+    def clean(self, node: str) -> list[str]:
+        """Let RQ clean its registries of the node. Returns the batches that failed: their workers died."""
+        queue = self._of(node)
+        clean_registries(queue)
+        return list(queue.failed_job_registry.get_job_ids(cleanup=False))
+
+    def forget_failed(self, node: str, batch_id: str) -> None:
+        """Keep nothing of a batch that failed."""
+        self._of(node).failed_job_registry.remove(batch_id)
+        delete_batch(self._redis, batch_id)
+
+    def forget(self, nodes: Iterable[str], is_forgotten: Callable[[str], bool]) -> None:
+        """Keep nothing of those batches that are through, nor of those whose workers died untold."""
+        queues = [self._of(node) for node in nodes]
+        pipe = self._redis.pipeline(transaction=False)
+        for queue in queues:
+            pipe.zrange(queue.finished_job_registry.key, 0, -1)
+            pipe.zrange(queue.failed_job_registry.key, 0, -1)
+            pipe.lrange(queue.intermediate_queue_key, 0, -1)
+        answers = ([batch_id.decode() for batch_id in batch_ids] for batch_ids in pipe.execute())
+        for queue in queues:
+            for registry in (queue.finished_job_registry, queue.failed_job_registry):
+                for batch_id in filter(is_forgotten, next(answers)):
+                    registry.remove(batch_id)
+                    self._forget(queue, batch_id)
+            for batch_id in filter(is_forgotten, next(answers)):
+                queue.intermediate_queue.remove(batch_id)
+                self._forget(queue, batch_id)
+
+    def _forget(self, queue: Queue, batch_id: str) -> None:
+        delete_batch(self._redis, batch_id)
+        # A worker that cleaned up may have noted it right after it was through.
+        self._redis.delete(queue.intermediate_queue.get_first_seen_key(batch_id))
+
+    def _of(self, node: str) -> Queue:
+        if node not in self._queues:
+            self._queues[node] = node_queue(self._redis, node)
+        return self._queues[node]

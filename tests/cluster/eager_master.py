@@ -5,6 +5,6 @@ import sys
 from disco_rq.cli import main
 from disco_rq.master import retention
 
-retention.LOOK_S = 0.2
+retention.OLD_JOBS_EVERY_S = 0.2
 sys.argv[1:] = ["master"]
 main()

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from disco_rq.master import caretaker
+from disco_rq.master import caretaker, term
 from disco_rq.master import master as master_module
+from disco_rq.master.term import Term
 from disco_rq.model import TaskId
 from disco_rq.planning.assignment import Assignment
 from disco_rq.settings import Settings
@@ -42,7 +43,7 @@ Connect = Callable[[], Connection]
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch, up_for_long: None) -> None:
     """Times that a test can wait for."""
-    monkeypatch.setattr(master_module, "POLL_MS", 30)
+    monkeypatch.setattr(term, "POLL_MS", 30)
     monkeypatch.setattr(master_module, "RENEW_S", 0.1)
     monkeypatch.setattr(caretaker, "QUEUE_PATIENCE_S", 0.15)
 
@@ -118,7 +119,9 @@ def test_a_queue_holds_no_more_than_slots_plus_one(connect: Connect, connection:
         submit(connection, maps=50)
         wait_until(lambda: len(queued(connection, "n1")) == 2)
         submit(connection, maps=50, name=OTHER)
-        wait_until(lambda: keys.CONTROL not in everything(connection) or one._jobs.keys() == {JOB, OTHER})
+        wait_until(
+            lambda: keys.CONTROL not in everything(connection) or one._term.board.jobs.keys() == {JOB, OTHER}
+        )
 
     assert len(queued(connection, "n1")) == 2  # not one ahead before it is known that tasks are short
 
@@ -204,7 +207,8 @@ def test_a_leader_that_was_paused_can_do_no_harm(connect: Connect, connection: C
     before = everything(connection)
 
     # when it goes on
-    assert old._assign([Assignment(JOB, "n1", ((TaskId("map", 0), 1),), "old")]) is False
+    office = Term(old._store, old._queues, old._retention, "old:1")
+    assert office._assign([Assignment(JOB, "n1", ((TaskId("map", 0), 1),), "old")]) is False
 
     # then the task is free for the new one, and what is in the queue is refused
     after = everything(connection)
@@ -295,13 +299,13 @@ def test_a_batch_that_waits_long_in_its_queue_is_left_there(
         submit(connection, maps=1, reduces=0)
         wait_until(lambda: len(queued(connection, "n1")) == 1)
         looks: list[None] = []
-        look = one._caretaker.look
+        look = one._term.caretaker.look
 
         def counted() -> bool:
             looks.append(None)
             return look()
 
-        monkeypatch.setattr(one._caretaker, "look", counted)
+        monkeypatch.setattr(one._term.caretaker, "look", counted)
         wait_until(lambda: len(looks) > 10)
 
     assert state_of(connection, "map:0") == "queued 1"
@@ -348,13 +352,13 @@ def test_a_rack_that_comes_is_not_counted_node_by_node(
 ) -> None:
     with master(connect) as one:
         counts: list[None] = []
-        count_nodes = one._caretaker.count_nodes
+        count_nodes = one._term.caretaker.count_nodes
 
         def noted() -> None:
             counts.append(None)
             count_nodes()
 
-        monkeypatch.setattr(one._caretaker, "count_nodes", noted)
+        monkeypatch.setattr(one._term.caretaker, "count_nodes", noted)
         pipe = connection.redis.pipeline(transaction=True)
         for i in range(200):
             pipe.xadd(keys.CONTROL, {"k": "nodes", "n": f"n{i}"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq.master import caretaker
+from disco_rq.master import caretaker, term
 from disco_rq.master import master as master_module
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
@@ -19,8 +19,9 @@ from tests.redis.story import JOB, OTHER, submit, wait_until
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch, up_for_long: None) -> None:
-    monkeypatch.setattr(master_module, "POLL_MS", 30)
+    monkeypatch.setattr(term, "POLL_MS", 30)
     monkeypatch.setattr(master_module, "RENEW_S", 0.1)
+    monkeypatch.setattr(term, "RENEW_S", 0.1)
     monkeypatch.setattr(caretaker, "QUEUE_PATIENCE_S", 0.15)
 
 
@@ -28,7 +29,7 @@ def test_a_job_that_came_while_another_one_led_is_not_forgotten(
     connect: Callable[[], Connection], connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with working(connect, "n1"), master(connect) as first:
-        wait_until(lambda: hasattr(first, "_caretaker"))
+        wait_until(lambda: hasattr(first, "_term"))
         # given a leader that is stopped right before it reads what happened
         stopped, goes_on = threading.Event(), threading.Event()
         read = first._store.read_control

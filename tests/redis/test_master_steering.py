@@ -11,6 +11,7 @@ from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeAdmin
+from disco_rq.store.queues import node_queue
 from tests.redis.fake_node import master, queued, register, working
 from tests.redis.story import (
     JOB,
@@ -115,7 +116,7 @@ def test_rq_does_not_keep_failed_batches_of_jobs_that_are_gone(
     """RQ notices a dead worker only minutes later, when its job may have been purged for long."""
     monkeypatch.setattr(caretaker, "CLEANING_S", 0.1)
     register(connection, "n1")
-    queue = caretaker.node_queue(connection.redis, "n1")
+    queue = node_queue(connection.redis, "n1")
 
     with master(connect):
         submit(connection)
@@ -135,7 +136,7 @@ def test_a_master_goes_on_where_a_worker_or_time_has_deleted_half_of_what_rq_kep
 ) -> None:
     monkeypatch.setattr(caretaker, "CLEANING_S", 0.1)
     register(connection, "n1")
-    queue = caretaker.node_queue(connection.redis, "n1")
+    queue = node_queue(connection.redis, "n1")
 
     def keep(batch_id: str) -> Job:
         batch = queue.create_job("module.function", job_id=batch_id)
@@ -150,6 +151,6 @@ def test_a_master_goes_on_where_a_worker_or_time_has_deleted_half_of_what_rq_kep
         wait_until(lambda: not queue.failed_job_registry.get_job_ids(cleanup=False))
         keep(f"{rq_name(OTHER)}_map-0_1-0000")
         connection.redis.hdel(keep(f"{rq_name(OTHER)}_map-1_1-0001").key, "status")
-        one._caretaker.forget(OTHER)
+        one._term.caretaker.forget(OTHER)
 
     assert not [key for key in everything(connection) if rq_name(JOB) in key or rq_name(OTHER) in key]

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from disco_rq.master import caretaker
+from disco_rq.master import caretaker, term
 from disco_rq.master import master as master_module
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.queues import Queues
 from tests.redis.fake_node import commit_it, master, queued, register, take, working
 from tests.redis.story import (
     JOB,
@@ -32,7 +33,7 @@ Connect = Callable[[], Connection]
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch, up_for_long: None) -> None:
     """Times that a test can wait for."""
-    monkeypatch.setattr(master_module, "POLL_MS", 30)
+    monkeypatch.setattr(term, "POLL_MS", 30)
     monkeypatch.setattr(master_module, "RENEW_S", 0.1)
     monkeypatch.setattr(caretaker, "QUEUE_PATIENCE_S", 0.15)
 
@@ -41,9 +42,7 @@ def soon(monkeypatch: pytest.MonkeyPatch, up_for_long: None) -> None:
 def stopped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The batches that the master told a worker to stop."""
     batches: list[str] = []
-    monkeypatch.setattr(
-        master_module, "send_stop_job_command", lambda _, batch, serializer: batches.append(batch)
-    )
+    monkeypatch.setattr(Queues, "stop", lambda _, batch_id: batches.append(batch_id))
     return batches
 
 
@@ -162,7 +161,7 @@ def test_a_job_may_be_without_copies(
     ):
         submit(connection, maps=6, reduces=0, **options)
         wait_until(lambda: JobStore(connection).record(JOB).phase("map")[2] >= 4 and bool(hung))
-        assert not one._planner.jobs[JOB].speculative
+        assert not one._term.board.jobs[JOB].speculative
         JobStore(connection).kill(JOB, "enough")
 
     assert JobStore(connection).record(JOB).count("copies") == 0

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from disco_rq.model import LEASE_S, TaskId
 from disco_rq.planning.assignment import Assignment
+from disco_rq.planning.board import Board
 from disco_rq.planning.jobstate import JobState
 from disco_rq.planning.planner import Planner
 
@@ -94,7 +95,7 @@ class Play:
     def __init__(self, story: Story, planner: Planner | None = None) -> None:
         self._story = story
         self._random = random.Random(story.seed)
-        self._planner = planner or Planner()
+        self._planner = planner or Planner(Board())
         self._nodes = {f"node{i:03}": Node(story.slots) for i in range(story.nodes)}
         self._events: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._serial = 0
@@ -130,7 +131,7 @@ class Play:
         for i, size in enumerate(sizes):
             name = f"job{i}"
             self._left[name] = max(1, round(story.tasks * size / sum(sizes)))
-            self._planner.add_job(JobState(name, self._left[name], 0, submitted_ms=i))
+            self._planner.board.add_job(JobState(name, self._left[name], 0, submitted_ms=i))
         least_s = story.tasks * story.mean_s / (story.nodes * story.slots)
         for _ in range(story.deaths):
             self._later(self._random.uniform(0, least_s), self._death, self._random.choice(list(self._nodes)))
@@ -151,7 +152,7 @@ class Play:
         while node.free and node.queue:
             batch = node.queue.popleft()
             node.free -= 1
-            node.running[batch.batch] = batch
+            node.running[batch.batch_id] = batch
             ends_s = at_s
             for i, (task, attempt) in enumerate(batch.tasks):
                 took_s = self._task_s()
@@ -174,15 +175,15 @@ class Play:
         if node.life != life:
             return  # it died before
         began = time.thread_time()
-        self._planner.task_done(batch.job, task, attempt, took_s)
+        self._planner.board.task_done(batch.job, task, attempt, now_s=self._now_s, duration_s=took_s)
         self._outcome.planner_s += time.thread_time() - began
         self._outcome.tasks += 1
         self._left[batch.job] -= 1
         if self._left[batch.job] == 0:
             del self._left[batch.job]
-            self._planner.remove_job(batch.job)
+            self._planner.board.remove_job(batch.job)
         if last:
-            del node.running[batch.batch]
+            del node.running[batch.batch_id]
             node.free += 1
             self._start(name, node, at_s)
 
@@ -197,12 +198,12 @@ class Play:
         node = self._nodes[name]
         node.missed = True
         for batch in [*node.running.values(), *node.queue]:
-            guilty = batch.node if batch.batch in node.running else ""
+            guilty = batch.node if batch.batch_id in node.running else ""
             for task, attempt in batch.tasks:
-                job = self._planner.jobs.get(batch.job)
+                job = self._planner.board.jobs.get(batch.job)
                 if job is not None and task.index not in job.maps.done:
                     self._outcome.lost += 1
-                    self._planner.task_failed(batch.job, task, attempt, guilty, at_s)
+                    self._planner.board.task_failed(batch.job, task, attempt, guilty, at_s)
         node.running.clear()
         node.queue.clear()
         self._count_nodes()
@@ -215,18 +216,21 @@ class Play:
 
     def _count_nodes(self) -> None:
         alive = {name: self._story.slots for name, node in self._nodes.items() if not node.missed}
-        self._planner.set_nodes(alive, [])
+        self._planner.board.set_nodes(alive, [])
 
     def _count(self, at_s: float) -> None:
         """Look at slots and shares."""
         slots = self._story.slots * sum(node.free > 0 or bool(node.running) for node in self._nodes.values())
         running = Counter(batch.job for node in self._nodes.values() for batch in node.running.values())
-        waiting = [name for name, job in self._planner.jobs.items() if job.maps.pending]
-        if at_s > WARM_S and sum(len(self._planner.jobs[name].maps.pending) for name in waiting) > 2 * slots:
+        waiting = [name for name, job in self._planner.board.jobs.items() if job.maps.pending]
+        if (
+            at_s > WARM_S
+            and sum(len(self._planner.board.jobs[name].maps.pending) for name in waiting) > 2 * slots
+        ):
             self._outcome.busy_s += COUNT_S * sum(running.values())
             self._outcome.alive_s += COUNT_S * slots
             for name in waiting:
-                due = slots / len(self._planner.jobs)
+                due = slots / len(self._planner.board.jobs)
                 self._due.setdefault(name, []).append(min(running[name] / due, 1.0))
         if self._left:
             self._later(at_s + COUNT_S, self._count)

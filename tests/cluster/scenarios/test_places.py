@@ -11,8 +11,8 @@ import pytest
 from disco_rq import Job, Params, result_iterator
 from disco_rq.client.arguments import Scheduler
 from disco_rq.func import chain_reader
-from disco_rq.master.caretaker import node_queue
 from disco_rq.runtime import this_host, this_inputs
+from disco_rq.store.queues import node_queue
 from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import pairs, run, wait_for_file
 from tests.gated import GatedJob

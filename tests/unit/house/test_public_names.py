@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from disco_rq.master.master import RUN_BATCH
+from disco_rq.store.queues import RUN_BATCH
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_backoff_holds_for_a_task_with_a_preferred_node_too() -> None:
 def test_a_new_node_takes_what_all_others_failed() -> None:
     planner = planner_with(job(maps=1))
     fail(planner, planner.plan(0)[0], 1.0)
-    planner.set_nodes({"a": 1, "b": 1}, [])
+    planner.board.set_nodes({"a": 1, "b": 1}, [])
 
     assert told(planner.plan(10.0)) == ["job b map:0/2"]
 
@@ -107,15 +107,15 @@ def test_events_that_come_twice_or_late_change_nothing() -> None:
     fail(planner, first, 3.0)  # of an attempt that is over
     finish(planner, [first])
     assert planner.plan(4.0) == []
-    assert not planner.jobs["job"].maps.complete
+    assert not planner.board.jobs["job"].maps.complete
 
     finish(planner, [second, second])
     fail(planner, second, 5.0)
 
-    assert planner.jobs["job"].maps.complete
+    assert planner.board.jobs["job"].maps.complete
     assert planner.plan(6.0) == []
-    assert [node.batches for node in planner.nodes.values()] == [0, 0]
-    assert planner.batches == {}
+    assert [node.batches for node in planner.board.nodes.values()] == [0, 0]
+    assert planner.board.batches == {}
 
 
 def test_batch_ids_are_words_that_rq_takes_and_never_come_twice() -> None:
@@ -124,7 +124,7 @@ def test_batch_ids_are_words_that_rq_takes_and_never_come_twice() -> None:
     fail(planner, assigned[0], 1.0, node="")
     assigned += planner.plan(1.0)
 
-    assert [one.batch for one in assigned] == [
+    assert [one.batch_id for one in assigned] == [
         "job-20260101-000000-aaaa_map-0_1-0",
         "job-20260101-000000-aaaa_map-1_1-0",
         "job-20260101-000000-aaaa_map-0_2-0",
@@ -133,21 +133,21 @@ def test_batch_ids_are_words_that_rq_takes_and_never_come_twice() -> None:
 
 def test_a_node_that_takes_no_tasks_of_its_own_accord_gets_none_until_it_says_so() -> None:
     planner = planner_with(job(maps=2), nodes={"a": 1, "b": 1})
-    planner.set_nodes({"a": 1, "b": 1}, [], closed={"a": "its disk is full"})
+    planner.board.set_nodes({"a": 1, "b": 1}, [], closed={"a": "its disk is full"})
     assert {assignment.node for assignment in planner.plan(0)} == {"b"}
-    assert not planner.nodes["a"].keeps_queue
+    assert not planner.board.nodes["a"].keeps_queue
 
-    planner.set_nodes({"a": 1, "b": 1}, [])
+    planner.board.set_nodes({"a": 1, "b": 1}, [])
     assert {assignment.node for assignment in planner.plan(0)} == {"a"}
 
 
 def test_a_node_that_refused_a_job_gets_no_task_of_it_until_it_is_another() -> None:
     planner = planner_with(job(maps=3), nodes={"a": 1})
     [given] = planner.plan(0)
-    planner.task_refused(given.job, TaskId("map", 0), 1, "a", "another Python")
+    planner.board.task_refused(given.job, TaskId("map", 0), 1, "a", "another Python")
 
     assert planner.plan(100) == []
-    assert "another Python" in stranded(planner)[given.job]
-    planner.node_changed("a")
-    assert stranded(planner) == {}
+    assert "another Python" in stranded(planner.board)[given.job]
+    planner.board.node_changed("a")
+    assert stranded(planner.board) == {}
     assert [task for task, _ in planner.plan(100)[0].tasks] == [TaskId("map", 0)]

@@ -10,9 +10,10 @@ import pytest
 
 from disco_rq.model import TaskId
 from disco_rq.planning.assignment import Assignment
+from disco_rq.planning.board import Board
 from disco_rq.planning.jobstate import JobState
 from disco_rq.planning.planner import Planner
-from disco_rq.planning.stragglers import Laggard, copies, laggards
+from disco_rq.planning.stragglers import Laggard, laggards
 from tests.scale import virtual
 from tests.unit.planning.plain_planner import PlainPlanner
 
@@ -47,7 +48,7 @@ class Wishes:
 class Story:
     """A cluster that lives: nodes come and go, tasks end or fail, masters are replaced, events come twice."""
 
-    def __init__(self, seed: int, make: Callable[[], Planner] = Planner) -> None:
+    def __init__(self, seed: int, make: Callable[[Board], Planner] = Planner) -> None:
         self.random = random.Random(seed)
         self.make = make
         self.assigned: list[Assignment] = []
@@ -60,7 +61,7 @@ class Story:
         self.trouble = True
         self.copied = 0
         self.told: list[tuple[str, TaskId, int, str]] = []  # events, to be told again
-        self.planner = make()
+        self.planner = make(Board())
         self.restart_master()
 
     def new_job(self, number: int) -> Wishes:
@@ -77,8 +78,8 @@ class Story:
 
     def restart_master(self) -> None:
         """Another master knows what Redis has, and nothing else."""
-        self.planner = self.make()
-        self.planner.set_nodes(self.slots, self.blacklist)
+        self.planner = self.make(Board())
+        self.planner.board.set_nodes(self.slots, self.blacklist)
         for name in self.active():
             self.load(name)
 
@@ -95,16 +96,16 @@ class Story:
             attempts={task: it.attempt for task, it in tasks.items() if it.attempt},
             excluded={task: dict(it.failed_on) for task, it in tasks.items() if it.failed_on},
         )
-        self.planner.add_job(state)
+        self.planner.board.add_job(state)
         for task, it in tasks.items():
             if it.state == "done":
-                self.planner.task_done(name, task, it.attempt)
+                self.planner.board.task_done(name, task, it.attempt, now_s=self.now_s)
             for live in (it, it.copy):
                 if live is not None and live.state == "under way":
-                    self.planner.task_assigned(
+                    self.planner.board.task_assigned(
                         name, task, live.attempt, node=live.node, batch_id=live.batch, now_s=self.now_s
                     )
-            self.planner.number_taken(name, task, it.taken)
+            self.planner.board.number_taken(name, task, it.taken)
 
     def end_one(self) -> None:
         """An attempt that is under way is committed, fails, or is lost."""
@@ -116,7 +117,8 @@ class Story:
         if it.node in self.slots and (not self.trouble or self.random.random() < 0.7):
             both = {live.attempt for live in (own, own.copy) if live is not None}
             self.told.append((name, task, it.attempt, "done"))
-            over = self.planner.task_done(name, task, it.attempt, self.random.choice([0.001, 0.05, 3.0]))
+            took_s = self.random.choice([0.001, 0.05, 3.0])
+            over = self.planner.board.task_done(name, task, it.attempt, now_s=self.now_s, duration_s=took_s)
             assert over.keys() == both - {it.attempt}
             own.state, own.attempt, own.node, own.batch, own.copy = (
                 "done",
@@ -126,7 +128,7 @@ class Story:
                 None,
             )
             if all(other.state == "done" for other in self.tasks[name].values()):
-                self.planner.remove_job(name)
+                self.planner.board.remove_job(name)
             return
         guilty = it.node if self.random.random() < 0.7 else ""
         if guilty:
@@ -138,15 +140,15 @@ class Story:
             own.state = "waiting"
         own.copy = None
         self.told.append((name, task, attempt, guilty))
-        self.planner.task_failed(name, task, attempt, guilty, self.now_s)
+        self.planner.board.task_failed(name, task, attempt, guilty, self.now_s)
 
     def repeat_an_event(self) -> None:
         if self.told:
             name, task, attempt, what = self.random.choice(self.told)
             if what == "done":
-                self.planner.task_done(name, task, attempt, 0.1)
+                self.planner.board.task_done(name, task, attempt, now_s=self.now_s, duration_s=0.1)
             else:
-                self.planner.task_failed(name, task, attempt, what, self.now_s)
+                self.planner.board.task_failed(name, task, attempt, what, self.now_s)
 
     def change_nodes(self) -> None:
         name = self.random.choice(self.names)
@@ -154,7 +156,7 @@ class Story:
             self.slots[name] = self.random.randint(1, 3)
         if self.random.random() < 0.3:
             self.blacklist ^= {self.random.choice(self.names)}
-        self.planner.set_nodes(self.slots, self.blacklist)
+        self.planner.board.set_nodes(self.slots, self.blacklist)
 
     def step(self) -> None:
         self.now_s += self.random.choice([0.01, 0.5, 3.0])
@@ -165,7 +167,7 @@ class Story:
             self.restart_master()
         elif self.trouble and chance < 0.12 and self.active():
             name = self.random.choice(self.active())  # paused and resumed, or not as the master thought
-            self.planner.remove_job(name)
+            self.planner.board.remove_job(name)
             self.load(name)
         elif self.trouble and chance < 0.2:
             self.repeat_an_event()
@@ -174,13 +176,13 @@ class Story:
         for assignment in self.planner.plan(self.now_s):
             self.assigned.append(assignment)
             self.carry_out(assignment)
-        for copy in copies(self.planner, self.lagging(), self.now_s):
+        for copy in self.planner.copies(self.lagging(), self.now_s):
             self.carry_out_copy(copy)
         self.check()
 
     def lagging(self) -> list[tuple[Laggard, float]]:
         """Those that lag by the rule, and some that lag by chance."""
-        found = laggards(self.planner, self.now_s)
+        found = laggards(self.planner.board, self.now_s)
         found += [
             Laggard(name, task, it.attempt, it.node, it.batch, 1.0, 2.0)
             for name, task, it in self.under_way()
@@ -201,8 +203,8 @@ class Story:
             assert attempt == it.taken + 1
             assert task.phase == "map" or maps_done
             self.check_exclusion(assignment.node, it)
-            it.state, it.attempt, it.node, it.batch = "under way", attempt, assignment.node, assignment.batch
-            it.taken = attempt
+            it.state, it.attempt, it.taken = "under way", attempt, attempt
+            it.node, it.batch = assignment.node, assignment.batch_id
 
     def carry_out_copy(self, copy: Assignment) -> None:
         """A task that is under way alone gets one, on an idle slot of a node that never failed it."""
@@ -213,8 +215,8 @@ class Story:
         assert (it.state, it.copy, it.attempt) == ("under way", None, copy.copy_of)
         assert copy.node not in {it.node, *it.failed_on}
         assert attempt == it.taken + 1
-        assert self.planner.nodes[copy.node].batches <= self.slots[copy.node]
-        it.copy, it.taken = Task("under way", attempt, copy.node, copy.batch), attempt
+        assert self.planner.board.nodes[copy.node].batches <= self.slots[copy.node]
+        it.copy, it.taken = Task("under way", attempt, copy.node, copy.batch_id), attempt
         self.copied += 1
 
     def check_exclusion(self, node: str, it: Task) -> None:
@@ -242,11 +244,11 @@ class Story:
     def check(self) -> None:
         """The planner's books agree with the world."""
         batches = {(name, it.node, it.batch) for name, _, it in self.under_way()}
-        assert {(batch.job, batch.node, key) for key, batch in self.planner.batches.items()} == batches
-        for node, state in self.planner.nodes.items():
+        assert {(batch.job, batch.node, key) for key, batch in self.planner.board.batches.items()} == batches
+        for node, state in self.planner.board.nodes.items():
             assert state.batches == sum(on == node for _, on, _ in batches)
         for name in self.active():
-            job = self.planner.jobs[name]
+            job = self.planner.board.jobs[name]
             assert job.batches == sum(of == name for of, _, _ in batches)
             assert job.running == sum(of == name for of, _, _ in self.under_way())
             assert job.max_cores is None or job.batches <= job.max_cores
@@ -264,10 +266,10 @@ def test_every_job_ends_and_no_promise_is_broken(seed: int) -> None:
         if steps == capacity:  # the trouble ends, and with it the excuses
             story.trouble, story.blacklist = False, set()
             story.slots = {name: story.slots.get(name, 1) for name in story.names}
-            story.planner.set_nodes(story.slots, story.blacklist)
+            story.planner.board.set_nodes(story.slots, story.blacklist)
         story.step()
 
-    assert story.planner.batches == {}
+    assert story.planner.board.batches == {}
 
 
 def test_there_are_copies_in_these_stories() -> None:
@@ -287,7 +289,7 @@ def test_a_node_never_has_more_than_its_slots_and_one_ahead(seed: int) -> None:
 
     while story.active():
         story.step()
-        for name, state in story.planner.nodes.items():
+        for name, state in story.planner.board.nodes.items():
             assert state.batches <= story.slots[name] + 1
 
 
@@ -303,7 +305,7 @@ def test_it_decides_as_its_rules_read_word_by_word(seed: int) -> None:
 
 def test_it_decides_so_on_many_nodes_with_many_jobs_too() -> None:
     story = virtual.Story(nodes=12, slots=3, jobs=15, tasks=600, mean_s=0.7, deaths=4)
-    fast, plain = virtual.Play(story), virtual.Play(story, PlainPlanner())
+    fast, plain = virtual.Play(story), virtual.Play(story, PlainPlanner(Board()))
 
     assert fast.run().shares == plain.run().shares
     assert fast.assigned == plain.assigned

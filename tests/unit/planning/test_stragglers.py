@@ -11,7 +11,7 @@ from disco_rq.planning.assignment import Assignment
 from disco_rq.planning.jobstate import JobState
 from disco_rq.planning.nodestate import MEMORY_S
 from disco_rq.planning.planner import Planner
-from disco_rq.planning.stragglers import Laggard, copies, has_room_elsewhere, laggards
+from disco_rq.planning.stragglers import Laggard, has_room_elsewhere, laggards
 from tests.unit.planning.test_planner import finish, job, planner_with, told
 
 
@@ -25,7 +25,7 @@ def lagging(maps: int = 4, nodes: dict[str, int] | None = None, **options: Any) 
 
 def copies_of(planner: Planner, now_s: float) -> list[Assignment]:
     """As the master does, where every attempt was claimed when it was assigned."""
-    return list(copies(planner, [(one, now_s) for one in laggards(planner, now_s)], now_s))
+    return planner.copies([(one, now_s) for one in laggards(planner.board, now_s)], now_s)
 
 
 def names(found: list[Laggard]) -> list[str]:
@@ -35,8 +35,8 @@ def names(found: list[Laggard]) -> list[str]:
 def test_an_attempt_lags_after_twice_the_median() -> None:
     planner = lagging()
 
-    assert laggards(planner, 1.9) == []
-    assert names(laggards(planner, 2.1)) == ["map:3/1 on b"]
+    assert laggards(planner.board, 1.9) == []
+    assert names(laggards(planner.board, 2.1)) == ["map:3/1 on b"]
 
 
 def test_an_attempt_that_lags_is_copied_to_another_node_once() -> None:
@@ -48,26 +48,26 @@ def test_an_attempt_that_lags_is_copied_to_another_node_once() -> None:
     assert copy.copy_of == 1
     assert copy.why == "map:3 lags on b (3.0 s, median 1.0 s): a copy starts on a"
     assert copies_of(planner, 30.0) == []
-    assert (planner.nodes["a"].batches, planner.nodes["b"].batches) == (1, 1)
+    assert (planner.board.nodes["a"].batches, planner.board.nodes["b"].batches) == (1, 1)
 
 
 def test_short_tasks_lag_after_half_a_second_more() -> None:
     planner = planner_with(job(maps=4), nodes={"a": 4, "b": 4})
     finish(planner, planner.plan(0)[:3], 0.01)
 
-    assert laggards(planner, 0.55) == []
-    assert len(laggards(planner, 0.65)) == 1
+    assert laggards(planner.board, 0.55) == []
+    assert len(laggards(planner.board, 0.65)) == 1
 
 
 def test_nobody_lags_before_half_of_the_phase_is_done() -> None:
     planner = planner_with(job(maps=4), nodes={"a": 4, "b": 4})
     assigned = planner.plan(0)
     finish(planner, assigned[:1], 1.0)
-    assert laggards(planner, 100) == []
+    assert laggards(planner.board, 100) == []
 
     finish(planner, assigned[1:2], 1.0)
 
-    assert len(laggards(planner, 100)) == 2
+    assert len(laggards(planner.board, 100)) == 2
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_nobody_lags_before_half_of_the_phase_is_done() -> None:
         lambda planner, state: setattr(state, "max_cores", 1),
         lambda planner, state: state.excluded.update({TaskId("map", 3): {"a": 1.0}}),
         lambda planner, state: state.refused.update({"a": "another Python"}),
-        lambda planner, state: planner.set_nodes({"a": 4, "b": 4}, ["a"]),
-        lambda planner, state: planner.set_nodes({"b": 4}, []),
-        lambda planner, state: planner.add_job(job("other", 50)) or planner.plan(2.0),
+        lambda planner, state: planner.board.set_nodes({"a": 4, "b": 4}, ["a"]),
+        lambda planner, state: planner.board.set_nodes({"b": 4}, []),
+        lambda planner, state: planner.board.add_job(job("other", 50)) or planner.plan(2.0),
     ],
     ids=["off", "paused", "max_cores", "excluded", "refused", "blacklisted", "alone", "busy"],
 )
 def test_there_is_no_copy_where_it_may_not_run(change: Any) -> None:
     planner = lagging()
-    change(planner, planner.jobs["job"])
+    change(planner, planner.board.jobs["job"])
 
     assert copies_of(planner, 100) == []
 
@@ -100,11 +100,11 @@ def test_with_force_local_there_is_no_copy_elsewhere() -> None:
 def test_a_reduce_with_much_to_do_may_take_longer() -> None:
     planner = planner_with(job(maps=1, reduces=4), nodes={"a": 2, "b": 4})
     finish(planner, planner.plan(0), 1.0)
-    planner.sizes_known("job", {0: 100, 1: 100, 2: 100, 3: 700})
+    planner.board.sizes_known("job", {0: 100, 1: 100, 2: 100, 3: 700})
     finish(planner, [one for one in planner.plan(0) if one.tasks[0][0].index != 3], 1.0)
 
-    assert laggards(planner, 5.0) == []
-    assert len(laggards(planner, 6.0)) == 1
+    assert laggards(planner.board, 5.0) == []
+    assert len(laggards(planner.board, 6.0)) == 1
 
 
 def test_of_idle_nodes_those_with_laggards_of_their_own_come_last() -> None:
@@ -120,12 +120,12 @@ def test_of_idle_nodes_those_with_laggards_of_their_own_come_last() -> None:
 
 def test_what_waits_in_a_queue_has_room_where_a_slot_is_idle() -> None:
     planner = lagging(nodes={"a": 2, "b": 2})
-    [laggard] = laggards(planner, 5.0)
-    assert has_room_elsewhere(planner, laggard)
+    [laggard] = laggards(planner.board, 5.0)
+    assert has_room_elsewhere(planner.board, laggard)
 
-    planner.set_nodes({"b": 2}, [])
+    planner.board.set_nodes({"b": 2}, [])
 
-    assert not has_room_elsewhere(planner, laggard)
+    assert not has_room_elsewhere(planner.board, laggard)
 
 
 # -- the end of one of the two
@@ -134,39 +134,39 @@ def test_what_waits_in_a_queue_has_room_where_a_slot_is_idle() -> None:
 @pytest.mark.parametrize("winner", [1, 2])
 def test_the_first_commit_overtakes_the_other(winner: int) -> None:
     planner = lagging(reduces=0)
-    batches = {**planner.live("job", TaskId("map", 3)), 2: copies_of(planner, 3.0)[0].batch}
+    batches = {**planner.board.live("job", TaskId("map", 3)), 2: copies_of(planner, 3.0)[0].batch_id}
 
-    overtaken = planner.task_done("job", TaskId("map", 3), winner, 3.0)
+    overtaken = planner.board.task_done("job", TaskId("map", 3), winner, now_s=3.0, duration_s=3.0)
 
     assert overtaken == {3 - winner: batches[3 - winner]}
-    assert planner.batches == {}
-    assert [node.batches for node in planner.nodes.values()] == [0, 0]
-    assert (planner.jobs["job"].running, planner.jobs["job"].maps.complete) == (0, True)
-    assert planner.task_done("job", TaskId("map", 3), 3 - winner, 3.0) == {}
+    assert planner.board.batches == {}
+    assert [node.batches for node in planner.board.nodes.values()] == [0, 0]
+    assert (planner.board.jobs["job"].running, planner.board.jobs["job"].maps.complete) == (0, True)
+    assert planner.board.task_done("job", TaskId("map", 3), 3 - winner, now_s=3.0, duration_s=3.0) == {}
 
 
 @pytest.mark.parametrize("loser", [1, 2])
 def test_a_task_waits_only_when_both_have_failed(loser: int) -> None:
     planner = lagging(nodes={"a": 4, "b": 4, "c": 4})
-    [lags] = laggards(planner, 3.0)
+    [lags] = laggards(planner.board, 3.0)
     [copy] = copies_of(planner, 3.0)
     nodes = {1: lags.node, 2: copy.node}
     task = TaskId("map", 3)
 
-    planner.task_failed("job", task, loser, nodes[loser], 4.0)
-    planner.task_failed("job", task, loser, nodes[loser], 4.0)
+    planner.board.task_failed("job", task, loser, nodes[loser], 4.0)
+    planner.board.task_failed("job", task, loser, nodes[loser], 4.0)
     assert planner.plan(4.0) == []
-    assert planner.live("job", task).keys() == {3 - loser}
+    assert planner.board.live("job", task).keys() == {3 - loser}
 
-    planner.task_failed("job", task, 3 - loser, nodes[3 - loser], 5.0)
+    planner.board.task_failed("job", task, 3 - loser, nodes[3 - loser], 5.0)
     assert told(planner.plan(5.0)) == [f"job {({'a', 'b', 'c'} - set(nodes.values())).pop()} map:3/3"]
 
 
 def test_after_a_failed_copy_another_node_gets_the_next_one() -> None:
     planner = lagging(nodes={"a": 4, "b": 4, "c": 4})
-    [lags] = laggards(planner, 3.0)
+    [lags] = laggards(planner.board, 3.0)
     [first] = copies_of(planner, 3.0)
-    planner.task_failed("job", TaskId("map", 3), 2, first.node, 4.0)
+    planner.board.task_failed("job", TaskId("map", 3), 2, first.node, 4.0)
 
     [second] = copies_of(planner, 5.0)
 
@@ -177,11 +177,11 @@ def test_after_a_failed_copy_another_node_gets_the_next_one() -> None:
 def test_an_output_that_is_lost_after_a_copy_was_overtaken_is_made_again() -> None:
     planner = lagging(reduces=1)
     copies_of(planner, 3.0)
-    planner.task_done("job", TaskId("map", 3), 1, 3.0)
-    planner.output_lost("job", TaskId("map", 3), 2, "a", 4.0)  # of an attempt that does not count
-    assert planner.jobs["job"].maps.complete
+    planner.board.task_done("job", TaskId("map", 3), 1, now_s=3.0, duration_s=3.0)
+    planner.board.output_lost("job", TaskId("map", 3), 2, "a", 4.0)  # of an attempt that does not count
+    assert planner.board.jobs["job"].maps.complete
 
-    planner.output_lost("job", TaskId("map", 3), 1, "b", 4.0)
+    planner.board.output_lost("job", TaskId("map", 3), 1, "b", 4.0)
 
     assert "map:3/3" in " ".join(told(planner.plan(5.0)))
 
@@ -199,7 +199,7 @@ def with_slow_node(reduces: int, **options: Any) -> Planner:
 
 
 def nodes_of(planner: Planner) -> list[str]:
-    return sorted(batch.node for batch in planner.batches.values())
+    return sorted(batch.node for batch in planner.board.batches.values())
 
 
 def test_a_slow_node_gets_nothing_that_others_will_have_done_before_it() -> None:
@@ -214,15 +214,15 @@ def test_a_slow_node_gets_its_share_of_much_work_and_nothing_ahead() -> None:
 
 def test_a_slow_node_is_better_than_none() -> None:
     planner = with_slow_node(reduces=1)
-    planner.set_nodes({"b": 2}, [])
-    planner.add_job(job("other", 1))
+    planner.board.set_nodes({"b": 2}, [])
+    planner.board.add_job(job("other", 1))
 
     assert [one.node for one in planner.plan(11.0)] == ["b"]
 
 
 def test_a_slow_node_takes_what_only_it_may_take() -> None:
     planner = with_slow_node(reduces=1)
-    planner.add_job(job("local", 2, force_local=True, preferred={0: "b", 1: "b"}))
+    planner.board.add_job(job("local", 2, force_local=True, preferred={0: "b", 1: "b"}))
 
     assert [one.node for one in planner.plan(11.0) if one.job == "local"] == ["b", "b"]
 
@@ -238,7 +238,7 @@ def test_one_long_task_makes_no_slow_node() -> None:
     for one in planner.plan(0):
         finish(planner, [one], 10.0 if one.node == "b" else 1.0)
 
-    assert planner.nodes["b"].slowness(10.0) == 1
+    assert planner.board.nodes["b"].slowness(10.0) == 1
 
 
 def test_a_state_of_a_job_is_speculative_by_default() -> None:
