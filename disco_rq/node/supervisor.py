@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import psutil
 
 from disco_rq.machine.orphans import adopt_orphans, die_with_parent, end_orphans
+from disco_rq.machine.terminal import empty_stdin
 
 log = logging.getLogger("disco_rq.supervisor")
 
@@ -143,6 +144,7 @@ class Supervisor:
             self._wake.close()
             self._wake_end.close()
             die_with_parent(supervisor)
+            empty_stdin()
             child.run()
             status = 0
         except SystemExit as exit:

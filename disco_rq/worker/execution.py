@@ -16,11 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from disco_rq.attempt.asking import note_that_nobody_answers, refuse_breakpoints
 from disco_rq.attempt.files import merged_sources, opener_with, place_output
 from disco_rq.attempt.log import AttemptLog
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable, OtherVersion
+from disco_rq.machine.terminal import empty_stdin
 from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
 from disco_rq.outputs.addresses import map_task_of, output_name
 from disco_rq.outputs.datadir import DataDir
@@ -94,12 +96,14 @@ class Executor:
         self._first_commit_at = 0.0
 
     def prepare(self) -> None:
-        """Once in a new process: its own working directory, its output to the attempt's log."""
+        """Once in a new process: its own working directory, no input, its output to the attempt's log."""
         directory = self._scratch.directory
         directory.mkdir(parents=True)
         os.chdir(directory)
         tempfile.tempdir = str(directory)
         os.environ["TMPDIR"] = str(directory)
+        empty_stdin()
+        refuse_breakpoints()
         self._log.capture()
         self._remember_surroundings()
 
@@ -156,6 +160,7 @@ class Executor:
             raise  # nothing can be told from here
         except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
             self._blame_disk(error)
+            note_that_nobody_answers(error)
             self._flush()
             self._keep_log(attempt)  # before anybody hears of the failure and looks for it
             self._fail(attempt, error)

@@ -69,7 +69,7 @@ class Progress:
 
 
 class Horse:
-    """A horse as its worker sees it. It is a process group of its own, and dies with its worker."""
+    """A horse as its worker sees it. It is a session of its own, and dies with its worker."""
 
     def __init__(self, in_child: Callable[[], Rehearsed], progress: Progress) -> None:
         """Fork. The child calls ``in_child()`` once, and what that returns for each request."""
@@ -86,7 +86,7 @@ class Horse:
             status = 1
             try:
                 ours.close()
-                os.setpgrp()
+                os.setsid()  # no terminal either: a password prompt would stop it for ever
                 die_with_parent(worker_pid)
                 _serve(theirs, *in_child())
                 status = 0
