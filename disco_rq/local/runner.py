@@ -18,7 +18,8 @@ from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import Submission, build
 from disco_rq.errors import DataError, DiscoError, JobError, OOBNotFound
 from disco_rq.inputs import open_input
-from disco_rq.local.tasks import NODE, LocalRecord, LocalTasks
+from disco_rq.local.record import NODE, LocalRecord
+from disco_rq.local.tasks import LocalTasks
 from disco_rq.machine.redisserver import private_directory
 from disco_rq.model import ResultStatus
 from disco_rq.outputs.datadir import DataDir

@@ -1,0 +1,160 @@
+"""One attempt of a task, from its input to its complete output, for a worker and a local run alike.
+
+Nothing here knows Redis. Whoever runs an attempt says where it is, what the runtime API reaches
+(``Services``), and what a reduce reads (``Feed``), and does with the outcome what it must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal, Protocol
+
+from disco_rq.attempt.files import merged_sources, opener_with, place_output
+from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId
+from disco_rq.outputs.datadir import DataDir, Scratch
+from disco_rq.outputs.fetch import reduce_sources
+from disco_rq.outputs.locator import Locator
+from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
+from disco_rq.outputs.profiles import profiled
+from disco_rq.outputs.remote import PATIENCE_S
+from disco_rq.packing import UnpackedJob
+from disco_rq.runtime import RunningTask, Services, enter_task
+from disco_rq.stages import TaskWork, run_map, run_reduce
+
+__all__ = ["Feed", "Outcome", "Place", "Running", "TaskInput", "Turn", "profile_path", "run_attempt"]
+
+TaskInput = MapInput | Literal["reduce"]
+"""What a map reads, one replica of each part; a reduce finds its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where attempts run: a node, its data directory, this process' scratch, and the way to other outputs."""
+
+    node: str
+    data: DataDir
+    scratch: Scratch
+    locator: Locator
+
+
+class Feed(Protocol):
+    """What a reduce reads."""
+
+    def map_outputs(self) -> Sequence[str]:
+        """The addresses of all map outputs, in the order of the maps."""
+
+    def inputs(self) -> Sequence[Input]:
+        """The inputs of a job without a map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One attempt: which task of which job, with what to read."""
+
+    spec: JobSpec
+    unpacked: UnpackedJob
+    task: TaskId
+    number: int
+    task_input: TaskInput
+
+    def replica(self, number: int) -> Turn:
+        """The same with one replica of each part of a redundant input."""
+        if self.task_input == "reduce" or not self.task_input.is_redundant:
+            return self
+        return replace(self, task_input=self.task_input.replica(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What an attempt reaches of the outside."""
+
+    services: Services
+    feed: Feed
+    master: Callable[[], str]
+    status: Callable[[str], None]  # system event: "100000 entries mapped"
+    limit: AbstractContextManager[None]  # of its time, from its first entry to its complete output
+    patience_s: float = PATIENCE_S  # with servers of other nodes
+    memory_bytes: int = 0  # an output no larger than this stays in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a complete attempt has made. Nothing of it counts before it is committed."""
+
+    address: str
+    result: StageResult  # with the counters
+    puts: int
+
+
+def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
+    """Run it; the output lies where ``address`` says, or is the result's ``content``.
+
+    What job functions raise passes unchanged, and so does what they have caught and must not
+    (``OOBQuotaExceeded`` and its like). The runtime names speak of this task until ``enter_task(None)``: the
+    caller calls that when it has described the error.
+    """
+    spec, scratch, aside = turn.spec, place.scratch, place.scratch.out
+    read = cache(partial(_input_urls, turn, outside.feed))  # what is read now, whatever becomes of it
+    running = RunningTask(
+        spec=spec,
+        task=turn.task,
+        host=place.node,
+        master=outside.master,
+        inputs=read,
+        services=outside.services,
+    )
+    work = TaskWork(
+        spec=spec,
+        functions=turn.unpacked.functions,
+        params=turn.unpacked.params(),
+        task=turn.task,
+        scratch=scratch.directory,
+        status=outside.status,
+        memory_bytes=0 if spec.saves(turn.task) else outside.memory_bytes,
+    )
+    if turn.unpacked.required:
+        turn.unpacked.required.link(place.data.required(spec.name), into=scratch.directory)
+    enter_task(running)
+    try:
+        with outside.limit:
+            with profiled(profile_path(turn, place.data) if spec.profile else None):
+                result = _stage(turn, work, place, outside, read)
+            if running.doom is not None:
+                raise running.doom
+            in_memory = result.content is not None
+            address = place_output(work, turn.number, aside, place.data, place.node, in_memory=in_memory)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    return Outcome(address, replace(result, counters=dict(running.counters)), running.puts)
+
+
+def profile_path(turn: Turn, data: DataDir) -> Path:
+    """Of the profile of an attempt, beside its output."""
+    output = data.output(turn.spec.name, turn.task, turn.number)
+    return output.with_name(output.name + PROFILE_SUFFIX)
+
+
+def _stage(
+    turn: Turn, work: TaskWork, place: Place, outside: Running, read: Callable[[], Sequence[str]]
+) -> StageResult:
+    out, patience_s = place.scratch.out, outside.patience_s
+    if turn.task_input != "reduce":
+        return run_map(work, turn.task_input, out, opener=opener_with(place.locator, patience_s))
+    if not turn.spec.has_map:
+        sources = merged_sources(work, outside.feed.inputs(), place.locator, patience_s)
+        return run_reduce(work, sources, out)
+    sources = reduce_sources(place.locator, read(), turn.task.index, work.scratch, patience_s=patience_s)
+    return run_reduce(work, sources, out)
+
+
+def _input_urls(turn: Turn, feed: Feed) -> list[str]:
+    if turn.task_input != "reduce":
+        return turn.task_input.urls()
+    if turn.spec.has_map:
+        return list(feed.map_outputs())
+    return [entry.url for entry in feed.inputs()]

@@ -1,0 +1,32 @@
+"""What an attempt finds in its process, and the next one finds again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+__all__ = ["Surroundings"]
+
+
+class Surroundings:
+    """Working directory, environment and ``sys.path``, as they were when it was made."""
+
+    def __init__(self) -> None:
+        self._directory = os.getcwd()  # noqa: PTH109  a third of the time
+        self._environment, self._path = dict(os.environ), list(sys.path)
+        self._raw_environment = dict(_raw_environment())
+
+    def restore(self) -> None:
+        """Let this process find them again, whatever a task has made of them."""
+        os.chdir(self._directory)
+        if _raw_environment() != self._raw_environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        sys.path[:] = self._path
+
+
+def _raw_environment() -> dict[Any, Any]:
+    """The environment as Python keeps it, encoded: ``os.environ == …`` decodes all of it, for every task."""
+    raw: dict[Any, Any] = vars(os.environ)["_data"]
+    return raw
