@@ -109,17 +109,10 @@ def told(job: Any, **arguments: Any) -> dict[str, Any]:
     reader = func.object_reader if "reduce_writer" in arguments else None
     counters = job.counters if isinstance(job, LocalJob) else job.jobinfo()["counters"]
     return {
-        "partitions": [
-            sorted(result_iterator(_one(job, i), reader=reader), key=repr) for i in range(len(job.wait()))
-        ],
+        "partitions": [sorted(result_iterator([result], reader=reader), key=repr) for result in job.wait()],
         "oob": {key: job.oob_get(key) for key in job.oob_list()},
         "counters": counters,
     }
-
-
-def _one(job: Any, number: int) -> Any:
-    results = job.wait()
-    return type(results)([results[number]], results.locator)
 
 
 @pytest.mark.parametrize("name", JOBS)
