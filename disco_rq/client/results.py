@@ -21,6 +21,9 @@ from disco_rq.store.nodes import node_about
 
 T = TypeVar("T")
 
+BESIDE_MAX_BYTES = 16 << 20
+"""Of a file beside an output: a log ends at 64 KiB, and a profile has a line for each function."""
+
 
 class Result(str):
     """The address of a result, which knows the cluster that it comes from. Elsewhere it is a plain text."""
@@ -119,6 +122,22 @@ def result_iterator(
             yield from read_pairs(file, address) if reader is None else read_with(reader, file, address)
 
 
+def first_pairs(results: Results, most_bytes: int) -> Iterator[tuple[Any, Any]]:
+    """The pairs of one result, as long as those that lie together take no more than ``most_bytes``, and a
+    saved one has no more of them to be read. ``DataError`` then, and as ``result_iterator``.
+    """
+    [address] = results
+    if is_saved(address):
+        yield from read_saved(address, most_bytes=most_bytes)
+        return
+    assert isinstance(address, Result)
+    path = address.locator.path(address)
+    if path is not None and not path.exists():
+        raise DataError("the result is gone: was its job purged, or its cluster closed?", url=address)
+    with nullcontext(path) if path is not None else open_remote(address.locator, address) as file:
+        yield from read_pairs(file, address, most_bytes=most_bytes)
+
+
 def count_partitions(locator: Locator, address: str) -> int:
     """How many partitions a result on a node has. Raises ``DataError`` if it cannot be read."""
     path = locator.path(address)
@@ -139,14 +158,21 @@ def read_log(locator: Locator, address: str) -> str:
 
 
 def read_beside(locator: Locator, address: str, suffix: str) -> bytes | None:
-    """The file with the suffix beside an attempt's output; None if there is none. Raises ``DataError``."""
+    """The file with the suffix beside an attempt's output; None if there is none. Raises ``DataError``, also
+    if it is larger than what we write there.
+    """
     path = locator.path(address)
     try:
         if path is not None:
-            return path.with_name(path.name + suffix).read_bytes()
-        _, job, name = split_address(address)
-        with ask(locator.server(address), f"/{job}/{name}{suffix}") as response:
-            return response.read()
+            with open(path.with_name(path.name + suffix), "rb") as file:
+                found = file.read(BESIDE_MAX_BYTES + 1)
+        else:
+            _, job, name = split_address(address)
+            with ask(locator.server(address), f"/{job}/{name}{suffix}") as response:
+                found = response.read(BESIDE_MAX_BYTES + 1)
+        if len(found) > BESIDE_MAX_BYTES:
+            raise DataError(f"its {suffix} file is larger than {BESIDE_MAX_BYTES >> 20} MiB", url=address)
+        return found
     except FileNotFoundError:
         return None
     except NETWORK_ERRORS as error:

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import lz4.block
 from xxhash import xxh3_64_intdigest, xxh32_intdigest
 
-from disco_rq.errors import CorruptData, RecordTypeError
+from disco_rq.errors import CorruptData, DataError, RecordTypeError
 
 __all__ = ["HEADER_BYTES", "Block", "Kind", "Readable", "pack_block", "read_block", "read_blocks"]
 
@@ -72,8 +72,10 @@ def pack_block(kind: Kind, partition: int, number: int, size: int, data: bytes) 
     return fields + _CHECK.pack(xxh32_intdigest(fields)), payload
 
 
-def read_block(stream: Readable, name: str) -> Block:
-    """The next block. Raises ``CorruptData`` naming ``name`` if it is not whole and unaltered."""
+def read_block(stream: Readable, name: str, most_bytes: int | None = None) -> Block:
+    """The next block. Raises ``CorruptData`` naming ``name`` if it is not whole and unaltered, and
+    ``DataError`` if it takes more than ``most_bytes``.
+    """
     header = stream.read(HEADER_BYTES)
     if len(header) < HEADER_BYTES:
         raise CorruptData(f"{name} is truncated: it ends within a block's header", name)
@@ -82,6 +84,8 @@ def read_block(stream: Readable, name: str) -> Block:
     magic, kind, codec, partition, number, size, raw, packed, checksum = _FIELDS.unpack(fields)
     if magic != _MAGIC or xxh32_intdigest(fields) != check:
         raise CorruptData(f"{name} is altered: a block's header has a wrong checksum", name)
+    if most_bytes is not None and max(raw, packed) > most_bytes:
+        raise DataError(f"its next records take {max(raw, packed):,} bytes together, which is too many", name)
     payload = stream.read(packed)
     if len(payload) < packed:
         raise CorruptData(f"{name} is truncated: it ends within a block", name)
@@ -91,15 +95,18 @@ def read_block(stream: Readable, name: str) -> Block:
     return Block(Kind(kind), partition, number, size, data)
 
 
-def read_blocks(stream: Readable, partition: int, name: str) -> Iterator[Block]:
-    """The blocks of one partition, up to its end, which is checked and left out.
+def read_blocks(
+    stream: Readable, partition: int, name: str, most_bytes: int | None = None
+) -> Iterator[Block]:
+    """The blocks of one partition, up to its end, which is checked and left out; none may be larger than
+    ``most_bytes``.
 
     ``stream`` starts at the partition's first block and may be anything that reads, such as an HTTP body.
     Raises ``CorruptData`` if a block is truncated, altered, missing, or of another partition.
     """
     number = 0
     while True:
-        block = read_block(stream, name)
+        block = read_block(stream, name, most_bytes)
         if (block.partition, block.number) != (partition, number) or block.kind == Kind.INDEX:
             raise CorruptData(
                 f"{name} is altered: block {number} of partition {partition} expected, "

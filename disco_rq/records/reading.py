@@ -117,14 +117,17 @@ def nr_partitions_of(file: Readable, name: str) -> int:
     return read_header(file, name)
 
 
-def read_pairs(file: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Iterator[tuple[Any, Any]]:
+def read_pairs(
+    file: str | os.PathLike[str] | BinaryIO, name: str | None = None, *, most_bytes: int | None = None
+) -> Iterator[tuple[Any, Any]]:
     """All pairs of a record file, partition after partition, in bounded memory.
 
     ``file`` is a path or anything with ``read``, seekable or not. Raises ``CorruptData`` when it is not whole
-    and unaltered, and ``TaskError`` when a ``reduce_writer`` or ``map_writer`` wrote it (see ``read_with``).
+    and unaltered, ``TaskError`` when a ``reduce_writer`` or ``map_writer`` wrote it (see ``read_with``), and
+    ``DataError`` when pairs that lie together take more than ``most_bytes``.
     """
     name = _name_of(file, name)
-    for batch in batches(all_blocks(file, name), name):
+    for batch in batches(all_blocks(file, name, most_bytes), name):
         if batch.grouped:
             for key, values in zip(batch.keys, batch.values, strict=True):
                 for value in values:
@@ -148,17 +151,19 @@ def _name_of(file: str | os.PathLike[str] | BinaryIO, name: str | None) -> str:
     return os.fspath(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", "a stream"))
 
 
-def all_blocks(file: str | os.PathLike[str] | BinaryIO, name: str) -> Iterator[Block]:
+def all_blocks(
+    file: str | os.PathLike[str] | BinaryIO, name: str, most_bytes: int | None = None
+) -> Iterator[Block]:
     """The blocks of a whole record file, partition after partition. Raises ``CorruptData``."""
     if isinstance(file, str | os.PathLike):
         with _opened(Path(file), name) as opened:
-            yield from all_blocks(opened, name)
+            yield from all_blocks(opened, name, most_bytes)
         return
     stream = _Exactly(file)
     places: list[PartitionPlace] = []
     for partition in range(read_header(stream, name)):
         start, count, raw_bytes = stream.position, 0, 0
-        for block in read_blocks(stream, partition, name):
+        for block in read_blocks(stream, partition, name, most_bytes):
             count += block.size
             raw_bytes += len(block.data)
             yield block

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 from redis.exceptions import RedisError
@@ -16,7 +17,7 @@ from disco_rq.store.clients import open_async_client
 from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection
 from disco_rq.store.jobs import Event, event_of
 
-MOST_KEYS = 500_000
+MOST_KEYS = 200_000
 """OOB keys are searched and sorted among so many."""
 
 
@@ -42,10 +43,15 @@ class BrowseStore:
     def __init__(self, connection: Connection) -> None:
         self._redis = connection.redis
 
-    def inputs(self, name: str, first: int, most: int) -> list[tuple[int, MapInput]]:
-        """(index of the map, what it reads)."""
-        indices = range(first, first + most)
-        packed: Any = self._redis.hmget(keys.JobKeys(name).inputs, [str(i) for i in indices]) if most else []
+    def inputs(self, name: str, first: int, most: int, most_bytes: int) -> list[tuple[int, MapInput]]:
+        """(index of the map, what it reads): of so many maps, as long as they fit into ``most_bytes``."""
+        key = keys.JobKeys(name).inputs
+        pipe = self._redis.pipeline(transaction=False)
+        for i in range(first, first + most):
+            pipe.hstrlen(key, str(i))
+        sizes = accumulate(pipe.execute() if most else [])
+        indices = [first + i for i, size in enumerate(sizes) if size <= most_bytes]
+        packed: Any = self._redis.hmget(key, [str(i) for i in indices]) if indices else []
         return [
             (i, unpack_input(entry)) for i, entry in zip(indices, packed, strict=True) if entry is not None
         ]

@@ -92,6 +92,14 @@ class TaskStore:
             rows.append(_row(task, state, _decode(packed) if packed else None, _nr_failures(listed)))
         return rows
 
+    def size(self, name: str) -> int:
+        """How many rows the table has: tasks that were ever tried, and attempts that ended."""
+        job = keys.JobKeys(name)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hlen(job.tasks)
+        pipe.hlen(job.attempts)
+        return sum(pipe.execute())
+
     def table(self, name: str) -> TaskTable:
         """Everything; takes some 10 µs a task, so it is for who asked to see all."""
         job = keys.JobKeys(name)

@@ -279,14 +279,18 @@ class ViewStore:
     def partitions(self, name: str) -> dict[int, int]:
         return partition_sizes(self._connection, name)
 
-    def failures(self, name: str, most: int) -> tuple[dict[str, list[dict[str, Any]]], bool]:
-        """Task -> its failures, oldest first, of at most about so many tasks; and whether there are more."""
+    def failures(self, name: str, most: int, most_bytes: int) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+        """Task -> its failures, oldest first, of at most about so many tasks, that take about so many bytes
+        as they are kept; and whether there are more.
+        """
         key = keys.JobKeys(name).failures
         found: dict[str, list[dict[str, Any]]] = {}
         cursor: Any = 0
-        while len(found) < most:
+        read_bytes = 0
+        while len(found) < most and read_bytes < most_bytes:
             scanned: Any = self._redis.hscan(key, cursor, count=1000)
             cursor, batch = scanned
+            read_bytes += sum(map(len, batch.values()))
             found |= {task.decode(): json.loads(listed) for task, listed in batch.items()}
             if not cursor:
                 return found, False

@@ -16,6 +16,7 @@ __all__ = ["cause_of", "failures"]
 
 MOST_TASKS = 5_000
 """The failures of so many tasks are looked at."""
+MOST_BYTES = 16 << 20
 MOST_GROUPS = 100
 MOST_NAMED = 20
 CAUSE_MAX_CHARS = 300
@@ -43,7 +44,7 @@ class _Failure(NamedTuple):
 
 def failures(sources: Sources, asked: OfJob) -> shapes.Failures:
     head = sources.view.job(asked.job).head
-    found, truncated = sources.view.failures(asked.job, MOST_TASKS)
+    found, truncated = sources.view.failures(asked.job, MOST_TASKS, MOST_BYTES)
     groups: dict[tuple[str, str], list[_Failure]] = {}
     for task, listed in found.items():
         for told in listed:

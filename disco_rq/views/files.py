@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import time
 from typing import Any
 
-from disco_rq import result_iterator
-from disco_rq.client.results import results_of
+from disco_rq.client.results import first_pairs, results_of
 from disco_rq.errors import DiscoError
 from disco_rq.redact import redact
 from disco_rq.saving import final_address
@@ -19,6 +18,12 @@ from disco_rq.views.tasks import nr_tasks
 __all__ = ["inputs", "preview", "results"]
 
 VALUE_MAX_CHARS = 500
+PREVIEW_MAX_BYTES = 2 << 20
+"""Of records that lie together: unpacked, they may take thirty times as much memory."""
+PATIENCE_S = 5.0
+"""For how long records are read for a preview."""
+INPUTS_MAX_BYTES = 4 << 20
+"""Of a page of inputs, as they are kept: it ends there."""
 
 
 def inputs(sources: Sources, asked: OfJobPage) -> shapes.Inputs:
@@ -31,7 +36,7 @@ def inputs(sources: Sources, asked: OfJobPage) -> shapes.Inputs:
                 for part in given.parts
             ],
         )
-        for index, given in sources.browse.inputs(asked.job, asked.offset, asked.limit)
+        for index, given in sources.browse.inputs(asked.job, asked.offset, asked.limit, INPUTS_MAX_BYTES)
     ]
     return shapes.Inputs(total, asked.offset, asked.limit, listed)
 
@@ -64,13 +69,17 @@ def preview(sources: Sources, asked: OfPreview) -> shapes.Preview:
     found = results_of({f"{phase}:{asked.index}": address}, sources.locator, settled=head.is_ready)
     records: list[shapes.PreviewRecord] = []
     error = None
+    more = False
+    deadline = time.monotonic() + PATIENCE_S
     try:
-        for key, value in islice(result_iterator(found), asked.records + 1):
+        for key, value in first_pairs(found, PREVIEW_MAX_BYTES):
+            more = len(records) == asked.records or time.monotonic() > deadline
+            if more:
+                break
             records.append(shapes.PreviewRecord(_short(key), _short(value)))
-    except DiscoError as problem:  # gone, on a node that is away, or in the format of a writer of its own
+    except DiscoError as problem:  # gone, too large, on a node that is away, of a writer of its own
         error = str(problem)
-    more = len(records) > asked.records
-    return shapes.Preview(asked.index, redact(found[0]), records[: asked.records], more, error)
+    return shapes.Preview(asked.index, redact(found[0]), records, more, error)
 
 
 def _short(thing: object) -> str:

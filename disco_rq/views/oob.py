@@ -11,11 +11,14 @@ from disco_rq.model import OOB_KEY
 from disco_rq.store.browsing import OOBEntry
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfKey, OfOOB
+from disco_rq.views.problem import Problem
 from disco_rq.views.sources import Sources
 
 __all__ = ["Download", "oob_download", "oob_page", "oob_value"]
 
 MOST_CHARS = 64 << 10
+MOST_VALUE_BYTES = 16 << 20
+"""Larger ones are for the command line."""
 MOST_BYTES = 4 << 10
 """Of bytes, shown as numbers."""
 
@@ -54,10 +57,14 @@ def oob_download(sources: Sources, asked: OfKey) -> Download:
 
 def _stored(sources: Sources, asked: OfKey) -> tuple[OOBEntry, bytes]:
     sources.view.head(asked.job)
-    value = sources.browse.oob_value(asked.job, asked.key) if OOB_KEY.fullmatch(asked.key) else None
+    value = None
+    if OOB_KEY.fullmatch(asked.key):
+        [entry] = sources.browse.oob_entries(asked.job, [asked.key])
+        if entry.size > MOST_VALUE_BYTES:
+            raise Problem("refused", f"it has {entry.size:,} bytes: disco-rq oob get {asked.job} {asked.key}")
+        value = sources.browse.oob_value(asked.job, asked.key)
     if value is None:
         raise OOBNotFound(f"job {asked.job} has no OOB result {asked.key!r}")
-    [entry] = sources.browse.oob_entries(asked.job, [asked.key])
     return entry, value
 
 

@@ -15,6 +15,7 @@ from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
 from disco_rq.store.tasktable import TaskStore, TaskTable
 from disco_rq.store.viewing import ViewStore
+from disco_rq.views.problem import Problem
 
 __all__ = ["Sources", "Tables"]
 
@@ -25,7 +26,8 @@ PATIENCE_S = 2.0
 class Tables:
     """The task tables that were asked for last: who sorts and pages a big job reads it once."""
 
-    MOST = 4
+    MOST_ROWS = 600_000
+    """Of all that are held; each takes some 400 bytes."""
     FRESH_S = 3.0
 
     def __init__(self, tasks: TaskStore) -> None:
@@ -34,18 +36,25 @@ class Tables:
         self._read: OrderedDict[str, tuple[float, TaskTable]] = OrderedDict()
 
     def of(self, job: str) -> TaskTable:
-        """All tasks of a job, as they were a few seconds ago at most."""
+        """All tasks of a job, as they were a few seconds ago at most. ``Problem``: there are too many."""
         with self._lock:  # also so that ten visitors do not read the same at once
             now = time.monotonic()
             self._read = OrderedDict(
                 (name, entry) for name, entry in self._read.items() if now - entry[0] < self.FRESH_S
             )
             if job not in self._read:
+                size = self._tasks.size(job)
+                if size > self.MOST_ROWS:
+                    raise Problem("refused", f"its {size:,} tasks and attempts are too many for this view")
+                while self._read and size + sum(map(_rows, self._read.values())) > self.MOST_ROWS:
+                    self._read.popitem(last=False)
                 table = self._tasks.table(job)
                 self._read[job] = (time.monotonic(), table)
-                while len(self._read) > self.MOST:
-                    self._read.popitem(last=False)
             return self._read[job][1]
+
+
+def _rows(read: tuple[float, TaskTable]) -> int:
+    return len(read[1].tasks) + len(read[1].attempts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from disco_rq.views.timeline import timeline
 from disco_rq.web.actions import JOB_ACTIONS, NODE_ACTIONS, on_job, on_node
 from disco_rq.web.endpoint import Endpoint
 from disco_rq.web.metrics import health, metrics
+from disco_rq.web.turns import Turns
 
 __all__ = ["API", "endpoints"]
 
@@ -31,6 +32,13 @@ TASK = f"{JOB}/tasks/{{task}}"
 _OF_JOB = ("unknown-job",)
 _OF_TASK = (*_OF_JOB, "unknown-task")
 _OF_KEY = (*_OF_JOB, "unknown-key")
+_OF_BYTES = (*_OF_KEY, "refused")
+_OF_ALL_TASKS = (*_OF_JOB, "refused")
+
+QUICK = (f"{API}/overview", f"{API}/nodes", JOB, "/metrics", "/healthz")
+"""They cost the same for every job; all others wait for their turn."""
+FROM_NODES = (preview, log, profile)
+"""They read files of nodes."""
 
 
 class Read(NamedTuple):
@@ -50,10 +58,12 @@ READS = (
     Read(f"{API}/jobs", jobs, asked.OfJobs, shapes.Jobs, "Jobs, searched, sorted, by page"),
     Read(JOB, job, asked.OfJob, shapes.Job, "A job in numbers", _OF_JOB),
     Read(f"{JOB}/spec", spec, asked.OfJob, shapes.Spec, "A job as submitted", _OF_JOB),
-    Read(f"{JOB}/tasks", tasks, asked.OfTasks, shapes.Tasks, "Tasks, by page", _OF_JOB),
+    Read(f"{JOB}/tasks", tasks, asked.OfTasks, shapes.Tasks, "Tasks, by page", _OF_ALL_TASKS),
     Read(TASK, task, asked.OfTask, shapes.TaskStory, "A task and its attempts", _OF_TASK),
     Read(f"{TASK}/log", log, asked.OfLog, shapes.Log, "What it printed", (*_OF_TASK, "unreadable")),
-    Read(f"{JOB}/timeline", timeline, asked.OfTimeline, shapes.Timeline, "When what ran where", _OF_JOB),
+    Read(
+        f"{JOB}/timeline", timeline, asked.OfTimeline, shapes.Timeline, "When what ran where", _OF_ALL_TASKS
+    ),
     Read(f"{JOB}/partitions", partitions, asked.OfJob, shapes.Partitions, "Sizes of partitions", _OF_JOB),
     Read(
         f"{JOB}/profile",
@@ -69,10 +79,10 @@ READS = (
         (*_OF_JOB, "not-found"),
     ),
     Read(f"{JOB}/oob", oob_page, asked.OfOOB, shapes.OOBPage, "OOB results, by page", _OF_JOB),
-    Read(f"{JOB}/oob/{{key}}", oob_value, asked.OfKey, shapes.OOBValue, "An OOB result", _OF_KEY),
+    Read(f"{JOB}/oob/{{key}}", oob_value, asked.OfKey, shapes.OOBValue, "An OOB result", _OF_BYTES),
     Read(
         f"{JOB}/oob/{{key}}/download",
-        *(oob_download, asked.OfKey, "application/octet-stream", "An OOB result itself", _OF_KEY),
+        *(oob_download, asked.OfKey, "application/octet-stream", "An OOB result itself", _OF_BYTES),
     ),
     Read(f"{JOB}/events", events, asked.OfEvents, shapes.Events, "History, by page", _OF_JOB),
     Read("/metrics", metrics, asked.Asked, "text/plain", "For Prometheus"),
@@ -82,7 +92,17 @@ READS = (
 
 def endpoints(sources: Sources) -> list[Endpoint]:
     """Whatever a visitor may ask, answered from these sources."""
-    reads = [Endpoint(read.path, partial(read.handle, sources), *read[2:]) for read in READS]
+    # A node that does not answer holds up nobody who asks about what Redis knows.
+    of_redis, of_nodes = Turns(), Turns()
+
+    def turns_of(read: Read) -> Turns | None:
+        if read.path in QUICK:
+            return None
+        return of_nodes if read.handle in FROM_NODES else of_redis
+
+    reads = [
+        Endpoint(read.path, partial(read.handle, sources), *read[2:], turns=turns_of(read)) for read in READS
+    ]
     acts = [
         Endpoint(
             f"{JOB}/{action}",

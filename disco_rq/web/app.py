@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
+from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -36,6 +37,8 @@ from disco_rq.web.stream import Streams
 __all__ = ["create_app"]
 
 STATIC = Path(__file__).parent / "static"
+THREADS = 8
+"""For what is quick; the rest waits for its turn (see ``turns``)."""
 
 
 def create_app(settings: Settings, address: str, page_key: bytes | None = None) -> Starlette:
@@ -52,6 +55,7 @@ def create_app(settings: Settings, address: str, page_key: bytes | None = None) 
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
         yield
         await live.close()
         sources.close()

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from disco_rq.views.asked import Asked
 from disco_rq.views.oob import Download
 from disco_rq.views.problem import Problem
+from disco_rq.web.turns import Turns
 
 __all__ = ["Endpoint", "asked_of", "json_text", "route"]
 
@@ -32,12 +33,16 @@ class Endpoint:
     summary: str
     problems: tuple[str, ...] = ()  # beside those that every request may meet
     method: Literal["GET", "POST"] = "GET"
+    turns: Turns | None = None  # which it has to wait for; None: it is quick
 
 
 def route(endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         asked = asked_of(request, endpoint.asked)
-        told = await run_in_threadpool(endpoint.handle, asked)
+        if endpoint.turns is not None:
+            told = await endpoint.turns.take(endpoint.handle, asked)
+        else:
+            told = await run_in_threadpool(endpoint.handle, asked)
         if isinstance(told, Response):
             return told
         if isinstance(told, Download):  # no browser is to run it: it may be anybody's HTML
