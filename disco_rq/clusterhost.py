@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from disco_rq.client.embedded import OPEN
+from disco_rq.client.embedded import OPEN, START_TIMEOUT_S
 from disco_rq.errors import DiscoError
 from disco_rq.machine.logs import EMBEDDED, log_to_stderr
 from disco_rq.machine.redisserver import PrivateServer
@@ -28,7 +28,6 @@ from disco_rq.web.access import LINK_PATH, token
 from disco_rq.web.port import WebPort
 from disco_rq.web.serving import run_master_with_page
 
-START_TIMEOUT_S = 20.0
 NODE = "localhost"
 
 
@@ -74,13 +73,19 @@ def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int, *,
         supervisor.spawn("master", lambda: run_master_with_page(settings, port, lease_token, page_key))
         start_workers(supervisor, settings, workers, in_child=port.close)
         connection = Connection(server.url)
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while sum(live_slots(connection).values()) < workers and time.monotonic() < deadline:
-            time.sleep(0.002)
+        _wait_for_workers(connection, workers)
         link = f"{port.url}{LINK_PATH}{token(page_key, 'admin')}" if page_key and port.url else port.url
         _say(answers, url=server.url, http=link, problem=port.problem)
         supervisor.watch(until=sys.stdin.fileno())
         supervisor.end(grace_s=0)
+
+
+def _wait_for_workers(connection: Connection, workers: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while (alive := sum(live_slots(connection).values())) < workers:
+        if time.monotonic() > deadline:
+            raise DiscoError(f"{alive} of its {workers} workers are there after {START_TIMEOUT_S:.0f} s")
+        time.sleep(0.002)
 
 
 def _say(answers: int, **said: str) -> None:

@@ -12,6 +12,7 @@ from disco_rq.version import PROTOCOL
 JobStatus = Literal["active", "ready", "dead"]
 ResultStatus = Literal["active", "ready", "dead", "unknown job"]
 Phase = Literal["map", "reduce"]
+PHASES: tuple[Phase, ...] = ("map", "reduce")
 
 JOB_PREFIX = re.compile(r"[a-zA-Z0-9_]+")
 JOB_NAME = re.compile(r"[a-zA-Z0-9_]+@\d{8}-\d{6}-[a-z0-9]{4}")

@@ -72,4 +72,4 @@ def sources_of(redis: str | None) -> Iterator[Sources]:
     try:
         yield sources
     finally:
-        sources.disco.close()
+        sources.close()

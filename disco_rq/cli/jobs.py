@@ -8,7 +8,7 @@ import click
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.output import check_reader, json_of, local_time, print_facts, print_json, print_table
-from disco_rq.client.progress import Phase, event_text
+from disco_rq.client.progress import PhaseCounts, event_text
 from disco_rq.client.waiting import REFRESH_S
 
 FIRST, NOW = "0-0", "now"
@@ -49,7 +49,7 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     rows += [("started", local_time(found["timestamp"]))]
     if found["ended"]:
         rows += [("ended", local_time(found["ended"]))]
-    phases = {"map": Phase(*found["mapi"]), "reduce": Phase(*found["redi"])}
+    phases = {"map": PhaseCounts(*found["mapi"]), "reduce": PhaseCounts(*found["redi"])}
     phases = {name: phase for name, phase in phases.items() if phase.total}
     rows += phases.items()
     for phase in phases:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import click
 import msgspec
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, sources_of, verb
 from disco_rq.cli.output import local_time, print_json, print_table
+from disco_rq.model import PHASES, Phase
 from disco_rq.outputs.profiles import SORTS, functions
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJob, OfTasks
@@ -19,9 +20,6 @@ from disco_rq.views.tasks import tasks as page_of
 
 TASKS_AT_A_TIME = 500
 COLUMNS = ("task", "state", "attempt", "failures", "node", "seconds", "entries", "records", "bytes")
-
-PhaseName = Literal["map", "reduce"]
-PHASES: tuple[PhaseName, ...] = ("map", "reduce")
 
 
 @verb("disco-rq tasks @ --phase map --state failed")
@@ -34,7 +32,7 @@ PHASES: tuple[PhaseName, ...] = ("map", "reduce")
 )
 @redis_option
 @json_option
-def tasks(job: str, phase: PhaseName | None, state: str | None, redis: str | None, as_json: bool) -> None:
+def tasks(job: str, phase: Phase | None, state: str | None, redis: str | None, as_json: bool) -> None:
     """List the tasks of a job: where each runs or ran, for how long, and what it made."""
     with sources_of(redis) as sources:
         found = [
@@ -63,7 +61,7 @@ def _seconds(task: shapes.Task, now_ms: int) -> str:
     return "" if ms is None else f"{ms / 1000:.1f}"
 
 
-def _tasks(sources: Sources, job: str, phase: PhaseName, state: Any) -> Iterator[shapes.Task]:
+def _tasks(sources: Sources, job: str, phase: Phase, state: Any) -> Iterator[shapes.Task]:
     """As the web page lists them, page by page."""
     offset = 0
     while True:
@@ -125,9 +123,7 @@ def _group_lines(group: shapes.FailureGroup) -> Iterator[str]:
 )
 @redis_option
 @json_option
-def pstats(
-    job: str, phase: PhaseName | None, sort: str, lines: int, redis: str | None, as_json: bool
-) -> None:
+def pstats(job: str, phase: Phase | None, sort: str, lines: int, redis: str | None, as_json: bool) -> None:
     """Tell where the time of a job's tasks went.
 
     For a job that was submitted with profile=True; of its tasks that are done, those of one phase or all.

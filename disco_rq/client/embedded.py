@@ -20,6 +20,9 @@ from disco_rq.errors import DiscoError, SettingsError
 from disco_rq.machine.redisserver import private_directory
 
 START_TIMEOUT_S = 20.0
+"""For how long the cluster's own process waits for its parts; it says then which one is not there."""
+ANSWER_TIMEOUT_S = START_TIMEOUT_S + 10
+"""For how long its owner waits for that process: it has to start, too."""
 STOP_TIMEOUT_S = 10.0
 OPEN, CLOSED = "open", "closed"
 """Whether the page asks for a token where there is no secret, as ``clusterhost`` is told."""
@@ -100,8 +103,8 @@ class EmbeddedCluster:
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(START_TIMEOUT_S):
-                raise DiscoError(f"the embedded cluster did not start within {START_TIMEOUT_S:.0f} s")
+            if not selector.select(ANSWER_TIMEOUT_S):
+                raise DiscoError(f"the embedded cluster did not start within {ANSWER_TIMEOUT_S:.0f} s")
         answer = self._process.stdout.readline().decode()
         if not answer:
             raise DiscoError("the embedded cluster ended while it started")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from disco_rq.model import PHASES
 from disco_rq.redact import redact
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
 from disco_rq.store.viewing import ViewStore
 
 __all__ = ["describe_death", "job_facts", "node_facts"]
-
-_PHASES = ("map", "reduce")
 
 
 def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
@@ -32,9 +31,9 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "counters": store.counters(name),
         "msgs_dropped": record.count("msgs_dropped"),
         "copies": record.count("copies"),
-        "entries": {phase: record.count(f"{phase}:entries") for phase in _PHASES},
-        "records": {phase: record.count(f"{phase}:records") for phase in _PHASES},
-        "bytes": {phase: record.count(f"{phase}:bytes") for phase in _PHASES},
+        "entries": {phase: record.count(f"{phase}:entries") for phase in PHASES},
+        "records": {phase: record.count(f"{phase}:records") for phase in PHASES},
+        "bytes": {phase: record.count(f"{phase}:bytes") for phase in PHASES},
         "cause": record.cause,
     }
 

@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from disco_rq.model import PHASES, Phase
 from disco_rq.store.jobs import JobRecord
 
 PLAIN_LINE_S = 2.0
 """A plain line about the tasks comes at most this often: logs are kept."""
-PHASES = ("map", "reduce")
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class PhaseCounts:
     """How far the maps or the reduces are."""
 
     waiting: int
@@ -37,9 +37,9 @@ class Phase:
         return f"{text}, {self.failed} failed" if self.failed else text
 
 
-def phases(record: JobRecord) -> dict[str, Phase]:
+def phases(record: JobRecord) -> dict[Phase, PhaseCounts]:
     """The phases that the job has."""
-    found = {name: Phase(*record.phase(name)) for name in PHASES}
+    found = {name: PhaseCounts(*record.phase(name)) for name in PHASES}
     return {name: phase for name, phase in found.items() if phase.total}
 
 

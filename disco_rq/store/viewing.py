@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from disco_rq.errors import UnknownJob
+from disco_rq.model import PHASES
 from disco_rq.store import keys
 from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.cluster import TaskState, partition_sizes
@@ -24,11 +25,7 @@ LIFE = re.compile(r"-[0-9a-f]{6}$")
 
 HEAD_FIELDS = (
     *("status", "paused", "owner", "priority", "submitted", "ended", "nr_maps", "nr_reduces"),
-    *(
-        f"{phase}:{state}"
-        for phase in ("map", "reduce")
-        for state in ("waiting", "running", "done", "failed")
-    ),
+    *(f"{phase}:{state}" for phase in PHASES for state in ("waiting", "running", "done", "failed")),
 )
 
 

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from disco_rq.model import Phase
+
 Text = Annotated[str, Meta(max_length=256)]
 Offset = Annotated[int, Meta(ge=0, le=100_000_000)]
 Limit = Annotated[int, Meta(ge=1, le=500)]
 Order = Literal["asc", "desc"]
 TaskName = Annotated[str, Meta(pattern=r"^(map|reduce):(0|[1-9][0-9]{0,8})$")]
 EventId = Annotated[str, Meta(pattern=r"^([0-9]{1,15}-[0-9]{1,10})?$")]
-Phase = Literal["map", "reduce"]
 
 
 class Asked(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from disco_rq.model import PHASES
 from disco_rq.store.viewing import ClusterView, JobHead, NodeView, SlotView, slot_of
 from disco_rq.views import shapes
 from disco_rq.views.asked import Asked
@@ -28,8 +29,8 @@ def overview_of(cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:
         active=len(cluster.active),
         slots=len(slots),
         busy=sum(slot.held is not None for slot in slots),
-        waiting=sum(head.count(f"{phase}:waiting") for head in active for phase in ("map", "reduce")),
-        running=sum(head.count(f"{phase}:running") for head in active for phase in ("map", "reduce")),
+        waiting=sum(head.count(f"{phase}:waiting") for head in active for phase in PHASES),
+        running=sum(head.count(f"{phase}:running") for head in active for phase in PHASES),
     )
     listed = [_node(node, cluster.now_ms) for node in cluster.nodes]
     return shapes.Overview(cluster.now_ms, cluster.master, cluster.leads, listed, totals)

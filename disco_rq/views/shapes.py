@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from disco_rq.model import Phase
 from disco_rq.store.viewing import NodeState
 
-Phase = Literal["map", "reduce"]
 JobState = Literal["active", "ready", "dead"]
 
 

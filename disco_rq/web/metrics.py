@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 
 from disco_rq.errors import DiscoError
-from disco_rq.model import DURATION_CLASSES_MS
+from disco_rq.model import DURATION_CLASSES_MS, PHASES
 from disco_rq.store.viewing import NodeView, ViewStore
 from disco_rq.version import __version__
 from disco_rq.views.asked import Asked
@@ -80,8 +80,8 @@ class _Cluster(Collector):
         heads = self._view.heads(active)
         yield _gauge("disco_jobs_active", "Jobs that are active.", [], [([], len(heads))])
         yield _gauge("disco_jobs", "Jobs with records, active ones too.", [], [([], listed)])
-        counted = dict.fromkeys(product(("map", "reduce"), ("waiting", "paused", "running", "done")), 0)
-        for head, phase in product(heads, ("map", "reduce")):
+        counted = dict.fromkeys(product(PHASES, ("waiting", "paused", "running", "done")), 0)
+        for head, phase in product(heads, PHASES):
             waiting = "paused" if head.count("paused") else "waiting"
             counted[phase, waiting] += head.count(f"{phase}:waiting")
             for state in ("running", "done"):
