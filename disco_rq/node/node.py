@@ -26,7 +26,7 @@ from disco_rq.store import keys
 from disco_rq.store.clients import open_client
 from disco_rq.store.connection import Connection, Vigil
 from disco_rq.store.nodes import NodeStore, live_slots, node_about
-from disco_rq.worker.leases import purge_asked
+from disco_rq.worker.purging import purge_asked
 from disco_rq.worker.worker import DiscoWorker
 
 log = logging.getLogger("disco_rq.node")

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from redis.exceptions import RedisError
 
@@ -19,34 +18,14 @@ from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
 from disco_rq.worker.horse import Progress
+from disco_rq.worker.purging import purge_asked
 
 log = logging.getLogger("disco_rq.leases")
-
 
 REPORT_S = 10.0
 """How often the node's memory and disk are told."""
 TIMEOUT_GRACE_S = 3.0
 """A task that runs on for so long after its time limit, whatever it was told, is ended with its process."""
-
-
-def purge_asked(nodes: NodeStore, data: DataDir, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Delete the files of the jobs that this node is asked to purge.
-
-    ``meanwhile`` is called every ``RENEW_S``: many files on a slow disk take longer than a lease lasts.
-    """
-    for job in nodes.purges():
-        deletion = threading.Thread(target=_delete, args=[data, job], name="purge", daemon=True)
-        deletion.start()
-        deletion.join(RENEW_S)
-        while deletion.is_alive():
-            meanwhile()
-            deletion.join(RENEW_S)
-        nodes.purged(job)
-
-
-def _delete(data: DataDir, job: str) -> None:
-    with suppress(ValueError):  # what is no job's name has no files, and must not end who asks
-        data.purge(job)
 
 
 class LeaseKeeper(threading.Thread):
@@ -138,11 +117,14 @@ class LeaseKeeper(threading.Thread):
         if full == self._was_full and time.monotonic() < self._report_at:
             return
         self._was_full = full
-        told = {"action": "disk"}
         if full and self._nodes.close("disk", f"less than {least >> 20} MiB of its disk is free"):
-            log.warning("no tasks here: %s has %s MiB left", self._data.root, free >> 20, extra=told)
+            log.warning(
+                "no tasks here: %s has %s MiB left", self._data.root, free >> 20, extra={"action": "disk"}
+            )
         if not full and self._nodes.open("disk"):
-            log.warning("tasks again: %s has %s MiB free", self._data.root, free >> 20, extra=told)
+            log.warning(
+                "tasks again: %s has %s MiB free", self._data.root, free >> 20, extra={"action": "disk"}
+            )
 
     def _report(self) -> None:
         if time.monotonic() >= self._report_at:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from disco_rq.attempt.log import salvage
 from disco_rq.attempt.usercode import MESSAGE_MAX_CHARS
@@ -17,35 +16,28 @@ from disco_rq.model import TaskId
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.redact import redact
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
+from disco_rq.worker.batch import Batch
 from disco_rq.worker.horse import Horse, death_in_words
+from disco_rq.worker.overuse import Excess
 
-__all__ = ["Batch", "Mishaps"]
+__all__ = ["Mishaps"]
 
 log = logging.getLogger("disco_rq.worker")
-
-
-class Batch(NamedTuple):
-    """The arguments of the RQ job."""
-
-    job: str
-    id: str
-    tasks: Sequence[tuple[str, int]]
 
 
 class Mishaps:
     """Of one worker."""
 
-    def __init__(
-        self, store: AttemptStore, data: DataDir, *, node: str, worker: str, task_memory: int | None
-    ) -> None:
+    def __init__(self, store: AttemptStore, data: DataDir, *, node: str, worker: str) -> None:
         self._store = store
         self._data = data
         self._node = node
         self._worker = worker
-        self._task_memory = task_memory
 
-    def horse_died(self, batch: Batch, horse: Horse, status: int, held: int, *, stopped: bool) -> bool:
-        """``held``: the bytes for which it was killed, or 0. ``stopped``: the master wanted it.
+    def horse_died(
+        self, batch: Batch, horse: Horse, status: int, excess: Excess | None, *, stopped: bool
+    ) -> bool:
+        """``excess``: the memory for which it was killed, if it was. ``stopped``: the master wanted it.
 
         False: the job is not known any more.
         """
@@ -53,7 +45,7 @@ class Mishaps:
         death = death_in_words(status, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
         if stopped:
             death = "it was stopped: its job has ended, or another attempt was first"
-        return self._tell(batch, horse, self._too_much_memory(held) if held else death, overdue=overdue)
+        return self._tell(batch, horse, self._too_much_memory(excess) if excess else death, overdue=overdue)
 
     def horse_broke_down(self, batch: Batch, horse: Horse, report: str) -> None:
         """``report``: the traceback, of our own code: for the operator."""
@@ -89,9 +81,9 @@ class Mishaps:
             attempt = Attempt(batch.job, task, number, self._node, self._worker)
             self._store.fail(attempt, "release", Failure(why), survives=0)
 
-    def _too_much_memory(self, held: int) -> str:
-        assert self._task_memory is not None
+    def _too_much_memory(self, excess: Excess) -> str:
         return (
-            f"{TaskMemoryExceeded.__name__}: the processes of the task held {held >> 20} MiB, more than the "
-            f"{self._task_memory >> 20} MiB that DISCO_RQ_TASK_MEMORY allows on node {self._node}"
+            f"{TaskMemoryExceeded.__name__}: the processes of the task held {excess.held_bytes >> 20} MiB, "
+            f"more than the {excess.limit_bytes >> 20} MiB that DISCO_RQ_TASK_MEMORY allows "
+            f"on node {self._node}"
         )

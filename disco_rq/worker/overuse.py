@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from disco_rq.attempt.log import cut_short
+from disco_rq.machine.memory import memory_of
 
-__all__ = ["OveruseWatch", "memory_of"]
+__all__ = ["Excess", "OveruseWatch"]
 
 log = logging.getLogger("disco_rq.overuse")
 
-LOOK_S = 0.1
+LOOK_AT_USE_S = 0.1
 """How often is looked. What a task takes in that time it may take beyond its limit."""
+
+
+class Excess(NamedTuple):
+    """What the processes of a task held when they were ended for it, and what they may hold."""
+
+    held_bytes: int
+    limit_bytes: int
 
 
 class OveruseWatch(threading.Thread):
@@ -32,12 +41,12 @@ class OveruseWatch(threading.Thread):
         self._ended = threading.Event()
         self._watched: tuple[int, Path] | None = None
         self._left_out = 0
-        self.peak = 0
-        """Bytes that the watched processes held when they were ended for it; 0 if they were not."""
+        self.excess: Excess | None = None
+        """For which the watched processes were ended, if they were."""
 
     def watch(self, pid: int, log_file: Path) -> None:
         """From now on look at this process, its descendants, and the file to which they print."""
-        self.peak = self._left_out = 0
+        self.excess, self._left_out = None, 0
         self._watched = pid, log_file
 
     def unwatch(self) -> None:
@@ -47,51 +56,16 @@ class OveruseWatch(threading.Thread):
         self._ended.set()
 
     def run(self) -> None:
-        while not self._ended.wait(LOOK_S):
+        while not self._ended.wait(LOOK_AT_USE_S):
             watched = self._watched
             if watched is None:
                 continue
             pid, log_file = watched
             self._left_out = cut_short(log_file, self._left_out)
-            if self._limit is None or self.peak:
+            if self._limit is None or self.excess:
                 continue
             held = memory_of(pid, self._limit)
             if held > self._limit and self._watched is watched:
-                self.peak = held
+                self.excess = Excess(held, self._limit)
                 log.warning("process %s holds %s bytes, and is ended", pid, held, extra={"action": "memory"})
                 self._end_horse()
-
-
-def memory_of(pid: int, enough: int = 0) -> int:
-    """Bytes that a process and its descendants hold, in memory or swapped out; files that they map are not
-    counted.
-
-    What forked processes share is counted once, if it is more than ``enough`` otherwise. 0 where the system
-    does not tell (no /proc).
-    """
-    family = list(_family(pid))
-    total = sum(_kib(f"/proc/{one}/status", ("RssAnon:", "RssShmem:", "VmSwap:")) for one in family) << 10
-    if total <= enough or len(family) == 1:
-        return total
-    # The kernel adds this up page by page, so only when it matters.
-    shares = ("Pss_Anon:", "Pss_Shmem:", "SwapPss:")
-    return sum(_kib(f"/proc/{one}/smaps_rollup", shares) for one in family) << 10
-
-
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    try:
-        children = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
-    except OSError:  # it has ended
-        return
-    for child in " ".join(children).split():
-        yield from _family(int(child))
-
-
-def _kib(file: str, names: tuple[str, ...]) -> int:
-    """The sum of those lines of a file of the kernel's."""
-    try:
-        lines = Path(file).read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith(names))

@@ -10,8 +10,8 @@ import pytest
 
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.store.nodes import NodeStore
-from disco_rq.worker import leases
-from disco_rq.worker.leases import purge_asked
+from disco_rq.worker import purging
+from disco_rq.worker.purging import purge_asked
 
 JOB = "old@20260101-000000-aaaa"
 
@@ -31,7 +31,7 @@ class Asked:
 
 def test_leases_are_renewed_while_files_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a disk that takes as long as it takes to renew twice
-    monkeypatch.setattr(leases, "RENEW_S", 0.01)
+    monkeypatch.setattr(purging, "RENEW_S", 0.01)
     renewed = threading.Semaphore(0)
     purge = DataDir.purge
 

@@ -1,0 +1,33 @@
+"""The files of purged jobs, which every node that has some is asked to delete."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from disco_rq.model import RENEW_S
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.store.nodes import NodeStore
+
+__all__ = ["purge_asked"]
+
+
+def purge_asked(nodes: NodeStore, data: DataDir, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Delete the files of the jobs that this node is asked to purge.
+
+    ``meanwhile`` is called every ``RENEW_S``: many files on a slow disk take longer than a lease lasts.
+    """
+    for job in nodes.purges():
+        deletion = threading.Thread(target=_delete, args=[data, job], name="purge", daemon=True)
+        deletion.start()
+        deletion.join(RENEW_S)
+        while deletion.is_alive():
+            meanwhile()
+            deletion.join(RENEW_S)
+        nodes.purged(job)
+
+
+def _delete(data: DataDir, job: str) -> None:
+    with suppress(ValueError):  # what is no job's name has no files, and must not end who asks
+        data.purge(job)
