@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 import secrets
 import shutil
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from disco_rq.model import JOB_NAME, TaskId
 from disco_rq.outputs.addresses import output_name
-from disco_rq.version import PROTOCOL, __version__
 
 __all__ = ["NODE_ID", "DataDir", "Scratch"]
 
@@ -88,17 +85,6 @@ class DataDir:
                 os.link(aside, word_file)
             aside.unlink()
         return word_file.read_text()
-
-    def about(self) -> dict[str, str]:
-        """What the node tells the others of itself."""
-        return {
-            "host": socket.gethostname(),
-            "data": str(self.root),
-            "word": self.prepare(),
-            "python": platform.python_version(),
-            "version": __version__,
-            "protocol": str(PROTOCOL),
-        }
 
     def output(self, job: str, task: TaskId, attempt: int) -> Path:
         return self.job(job) / output_name(task, attempt)

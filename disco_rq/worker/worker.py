@@ -23,6 +23,7 @@ from rq.utils import now
 from rq.worker.base import WorkerStatus
 
 from disco_rq.errors import DiscoError
+from disco_rq.machine.about import about_node
 from disco_rq.machine.orphans import adopt_orphans
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.packing import Serializer, fingerprints
@@ -143,7 +144,7 @@ class DiscoWorker(Worker):
 
     def register_birth(self) -> None:
         adopt_orphans()
-        self._data.prepare()
+        word = self._data.prepare()
         self._data.sweep()
         super().register_birth()  # type: ignore[no-untyped-call]
         # Shared with the horses for good: a collection in one would touch, and so copy, every page.
@@ -156,7 +157,7 @@ class DiscoWorker(Worker):
         self._keeper.start()
         self._overuse.start()
         secret = " ".join(fingerprints(self._settings.secret))
-        self._nodes.register(self._data.about() | {"secret": secret})
+        self._nodes.register(about_node(self._data.root, word) | {"secret": secret})
 
     def register_death(self) -> None:
         self._keeper.stop()

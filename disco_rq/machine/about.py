@@ -1,0 +1,23 @@
+"""What a node tells the others of itself."""
+
+from __future__ import annotations
+
+import platform
+import socket
+from pathlib import Path
+
+from disco_rq.version import PROTOCOL, __version__
+
+__all__ = ["about_node"]
+
+
+def about_node(data: Path, word: str) -> dict[str, str]:
+    """This machine, and the node's data directory with the word that lies in it."""
+    return {
+        "host": socket.gethostname(),
+        "data": str(data),
+        "word": word,
+        "python": platform.python_version(),
+        "version": __version__,
+        "protocol": str(PROTOCOL),
+    }
