@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,37 +17,31 @@ from disco_rq.attempt.asking import note_that_nobody_answers, refuse_breakpoints
 from disco_rq.attempt.files import merged_sources, opener_with, place_output
 from disco_rq.attempt.log import AttemptLog
 from disco_rq.attempt.timelimit import time_limit
-from disco_rq.attempt.usercode import describe, failure_kind
-from disco_rq.errors import ConnectionLost, DataError, OOBNotFound, OOBNotReadable, OtherVersion
+from disco_rq.errors import ConnectionLost, OtherVersion
 from disco_rq.machine.terminal import empty_stdin
 from disco_rq.model import JobSpec, MapInput, StageResult, TaskId
-from disco_rq.outputs.addresses import map_task_of, output_name
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
-from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
 from disco_rq.outputs.profiles import profiled
 from disco_rq.outputs.remote import patience_of
 from disco_rq.packing import UnpackedJob, unpack_functions
-from disco_rq.records import write_outputs
 from disco_rq.runtime import Overtaken, RunningTask, enter_task
-from disco_rq.saving import discard, is_saved, publish
 from disco_rq.stages import TaskWork, run_map, run_reduce
-from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, read_oob
+from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.connection import Connection
-from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import master_address, node_about
 from disco_rq.version import PROTOCOL, __version__
+from disco_rq.worker.commits import Commits
+from disco_rq.worker.endings import Endings, profile_of
 from disco_rq.worker.horse import Progress, leftovers
 from disco_rq.worker.rehearsal import rehearse
+from disco_rq.worker.services import TaskServices
 
 log = logging.getLogger("disco_rq.execution")
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-FLUSH_S = 0.02
-"""Commits of small tasks are sent together, but none waits longer than this for the next task to end."""
 SMALL_BYTES = 64 << 10
-"""Outputs no larger than this wait in memory for that, and are written together."""
+"""Outputs no larger than this wait in memory for their commit, and are written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +83,8 @@ class Executor:
         self._scratch = data.scratch(worker, os.getpid())
         self._workplace, self._aside = str(self._scratch.directory), self._scratch.out
         self._log = AttemptLog(self._scratch.log)
-        self._commits: list[Commit] = []
-        self._first_commit_at = 0.0
+        self._endings = Endings(self._store, data, node=node, spec_of=self._spec_of)
+        self._commits = Commits(self._store, data, self._scratch.out, self._endings)
 
     def prepare(self) -> None:
         """Once in a new process: its own working directory, no input, its output to the attempt's log."""
@@ -133,37 +124,36 @@ class Executor:
                 continue
             attempt = Attempt(job, task, number, self._node, self._worker)
             if left_behind:
-                self._release(attempt, "the task before it left threads or processes behind")
+                self._endings.release(attempt, "the task before it left threads or processes behind")
                 continue
             self._progress.begin(i)
             self._run(attempt, task_input)
             left_behind = leftovers()
-            if self._commits and (left_behind or time.monotonic() - self._first_commit_at > FLUSH_S):
-                self._flush()
-        self._flush()
+            self._commits.flush_in_time(now=left_behind)
+        self._commits.flush()
 
     def _run(self, attempt: Attempt, task_input: MapInput | Literal["reduce"]) -> None:
         """One attempt, to its commit (which may wait for others) or to its failure."""
-        told = {"action": "attempt", "job": attempt.job}
+        fields = {"action": "attempt", "job": attempt.job}
         try:
-            self._commits.append(self._attempt(attempt, task_input))
+            self._commits.add(self._attempt(attempt, task_input))
         except Overtaken:
-            log.warning("%s %s was overtaken", attempt.job, attempt, extra=told)
+            log.warning("%s %s was overtaken", attempt.job, attempt, extra=fields)
             self._keep_log(attempt)
-            self._forget_if_gone(attempt)
+            self._endings.forget_if_gone(attempt)
         except InputsMissing:
-            self._release(attempt, "a map is made again first")
+            self._endings.release(attempt, "a map is made again first")
         except OtherVersion as error:
-            log.warning("%s %s is handed back: %s", attempt.job, attempt, error, extra=told)
-            self._store.fail(attempt, "refuse", describe(error), survives=0)
+            log.warning("%s %s is handed back: %s", attempt.job, attempt, error, extra=fields)
+            self._endings.refuse(attempt, error)
         except ConnectionLost:
             raise  # nothing can be told from here
         except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
-            self._blame_disk(error)
+            self._endings.blame_disk(error)
             note_that_nobody_answers(error)
-            self._flush()
+            self._commits.flush()
             self._keep_log(attempt)  # before anybody hears of the failure and looks for it
-            self._fail(attempt, error)
+            self._endings.fail(attempt, error)
         finally:
             enter_task(None)
             self._clean_up(attempt)
@@ -180,7 +170,7 @@ class Executor:
             host=self._node,
             master=partial(master_address, self._connection),
             inputs=lambda: self._input_urls(attempt.job, task_input),
-            services=_TaskServices(self._connection, self._store, attempt),
+            services=TaskServices(self._connection, self._store, attempt),
         )
         work = TaskWork(
             spec=program.spec,
@@ -200,7 +190,7 @@ class Executor:
             limit_s = program.spec.task_timeout
             self._progress.begin(self._progress.index, limit_s)
             with time_limit(limit_s):
-                with profiled(self._profile(attempt) if program.spec.profile else None):
+                with profiled(profile_of(self._data, attempt) if program.spec.profile else None):
                     result = self._stage(work, task_input, aside, patience_of(attempt.number))
                 if running.doom is not None:
                     raise running.doom
@@ -211,8 +201,6 @@ class Executor:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
-        if not self._commits:
-            self._first_commit_at = time.monotonic()
         return Commit(
             attempt=attempt,
             address=address,
@@ -269,6 +257,9 @@ class Executor:
                 self._remember_surroundings()
         return self._programs[job]
 
+    def _spec_of(self, job: str) -> JobSpec | None:
+        return self._programs[job].spec if job in self._programs else None
+
     def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:
         if task_input != "reduce":
             return task_input.urls()
@@ -277,102 +268,13 @@ class Executor:
         outputs = self._store.map_outputs(job)
         return [outputs[i] for i in sorted(outputs)]
 
-    # -- the end of an attempt
-
-    def _flush(self) -> None:
-        """Commit what has ended. An attempt that does not count leaves no file behind."""
-        commits, self._commits = self._commits, []
-        commits = self._write_small(commits)
-        for commit, answer in zip(commits, self._store.commit(commits) if commits else [], strict=True):
-            attempt = commit.attempt
-            if answer == "ok":
-                _publish(commit)
-            else:
-                if not self._store.is_given_again(attempt):
-                    self._discard(commit)
-                if answer == "incomplete":
-                    self._release(attempt, "Redis has lost what it put, at a failover")
-                log.warning(
-                    "%s %s: %s", attempt.job, attempt, answer, extra={"action": answer, "job": attempt.job}
-                )
-                self._forget_if_gone(attempt)
-
-    def _discard(self, commit: Commit) -> None:
-        attempt = commit.attempt
-        self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number).unlink(missing_ok=True)
-        self._profile(attempt).unlink(missing_ok=True)
-        if is_saved(commit.address):
-            discard(commit.address)
-
-    def _write_small(self, commits: list[Commit]) -> list[Commit]:
-        """Write the outputs that are in memory. Returns the commits whose output is there."""
-        small = {
-            output_name(TaskId.parse(commit.attempt.task), commit.attempt.number): commit.result.content
-            for commit in commits
-            if commit.result.content is not None
-        }
-        if not small:
-            return commits
-        try:
-            write_outputs(self._data.job(commits[0].attempt.job), small, self._scratch.out)
-        except OSError as error:
-            self._blame_disk(error)
-            for commit in commits:
-                if commit.result.content is not None:
-                    self._fail(commit.attempt, error)
-            return [commit for commit in commits if commit.result.content is None]
-        return commits
-
-    def _blame_disk(self, error: BaseException) -> None:
-        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
-            error.add_note(f"in the data directory {self._data.root} of node {self._node}")
-
-    def _fail(self, attempt: Attempt, error: BaseException) -> None:
-        spec = self._programs[attempt.job].spec if attempt.job in self._programs else None
-        kind, failure = failure_kind(error), describe(error)
-        survives = 0
-        if spec is not None:
-            survives = spec.max_failures if kind == "data" else spec.task_retries
-            addresses = getattr(error, "urls", ()) or (failure.url or "",)
-            lost = [(task, url) for url in addresses if (task := map_task_of(attempt.job, url))]
-            if kind == "data" and lost and attempt.task.startswith("reduce:"):
-                # Not the reduce's fault: it waits for the maps to be made again.
-                for task, url in lost:
-                    self._store.lose_output(attempt.job, str(task), url, failure, survives=survives)
-                kind = "release"
-        answer = self._store.fail(attempt, kind, failure, survives=survives)
-        told = {"action": "fail", "job": attempt.job}
-        log.info("%s %s failed: %s (%s)", attempt.job, attempt, failure.message, answer, extra=told)
-        if answer == "overtaken":
-            self._forget_if_gone(attempt)
-
-    def _forget_if_gone(self, attempt: Attempt) -> None:
-        """The job was purged, or cleaned, while this attempt was writing: others' files may stay."""
-        if self._store.job(attempt.job) is not None:
-            return
-        task = TaskId.parse(attempt.task)
-        self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
-        self._data.log(attempt.job, task, attempt.number).unlink(missing_ok=True)
-        self._profile(attempt).unlink(missing_ok=True)
-        shutil.rmtree(self._data.required(attempt.job), ignore_errors=True)
-        with suppress(OSError):  # other files are there: it was cleaned, or a purge is under way
-            self._data.job(attempt.job).rmdir()
-
-    def _release(self, attempt: Attempt, why: str) -> None:
-        """Hand an attempt back, uncounted."""
-        self._store.fail(attempt, "release", Failure(why), survives=0)
-
-    def _profile(self, attempt: Attempt) -> Path:
-        output = self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number)
-        return output.with_name(output.name + PROFILE_SUFFIX)
-
     def _keep_log(self, attempt: Attempt) -> None:
         try:
             if self._log.has_content():
                 self._log.keep(self._data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
         except OSError as error:  # a full disk: the attempt itself ends as it did
-            told = {"action": "log", "job": attempt.job}
-            log.warning("%s %s: its log is not kept: %s", attempt.job, attempt, error, extra=told)
+            fields = {"action": "log", "job": attempt.job}
+            log.warning("%s %s: its log is not kept: %s", attempt.job, attempt, error, extra=fields)
 
     def _clean_up(self, attempt: Attempt) -> None:
         """Nothing of an attempt is there for the next one; what it printed is kept."""
@@ -390,43 +292,3 @@ def _raw_environment() -> dict[Any, Any]:
     """The environment as Python keeps it, encoded: ``os.environ == …`` decodes all of it, for every task."""
     raw: dict[Any, Any] = vars(os.environ)["_data"]
     return raw
-
-
-class _TaskServices:
-    """The runtime API's way to Redis, for one attempt."""
-
-    def __init__(self, connection: Connection, store: AttemptStore, attempt: Attempt) -> None:
-        self._connection = connection
-        self._store = store
-        self._attempt = attempt
-
-    def put(self, key: str, typed_value: bytes, count: int) -> int:
-        return self._store.put(self._attempt, key, typed_value, count)
-
-    def get(self, key: str, phase: str | None) -> Any:
-        return read_oob(self._connection, self._attempt.job, key, phase=phase)
-
-    def get_from(self, job: str, key: str) -> Any:
-        jobs = JobStore(self._connection)
-        status = jobs.statuses([job])[0]
-        if status is None:
-            raise OOBNotFound(f"unknown job {job!r}")
-        if status == "active":
-            raise OOBNotReadable(f"the OOB results of job {job} can be read when it has ended; it is active")
-        return jobs.oob_get(job, key)
-
-    def message(self, text: str) -> int:
-        return self._store.message(self._attempt.job, self._attempt.node, text)
-
-
-def _publish(commit: Commit) -> None:
-    """Give a saved output its final name, now that it counts. What goes wrong here is done again by the
-    client that asks for the results.
-    """
-    if not is_saved(commit.address):
-        return
-    try:
-        publish(commit.address)
-    except DataError as error:
-        told = {"action": "publish", "job": commit.attempt.job}
-        log.warning("%s %s: %s", commit.attempt.job, commit.attempt, error, extra=told)

@@ -17,7 +17,7 @@ from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs import open_input, plan_inputs
 from disco_rq.model import Input
 from disco_rq.runtime import this_inputs
-from disco_rq.worker import execution
+from disco_rq.worker import commits
 from tests.cluster.s3server import S3Server, s3_server
 from tests.cluster.small_jobs import death, pairs, run, wait_for_file
 
@@ -202,7 +202,7 @@ def dies_once(entry: str, params: Any) -> list[tuple[str, str]]:
         Path(params.directory, "died").touch(exist_ok=False)
     except FileExistsError:
         return [(entry, "second")]
-    module = taskfiles if params.dies_in == "upload" else execution
+    module = taskfiles if params.dies_in == "upload" else commits
     before = getattr(module, params.dies_in)
 
     def killed(*arguments: Any) -> None:

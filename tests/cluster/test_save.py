@@ -24,7 +24,7 @@ from disco_rq.records.typed import pack_columns
 from disco_rq.records.writer import EncodedBlock
 from disco_rq.runtime import this_host
 from disco_rq.saving import FORMATS, final_address, publish, read_saved, settle, upload
-from disco_rq.worker import execution
+from disco_rq.worker import commits
 from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import death, pairs, run, wait_for_file
 from tests.nodes import NodeCluster
@@ -217,7 +217,7 @@ def dies_once(entry: str, params: Any) -> Iterator[tuple[str, str]]:
     except FileExistsError:
         yield entry, "second"
         return
-    module = taskfiles if params.dies_in == "upload" else execution
+    module = taskfiles if params.dies_in == "upload" else commits
     before = getattr(module, params.dies_in)
 
     def killed(*arguments: Any) -> None:
@@ -267,7 +267,7 @@ def late_once(entry: str, params: Any) -> Iterator[tuple[str, str]]:
     except FileExistsError:
         yield entry, "second"
         return
-    upload, discard = vars(taskfiles)["upload"], vars(execution)["discard"]
+    upload, discard = vars(taskfiles)["upload"], vars(commits)["discard"]
 
     def waiting(*arguments: Any) -> str:
         address: str = upload(*arguments)
@@ -280,7 +280,7 @@ def late_once(entry: str, params: Any) -> Iterator[tuple[str, str]]:
         (directory / "discarded").touch()
 
     vars(taskfiles).update(upload=waiting)
-    vars(execution).update(discard=told)
+    vars(commits).update(discard=told)
     yield entry, "first"
 
 

@@ -1,0 +1,93 @@
+"""How an attempt ends that does not count: it failed, is handed back, or its job is gone."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from disco_rq.attempt.usercode import describe, failure_kind
+from disco_rq.errors import OtherVersion
+from disco_rq.model import JobSpec, TaskId
+from disco_rq.outputs.addresses import map_task_of
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
+from disco_rq.store.attempts import Attempt, AttemptStore, Failure
+
+__all__ = ["Endings", "profile_of"]
+
+log = logging.getLogger("disco_rq.execution")
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+class Endings:
+    """Of the attempts of one worker."""
+
+    def __init__(
+        self,
+        store: AttemptStore,
+        data: DataDir,
+        *,
+        node: str,
+        spec_of: Callable[[str], JobSpec | None],
+    ) -> None:
+        """``spec_of``: of a job, if this process knows it; without it a failure is never survived."""
+        self._store = store
+        self._data = data
+        self._node = node
+        self._spec_of = spec_of
+
+    def fail(self, attempt: Attempt, error: BaseException) -> None:
+        """Tell why it failed; what follows is decided in Redis."""
+        spec = self._spec_of(attempt.job)
+        kind, failure = failure_kind(error), describe(error)
+        survives = 0
+        if spec is not None:
+            survives = spec.max_failures if kind == "data" else spec.task_retries
+            addresses = getattr(error, "urls", ()) or (failure.url or "",)
+            lost = [(task, url) for url in addresses if (task := map_task_of(attempt.job, url))]
+            if kind == "data" and lost and attempt.task.startswith("reduce:"):
+                # Not the reduce's fault: it waits for the maps to be made again.
+                for task, url in lost:
+                    self._store.lose_output(attempt.job, str(task), url, failure, survives=survives)
+                kind = "release"
+        answer = self._store.fail(attempt, kind, failure, survives=survives)
+        fields = {"action": "fail", "job": attempt.job}
+        log.info("%s %s failed: %s (%s)", attempt.job, attempt, failure.message, answer, extra=fields)
+        if answer == "overtaken":
+            self.forget_if_gone(attempt)
+
+    def release(self, attempt: Attempt, why: str) -> None:
+        """Hand an attempt back, uncounted."""
+        self._store.fail(attempt, "release", Failure(why), survives=0)
+
+    def refuse(self, attempt: Attempt, error: OtherVersion) -> None:
+        """Hand it back: this node cannot run it."""
+        self._store.fail(attempt, "refuse", describe(error), survives=0)
+
+    def forget_if_gone(self, attempt: Attempt) -> None:
+        """The job was purged, or cleaned, while this attempt was writing: others' files may stay."""
+        if self._store.job(attempt.job) is not None:
+            return
+        task = TaskId.parse(attempt.task)
+        self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        self._data.log(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        profile_of(self._data, attempt).unlink(missing_ok=True)
+        shutil.rmtree(self._data.required(attempt.job), ignore_errors=True)
+        with suppress(OSError):  # other files are there: it was cleaned, or a purge is under way
+            self._data.job(attempt.job).rmdir()
+
+    def blame_disk(self, error: BaseException) -> None:
+        """Say of a disk that is full which one it is."""
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+            error.add_note(f"in the data directory {self._data.root} of node {self._node}")
+
+
+def profile_of(data: DataDir, attempt: Attempt) -> Path:
+    """The file of its profile, there or not."""
+    output = data.output(attempt.job, TaskId.parse(attempt.task), attempt.number)
+    return output.with_name(output.name + PROFILE_SUFFIX)

@@ -1,0 +1,39 @@
+"""The runtime API's way to Redis, for a task of a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from disco_rq.errors import OOBNotFound, OOBNotReadable
+from disco_rq.store.attempts import Attempt, AttemptStore, read_oob
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
+
+__all__ = ["TaskServices"]
+
+
+class TaskServices:
+    """Of one attempt."""
+
+    def __init__(self, connection: Connection, store: AttemptStore, attempt: Attempt) -> None:
+        self._connection = connection
+        self._store = store
+        self._attempt = attempt
+
+    def put(self, key: str, typed_value: bytes, count: int) -> int:
+        return self._store.put(self._attempt, key, typed_value, count)
+
+    def get(self, key: str, phase: str | None) -> Any:
+        return read_oob(self._connection, self._attempt.job, key, phase=phase)
+
+    def get_from(self, job: str, key: str) -> Any:
+        jobs = JobStore(self._connection)
+        status = jobs.statuses([job])[0]
+        if status is None:
+            raise OOBNotFound(f"unknown job {job!r}")
+        if status == "active":
+            raise OOBNotReadable(f"the OOB results of job {job} can be read when it has ended; it is active")
+        return jobs.oob_get(job, key)
+
+    def message(self, text: str) -> int:
+        return self._store.message(self._attempt.job, self._attempt.node, text)
