@@ -12,8 +12,10 @@ from disco_rq.model import LEASE_S, RENEW_S
 from disco_rq.planning.assignment import job_of_batch, rq_name
 from disco_rq.planning.board import Board
 from disco_rq.planning.stranded import stranded
-from disco_rq.store.cluster import ClusterStore, JobSnapshot, TaskState
+from disco_rq.store.cluster import ClusterStore, JobSnapshot
+from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
+from disco_rq.store.taskstate import Lease, TaskState
 
 log = logging.getLogger("disco_rq.caretaker")
 
@@ -34,12 +36,14 @@ class Caretaker:
     def __init__(
         self,
         store: ClusterStore,
+        lead: Lead,
         queues: Queues,
         board: Board,
         jobs: Mapping[str, JobSnapshot],
         retention: Retention,
     ) -> None:
         self._store = store
+        self._lead = lead
         self._queues = queues
         self._board = board
         self._jobs = jobs
@@ -117,20 +121,21 @@ class Caretaker:
 
     def _expire_leases(self, *, only_told: bool) -> None:
         """``only_told``: those alone whose nodes saw them end; others may not have been able to renew."""
-        for job, task, attempt, told_by_node in self._store.expired_leases(self._store.now_ms()):
-            if only_told and not told_by_node:
+        for lease, process_ended in self._store.expired_leases(self._store.now_ms()):
+            if only_told and not process_ended:
                 continue
+            job, task, attempt = lease
             snapshot = self._jobs.get(job)
             if snapshot is None and job in self._store.active_jobs():
                 continue  # submitted just now: its event comes
             survives = snapshot.spec.max_failures if snapshot else 0
             state = self._store.task_state(job, task, attempt)
             where = f"worker {state.worker} on node {state.node}" if state else "its worker"
-            sign = "its process ended" if told_by_node else f"it gave no sign of life for {LEASE_S:.0f} s"
+            sign = "its process ended" if process_ended else f"it gave no sign of life for {LEASE_S:.0f} s"
             why = f"{where} was lost: {sign}"
-            answer = self._store.end_attempt(job, task, state, attempt, "lost", why, survives)
+            answer = self._lead.end_attempt(lease, state, "lost", why, survives=survives)
             if answer == "overtaken":
-                self._store.forget_lease(job, task, attempt)
+                self._lead.forget_lease(lease)
             about = {"action": "expire", "job": job}
             log.warning("%s %s/%s: %s (%s)", job, task, attempt, why, answer, extra=about)
 
@@ -177,9 +182,8 @@ class Caretaker:
         is_claimed = batch.is_claimed
         for task, state in zip(sorted(batch.open_tasks), states, strict=True):
             if state is not None and state.state == "queued":
-                answer = self._store.end_attempt(
-                    batch.job, str(task), state, state.attempt, "release", why, 0
-                )
+                lease = Lease(batch.job, str(task), state.attempt)
+                answer = self._lead.end_attempt(lease, state, "release", why)
                 about = {"action": "release", "job": batch.job}
                 log.warning("%s %s: %s (%s)", batch.job, task, why, answer, extra=about)
                 # A worker, or another master, was faster.

@@ -20,6 +20,7 @@ from disco_rq.settings import Settings
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
 
 log = logging.getLogger("disco_rq.master")
@@ -31,7 +32,8 @@ class Master:
     def __init__(self, connection: Connection, settings: Settings, token: str | None = None) -> None:
         """``token``: of a master that is known to be dead, to go on with its lease; else one of its own."""
         self._settings = settings
-        self._store = ClusterStore(connection, token or secrets.token_hex(8))
+        self._store = ClusterStore(connection)
+        self._lead = Lead(connection, token or secrets.token_hex(8))
         self._queues = Queues(connection.redis)
         # A connection of its own: a purge is to make room in a full Redis, not to wait for some.
         self._for_retention = Connection(connection.url)
@@ -45,13 +47,13 @@ class Master:
     def run(self) -> None:
         """Lead, or stand by, until stopped. ``ConnectionLost`` when Redis is away for too long."""
         while not self._stop.is_set():
-            if self._store.lead(self._settings.http):
+            if self._lead.take(self._settings.http):
                 log.info("this master leads", extra={"action": "lead"})
-                self._term = Term(self._store, self._queues, self._retention, self._settings.http)
-                self._term.run(self._stop)
+                self._term = Term(self._store, self._lead, self._queues, self._retention)
+                self._term.run(self._stop, self._settings.http)
             else:
                 self._stop.wait(RENEW_S / 2)
-        self._store.resign()
+        self._lead.resign()
         self._for_retention.close()
 
 

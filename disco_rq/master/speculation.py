@@ -7,7 +7,8 @@ from collections.abc import Callable
 from disco_rq.planning.assignment import Assignment
 from disco_rq.planning.planner import Planner
 from disco_rq.planning.stragglers import Laggard, has_room_elsewhere, laggards
-from disco_rq.store.cluster import ClusterStore, TaskState
+from disco_rq.store.cluster import ClusterStore
+from disco_rq.store.taskstate import TaskState
 
 LAGGARDS_EVERY_S = 0.1
 MOST_LOOKED_UP = 100

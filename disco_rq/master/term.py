@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from redis.client import Pipeline
-
 from disco_rq.master.caretaker import DUTIES_EVERY_S, Caretaker
 from disco_rq.master.retention import Retention
 from disco_rq.master.speculation import Speculation
@@ -23,6 +21,7 @@ from disco_rq.planning.board import Board
 from disco_rq.planning.jobstate import JobState
 from disco_rq.planning.planner import Planner
 from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot
+from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
 
 log = logging.getLogger("disco_rq.master")
@@ -34,18 +33,18 @@ POLL_MS = round(DUTIES_EVERY_S * 1000)
 class Term:
     """Reads everything, then leads, until another master does or all must be read again."""
 
-    def __init__(self, store: ClusterStore, queues: Queues, retention: Retention, http: str) -> None:
+    def __init__(self, store: ClusterStore, lead: Lead, queues: Queues, retention: Retention) -> None:
         self._store = store
         self._queues = queues
-        self._http = http
+        self._lead = lead
         self.board = Board()
         self._planner = Planner(self.board, tag=secrets.token_hex(2))
         self._jobs: dict[str, JobSnapshot] = {}
-        self.caretaker = Caretaker(store, queues, self.board, self._jobs, retention)
+        self.caretaker = Caretaker(store, lead, queues, self.board, self._jobs, retention)
         self._speculation = Speculation(store, self._planner, self.caretaker.hand_back)
 
-    def run(self, stop: threading.Event) -> None:
-        """Lead until told to stop, or until the term is over."""
+    def run(self, stop: threading.Event, http: str) -> None:
+        """Lead until told to stop, or until the term is over. ``http``: the address to be told."""
         position = self._store.control_end()  # before the jobs are read: what comes after is told again
         self.caretaker.count_nodes()
         for name in sorted(self._store.active_jobs()):
@@ -59,7 +58,7 @@ class Term:
                 return
             now = time.monotonic()
             if now >= renew_at:
-                if not self._store.keep_lead(self._http):
+                if not self._lead.keep(http):
                     log.warning("the lead is lost", extra={"action": "resign"})
                     return
                 renew_at = now + RENEW_S
@@ -67,7 +66,7 @@ class Term:
                 if not self.caretaker.look():
                     log.warning("Redis was started again", extra={"action": "reload"})
                     return
-                self._store.trim_control(position)
+                self._lead.trim_control(position)
                 look_at = now + POLL_MS / 1000
                 continue
             position, events = self._store.read_control(position, POLL_MS)
@@ -153,15 +152,7 @@ class Term:
         """Promise and enqueue, all in one transaction. False: the lead is lost."""
         if not assignments:
             return True
-        pipe = self._store.transaction()
-        places = []  # of the answers to the promises
-        for assignment in assignments:
-            tasks = [(str(task), attempt) for task, attempt in assignment.tasks]
-            places.append(len(pipe))
-            self._promise(pipe, assignment, tasks)
-            self._queues.put(pipe, assignment)
-        answers = pipe.execute()
-        assigned = [answers[place] for place in places]
+        assigned = self._lead.promise(assignments, self._queues)
         if -1 in assigned:
             return False
         refused = [a for a, number in zip(assignments, assigned, strict=True) if number != len(a.tasks)]
@@ -173,12 +164,6 @@ class Term:
             self.board.remove_job(job)
             self._load(job)
         return True
-
-    def _promise(self, pipe: Pipeline, to: Assignment, tasks: Sequence[tuple[str, int]]) -> None:
-        if to.copy_of:
-            self._store.assign_copy(pipe, to.job, to.node, to.batch_id, tasks[0], to.copy_of, to.why)
-        else:
-            self._store.assign(pipe, to.job, to.node, to.batch_id, tasks)
 
 
 def _job_state(snapshot: JobSnapshot) -> JobState:

@@ -1,5 +1,6 @@
 """What runs next, where: decided without I/O and without a clock, so that a test can play any story.
 
-``planner`` answers with the assignments of ``assignment``; ``jobstate`` and ``nodestate`` are what it knows,
-``turns`` whose turn it is; ``stragglers`` and ``stranded`` look at it for what lags and what cannot go on.
+``board`` is what is known, of the states in ``jobstate`` and ``nodestate``. ``planner`` answers with the
+assignments of ``assignment``; ``turns`` is whose turn it is. ``stragglers`` and ``stranded`` look at it for
+what lags and what cannot go on.
 """

@@ -24,6 +24,7 @@ from disco_rq.model import (
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
+from disco_rq.store.taskstate import TaskState
 
 LEASE_MS = int(LEASE_S * 1000)
 OVER_QUOTA = 2
@@ -137,16 +138,12 @@ class AttemptStore:
         state: bytes | None = self._connection.read("HGET", keys.JobKeys(attempt.job).tasks, attempt.task)
         if state is None:
             return False
-        _, number, node, _, worker, _ = state.decode().split(" ")
-        return (int(number), node) == (attempt.number, attempt.node) and worker != attempt.worker
+        now = TaskState.parse(state)
+        return (now.attempt, now.node) == (attempt.number, attempt.node) and now.worker != attempt.worker
 
-    def fail(
-        self, attempt: Attempt, kind: FailureKind, failure: Failure, *, survives: int, record: str = ""
-    ) -> str:
+    def fail(self, attempt: Attempt, kind: FailureKind, failure: Failure, *, survives: int) -> str:
         """End an attempt without a result. Returns ``retry``, ``dead``, ``over`` or ``overtaken``."""
-        answer: bytes = self._connection.run(
-            *fail_call(attempt, kind, failure, survives=survives, record=record)
-        )
+        answer: bytes = self._connection.run(*fail_call(attempt, kind, failure, survives=survives))
         return answer.decode()
 
     def lose_output(self, job_name: str, task: str, address: str, failure: Failure, *, survives: int) -> str:
@@ -263,7 +260,6 @@ def fail_call(
     failure: Failure,
     *,
     survives: int,
-    record: str = "",
     leader: str = "",
 ) -> tuple[str, list[str], list[Any]]:
     """The call of ``fail_attempt.lua``; the master makes it too, with its token as ``leader``."""
@@ -274,7 +270,7 @@ def fail_call(
         job.copies,
     ]
     args = [leader, attempt.job, attempt.task, attempt.number, attempt.worker or "*", kind]
-    return "fail_attempt", script_keys, [*args, failure.pack(), record, survives]
+    return "fail_attempt", script_keys, [*args, failure.pack(), survives]
 
 
 def _flat(pairs: Iterable[tuple[str | int, int]]) -> list[Arg]:

@@ -1,4 +1,4 @@
-"""What the master sees of the cluster, and what it decides there."""
+"""What the master sees of the cluster: jobs, nodes, leases, and the control stream."""
 
 from __future__ import annotations
 
@@ -9,23 +9,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import msgpack
-from redis.client import Pipeline
 
 from disco_rq.model import JobSpec
 from disco_rq.outputs.addresses import preferred_node
 from disco_rq.store import keys
-from disco_rq.store.attempts import (
-    LEASE_MS,
-    Attempt,
-    Failure,
-    FailureKind,
-    add_event,
-    fail_call,
-    unpack_input,
-)
+from disco_rq.store.attempts import add_event, unpack_input
 from disco_rq.store.connection import Connection
-from disco_rq.store.line import Arg
 from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes
+from disco_rq.store.taskstate import Lease, TaskState
 
 SAMPLE = 50
 """As many durations of a phase tell a new master how long its tasks take."""
@@ -46,23 +37,6 @@ class ControlEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskState:
-    """The state of one task as Redis has it."""
-
-    state: str  # waiting, queued, running, done
-    attempt: int
-    node: str
-    batch: str
-    worker: str
-    since_ms: int
-
-    @classmethod
-    def parse(cls, text: bytes) -> TaskState:
-        state, attempt, node, batch, worker, since = text.decode().split(" ")
-        return cls(state, int(attempt), node, batch, worker, int(since))
-
-
-@dataclass(frozen=True, slots=True)
 class JobSnapshot:
     """An active job, whole, as a new master finds it."""
 
@@ -77,37 +51,16 @@ class JobSnapshot:
 
 
 class ExpiredLease(NamedTuple):
-    job: str
-    task: str
-    attempt: int
-    told: bool  # by the node, which saw the worker's process end
+    lease: Lease
+    process_ended: bool  # so its node told, which saw it
 
 
 class ClusterStore:
-    """Leadership, nodes, the control stream, and the fenced decisions of one master, known by its token."""
+    """Reads for the master."""
 
-    def __init__(self, connection: Connection, token: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._redis = connection.redis
-        self.token = token
-
-    def lead(self, http: str) -> bool:
-        """Become or stay leader for another lease. False: another master leads."""
-        return self._lead(http, "take")
-
-    def keep_lead(self, http: str) -> bool:
-        """Stay leader for another lease. False: this master leads no more; if only its lease ran out, others
-        may have led since, and what they did is not known here.
-        """
-        return self._lead(http, "keep")
-
-    def _lead(self, http: str, how: str) -> bool:
-        arguments: list[Arg] = [self.token, LEASE_MS, http, how]
-        return bool(self._connection.run("lead_cluster", [keys.LEADER, keys.MASTER], arguments))
-
-    def resign(self) -> None:
-        """Give the lead up at once, if we have it."""
-        self._connection.run("resign_lead", [keys.LEADER], [self.token])
 
     def silent_for_s(self) -> float:
         """How long ago it was that the server took nothing: it was away, another one, or full."""
@@ -132,10 +85,6 @@ class ClusterStore:
         entries = answer[0][1] if isinstance(answer, list) else answer[keys.CONTROL.encode()][0]
         events = [event for _, fields in entries for event in _control_events(fields)]
         return entries[-1][0].decode(), events
-
-    def trim_control(self, before: str) -> None:
-        """Forget the events before an id: the leader has read them, and a new one loads the jobs whole."""
-        self._redis.xtrim(keys.CONTROL, minid=before, approximate=True)
 
     # -- jobs and nodes
 
@@ -191,10 +140,6 @@ class ClusterStore:
     def partition_sizes(self, job_name: str) -> dict[int, int]:
         return partition_sizes(self._connection, job_name)
 
-    def task_failures(self, job_name: str, task: str) -> list[dict[str, Any]]:
-        listed: Any = self._redis.hget(keys.JobKeys(job_name).failures, task)
-        return json.loads(listed) if listed else []
-
     def _preferred(self, job: keys.JobKeys) -> dict[int, str]:
         preferred = {}
         inputs: Any = self._redis.hgetall(job.inputs)
@@ -235,29 +180,6 @@ class ClusterStore:
         """A line of the master's in a job's history."""
         add_event(self._connection, job_name, "master", text)
 
-    # -- decisions
-
-    def assign(
-        self, pipe: Pipeline, job_name: str, node: str, batch: str, tasks: Sequence[tuple[str, int]]
-    ) -> None:
-        """Add to a transaction: these attempts are promised to the node."""
-        job = keys.JobKeys(job_name)
-        args = [self.token, node, batch, *(part for task in tasks for part in task)]
-        self._connection.add_script(pipe, "assign_tasks", [keys.LEADER, job.job, job.tasks], args)
-
-    def assign_copy(
-        self, pipe: Pipeline, job_name: str, node: str, batch: str, copy: tuple[str, int], of: int, why: str
-    ) -> None:
-        """Add to a transaction: a copy (task, attempt) of the attempt ``of`` is promised to the node."""
-        job = keys.JobKeys(job_name)
-        script_keys = [keys.LEADER, job.job, job.tasks, job.copies, job.events, keys.TOTALS]
-        task, number = copy
-        args: list[Arg] = [self.token, node, batch, task, of, number, why]
-        self._connection.add_script(pipe, "assign_copy", script_keys, args)
-
-    def transaction(self) -> Pipeline:
-        return self._redis.pipeline(transaction=True)
-
     def server(self) -> tuple[str, int]:
         """(run id, seconds since its start) of the server: with a new id it may have lost a second."""
         info: Any = self._redis.info("server")
@@ -268,33 +190,7 @@ class ClusterStore:
         members: Any = self._redis.zrangebyscore(
             keys.LEASES, "-inf", now_ms, start=0, num=1000, withscores=True
         )
-        leases = [(member.decode().split(" "), score) for member, score in members]
-        return [
-            ExpiredLease(job, task, int(attempt), score == PROCESS_ENDED)
-            for (job, task, attempt), score in leases
-        ]
-
-    def end_attempt(
-        self,
-        job_name: str,
-        task: str,
-        state: TaskState | None,
-        attempt: int,
-        kind: FailureKind,
-        why: str,
-        survives: int,
-    ) -> str:
-        """Fail or release an attempt whose worker cannot say it. Answers of ``fail_attempt.lua``."""
-        node = state.node if state else "-"
-        # What is released was seen in a queue: a worker that claimed it meanwhile keeps it.
-        lost = Attempt(job_name, task, attempt, node, "-" if kind == "release" else "*")
-        call = fail_call(lost, kind, Failure(why), survives=survives, leader=self.token)
-        answer: bytes = self._connection.run(*call)
-        return answer.decode()
-
-    def forget_lease(self, job_name: str, task: str, attempt: int) -> None:
-        """Drop a lease whose attempt is not running any more."""
-        self._redis.zrem(keys.LEASES, f"{job_name} {task} {attempt}")
+        return [ExpiredLease(Lease.parse(member), score == PROCESS_ENDED) for member, score in members]
 
     def task_state(self, job_name: str, task: str, attempt: int | None = None) -> TaskState | None:
         """The state of a task, or of that attempt of it while it is the task's own or its copy."""

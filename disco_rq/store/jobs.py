@@ -18,6 +18,7 @@ from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store import keys
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import MAX_BLOCK_S, Connection
+from disco_rq.store.taskstate import Lease, TaskState
 
 log = logging.getLogger("disco_rq.store")
 
@@ -175,22 +176,22 @@ class JobStore:
         pipe.hget(job.copies, task)
         pipe.hget(job.job, "status")
         *found, status = pipe.execute()
-        states = [state.decode().split(" ") for state in found if state]
-        numbers = range(1, max((int(state[1]) for state in states), default=0) + 1)
+        states = [TaskState.parse(state) for state in found if state]
+        numbers = range(1, max((state.attempt for state in states), default=0) + 1)
         ended: Any = self._redis.hmget(job.attempts, [f"{task}/{n}" for n in numbers]) if numbers else []
         told = [
             {"attempt": n, **(json.loads(record) if record else _HANDED_BACK)}
             for n, record in zip(numbers, ended, strict=True)
         ]
-        for word, attempt, node, _, worker, since in states:
-            if word in ("queued", "running") and ended[int(attempt) - 1] is None:
-                told[int(attempt) - 1] = {
-                    "attempt": int(attempt),
-                    "node": node,
-                    "worker": "" if worker == "-" else worker,
-                    "started": int(since) if word == "running" else None,
+        for it in states:
+            if it.state in ("queued", "running") and ended[it.attempt - 1] is None:
+                told[it.attempt - 1] = {
+                    "attempt": it.attempt,
+                    "node": it.node,
+                    "worker": "" if it.worker == "-" else it.worker,
+                    "started": it.since_ms if it.state == "running" else None,
                     "ended": None,
-                    "outcome": "stopped" if word == "queued" and status != b"active" else word,
+                    "outcome": "stopped" if it.state == "queued" and status != b"active" else it.state,
                 }
         return told
 
@@ -264,8 +265,7 @@ class JobStore:
     def running(self) -> list[dict[str, Any]]:
         """The attempts that run now: job, task, attempt."""
         members: Any = self._redis.zrange(keys.LEASES, 0, -1)
-        leases = [member.decode().split(" ") for member in members]
-        return [{"job": job, "task": task, "attempt": int(attempt)} for job, task, attempt in leases]
+        return [Lease.parse(member)._asdict() for member in members]
 
     # -- the end
 
@@ -291,17 +291,17 @@ class JobStore:
         tasks: Any = self._redis.hgetall(job.tasks)
         copies: Any = self._redis.hgetall(job.copies)
         states = [
-            (task.decode(), state.decode().split(" "))
+            (task.decode(), TaskState.parse(state))
             for attempts in (tasks, copies)
             for task, state in attempts.items()
         ]
-        running = [(task, state[1]) for task, state in states if state[0] == "running"]
-        staged = [job.staged(task) for task, _ in running]
+        running = [Lease(name, task, state.attempt) for task, state in states if state.state == "running"]
+        staged = [job.staged(lease.task) for lease in running]
         pipe = self._redis.pipeline(transaction=True)
         pipe.unlink(job.tasks, *staged)
         pipe.unlink(*job.records())
         pipe.zrem(keys.JOBS, name)
-        pipe.zrem(keys.LEASES, name, *(f"{name} {task} {attempt}" for task, attempt in running))
+        pipe.zrem(keys.LEASES, name, *(lease.member for lease in running))
         pipe.execute()
         # Not in the transaction, which a full server would refuse for it: the deletion is what makes room.
         # Without the event RQ's own records of the job stay until they expire.

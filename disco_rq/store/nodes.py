@@ -11,6 +11,7 @@ from redis.client import Pipeline
 from disco_rq.errors import DiscoError, NodeAlive
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
+from disco_rq.store.taskstate import Lease, TaskState
 
 Cause = Literal["disk", "leave"]
 """Why a node may take no tasks of its own accord."""
@@ -232,16 +233,19 @@ class NodeStore:
         members: Any = self._redis.zrange(keys.LEASES, 0, -1)
         pipe = self._redis.pipeline(transaction=False)
         for member in members:
-            job, task, _ = member.decode().split(" ")
-            pipe.hget(keys.JobKeys(job).tasks, task)
-            pipe.hget(keys.JobKeys(job).copies, task)
-        states = [(state or b"").decode().split(" ") for state in pipe.execute()]
+            lease = Lease.parse(member)
+            pipe.hget(keys.JobKeys(lease.job).tasks, lease.task)
+            pipe.hget(keys.JobKeys(lease.job).copies, lease.task)
+        states = [TaskState.parse(state) if state else None for state in pipe.execute()]
         ended = []
         for i, member in enumerate(members):
-            number = member.decode().rsplit(" ", 1)[1]
+            here = "running", Lease.parse(member).attempt, self._node
             for state in states[2 * i : 2 * i + 2]:
-                is_here = state[:3] == ["running", number, self._node]
-                if is_here and state[4].startswith(worker):
+                if (
+                    state
+                    and (state.state, state.attempt, state.node) == here
+                    and state.worker.startswith(worker)
+                ):
                     ended.append(member)
         if ended:
             self._redis.zadd(keys.LEASES, dict.fromkeys(ended, PROCESS_ENDED), xx=True)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from disco_rq.store import keys
-from disco_rq.store.cluster import TaskState
 from disco_rq.store.connection import Connection
+from disco_rq.store.taskstate import TaskState
 
 SCAN_COUNT = 2_000
 """Fields of a hash in one answer: the server is not held up by a big job."""

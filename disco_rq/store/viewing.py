@@ -12,9 +12,10 @@ from disco_rq.errors import UnknownJob
 from disco_rq.model import PHASES
 from disco_rq.store import keys
 from disco_rq.store.attempts import LEASE_MS
-from disco_rq.store.cluster import TaskState, partition_sizes
+from disco_rq.store.cluster import partition_sizes
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import closed_of
+from disco_rq.store.taskstate import Lease, TaskState
 
 MOST_LEASES = 5_000
 """What a cluster runs is looked up for so many attempts; beyond, slots may look idle that are not."""
@@ -166,8 +167,8 @@ class ViewStore:
         """(node, worker) -> what it has claimed."""
         tasks: dict[str, set[str]] = {}
         for member in leases:
-            job, task, _ = member.decode().split(" ")
-            tasks.setdefault(job, set()).add(task)
+            lease = Lease.parse(member)
+            tasks.setdefault(lease.job, set()).add(lease.task)
         pipe = self._redis.pipeline(transaction=False)
         asked = [(job, sorted(wanted, key=natural)) for job, wanted in tasks.items()]
         for job, wanted in asked:

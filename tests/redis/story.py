@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, Fail
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.lead import BatchPlace, CopyOf, Lead
 
 JOB = "job@20260101-000000-aaaa"
 OTHER = "other@20260101-000000-bbbb"
@@ -61,10 +63,10 @@ def everything(connection: Connection) -> dict[str, Any]:
     return {key.decode(): read[server.type(key)](key) for key in server.keys("*")}
 
 
-def lead(connection: Connection, token: str = TOKEN) -> ClusterStore:
-    store = ClusterStore(connection, token)
-    assert store.lead("127.0.0.1:8989")
-    return store
+def lead(connection: Connection, token: str = TOKEN) -> Lead:
+    leads = Lead(connection, token)
+    assert leads.take("127.0.0.1:8989")
+    return leads
 
 
 def submit(
@@ -96,9 +98,9 @@ def assign(
     batch: str = BATCH,
     token: str = TOKEN,
 ) -> int:
-    store = ClusterStore(connection, token)
-    pipe = store.transaction()
-    store.assign(pipe, job, node, batch, tasks)
+    leads = Lead(connection, token)
+    pipe = leads.transaction()
+    leads.assign(pipe, BatchPlace(job, node, batch), tasks)
     assigned: int = pipe.execute()[0]
     return assigned
 
@@ -128,10 +130,10 @@ def assign_copy(
     batch: str = "copy-1",
     token: str = TOKEN,
 ) -> int:
-    store = ClusterStore(connection, token)
-    pipe = store.transaction()
-    copy = of.task, number
-    store.assign_copy(pipe, of.job, node, batch, copy, of.number, f"{of.task} lags: a copy starts on {node}")
+    leads = Lead(connection, token)
+    pipe = leads.transaction()
+    copy = CopyOf(of.task, number, of.number, f"{of.task} lags: a copy starts on {node}")
+    leads.assign_copy(pipe, BatchPlace(of.job, node, batch), copy)
     answer: int = pipe.execute()[0]
     return answer
 
@@ -148,7 +150,7 @@ def copy_of(
 
 def copied(connection: Connection) -> str:
     """State and number of the copy of map:0."""
-    [(_, copy)] = ClusterStore(connection, TOKEN).states([(JOB, "map:0")])
+    [(_, copy)] = ClusterStore(connection).states([(JOB, "map:0")])
     return f"{copy.state} {copy.attempt}" if copy else ""
 
 
@@ -196,12 +198,12 @@ def staged_keys(connection: Connection) -> list[str]:
 
 
 def state_of(connection: Connection, task: str, job: str = JOB) -> str:
-    state = ClusterStore(connection, TOKEN).task_state(job, task)
+    state = ClusterStore(connection).task_state(job, task)
     return f"{state.state} {state.attempt}" if state else "waiting 0"
 
 
 def control_kinds(connection: Connection) -> list[str]:
-    _, events = ClusterStore(connection, TOKEN).read_control("0-0", 1)
+    _, events = ClusterStore(connection).read_control("0-0", 1)
     return [event.kind for event in events]
 
 
@@ -212,3 +214,9 @@ def history(connection: Connection, job: str = JOB) -> list[str]:
 def expire_lease(connection: Connection, attempt: Attempt) -> None:
     """As if the worker had not renewed for longer than a lease."""
     connection.redis.zadd(keys.LEASES, {f"{attempt.job} {attempt.task} {attempt.number}": 1})
+
+
+def failures_of(connection: Connection, task: str, job: str = JOB) -> list[dict[str, Any]]:
+    """The failures of a task that count."""
+    listed: Any = connection.redis.hget(keys.JobKeys(job).failures, task)
+    return json.loads(listed) if listed else []

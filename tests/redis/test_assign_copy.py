@@ -11,7 +11,6 @@ from disco_rq.store.jobs import JobStore
 from disco_rq.store.viewing import ViewStore
 from tests.redis.story import (
     JOB,
-    TOKEN,
     assign,
     assign_copy,
     commit,
@@ -107,7 +106,7 @@ def test_a_claimed_copy_lives_by_a_lease_and_its_task_still_counts_as_one(
         expire_lease(connection, attempt)
         tasks = [(attempt.task, attempt.number)]
         assert AttemptStore(connection).renew(attempt.node, attempt.worker, JOB, tasks) == set()
-    assert ClusterStore(connection, TOKEN).expired_leases(10**12) == []
+    assert ClusterStore(connection).expired_leases(10**12) == []
 
 
 def test_a_copy_of_a_paused_job_is_not_claimed_and_its_task_runs_on(

@@ -32,7 +32,7 @@ from tests.redis.story import (
 def lease_ms_left(connection: Connection, attempt: str) -> float:
     until = connection.redis.zscore(keys.LEASES, f"{JOB} {attempt}")
     assert isinstance(until, float)
-    return until - ClusterStore(connection, "x").now_ms()
+    return until - ClusterStore(connection).now_ms()
 
 
 # -- assign
@@ -201,13 +201,13 @@ def test_a_renewal_prolongs_the_slot_and_the_running_attempts(connection: Connec
 
     assert lost == set()
     assert lease_ms_left(connection, "map:0 1") > LEASE_S * 1000 - 2000
-    store = ClusterStore(connection, "x")
+    store = ClusterStore(connection)
     assert store.slots(store.now_ms()) == {"n1": 1}
 
 
 def test_a_slot_that_was_not_renewed_is_forgotten(connection: Connection) -> None:
     AttemptStore(connection).renew("n1", "w1")
-    store = ClusterStore(connection, "x")
+    store = ClusterStore(connection)
 
     assert store.slots(store.now_ms() + round(LEASE_S * 1000) + 1) == {}
     assert connection.redis.zcard(keys.SLOTS) == 0

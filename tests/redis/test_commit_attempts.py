@@ -13,7 +13,9 @@ from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.lead import Lead
 from disco_rq.store.nodes import node_about
+from disco_rq.store.taskstate import Lease
 from tests.redis.story import (
     JOB,
     assign,
@@ -122,12 +124,13 @@ def test_a_queued_attempt_cannot_be_committed(connection: Connection) -> None:
 
 def test_a_zombie_that_comes_back_late_changes_nothing(connection: Connection) -> None:
     # given a worker that was lost in its task, and another that has taken it over
-    store = lead(connection)
+    leads = lead(connection)
     submit(connection)
     zombie = started(connection, "map:0")
     put(connection, zombie, "zombie")
     expire_lease(connection, zombie)
-    store.end_attempt(JOB, "map:0", store.task_state(JOB, "map:0"), 1, "lost", "lost", 3)
+    state = ClusterStore(connection).task_state(JOB, "map:0")
+    leads.end_attempt(Lease(JOB, "map:0", 1), state, "lost", "lost", survives=3)
     second = started(connection, "map:0", 2, node="n2", worker="w2")
     before = everything(connection)
 
@@ -172,7 +175,7 @@ def test_the_last_map_ends_the_phase_and_the_last_reduce_the_job(connection: Con
 
     assert jobs.record(JOB).status == "ready"
     assert history(connection)[-1] == "Job is ready"
-    assert ClusterStore(connection, "x").active_jobs() == set()
+    assert ClusterStore(connection).active_jobs() == set()
     assert control_kinds(connection) == ["submitted", "done", "done", "done", "ended"]
 
 
@@ -208,7 +211,7 @@ def test_commit_and_failure_racing_for_an_attempt_leave_one_of_them(
     clients = [connect(), connect()]
     lead(clients[0])
     submit(clients[0], maps=30, reduces=0)
-    store = ClusterStore(clients[1], "the-leader")
+    leads, store = Lead(clients[1], "the-leader"), ClusterStore(clients[1])
 
     for i in range(30):
         attempt = started(clients[0], f"map:{i}")
@@ -221,7 +224,7 @@ def test_commit_and_failure_racing_for_an_attempt_leave_one_of_them(
             lambda client, n, attempt=attempt, state=state: (  # type: ignore[misc]
                 commit(client, attempt, counters={"lines": 1})
                 if n == 0
-                else store.end_attempt(JOB, attempt.task, state, 1, "lost", "lost", 3)
+                else leads.end_attempt(Lease(JOB, attempt.task, 1), state, "lost", "lost", survives=3)
             ),
         )
 

@@ -18,7 +18,6 @@ from disco_rq.store.nodes import node_about
 from tests.redis.story import (
     JOB,
     OTHER,
-    TOKEN,
     assign,
     commit,
     control_kinds,
@@ -86,7 +85,7 @@ FATES = ["ok", "ok", "ok", "overtaken", "ok", "ok", "ok", "overtaken", "incomple
 
 def left_by(connection: Connection) -> dict[str, Any]:
     """All that Redis holds, without what tells the time, or in how many entries the master was told."""
-    jobs, store = JobStore(connection), ClusterStore(connection, TOKEN)
+    jobs, store = JobStore(connection), ClusterStore(connection)
     found = everything(connection)
     timed = (":events", ":tasks", ":copies", ":attempts", ":failures")
     for key in [keys.CONTROL, keys.LEASES, keys.JOBS, *(key for key in found if key.endswith(timed))]:

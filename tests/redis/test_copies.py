@@ -15,7 +15,6 @@ from disco_rq.store.nodes import node_about
 from disco_rq.store.viewing import ViewStore
 from tests.redis.story import (
     JOB,
-    TOKEN,
     assign_copy,
     commit,
     control_kinds,
@@ -25,6 +24,7 @@ from tests.redis.story import (
     everything,
     expire_lease,
     fail,
+    failures_of,
     lead,
     leases,
     put,
@@ -203,7 +203,7 @@ def test_failures_of_copies_do_not_use_up_what_the_task_survives(
     assert fail(connection, own, survives=1) == "retry"
 
     assert state_of(connection, "map:0") == "waiting 4"
-    failures = ClusterStore(connection, TOKEN).task_failures(JOB, "map:0")
+    failures = failures_of(connection, "map:0")
     assert [failure["kind"] for failure in failures] == ["copy", "copy", "copy", "data"]
 
 
@@ -270,16 +270,17 @@ def connection_has_no_owner(connection: Connection) -> bool:
 
 @pytest.mark.parametrize("which", ["own", "copy"])
 def test_the_lease_of_either_may_run_out(connection: Connection, own: Attempt, which: str) -> None:
-    store = ClusterStore(connection, TOKEN)
+    store = ClusterStore(connection)
     copy = copy_of(connection, own)
     lost, other = (own, copy) if which == "own" else (copy, own)
     expire_lease(connection, lost)
-    [(_, task, number, _)] = store.expired_leases(1000)
-    state = store.task_state(JOB, task, number)
+    [(lease, _)] = store.expired_leases(1000)
+    state = store.task_state(JOB, lease.task, lease.attempt)
     assert state is not None
     assert state.worker == lost.worker
 
-    assert store.end_attempt(JOB, task, state, number, "lost", "lost", 0 if which == "copy" else 3) == "retry"
+    survives = 0 if which == "copy" else 3
+    assert lead(connection).end_attempt(lease, state, "lost", "lost", survives=survives) == "retry"
 
     assert node_about(connection, lost.node) == {"lost": "1"}
     assert commit(connection, other) == "ok"
@@ -300,7 +301,7 @@ def test_an_output_that_is_lost_is_made_again_under_a_new_number(
     assert store.lose_output(JOB, "map:0", "disco://n1/first", Failure("gone"), survives=3) == "lost"
 
     assert (state_of(connection, "map:0"), copied(connection)) == ("waiting 2", "")
-    event = ClusterStore(connection, TOKEN).read_control("0-0", 1)[1][-1]
+    event = ClusterStore(connection).read_control("0-0", 1)[1][-1]
     assert (event.kind, event.attempt) == ("lost", 1)  # the one that was committed
     again = started(connection, "map:0", 3)
     copy_again = copy_of(connection, again, 4, node="n3", worker="w3")
@@ -326,7 +327,7 @@ def test_a_snapshot_has_the_copies_and_how_long_tasks_took(connection: Connectio
     commit(connection, started(connection, "map:1", worker="w3"), duration_ms=250)
     copy_of(connection, own)
 
-    snapshot = ClusterStore(connection, TOKEN).snapshot(JOB)
+    snapshot = ClusterStore(connection).snapshot(JOB)
 
     assert snapshot is not None
     assert snapshot.copies["map:0"].attempt == 2

@@ -12,7 +12,9 @@ from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.lead import Lead
 from disco_rq.store.nodes import node_about
+from disco_rq.store.taskstate import Lease
 from tests.redis.story import (
     JOB,
     TOKEN,
@@ -22,6 +24,7 @@ from tests.redis.story import (
     everything,
     expire_lease,
     fail,
+    failures_of,
     history,
     lead,
     put,
@@ -35,8 +38,9 @@ from tests.redis.story import (
 
 def end_attempt(connection: Connection, kind: FailureKind, *, token: str = TOKEN, survives: int = 3) -> str:
     """The master's word on map:0/1."""
-    store = ClusterStore(connection, token)
-    return store.end_attempt(JOB, "map:0", store.task_state(JOB, "map:0"), 1, kind, "it was lost", survives)
+    state = ClusterStore(connection).task_state(JOB, "map:0")
+    lost = Lease(JOB, "map:0", 1)
+    return Lead(connection, token).end_attempt(lost, state, kind, "it was lost", survives=survives)
 
 
 @pytest.mark.parametrize("kind", ["data", "error", "release", "fatal"])
@@ -71,7 +75,7 @@ def test_a_data_error_is_told_counted_and_kept(connection: Connection) -> None:
 
     assert JobStore(connection).record(JOB).phase("map") == [2, 0, 0, 1]
     assert history(connection)[-1] == "Task map:0 failed (attempt 1 on n1): DataError: no such file"
-    failures = ClusterStore(connection, TOKEN).task_failures(JOB, "map:0")
+    failures = failures_of(connection, "map:0")
     assert [(failure["node"], failure["kind"], failure["attempt"]) for failure in failures] == [
         ("n1", "data", 1)
     ]
@@ -89,7 +93,7 @@ def test_a_release_counts_nothing(connection: Connection) -> None:
     assert fail(connection, started(connection, "map:0"), "release", survives=0) == "retry"
 
     assert JobStore(connection).record(JOB).phase("map") == [2, 0, 0, 0]
-    assert ClusterStore(connection, TOKEN).task_failures(JOB, "map:0") == []
+    assert failures_of(connection, "map:0") == []
     assert node_about(connection, "n1") == {}
     assert control_kinds(connection) == ["submitted", "failed"]
 
@@ -126,7 +130,7 @@ def test_the_fourth_failure_of_its_kind_ends_the_job_with_the_causes(connection:
     assert (cause["task"], cause["attempt"], cause["node"]) == ("map:0", 6, "n2")
     assert cause["message"] == "DataError: the fourth"
     assert [failure["attempt"] for failure in cause["failures"]] == [1, 2, 3, 5, 6]
-    assert ClusterStore(connection, TOKEN).active_jobs() == set()
+    assert ClusterStore(connection).active_jobs() == set()
     assert control_kinds(connection)[-1] == "ended"
     assert history(connection)[-1].startswith("Job is dead. Task map:0 failed (attempt 6 on n2)")
 
@@ -223,7 +227,7 @@ def test_a_lost_attempt_fails_only_when_its_lease_has_run_out(connection: Connec
     # when it has not
     expire_lease(connection, attempt)
     assert end_attempt(connection, "lost") == "retry"
-    assert ClusterStore(connection, TOKEN).task_failures(JOB, "map:0")[0]["kind"] == "data"
+    assert failures_of(connection, "map:0")[0]["kind"] == "data"
     assert node_about(connection, "n1") == {"lost": "1"}
 
 
@@ -241,17 +245,18 @@ def test_only_the_leader_has_a_word_on_attempts_of_others(connection: Connection
 
 def test_what_is_queued_is_released_and_what_was_claimed_meanwhile_is_not(connection: Connection) -> None:
     """The master sees a task in the queue, and a worker claims it before the master releases it."""
-    store = lead(connection)
+    leads, store = lead(connection), ClusterStore(connection)
     submit(connection)
     assign(connection, [("map:0", 1), ("map:1", 1)])
     seen = store.task_state(JOB, "map:0")
     AttemptStore(connection).claim(JOB, "batch-1", "w1", [("map:0", 1)])
     before = everything(connection)
 
-    assert store.end_attempt(JOB, "map:0", seen, 1, "release", "lost on the way", 0) == "overtaken"
+    assert leads.end_attempt(Lease(JOB, "map:0", 1), seen, "release", "lost on the way") == "overtaken"
     assert everything(connection) == before
 
-    assert store.end_attempt(JOB, "map:1", store.task_state(JOB, "map:1"), 1, "release", "…", 0) == "retry"
+    queued = store.task_state(JOB, "map:1")
+    assert leads.end_attempt(Lease(JOB, "map:1", 1), queued, "release", "…") == "retry"
     assert state_of(connection, "map:1") == "waiting 1"
     assert JobStore(connection).record(JOB).phase("map") == [1, 1, 0, 0]
 
@@ -276,7 +281,8 @@ def test_a_failure_with_any_text_can_be_told_and_read_again(
     connection: Connection, message: str, kind: FailureKind
 ) -> None:
     # given
-    store = lead(connection)
+    lead(connection)
+    store = ClusterStore(connection)
     submit(connection)
 
     # when
@@ -286,7 +292,7 @@ def test_a_failure_with_any_text_can_be_told_and_read_again(
     # then
     assert answer == ("retry" if kind == "data" else "dead")
     assert control_kinds(connection)[-1] == ("failed" if kind == "data" else "ended")
-    failures = store.task_failures(JOB, "map:0")
+    failures = failures_of(connection, "map:0")
     assert failures[0]["message"][:10] == _readable(message)[:10]
     assert JobStore(connection).attempts(JOB)["map:0/1"]["error"] == _readable(message)
     assert history(connection)[-1].endswith(_readable(message))

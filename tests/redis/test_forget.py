@@ -15,6 +15,7 @@ from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeStore
+from disco_rq.store.taskstate import Lease
 from tests.redis.story import (
     JOB,
     OTHER,
@@ -179,7 +180,8 @@ def test_a_job_that_has_ended_is_not_paused_and_not_resumed(connection: Connecti
 
 
 def test_a_pause_is_seen_by_master_and_told(connection: Connection) -> None:
-    store = lead(connection)
+    lead(connection)
+    store = ClusterStore(connection)
     submit(connection)
 
     JobStore(connection).set_paused(JOB, True)
@@ -228,28 +230,29 @@ def test_a_purge_of_an_unknown_job_is_asked_of_every_node_and_done_when_each_has
 def test_a_lease_of_no_attempt_at_all_is_dropped_when_it_has_run_out(
     connection: Connection, up_for_long: None
 ) -> None:
-    store = lead(connection)
+    leads, store = lead(connection), ClusterStore(connection)
     connection.redis.zadd(keys.LEASES, {f"{JOB} map:3 1": 1})
 
-    [(job, task, attempt, _)] = store.expired_leases(store.now_ms())
-    assert store.end_attempt(job, task, None, attempt, "lost", "lost", 0) == "overtaken"
-    store.forget_lease(job, task, attempt)
+    [(lease, _)] = store.expired_leases(store.now_ms())
+    assert leads.end_attempt(lease, None, "lost", "lost") == "overtaken"
+    leads.forget_lease(lease)
 
     assert keys.LEASES not in everything(connection)
 
 
 def test_a_lease_of_a_job_that_ended_is_cleared_away(connection: Connection) -> None:
-    store = lead(connection)
+    leads, store = lead(connection), ClusterStore(connection)
     submit(connection)
     attempt = started(connection, "map:0")
     put(connection, attempt, "key")
     JobStore(connection).kill(JOB, "why")
     expire_lease(connection, attempt)
 
-    answer = store.end_attempt(JOB, "map:0", store.task_state(JOB, "map:0"), 1, "lost", "lost", 3)
+    state = store.task_state(JOB, "map:0")
+    answer = leads.end_attempt(Lease(JOB, "map:0", 1), state, "lost", "lost", survives=3)
 
     assert answer == "over"
-    assert ClusterStore(connection, "x").expired_leases(store.now_ms()) == []
+    assert store.expired_leases(store.now_ms()) == []
     assert keys.JobKeys(JOB).staged("map:0") not in everything(connection)
 
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from disco_rq.store import keys
 from disco_rq.store.attempts import LEASE_MS
-from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.lead import Lead
 from tests.redis.story import everything, lead, race, wait_until
 
 
 def test_of_racing_masters_exactly_one_leads(connect: Callable[[], Connection]) -> None:
     clients = [connect() for _ in range(4)]
 
-    leads = race(clients, lambda client, n: ClusterStore(client, f"master-{n}").lead(f"host-{n}:1"))
+    leads = race(clients, lambda client, n: Lead(client, f"master-{n}").take(f"host-{n}:1"))
 
     assert sorted(leads) == [False, False, False, True]
     winner = leads.index(True)
@@ -28,7 +28,7 @@ def test_the_leader_stays_leader_and_renews_its_lease(connection: Connection) ->
     store = lead(connection, "one")
     connection.redis.pexpire(keys.LEADER, 500)
 
-    assert store.keep_lead("new:2")
+    assert store.keep("new:2")
 
     left: int = connection.redis.pttl(keys.LEADER)
     assert LEASE_MS - 2000 < left <= LEASE_MS
@@ -38,9 +38,9 @@ def test_the_leader_stays_leader_and_renews_its_lease(connection: Connection) ->
 def test_another_one_changes_nothing_while_the_lease_lasts(connection: Connection) -> None:
     lead(connection, "one")
     before = everything(connection)
-    other = ClusterStore(connection, "two")
+    other = Lead(connection, "two")
 
-    assert not other.lead("two:2")
+    assert not other.take("two:2")
     other.resign()
 
     assert everything(connection) == before
@@ -49,11 +49,11 @@ def test_another_one_changes_nothing_while_the_lease_lasts(connection: Connectio
 def test_a_lease_that_ran_out_is_taken_over_and_the_old_leader_is_told(connection: Connection) -> None:
     old = lead(connection, "one")
     connection.redis.pexpire(keys.LEADER, 1)
-    new = ClusterStore(connection, "two")
+    new = Lead(connection, "two")
 
-    wait_until(lambda: new.lead("two:2"))
+    wait_until(lambda: new.take("two:2"))
 
-    assert not old.lead("one:1")
+    assert not old.take("one:1")
     old.resign()
     assert connection.redis.get(keys.LEADER) == b"two"
 
@@ -63,13 +63,13 @@ def test_a_lease_that_ran_out_is_not_kept_only_taken_anew(connection: Connection
     store = lead(connection, "one")
     connection.redis.delete(keys.LEADER)
 
-    assert not store.keep_lead("one:1")
+    assert not store.keep("one:1")
     assert not connection.redis.exists(keys.LEADER)
-    assert store.lead("one:1")
-    assert store.keep_lead("one:1")
+    assert store.take("one:1")
+    assert store.keep("one:1")
 
 
 def test_a_leader_that_resigns_is_followed_at_once(connection: Connection) -> None:
     lead(connection, "one").resign()
 
-    assert ClusterStore(connection, "two").lead("two:2")
+    assert Lead(connection, "two").take("two:2")

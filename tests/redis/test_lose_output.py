@@ -14,7 +14,6 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from tests.redis.story import (
     JOB,
-    TOKEN,
     commit,
     control_kinds,
     everything,
@@ -53,7 +52,7 @@ def test_the_map_waits_again_and_its_output_is_forgotten(done: Connection) -> No
     assert JobStore(done).outputs(JOB) == {}
     assert JobStore(done).record(JOB).phase("map") == [2, 0, 0, 1]
     assert control_kinds(done)[-1] == "lost"
-    assert ClusterStore(done, TOKEN).snapshot(JOB).failures["map:0"][0]["node"] == "n1"  # type: ignore[union-attr]
+    assert ClusterStore(done).snapshot(JOB).failures["map:0"][0]["node"] == "n1"  # type: ignore[union-attr]
 
 
 def test_what_was_committed_stays_and_is_not_counted_again(done: Connection) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
-from tests.redis.story import TOKEN, lead, started, submit
+from tests.redis.story import lead, started, submit
 
 
 def lost(connection: Connection) -> list[str]:
-    return [lease.task for lease in ClusterStore(connection, TOKEN).expired_leases(10)]
+    return [lease.task for lease, _ in ClusterStore(connection).expired_leases(10)]
 
 
 def test_the_attempts_of_a_worker_that_died_are_lost_at_once(connection: Connection) -> None:

@@ -15,10 +15,12 @@ from disco_rq.planning.assignment import Assignment
 from disco_rq.settings import Settings
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore
-from disco_rq.store.cluster import ClusterStore, TaskState
+from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.lead import Lead
 from disco_rq.store.nodes import NodeStore
+from disco_rq.store.taskstate import TaskState
 from tests.redis.fake_node import commit_it, master, queued, register, take, working
 from tests.redis.story import (
     JOB,
@@ -54,8 +56,8 @@ def ended(connection: Connection, job: str = JOB) -> bool:
 
 def die_abruptly(one: master_module.Master, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by kill -9: it says nothing, and its lease runs out."""
-    monkeypatch.setattr(one._store, "resign", lambda: None)
-    monkeypatch.setattr(one._store, "lead", lambda _: False)
+    monkeypatch.setattr(one._lead, "resign", lambda: None)
+    monkeypatch.setattr(one._lead, "take", lambda _: False)
     one.stop()
     connection.redis.pexpire(keys.LEADER, 1)
 
@@ -199,15 +201,14 @@ def test_only_one_of_two_masters_assigns(connect: Connect, connection: Connectio
 def test_a_leader_that_was_paused_can_do_no_harm(connect: Connect, connection: Connection) -> None:
     # given an old leader that planned, and was stopped before it could carry that out
     old = master_module.Master(connect(), Settings())
-    assert old._store.lead("old:1")
+    assert old._lead.take("old:1")
     submit(connection, maps=1)
     connection.redis.delete(keys.LEADER)
-    new = ClusterStore(connection, "new")
-    assert new.lead("new:2")
+    assert Lead(connection, "new").take("new:2")
     before = everything(connection)
 
     # when it goes on
-    office = Term(old._store, old._queues, old._retention, "old:1")
+    office = Term(old._store, old._lead, old._queues, old._retention)
     assert office._assign([Assignment(JOB, "n1", ((TaskId("map", 0), 1),), "old")]) is False
 
     # then the task is free for the new one, and what is in the queue is refused

@@ -44,7 +44,7 @@ def test_a_job_that_came_while_another_one_led_is_not_forgotten(
         connection.redis.delete(keys.LEADER)  # its lease runs out
         # and another one that leads then, hears of a job, forgets what it was told, and leaves
         with master(connect) as second:
-            wait_until(lambda: connection.redis.get(keys.LEADER) == second._store.token.encode())
+            wait_until(lambda: connection.redis.get(keys.LEADER) == second._lead.token.encode())
             connection.redis.sadd(keys.BLACKLIST, "n1")  # so that the job only waits
             connection.redis.xadd(keys.CONTROL, {"k": "nodes", "n": "n1"})
             submit(connection, maps=2, reduces=0)

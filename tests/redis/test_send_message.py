@@ -31,7 +31,7 @@ def messages_by_second(connection: Connection, job: str = JOB) -> Counter[int]:
 
 def start_of_a_second(connection: Connection) -> None:
     """So that what follows, some milliseconds of it, is within one."""
-    store = ClusterStore(connection, "x")
+    store = ClusterStore(connection)
     wait_until(lambda: store.now_ms() % 1000 < 300)
 
 

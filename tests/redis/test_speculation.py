@@ -13,10 +13,12 @@ from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
 from tests.redis.fake_node import commit_it, master, queued, register, take, working
 from tests.redis.story import (
     JOB,
+    assign_copy,
     commit,
     copy_of,
     history,
@@ -136,10 +138,8 @@ def test_a_copy_that_comes_too_late_is_refused_and_forgotten(
         commit(connection, started(connection, f"map:{i}"), duration_ms=10)
     own = started(connection, "map:2")
     store.resign()
-    promise = ClusterStore.assign_copy
-    monkeypatch.setattr(
-        ClusterStore, "assign_copy", lambda *args: (commit(connection, own), promise(*args))[1]
-    )
+    promise = Lead.assign_copy
+    monkeypatch.setattr(Lead, "assign_copy", lambda *args: (commit(connection, own), promise(*args))[1])
 
     with master(connect), working(connect, "n2") as claimed, working(connect, "n1", slots=2):
         wait_until(lambda: ended(connection))
@@ -170,13 +170,11 @@ def test_a_job_may_be_without_copies(
 def test_a_copy_that_nobody_claims_is_handed_back_and_its_task_runs_on(
     connect: Connect, connection: Connection
 ) -> None:
-    store = lead(connection)
+    leads, store = lead(connection), ClusterStore(connection)
     submit(connection, maps=1, reduces=0)
     own = started(connection, "map:0")
-    pipe = store.transaction()
-    store.assign_copy(pipe, JOB, "gone", "copy-1", ("map:0", 2), 1, "why")
-    pipe.execute()
-    store.resign()
+    assign_copy(connection, own, node="gone")
+    leads.resign()
 
     register(connection, "n1")
     with master(connect):

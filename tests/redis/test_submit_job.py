@@ -52,7 +52,7 @@ def test_a_job_is_there_whole(connection: Connection) -> None:
     assert AttemptStore(connection).job(JOB) == (spec, b"pack")
     assert store.inputs(JOB, 100) == map_inputs(2)
     assert [name for name, _ in store.job_list()] == [JOB]
-    assert ClusterStore(connection, "x").active_jobs() == {JOB}
+    assert ClusterStore(connection).active_jobs() == {JOB}
     assert control_kinds(connection) == ["submitted"]
     assert history(connection) == ["Job submitted: 2 maps, 1 reduces"]
 
@@ -124,7 +124,7 @@ def test_an_empty_input_makes_the_job_ready_at_once(connection: Connection) -> N
     submit(connection, maps=0, reduces=1)
 
     assert JobStore(connection).record(JOB).status == "ready"
-    assert ClusterStore(connection, "x").active_jobs() == set()
+    assert ClusterStore(connection).active_jobs() == set()
     assert control_kinds(connection) == ["ended"]
 
 

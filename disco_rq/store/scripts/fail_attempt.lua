@@ -2,7 +2,7 @@
 -- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node, oob, copies
 -- ARGV: leader's token ('' if the worker itself calls), job's name, task, attempt, worker (or '*': whoever has it;
 --       '-': only while nobody has claimed it), kind, error (JSON object: message and what else is known),
---       attempt record (JSON; '' = made here), how many failures of its kind the task survives
+--       how many failures of its kind the task survives
 -- Kinds: 'data' counts, the node is excluded for the task; 'lost' the same, and only if the lease has run out;
 --        'error' counts against task_retries; 'fatal' ends the job; 'release' hands the task back uncounted;
 --        'refuse' the same, since this node cannot run the job
@@ -65,17 +65,13 @@ if not active then
   outcome = 'killed'
 end
 if state == 'running' or kind ~= 'release' then
-  local record = ARGV[8]
-  if record == '' then
-    local told = {node = node, worker = worker, started = tonumber(since), ended = now,
-      outcome = outcome, error = failure.message}
-    -- Tracebacks may be long: a job that fails a thousand times keeps those of its first failures.
-    if tonumber(redis.call('HGET', KEYS[2], phase .. ':failed') or 0) < 100 then
-      told.traceback, told.url = failure.traceback, failure.url
-    end
-    record = cjson.encode(told)
+  local record = {node = node, worker = worker, started = tonumber(since), ended = now,
+    outcome = outcome, error = failure.message}
+  -- Tracebacks may be long: a job that fails a thousand times keeps those of its first failures.
+  if tonumber(redis.call('HGET', KEYS[2], phase .. ':failed') or 0) < 100 then
+    record.traceback, record.url = failure.traceback, failure.url
   end
-  redis.call('HSET', KEYS[5], task .. '/' .. wanted, record)
+  redis.call('HSET', KEYS[5], task .. '/' .. wanted, cjson.encode(record))
 end
 if not active then
   return 'over'
@@ -103,7 +99,7 @@ local failures, same = add_failure(KEYS[4], task, {node = node, kind = is_copy a
   attempt = tonumber(wanted), message = failure.message, url = failure.url})
 local text = (is_copy and 'Copy of ' or 'Task ') .. task .. ' failed (attempt ' .. wanted .. ' on ' .. node .. '): '
   .. failure.message
-if kind == 'fatal' or (not is_copy and same > tonumber(ARGV[9])) then
+if kind == 'fatal' or (not is_copy and same > tonumber(ARGV[8])) then
   failure.task, failure.attempt, failure.node, failure.failures = task, tonumber(wanted), node, failures
   end_job({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead',
     cjson.encode(failure), 'Job is dead. ' .. text)

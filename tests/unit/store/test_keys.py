@@ -14,9 +14,9 @@ import disco_rq
 from disco_rq.model import JobSpec, StageResult
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
-from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import script_sha, script_source
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.lead import BatchPlace, CopyOf, Lead
 from disco_rq.store.nodes import NodeAdmin
 
 SCRIPTS = sorted(path.stem for path in Path(*disco_rq.__path__, "store", "scripts").glob("[a-z]*.lua"))
@@ -74,6 +74,8 @@ def call(what: Callable[[Any], object]) -> tuple[str, list[str], list[Any]]:
     return only
 
 
+PLACE = BatchPlace("JOB", "n1", "b")
+
 CALLS: dict[str, Callable[[Any], object]] = {
     "submit_job": lambda it: JobStore(it).submit(JobSpec("JOB", 1, 1, True, True), b"", []),
     "kill_job": lambda it: JobStore(it).kill("JOB", "why"),
@@ -88,15 +90,11 @@ CALLS: dict[str, Callable[[Any], object]] = {
     ),
     "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
-    "lead_cluster": lambda it: ClusterStore(it, "token").lead("host:1"),
+    "lead_cluster": lambda it: Lead(it, "token").take("host:1"),
     "forget_node": lambda it: NodeAdmin(it).forget("n1"),
-    "resign_lead": lambda it: ClusterStore(it, "token").resign(),
-    "assign_copy": lambda it: ClusterStore(it, "token").assign_copy(
-        MagicMock(), "JOB", "n1", "b", ("map:0", 2), 1, "why"
-    ),
-    "assign_tasks": lambda it: ClusterStore(it, "token").assign(
-        MagicMock(), "JOB", "n1", "b", [("map:0", 1)]
-    ),
+    "resign_lead": lambda it: Lead(it, "token").resign(),
+    "assign_copy": lambda it: Lead(it, "token").assign_copy(MagicMock(), PLACE, CopyOf("map:0", 2, 1, "why")),
+    "assign_tasks": lambda it: Lead(it, "token").assign(MagicMock(), PLACE, [("map:0", 1)]),
 }
 
 

@@ -1,0 +1,117 @@
+"""The lead of one master, known by its token, and what it decides: refused once another one leads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from redis.client import Pipeline
+
+from disco_rq.planning.assignment import Assignment
+from disco_rq.store import keys
+from disco_rq.store.attempts import LEASE_MS, Attempt, Failure, FailureKind, fail_call
+from disco_rq.store.connection import Connection
+from disco_rq.store.line import Arg
+from disco_rq.store.queues import Queues
+from disco_rq.store.taskstate import Lease, TaskState
+
+
+class BatchPlace(NamedTuple):
+    """Where a batch is to run."""
+
+    job: str
+    node: str
+    batch_id: str
+
+
+class CopyOf(NamedTuple):
+    """A copy of an attempt that lags."""
+
+    task: str
+    attempt: int  # the number of the copy
+    of: int  # the attempt that lags
+    why: str  # for the history
+
+
+class Lead:
+    """Take it, keep it, give it up; and decide, as long as it is held."""
+
+    def __init__(self, connection: Connection, token: str) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+        self.token = token
+
+    def take(self, http: str) -> bool:
+        """Become or stay leader for another lease. False: another master leads."""
+        return self._renew(http, "take")
+
+    def keep(self, http: str) -> bool:
+        """Stay leader for another lease. False: this master leads no more; if only its lease ran out, others
+        may have led since, and what they did is not known here.
+        """
+        return self._renew(http, "keep")
+
+    def _renew(self, http: str, how: str) -> bool:
+        arguments: list[Arg] = [self.token, LEASE_MS, http, how]
+        return bool(self._connection.run("lead_cluster", [keys.LEADER, keys.MASTER], arguments))
+
+    def resign(self) -> None:
+        """Give the lead up at once, if we have it."""
+        self._connection.run("resign_lead", [keys.LEADER], [self.token])
+
+    def trim_control(self, before: str) -> None:
+        """Forget the events before an id: the leader has read them, and a new one loads the jobs whole."""
+        self._redis.xtrim(keys.CONTROL, minid=before, approximate=True)
+
+    # -- decisions
+
+    def promise(self, assignments: Sequence[Assignment], queues: Queues) -> list[int]:
+        """Promise batches to their nodes and put them into the queues, all in one transaction.
+
+        Of each how many attempts were assigned: not all of them where it is not as the planner thought; -1 if
+        the lead is lost.
+        """
+        pipe = self.transaction()
+        places = []  # of the answers to the promises
+        for batch in assignments:
+            places.append(len(pipe))
+            to = BatchPlace(batch.job, batch.node, batch.batch_id)
+            attempts = [(str(task), attempt) for task, attempt in batch.tasks]
+            if batch.copy_of:
+                self.assign_copy(pipe, to, CopyOf(*attempts[0], batch.copy_of, batch.why))
+            else:
+                self.assign(pipe, to, attempts)
+            queues.put(pipe, batch)
+        answers = pipe.execute()
+        return [answers[place] for place in places]
+
+    def transaction(self) -> Pipeline:
+        return self._redis.pipeline(transaction=True)
+
+    def assign(self, pipe: Pipeline, to: BatchPlace, tasks: Sequence[tuple[str, int]]) -> None:
+        """Add to a transaction: these attempts are promised to the node."""
+        job = keys.JobKeys(to.job)
+        args = [self.token, to.node, to.batch_id, *(part for task in tasks for part in task)]
+        self._connection.add_script(pipe, "assign_tasks", [keys.LEADER, job.job, job.tasks], args)
+
+    def assign_copy(self, pipe: Pipeline, to: BatchPlace, copy: CopyOf) -> None:
+        """Add to a transaction: the copy is promised to the node."""
+        job = keys.JobKeys(to.job)
+        script_keys = [keys.LEADER, job.job, job.tasks, job.copies, job.events, keys.TOTALS]
+        args: list[Arg] = [self.token, to.node, to.batch_id, copy.task, copy.of, copy.attempt, copy.why]
+        self._connection.add_script(pipe, "assign_copy", script_keys, args)
+
+    def end_attempt(
+        self, lost: Lease, state: TaskState | None, kind: FailureKind, why: str, *, survives: int = 0
+    ) -> str:
+        """Fail or release an attempt whose worker cannot say it. Answers of ``fail_attempt.lua``."""
+        # What is released was seen in a queue: a worker that claimed it meanwhile keeps it.
+        worker = "-" if kind == "release" else "*"
+        attempt = Attempt(lost.job, lost.task, lost.attempt, state.node if state else "-", worker)
+        call = fail_call(attempt, kind, Failure(why), survives=survives, leader=self.token)
+        answer: bytes = self._connection.run(*call)
+        return answer.decode()
+
+    def forget_lease(self, lease: Lease) -> None:
+        """Drop a lease whose attempt is not running any more."""
+        self._redis.zrem(keys.LEASES, lease.member)
