@@ -14,6 +14,7 @@ import pytest
 
 from disco_rq import Disco
 from disco_rq.cli.completion import PATIENCE_S
+from tests.cluster.conftest import wait_until
 from tests.conftest import require_program
 
 
@@ -84,10 +85,13 @@ def test_a_redis_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
         shell.tab("disco-rq", "inf")
         without_s = time.monotonic() - began
 
-        began = time.monotonic()
-        assert shell.tab("disco-rq", "info", "") == []
+        def takes_s() -> float:
+            began = time.monotonic()
+            assert shell.tab("disco-rq", "info", "") == []
+            return time.monotonic() - began
 
-        assert time.monotonic() - began < without_s + PATIENCE_S + 2  # and not the 5 s of a connection
+        # and not for the 5 s of a connection; once is enough, the machine may be busy
+        wait_until(lambda: takes_s() < without_s + PATIENCE_S + 2, timeout_s=60)
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "nonsense://", "unix:///nowhere"])

@@ -28,6 +28,15 @@ def map(line, params):
     yield line, 1
 """
 
+WAITING_PROGRAM = """
+import pathlib, time
+
+def map(gate, params):
+    while not pathlib.Path(gate).exists():
+        time.sleep(0.01)
+    yield gate, 1
+"""
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
@@ -146,9 +155,9 @@ def test_a_wait_says_that_redis_is_away_and_goes_on(nodes: NodeCluster, tmp_path
     nodes.master()
     nodes.node("n1")
     nodes.wait_ready()
-    (tmp_path / "job.py").write_text(PROGRAM.replace("sleep(60)", "sleep(8)"))
+    (tmp_path / "job.py").write_text(WAITING_PROGRAM)
     user = User(tmp_path, nodes.url)
-    user.types("submit", "job.py", "raw://sleeps")
+    user.types("submit", "job.py", f"raw://{tmp_path}/gate")
     with user.starts("wait", "@", "--quiet") as wait:
         clients: Any = nodes.connection.redis.client_list
         wait_until(lambda: [one["cmd"] for one in clients()].count("xread") == 2)  # the master waits so, too
@@ -157,6 +166,7 @@ def test_a_wait_says_that_redis_is_away_and_goes_on(nodes: NodeCluster, tmp_path
         assert wait.stderr is not None
         told = wait.stderr.readline()
         nodes.start_redis()
+        (tmp_path / "gate").touch()
         out, err = wait.communicate(timeout=60)
     # then
     assert "cannot be reached" in told

@@ -64,6 +64,8 @@ def submit(disco: Disco, directory: Path) -> Any:
     return disco.new_job("gated", inputs, params=Params(dir=str(directory)), **arguments)
 
 
+SOON_S = 10.0
+"""Two seconds, and patience with a busy machine."""
 ANSWER = {"a": 3, "b": 2, "c": 1, "d": 3}
 
 
@@ -109,7 +111,7 @@ def test_a_worker_killed_in_a_task_is_noticed_and_the_task_done_elsewhere(
     worker.kill()
     died_at = time.monotonic()
     # then its horses die with it, and the lost task is noticed within ten seconds and a beat
-    wait_until(lambda: not any(horse.is_running() for horse in horses), timeout_s=2)
+    wait_until(lambda: not any(horse.is_running() for horse in horses))
     wait_until(lambda: job.jobinfo()["mapi"][3] == 1, timeout_s=12)
     assert time.monotonic() - died_at < 12
     (tmp_path / "gate").touch()
@@ -135,7 +137,10 @@ def test_a_horse_killed_in_a_task_is_noticed_at_once(own_disco: Disco, tmp_path:
     job = submit(own_disco, tmp_path)
     wait_until(lambda: len(begun(tmp_path)) == 2)
     os.kill(int(begun(tmp_path)[0].rpartition("-")[2]), signal.SIGKILL)
-    wait_until(lambda: job.jobinfo()["mapi"][3] == 1, timeout_s=3)
+    wait_until(lambda: job.jobinfo()["mapi"][3] == 1)
+    # then its worker has told, and no lease had to run out
+    errors = [one.get("error", "") for i in range(2) for one in job.story(f"map:{i}")]
+    assert [error for error in errors if "was killed by SIGKILL" in error]
     (tmp_path / "gate").touch()
     assert_right(job)
 
@@ -151,7 +156,7 @@ def test_kill_ends_the_running_tasks(own_disco: Disco, tmp_path: Path) -> None:
     wait_until(lambda: len(begun(tmp_path)) == 2)
     pids = [int(name.rpartition("-")[2]) for name in begun(tmp_path)]
     job.kill()
-    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), timeout_s=2)
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), timeout_s=SOON_S)
     assert job.results()[0] == "dead"
     job.kill()  # again, without harm
     assert job.jobinfo()["cause"]["message"] == "it was killed"

@@ -34,6 +34,7 @@ def start_owner(ending: str) -> Owned:
     """A program that owns a cluster in which a task runs; the cluster's pid, directory and processes."""
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER.format(ending=ending)],
+        stdin=subprocess.PIPE,  # closed when its end is waited for
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -100,8 +101,9 @@ def test_kill_9_of_the_owner_leaves_nothing() -> None:
 
 
 def test_kill_9_of_the_clusters_own_process_leaves_no_process() -> None:
-    owner, pid, directory, processes = start_owner("time.sleep(2); disco.close()")
+    owner, pid, directory, processes = start_owner("sys.stdin.read(); disco.close()")
     os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(process.is_running() for process in processes[1:]))
     assert exit_status(owner) == 0
     assert_nothing_left(directory, processes)
 

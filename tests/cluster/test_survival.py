@@ -397,12 +397,11 @@ def test_a_worker_that_dies_on_a_living_node_is_lost_at_once_with_what_it_ran(
     nodes.wait_ready()
     # when the worker is killed, and nothing tells its horse
     [worker] = nodes.nodes["first"].workers()
-    began = time.monotonic()
     send(worker, signal.SIGKILL)
-    # then the task runs elsewhere long before its lease has run out, and the horse is dead by then
+    # then the task runs elsewhere because its node told, not its lease; the horse is dead by then
     wait_until(lambda: len(job.traces("map")) == 2)
-    assert time.monotonic() - began < LEASE_S / 2
     assert not psutil.pid_exists(pid)
+    assert "its process ended" in job.job.story("map:0")[0]["error"]
     job.open_gate("maps", "reduces")
     job.assert_right()
     assert any("was lost: its process ended" in line for line in job.history())

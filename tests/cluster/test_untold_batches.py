@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,10 +100,12 @@ def test_its_worker_is_told_twice_to_leave_and_the_task_runs_again(
     cluster: NodeCluster, node: Part, job: GatedJob
 ) -> None:
     (worker,) = node.workers()
-    # RQ takes a second signal within a second for the same one
-    while not has_ended(worker):
+
+    def told_again() -> bool:
         send(worker, signal.SIGTERM)
-        time.sleep(0.1)
+        return has_ended(worker)
+
+    wait_until(told_again)  # many times: RQ takes a second signal within a second for the same one
     wait_until(lambda: len({pid for _, _, pid in job.traces("map")}) == 2, timeout_s=25)
     job.open_gate("maps", "reduces")
     job.assert_right()

@@ -258,8 +258,13 @@ def test_a_message_may_hold_what_was_not_utf_8(services: StandIn) -> None:
 
 
 def test_a_dropped_message_is_no_error(services: StandIn) -> None:
+    task = task_of(services)
+    enter_task(task)
     services.code = 0
+
     runtime.msg("one too many")
+
+    assert task.doom is None
 
 
 def test_with_msg_overflow_fail_it_dooms_the_task_even_if_caught(services: StandIn) -> None:

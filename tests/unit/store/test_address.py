@@ -120,10 +120,17 @@ def test_rq_is_told_of_sentinels_in_its_own_way() -> None:
     assert told["SENTINEL_KWARGS"].items() >= {"password": "word", "ssl": True}.items()
 
 
-async def _open_and_close(url: str) -> None:
-    await open_async_client(url).aclose()
+async def told_to_its_connections(url: str) -> dict[str, Any]:
+    client = open_async_client(url)
+    await client.aclose()
+    return dict(client.connection_pool.connection_kwargs)
 
 
 def test_the_client_of_an_event_loop_takes_the_same_addresses() -> None:
-    asyncio.run(_open_and_close("rediss+sentinel://a:1/m?ssl_ca_certs=/ca.crt"))
-    asyncio.run(_open_and_close("redis://a:1/0"))
+    behind_sentinels = asyncio.run(
+        told_to_its_connections("rediss+sentinel://me:pass@a:1/m/3?ssl_ca_certs=/ca.crt")
+    )
+    alone = asyncio.run(told_to_its_connections("redis://a:1/0"))
+
+    assert behind_sentinels.items() >= {"username": "me", "password": "pass", "db": 3}.items()
+    assert alone.items() >= {"host": "a", "port": 1, "db": 0}.items()
