@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from disco_rq import Disco, result_iterator
+from disco_rq.runtime import counter, put, this_partition
 from tests.cluster.conftest import processes_of, wait_until
 from tests.cluster.test_untold_batches import has_ended
 
@@ -40,9 +41,9 @@ def master_process(disco: Disco) -> psutil.Process:
 
 def slow_words(line: str, params: Any) -> Iterator[tuple[str, int]]:
     """Waits until the gate is open, and leaves a trace of having begun."""
-    Path(params.dir, f"begun-{this_partition()}-{os.getpid()}").touch()  # type: ignore[name-defined]  # noqa: F821
-    put(f"map:{this_partition()}", "done")  # type: ignore[name-defined]  # noqa: F821
-    counter("lines")  # type: ignore[name-defined]  # noqa: F821
+    Path(params.dir, f"begun-{this_partition()}-{os.getpid()}").touch()
+    put(f"map:{this_partition()}", "done")
+    counter("lines")
     while not Path(params.dir, "gate").exists():
         time.sleep(0.005)
     for word in line.split():

@@ -22,6 +22,15 @@ def test_every_path_that_the_guide_names_exists() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("document", ["README.md", "ops/README.md", "workers/README.md"])
+def test_every_file_of_ours_that_a_document_names_exists(document: str) -> None:
+    named = re.findall(
+        r"(?:disco_rq|tests|ops|workers)/[\w./-]*\w\.(?:py|lua|sh|conf)\b", (ROOT / document).read_text()
+    )
+
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_every_wing_is_on_the_map() -> None:
     wings = {path.parent.name for path in ROOT.glob("disco_rq/*/__init__.py")} - {"examples"}
 

@@ -205,7 +205,7 @@ def test_an_empty_input_is_ready_without_results() -> None:
 
 def test_an_exception_ends_the_job_with_the_traceback_and_is_its_cause() -> None:
     def map(e: str, params: Any) -> list[Any]:
-        if this_partition() == 1:  # type: ignore[name-defined]  # noqa: F821
+        if e == "b":
             raise KeyError("nothing there")
         return []
 
