@@ -15,7 +15,6 @@ from disco_rq import DataError, JobError, Params, result_iterator
 from disco_rq.attempt.log import GROWTH_CAP, LOG_CAP
 from disco_rq.machine.memory import memory_of
 from disco_rq.runtime import this_host
-from disco_rq.worker.overuse import memory_of
 from tests.cluster.conftest import wait_until
 from tests.nodes import NodeCluster
 
