@@ -12,7 +12,7 @@ from disco_rq.func import chain_reader
 from disco_rq.model import TaskId
 from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.locator import Locator
-from disco_rq.outputs.remote import NETWORK_ERRORS, ask, open_remote, reason
+from disco_rq.outputs.remote import NETWORK_ERRORS, ask_now, open_remote, reason
 from disco_rq.records import nr_partitions_of, open_output, read_pairs, read_with
 from disco_rq.saving import final_address, is_saved, read_saved, settle
 from disco_rq.settings import Settings
@@ -168,7 +168,7 @@ def read_beside(locator: Locator, address: str, suffix: str) -> bytes | None:
                 found = file.read(BESIDE_MAX_BYTES + 1)
         else:
             _, job, name = split_address(address)
-            with ask(locator.server(address), f"/{job}/{name}{suffix}") as response:
+            with ask_now(lambda: locator.server(address), f"/{job}/{name}{suffix}") as response:
                 found = response.read(BESIDE_MAX_BYTES + 1)
         if len(found) > BESIDE_MAX_BYTES:
             raise DataError(f"its {suffix} file is larger than {BESIDE_MAX_BYTES >> 20} MiB", url=address)

@@ -19,7 +19,7 @@ from disco_rq.node.dataport import DataPort
 from disco_rq.node.lock import lock_node
 from disco_rq.node.supervisor import Supervisor
 from disco_rq.outputs.datadir import DataDir
-from disco_rq.outputs.wire import seal
+from disco_rq.outputs.wire import new_life, seal
 from disco_rq.packing import fingerprints
 from disco_rq.settings import Settings
 from disco_rq.store import keys
@@ -142,7 +142,9 @@ def run_node(settings: Settings, slots: int) -> None:
         hold.close()
 
     store = NodeStore(connection, settings.node)
-    about |= {"url": port.url, "url_seal": seal(settings.secret, settings.node, port.url)}
+    life = new_life()
+    url_seal = seal(settings.secret, settings.node, life, port.url)
+    about |= {"url": port.url, "life": life, "url_seal": url_seal}
     store.register(about | {"secret": " ".join(fingerprints(settings.secret))})
     store.open("leave")  # of a life before, which was killed
     connection.close()
@@ -150,7 +152,7 @@ def run_node(settings: Settings, slots: int) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: supervisor.stop())
     log.info("node %s serves its files at %s", settings.node, port.url, extra={"action": "serve"})
-    supervisor.spawn("data server", partial(_serve_data, port, settings, hold), last=True)
+    supervisor.spawn("data server", partial(_serve_data, port, settings, hold, life), last=True)
     here.start_workers(supervisor, slots, in_child=let_go)
     grace_s = settings.grace
     leaving = nullcontext() if slots == 0 else here.closed()
@@ -166,11 +168,11 @@ def run_node(settings: Settings, slots: int) -> None:
         hold.close()
 
 
-def _serve_data(port: DataPort, settings: Settings, hold: IO[str]) -> None:
+def _serve_data(port: DataPort, settings: Settings, hold: IO[str], life: str) -> None:
     hold.close()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.SIG_DFL)  # until it has its own
     # Only here: no other process of ours is to wait for a web server to be imported, or to hold one.
     from disco_rq.outputs.server import serve
 
-    serve(port.listener, settings.data, settings.node, settings.secret)
+    serve(port.listener, settings.data, settings.node, settings.secret, life)

@@ -17,7 +17,7 @@ from pathlib import Path
 from disco_rq.errors import CorruptData, DataError
 from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.locator import Locator, Server
-from disco_rq.outputs.remote import NETWORK_ERRORS, PATIENCE_S, Patience, ask, reason
+from disco_rq.outputs.remote import NETWORK_ERRORS, PATIENCE_S, Patience, ask_now, reason
 from disco_rq.outputs.wire import CHUNK_BYTES, FRAME, FrameKind, partitions_path
 from disco_rq.records import FileSource, Source, read_blocks
 from disco_rq.records.blocks import Block
@@ -146,7 +146,7 @@ class _Fetch:
         lines = [f"{name} {offset}\n" for (_, _, name), offset in zip(names, offsets, strict=True)]
         path = partitions_path(names[0][1], self._partition)
         try:
-            response = ask(self._server(), path, body="".join(lines).encode())
+            response = ask_now(self._server, path, body="".join(lines).encode())
         except FileNotFoundError:
             raise _Trouble("it knows no such request") from None
         except NETWORK_ERRORS as error:

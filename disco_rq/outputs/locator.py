@@ -75,9 +75,12 @@ def server_of(node: str, about: Mapping[str, str], secret: bytes | None) -> Serv
     told it: the node's token must not go there.
     """
     url = about["url"]
-    if not is_sealed(secret, node, url, about.get("url_seal", "")):
-        raise DataError(f"the address of node {node}, {url}, is not signed with the DISCO_RQ_SECRET here")
-    return Server(url, next(iter(tokens(secret, node)), None))
+    if not is_sealed(secret, node, about):
+        hint = "" if "life" in about else ", or by another version"
+        raise DataError(
+            f"the address of node {node}, {url}, is not signed with the DISCO_RQ_SECRET here{hint}"
+        )
+    return Server(url, next(iter(tokens(secret, node, about.get("life", ""))), None))
 
 
 def readable_root(about: dict[str, str]) -> Path | None:

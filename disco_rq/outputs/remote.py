@@ -25,7 +25,9 @@ __all__ = [
     "PATIENCE_S",
     "Patience",
     "RemoteFile",
+    "TokenRefused",
     "ask",
+    "ask_now",
     "open_remote",
     "patience_of",
     "reason",
@@ -52,6 +54,12 @@ def patience_of(attempt: int) -> float:
     attempts together last longer than that.
     """
     return float(PATIENCE_S * 2 ** min(attempt - 1, MOST_DOUBLINGS))
+
+
+class TokenRefused(DataError):
+    """A server knows neither our secret nor, perhaps, the life in which its node was told to us. Has no
+    ``url``: no file is to blame.
+    """
 
 
 class Patience:
@@ -83,8 +91,7 @@ def ask(
     """The answer to GET of a path from ``start`` on, or to POST of a body; the caller closes it.
 
     Raises one of ``NETWORK_ERRORS`` for what may go better the next time, ``FileNotFoundError`` if there is
-    no such file, and ``DataError`` without ``url`` if the server does not know our secret: no file is to
-    blame for that.
+    no such file, and ``TokenRefused`` if the server does not know our token.
     """
     parts = urlsplit(server.url)
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -104,10 +111,26 @@ def ask(
         return response
     response.close()
     if response.status in (401, 403):
-        raise DataError(f"{server.url} refuses our token: is DISCO_RQ_SECRET the same there and here?")
+        raise TokenRefused(f"{server.url} refuses our token: is DISCO_RQ_SECRET the same there and here?")
     if response.status == 404:
         raise FileNotFoundError("no such file")
     raise OSError(f"HTTP status {response.status}")
+
+
+def ask_now(
+    server: Callable[[], Server], path: str, *, body: bytes | None = None, start: int = 0
+) -> HTTPResponse:
+    """As ``ask``. ``server`` is asked first, and again if the node was started anew in between: its token is
+    another one then.
+    """
+    told = server()
+    try:
+        return ask(told, path, body=body, start=start)
+    except TokenRefused:
+        anew = server()
+        if anew == told:
+            raise
+        return ask(anew, path, body=body, start=start)
 
 
 class RemoteFile(io.RawIOBase):
@@ -169,7 +192,7 @@ class RemoteFile(io.RawIOBase):
 
     def _connected(self) -> HTTPResponse:
         if self._response is None:
-            response = ask(self._server(), self._path, start=self._at)
+            response = ask_now(self._server, self._path, start=self._at)
             length = int(response.headers.get("Content-Length", -1))
             if self.size < 0:
                 self.size = length

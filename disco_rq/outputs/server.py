@@ -42,9 +42,9 @@ FAREWELL_S = 2
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-def serve(listener: socket.socket, root: Path, node: str, secret: bytes | None) -> None:
-    """Serve the data directory on a socket that listens, until SIGTERM or SIGINT."""
-    app = data_app(root, tokens(secret, node))
+def serve(listener: socket.socket, root: Path, node: str, secret: bytes | None, life: str) -> None:
+    """Serve the data directory on a socket that listens, until SIGTERM or SIGINT. ``life``: of the node."""
+    app = data_app(root, tokens(secret, node, life))
     HttpServer(app, farewell_s=FAREWELL_S, lifespan="off").serve_on(listener)
 
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 
 from disco_rq.packing import secret_keys
@@ -27,8 +28,10 @@ __all__ = [
     "FRAME",
     "OUTPUT",
     "FrameKind",
+    "LIFE",
     "pack_frame",
     "is_sealed",
+    "new_life",
     "partitions_path",
     "seal",
     "tokens",
@@ -40,8 +43,13 @@ CHUNK_BYTES = 128 << 10
 """What either side holds of a stream at a time."""
 FRAME = struct.Struct("<BII")  # kind, number of the line that asked for it, length of the payload
 
-_CONTEXT = b"disco-rq data server 1 "
-_SEAL_CONTEXT = b"disco-rq data server's url 1 "
+LIFE = re.compile(r"[0-9a-f]{32}")
+"""What each start of a node's program calls itself: its tokens and the signature of its address are good for
+that life only. An address that was told once is so of no use when somebody else has it.
+"""
+
+_CONTEXT = b"disco-rq data server 2 "
+_SEAL_CONTEXT = b"disco-rq data server's url 2 "
 
 
 class FrameKind(IntEnum):
@@ -63,34 +71,43 @@ def partitions_path(job: str, partition: int) -> str:
     return f"/{job}/partitions/{partition}"
 
 
-def tokens(secret: bytes | None, node: str) -> list[str]:
+def new_life() -> str:
+    return secrets.token_hex(16)
+
+
+def tokens(secret: bytes | None, node: str, life: str) -> list[str]:
     """The tokens that open a node's data server; the first is the one to send. Empty without a secret.
 
-    Each node has its own, so one that was sent to a node opens no other. ``secret`` may hold several keys
-    separated by commas, for rotation.
+    Each life of each node has its own, so one that was sent to a node opens no other. ``secret`` may hold
+    several keys separated by commas, for rotation.
     """
-    context = _CONTEXT + node.encode()
+    context = _CONTEXT + f"{node} {life}".encode()
     return [hmac.new(key, context, hashlib.sha256).hexdigest() for key in secret_keys(secret)]
 
 
-def seal(secret: bytes | None, node: str, url: str) -> str:
-    """What a node tells beside the address of its data server: that its tokens may go there, signed with each
-    of its keys. Empty without a secret.
+def seal(secret: bytes | None, node: str, life: str, url: str) -> str:
+    """What a node tells beside the address of its data server: that the tokens of this life may go there,
+    signed with each of its keys. Empty without a secret.
 
     Else whoever can write to Redis would be sent the tokens, and could read all files.
     """
-    return " ".join(_seals(secret, node, url))
+    return " ".join(_seals(secret, node, life, url))
 
 
-def is_sealed(secret: bytes | None, node: str, url: str, told: str) -> bool:
-    """Whether one of the secret's keys is among those that signed; without a secret nothing is checked."""
+def is_sealed(secret: bytes | None, node: str, about: Mapping[str, str]) -> bool:
+    """Whether one of the secret's keys is among those that signed the address of which the node tells;
+    without a secret nothing is checked.
+    """
     if secret is None:
         return True
-    theirs = [signature.encode() for signature in told.split(" ")]
-    ours = [signature.encode() for signature in _seals(secret, node, url)]
+    life = about.get("life", "")
+    if not LIFE.fullmatch(life):
+        return False
+    theirs = [signature.encode() for signature in about.get("url_seal", "").split(" ")]
+    ours = [signature.encode() for signature in _seals(secret, node, life, about["url"])]
     return any(hmac.compare_digest(one, other) for one in ours for other in theirs)
 
 
-def _seals(secret: bytes | None, node: str, url: str) -> Iterator[str]:
-    text = _SEAL_CONTEXT + f"{node} {url}".encode()
+def _seals(secret: bytes | None, node: str, life: str, url: str) -> Iterator[str]:
+    text = _SEAL_CONTEXT + f"{node} {life} {url}".encode()
     return (hmac.new(key, text, hashlib.sha256).hexdigest() for key in secret_keys(secret))

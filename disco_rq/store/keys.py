@@ -21,7 +21,8 @@ disco:leases          zset    "job task attempt" -> end of its lease (0: its wor
 disco:nodes           set     names of the nodes that were seen. W: worker. One leaves when it is forgotten,
                               and with it all of its own keys below
 disco:node:<node>     hash    where it is and how it fared: host, data, word, python, version, url (of its
-                              data server), url_seal (signatures of url, one a key of the secret);
+                              data server), life (a random word of each start of the node),
+                              url_seal (signatures of both, one a key of the secret);
                               done, data_error, error, lost; ms, records, bytes and done_under:<ms> (see
                               model) of what is done; seen (last sign of life);
                               memory_total, memory_free, disk_total, disk_free, load, clock_ms (how far its

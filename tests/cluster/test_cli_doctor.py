@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from disco_rq.outputs.wire import seal
+from disco_rq.store.nodes import node_about
 from tests.cluster.conftest import wait_until
 from tests.cluster.user import User
 from tests.nodes import NodeCluster
@@ -73,12 +74,13 @@ def test_a_data_server_that_is_not_reached_fails(doctored: NodeCluster, tmp_path
     # when nothing listens there any more
     dead = "http://127.0.0.1:1"
     doctored.connection.redis.hset("disco:node:n1", "url", dead)
-    doctored.connection.redis.hset("disco:node:n1", "url_seal", seal(b"the same", "n1", dead))
+    life = node_about(doctored.connection, "n1")["life"]
+    doctored.connection.redis.hset("disco:node:n1", "url_seal", seal(b"the same", "n1", life, dead))
 
     assert doctor(user, status=1)["files"] == ["fail"]
 
     # or when somebody else says where it is
-    doctored.connection.redis.hset("disco:node:n1", "url_seal", seal(b"another", "n1", dead))
+    doctored.connection.redis.hset("disco:node:n1", "url_seal", seal(b"another", "n1", life, dead))
 
     assert "is not signed with the DISCO_RQ_SECRET here" in user.types("doctor", status=1).out
 

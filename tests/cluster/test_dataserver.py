@@ -23,7 +23,7 @@ from disco_rq.outputs.datadir import NODE_ID, DataDir
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import ask
-from disco_rq.outputs.wire import tokens
+from disco_rq.outputs.wire import new_life, tokens
 from disco_rq.records import FileSource, RecordWriter, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.writer import EncodedBlock
@@ -35,6 +35,11 @@ from tests.cluster.programs import data_server_of, running_node
 JOB = "job@20261123-211350-wgc6"
 SECRET = "new, old"
 NODE = "served"
+LIFE: list[str] = []  # the word of the node's present life
+
+
+def right_tokens() -> list[str]:
+    return tokens(SECRET.encode(), NODE, LIFE[0])
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,7 @@ def node(redis: str, data: Path) -> Iterator[psutil.Process]:
     """A node without workers and with a secret."""
     with running_node(redis, NODE, data, slots=0, secret=SECRET) as process:
         wait_until(lambda: data_server_of(process))
+        LIFE[:] = [node_about(Connection(redis), NODE)["life"]]
         yield process
 
 
@@ -89,7 +95,7 @@ def get(
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     if token is not None:
-        headers["Authorization"] = f"Bearer {token or tokens(SECRET.encode(), NODE)[0]}"
+        headers["Authorization"] = f"Bearer {token or right_tokens()[0]}"
     connection.request(method, path, headers=headers)
     with connection.getresponse() as response:
         body = response.read()
@@ -204,11 +210,19 @@ def test_it_is_read_only(url: str, job_dir: Path, method: str) -> None:
 
 def test_only_who_has_a_token_of_this_node_is_let_in(url: str, job_dir: Path) -> None:
     (job_dir / "map-1.1").write_bytes(b"0123456789")
-    right = tokens(SECRET.encode(), NODE)
-    wrong = [None, "x", "ü", tokens(b"another", NODE)[0], tokens(SECRET.encode(), "other")[0], right[0][:-1]]
+    right = right_tokens()
+    wrong = [
+        None,
+        "x",
+        "ü",
+        tokens(b"another", NODE, LIFE[0])[0],
+        tokens(SECRET.encode(), "other", LIFE[0])[0],
+        right[0][:-1],
+    ]
+    wrong.append(tokens(SECRET.encode(), NODE, new_life())[0])
 
     assert [get(url, f"/{JOB}/map-1.1", token)[0] for token in right] == [200, 200]
-    assert [get(url, f"/{JOB}/map-1.1", token)[0] for token in wrong] == [401] * 6
+    assert [get(url, f"/{JOB}/map-1.1", token)[0] for token in wrong] == [401] * 7
     assert get(url, "/nothing", "x")[0] == 401  # who is not let in learns nothing
     assert "new" not in right
 
@@ -378,7 +392,7 @@ def test_a_hundred_fetches_at_a_time_take_little_memory(
     before = server.memory_info().rss
     parts = urlsplit(url)
     request = f"GET /{JOB}/map-91.1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-    request += f"Authorization: Bearer {tokens(SECRET.encode(), NODE)[0]}\r\n\r\n"
+    request += f"Authorization: Bearer {right_tokens()[0]}\r\n\r\n"
     readers = [socket.create_connection((parts.hostname, parts.port), timeout=20) for _ in range(100)]
     for reader in readers:
         reader.sendall(request.encode())
@@ -415,7 +429,7 @@ def test_a_reader_that_leaves_leaves_nothing_open(node: psutil.Process, url: str
     wait_until(lambda: len(server.open_files()) == 0)
     parts = urlsplit(url)
     request = f"GET /{JOB}/map-91.1 HTTP/1.1\r\nHost: x\r\n"
-    request += f"Authorization: Bearer {tokens(SECRET.encode(), NODE)[0]}\r\n\r\n"
+    request += f"Authorization: Bearer {right_tokens()[0]}\r\n\r\n"
     with socket.create_connection((parts.hostname, parts.port), timeout=20) as reader:
         reader.sendall(request.encode())
         reader.recv(64)

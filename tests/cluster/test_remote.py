@@ -45,7 +45,8 @@ class Cluster:
         return node_about(self.disco.session.connection, node)["url"]
 
     def tell_url(self, node: str, url: str) -> None:
-        told: Any = {"url": url, "url_seal": seal(SECRET.encode(), node, url)}
+        life = node_about(self.disco.session.connection, node)["life"]
+        told: Any = {"url": url, "url_seal": seal(SECRET.encode(), node, life, url)}
         self.disco.session.connection.redis.hset(keys.node(node), mapping=told)
 
 

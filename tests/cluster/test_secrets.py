@@ -16,6 +16,7 @@ from disco_rq import DataError, Disco, JobError, result_iterator
 from disco_rq.outputs.wire import tokens
 from disco_rq.runtime import msg
 from disco_rq.store.connection import Connection
+from disco_rq.store.nodes import node_about
 from disco_rq.web.access import token
 from tests.cluster.conftest import wait_until
 from tests.nodes import NodeCluster, marked
@@ -102,7 +103,7 @@ def test_no_secret_is_seen_anywhere(guarded: NodeCluster, monkeypatch: pytest.Mo
         PASSWORD,
         "another-one",
         token(SECRET.encode(), "admin"),
-        *tokens(SECRET.encode(), "n1"),
+        *tokens(SECRET.encode(), "n1", node_about(guarded.connection, "n1")["life"]),
     ]
     for text in told:
         assert [word for word in hidden if word in text] == []
