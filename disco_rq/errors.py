@@ -17,6 +17,7 @@
     │   ├── DataError            the task is re-run on another node
     │   │   ├── CorruptData      a record file is truncated, altered or gone
     │   │   └── TaskMemoryExceeded  its processes held more memory than its node allows
+    │   ├── WrongContent         an input is no text, or another kind of file than its reader reads
     │   ├── RecordTypeError      the record format does not hold a type (also a TypeError)
     │   ├── ProgramError         an external program died, or broke the protocol
     │   ├── PartitionError       a partition function answered outside [0, nr_reduces)
@@ -67,6 +68,7 @@ __all__ = [
     "UnfitNodes",
     "UnknownJob",
     "Unshippable",
+    "WrongContent",
 ]
 
 
@@ -126,6 +128,10 @@ class TaskError(DiscoError):
 
 class JobFailure(TaskError):
     """Ends the job at once, with the message as its cause. Raised by ``err``."""
+
+
+class WrongContent(TaskError):
+    """An input is nothing that its reader reads; the text says what it is and what reads it. Ends a job."""
 
 
 class DataError(TaskError):

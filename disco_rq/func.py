@@ -1,7 +1,7 @@
 """Ready-made job functions: readers, writers, combiners, reduces and partitions, as in Disco.
 
 Readers are called ``reader(fd, size, fname)`` with an open binary file, its size in bytes or None, and its
-address.
+address. Those that have options are made by calling them: ``map_reader=func.text_reader("utf-16")``.
 Writers are called ``writer(fd, key, value, params)`` with a file that takes bytes.
 """
 
@@ -13,19 +13,21 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
 from typing import Any, BinaryIO, Protocol
 
 import cloudpickle
 
 from disco_rq.errors import DataError, NotInTask
+from disco_rq.readers import BytesLines, TextReader, map_line_reader
 from disco_rq.records import read_pairs
 from disco_rq.records.netstr import netstr_pairs
-from disco_rq.runtime import msg
+from disco_rq.runtime import msg, this_offset
 from disco_rq.shuffle.grouping import RecordStream, kvgroup
 from disco_rq.shuffle.partition import default_partition, make_range_partition
 
 __all__ = [
+    "at_start",
+    "bytes_lines",
     "chain_reader",
     "default_partition",
     "kvgroup",
@@ -40,9 +42,8 @@ __all__ = [
     "re_reader",
     "sum_combiner",
     "sum_reduce",
+    "text_reader",
 ]
-
-_CHUNK_BYTES = 256 << 10
 
 
 class Output(Protocol):
@@ -55,30 +56,34 @@ class Output(Protocol):
         """Give out many pairs, faster."""
 
 
-def map_line_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[str]:  # noqa: ARG001
-    r"""Lines of text without their newline (``\n``); the last one may lack it. The default ``map_reader``.
+def at_start() -> bool:
+    """Whether the piece that a map reads now begins with the start of its file: where a header is."""
+    return this_offset() == 0
 
-    UTF-8; bytes that are not come through as lone surrogates (``surrogateescape``), so no line is lost.
+
+def text_reader(encoding: str = "utf-8") -> TextReader:
+    r"""A ``map_reader``: lines of text in an encoding, without their end (``\n`` or ``\r\n``).
+
+    A byte-order mark at the start goes. What is no such text raises ``WrongContent``. Raises ``ValueError``
+    for an encoding that Python does not know.
     """
-    return chain.from_iterable(_lines_by_chunk(fd))
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise ValueError(f"text_reader(encoding={encoding!r}): there is no such encoding") from None
+    return TextReader(encoding)
 
 
-def _lines_by_chunk(fd: BinaryIO) -> Iterator[list[str]]:
-    pieces: list[bytes] = []  # of a line whose end has not come yet
-    while chunk := fd.read(_CHUNK_BYTES):
-        end = chunk.rfind(b"\n")
-        if end < 0:
-            pieces.append(chunk)
-            continue
-        pieces.append(chunk[:end])
-        yield b"".join(pieces).decode("utf-8", "surrogateescape").split("\n")
-        pieces = [chunk[end + 1 :]] if end + 1 < len(chunk) else []
-    if pieces:
-        yield [b"".join(pieces).decode("utf-8", "surrogateescape")]
+def bytes_lines() -> BytesLines:
+    r"""A ``map_reader``: lines as bytes, without their end (``\n`` or ``\r\n``)."""
+    return BytesLines()
 
 
 def chain_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[tuple[Any, Any]]:  # noqa: ARG001
-    """The ``(key, value)`` pairs of another job's result, a ``map_reader``. ``CorruptData`` if not whole."""
+    """The ``(key, value)`` pairs of another job's result. ``CorruptData`` if not whole.
+
+    A ``map_reader``, and a ``reader`` of ``result_iterator``; a reader that calls it is as good.
+    """
     return read_pairs(fd, fname)
 
 

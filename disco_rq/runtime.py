@@ -38,9 +38,11 @@ __all__ = [
     "msg",
     "put",
     "this_host",
+    "this_input",
     "this_inputs",
     "this_master",
     "this_name",
+    "this_offset",
     "this_partition",
 ]
 
@@ -79,6 +81,7 @@ class RunningTask:
     services: Services
     counters: Counter[str] = field(default_factory=Counter)
     puts: int = 0
+    reading: tuple[str | None, int] = (None, 0)  # the input that is read now, and where its piece begins
     doom: DiscoError | None = None  # ends the attempt even if the job function caught it
     lock: threading.Lock = field(default_factory=threading.Lock)  # a task may use threads
 
@@ -240,6 +243,30 @@ def this_master() -> str:
 def this_inputs() -> list[str]:
     """Addresses of this task's inputs; of a reduce: of the map outputs."""
     return list(_task("this_inputs").inputs())
+
+
+def this_input() -> str | None:
+    """The address that this map reads now, also where a task has several; None in a reduce."""
+    return _task("this_input").reading[0]
+
+
+def this_offset() -> int:
+    """The byte of ``this_input()`` at which this task's piece begins; 0 in a reduce and in packed files.
+
+    Entries are counted from there: ``tail -c +N``, with N one more, begins with the first one.
+    """
+    return _task("this_offset").reading[1]
+
+
+def now_reads(url: str, offset: int) -> None:
+    """From here on the running task reads this address, from this byte on."""
+    if _running is not None:
+        _running.reading = url, offset
+
+
+def reads_start() -> bool:
+    """Whether what is read now begins with the start of its file; so does all that is read outside a task."""
+    return _running is None or _running.reading[1] == 0
 
 
 def this_name() -> str:

@@ -17,7 +17,6 @@ from disco_rq.client.arguments import told
 from disco_rq.client.functions import FUNCTIONS, looked_at
 from disco_rq.client.options import OPTIONS, checked
 from disco_rq.errors import DataError, JobArgumentError
-from disco_rq.func import map_line_reader
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, MapInput
@@ -113,7 +112,7 @@ def _planned(
     files_per_task = options.pop("files_per_task", _DEFAULTS["files_per_task"])
     if functions.map is None:
         return plan_merge(input, nr_reduces, partitions_of)
-    line_based = functions.map_reader in (None, map_line_reader)
+    line_based = functions.map_reader is None or getattr(functions.map_reader, "line_based", False)
     maps = plan_inputs(input, line_based=line_based, split_size=split_size, files_per_task=files_per_task)
     if nr_reduces is None:
         nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0

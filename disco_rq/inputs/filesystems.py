@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+from typing import Any
+
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.registry import known_implementations
@@ -19,6 +22,7 @@ _LIBRARIES = {
     "root": "fsspec-xrootd", "gdrive": "gdrive_fsspec", "tos": "tosfs", "dvc": "dvc", "wandb": "wandbfs",
 }  # fmt: skip
 # Seeking in these reads everything before: pieces would cost a pass each.
+_TAR_SUFFIXES = {".tgz": "gzip", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz", ".tzst": "zstd"}
 _ARCHIVES = frozenset(("zip", "tar", "libarchive"))
 
 
@@ -31,7 +35,7 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if scheme not in fsspec.available_protocols():
         raise ValueError(f"no such scheme: {scheme}://")
     try:
-        fs, path = url_to_fs(url)
+        fs, path = url_to_fs(url, **_options(scheme, url))
     except ImportError as error:
         # In a chained address another link may be the one that misses something.
         missing = next((s for s in map(scheme_of, url.split("::")) if s in _LIBRARIES), scheme)
@@ -39,6 +43,14 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         what = f"needs {library}: pip install {library}" if library else _hint(missing, error)
         raise ImportError(f"reading {missing}:// {what}") from None
     return fs, path
+
+
+def _options(scheme: str, url: str) -> dict[str, Any]:
+    """What fsspec does not see by itself: how a tar archive is compressed whose suffix is one word."""
+    if scheme != "tar":
+        return {}
+    suffix = PurePosixPath(url.partition("::")[2].lower()).suffix
+    return {"tar": {"compression": _TAR_SUFFIXES[suffix]}} if suffix in _TAR_SUFFIXES else {}
 
 
 def can_cut(url: str) -> bool:

@@ -1,7 +1,8 @@
 """One input, opened where the task runs: an address or a piece of it becomes a stream of bytes.
 
 Nothing but ``DataError`` comes out of opening and reading, whatever the file system, server or compression.
-``plan_inputs`` (what a job's addresses become) is here for those who look for it; its home is ``plan``.
+What a job wrote is told by its first bytes: readers get the bytes that its writer wrote, and its pairs by
+``chain_reader``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from disco_rq.errors import DataError, DiscoError
 from disco_rq.inputs.addresses import local_path, scheme_of
@@ -23,19 +24,19 @@ from disco_rq.inputs.decompress import Decoded
 from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.httpfile import HttpFile
 from disco_rq.inputs.pieces import Window, own_lines
-from disco_rq.inputs.plan import plan_inputs
 from disco_rq.model import Input
 from disco_rq.outputs.remote import RemoteFile
-from disco_rq.records import open_output
+from disco_rq.records import OpaqueStream, all_blocks, is_record_file, open_output
 from disco_rq.redact import redact
 
-__all__ = ["HTTP_TIMEOUT_S", "open_input", "plan_inputs"]
+__all__ = ["HTTP_TIMEOUT_S", "first_bytes", "offset_of", "open_input"]
 
 HTTP_TIMEOUT_S = 60.0
 """A web server that sends nothing for so long has stalled."""
 
 _BUFFER_BYTES = 256 << 10
 _RAW = "raw://"
+_CHAIN = "map_reader=func.chain_reader reads them"
 
 _Source = tuple[io.RawIOBase | io.BufferedIOBase, int | None]
 
@@ -54,10 +55,38 @@ def open_input(
     """
     with contextlib.ExitStack() as opened:
         try:
-            window, size = _open_window(inp, resolve, timeout_s, opened)
+            fd, size = _open(inp, resolve, timeout_s, opened)
         except Exception as error:  # any fsspec file system's, codec's or server's
             raise _data_error(inp.url, error) from error
-        yield io.BufferedReader(window, _BUFFER_BYTES), size
+        yield fd, size
+
+
+def offset_of(fd: BinaryIO) -> int:
+    """The byte of the file at which the stream of a piece begins."""
+    raw = getattr(fd, "raw", None)
+    return raw.start if isinstance(raw, Window) else 0
+
+
+def first_bytes(url: str) -> bytes:
+    """What a file begins with, enough to tell what it is. Raises whatever its file system does."""
+    with contextlib.ExitStack() as opened:
+        source, _ = _open_source(url, None, HTTP_TIMEOUT_S, opened)
+        opened.callback(_close, source)
+        return _look(source, opened)[0]
+
+
+def _open(
+    inp: Input,
+    resolve: Callable[[str], str | RemoteFile] | None,
+    timeout_s: float,
+    opened: contextlib.ExitStack,
+) -> tuple[io.BufferedReader[Any], int | None]:
+    window, size, is_records = _open_window(inp, resolve, timeout_s, opened)
+    fd = io.BufferedReader(window, _BUFFER_BYTES)
+    if not is_records:
+        return fd, size
+    name = redact(inp.url)
+    return io.BufferedReader(OpaqueStream(all_blocks(fd, name), name, _CHAIN), _BUFFER_BYTES), None
 
 
 def _open_window(
@@ -65,10 +94,11 @@ def _open_window(
     resolve: Callable[[str], str | RemoteFile] | None,
     timeout_s: float,
     opened: contextlib.ExitStack,
-) -> tuple[Window, int | None]:
+) -> tuple[Window, int | None, bool]:
+    """The bytes that were asked for, their number, and whether they are records of ours."""
     source, size = _open_source(inp.url, resolve, timeout_s, opened)
     opened.callback(_close, source)
-    start = 0
+    start, is_records = 0, False
     if (
         not inp.start and scheme_of(inp.url) != "raw"
     ):  # a piece from the middle is of a file that was looked at
@@ -76,7 +106,7 @@ def _open_window(
         if isinstance(source, HttpFile) and source.codec is not None:
             source, size, named = Decoded(_buffered(source, opened), source.codec), None, None
         head, source = _look(source, opened)
-        codec = codec_of(head, named)
+        codec, is_records = codec_of(head, named), is_record_file(head)
         if codec is not None:
             source, size = Decoded(_buffered(source, opened), codec), None
     if inp.start or inp.length is not None:
@@ -87,7 +117,8 @@ def _open_window(
         start, stop = own_lines(source, inp.start, inp.length, size)
         source.seek(start)
         size = stop - start
-    return Window(source, start=start, length=size, convert=lambda error: _data_error(inp.url, error)), size
+    window = Window(source, start=start, length=size, convert=lambda error: _data_error(inp.url, error))
+    return window, size, is_records
 
 
 def _buffered(

@@ -79,7 +79,7 @@ class Window(io.RawIOBase):
         convert: Callable[[Exception], Exception],
     ) -> None:
         self._source = source
-        self._start = start
+        self.start = start
         self._length = length
         self._at = 0
         self._convert = convert
@@ -99,7 +99,7 @@ class Window(io.RawIOBase):
         try:
             size = self._source.readinto(buffer) if len(buffer) else 0
             if not size and len(buffer) and self._length is not None:
-                raise EOFError(f"the file ends after {self._start + self._at} bytes: it has become shorter")
+                raise EOFError(f"the file ends after {self.start + self._at} bytes: it has become shorter")
         except Exception as error:  # any fsspec file system's, codec's or server's
             raise self._convert(error) from error
         self._at += size or 0
@@ -112,7 +112,7 @@ class Window(io.RawIOBase):
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
         try:
-            self._source.seek(self._start + base + offset)
+            self._source.seek(self.start + base + offset)
         except Exception as error:  # as in readinto
             raise self._convert(error) from error
         self._at = base + offset

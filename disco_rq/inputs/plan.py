@@ -13,10 +13,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
-from disco_rq.inputs.content import codec_by_name
+from disco_rq.inputs.content import codec_by_name, codec_of
 from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
+from disco_rq.inputs.opening import first_bytes
 from disco_rq.inputs.pieces import cut
 from disco_rq.model import Input, MapInput
+from disco_rq.readers import refuse_other_than_text
 from disco_rq.redact import redact
 
 __all__ = ["plan_inputs"]
@@ -124,5 +126,17 @@ def _tasks(
 
 def _pieces(replicas: tuple[Found, ...], piece_size: int | None) -> list[tuple[int, int | None]]:
     size = replicas[0].size
+    if not piece_size or not size or size <= piece_size:
+        return [(0, None)]
     same = all(r.can_seek and r.size == size and codec_by_name(r.url) is None for r in replicas)
-    return cut(size, piece_size) if piece_size and size and same else [(0, None)]
+    return cut(size, piece_size) if same and all(_is_plain(r.url) for r in replicas) else [(0, None)]
+
+
+def _is_plain(url: str) -> bool:
+    """Whether the file can be cut where a line ends: by what it begins with."""
+    try:
+        head = first_bytes(url)
+        refuse_other_than_text(head, url)
+        return codec_of(head, None) is None
+    except Exception:  # noqa: BLE001  the task that reads it whole tells it better
+        return False

@@ -7,6 +7,7 @@ what lies where, ``bundle`` puts the small outputs of a batch into one file; ``n
 from disco_rq.records.blocks import read_blocks
 from disco_rq.records.bundle import open_output, write_outputs
 from disco_rq.records.layout import Index, PartitionPlace
+from disco_rq.records.opaque import OpaqueStream
 from disco_rq.records.reading import (
     FileSource,
     PairBatch,
@@ -25,6 +26,7 @@ __all__ = [
     "PairBatch",
     "FileSource",
     "Index",
+    "OpaqueStream",
     "PartitionPlace",
     "RecordWriter",
     "Source",

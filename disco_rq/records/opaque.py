@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from disco_rq.errors import TaskError
@@ -45,15 +46,23 @@ class OpaqueFile(io.RawIOBase):
 
 
 class OpaqueStream(io.RawIOBase):
-    """The bytes of opaque blocks as one stream."""
+    """The bytes of opaque blocks as one stream. Whoever wants pairs instead takes its ``blocks``."""
 
-    def __init__(self, blocks: Iterable[Block], name: str) -> None:
+    def __init__(
+        self, blocks: Iterable[Block], name: str, advice: str = "it is read without a reader"
+    ) -> None:
+        """``advice``: what to do with typed pairs, which have no bytes."""
         self._blocks = iter(blocks)
         self._name = name
+        self._advice = advice
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
+
+    def blocks(self) -> Iterator[Block]:
+        """Those that were not read as bytes."""
+        return self._blocks
 
     def readinto(self, buffer: Any, /) -> int:
         while not self._rest:
@@ -61,7 +70,8 @@ class OpaqueStream(io.RawIOBase):
             if block is None:
                 return 0
             if block.kind != Kind.OPAQUE:
-                raise TaskError(f"{self._name} holds typed pairs: it is read without a reader")
+                self._blocks = chain((block,), self._blocks)
+                raise TaskError(f"{self._name} holds typed pairs of a job: {self._advice}")
             self._rest = memoryview(block.data)
         size = min(len(buffer), len(self._rest))
         buffer[:size] = self._rest[:size]

@@ -109,7 +109,7 @@ def read_index(path: Path, name: str | None = None) -> Index:
 
 def is_record_file(head: bytes) -> bool:
     """Whether a file that begins so is a record file, or was meant to be one."""
-    return head.startswith(MAGIC)
+    return head.startswith(MAGIC) and head[len(MAGIC) + 1 :][:1] in (b"", b"\0")  # text may begin so, too
 
 
 def nr_partitions_of(file: Readable, name: str) -> int:
@@ -122,12 +122,15 @@ def read_pairs(
 ) -> Iterator[tuple[Any, Any]]:
     """All pairs of a record file, partition after partition, in bounded memory.
 
-    ``file`` is a path or anything with ``read``, seekable or not. Raises ``CorruptData`` when it is not whole
-    and unaltered, ``TaskError`` when a ``reduce_writer`` or ``map_writer`` wrote it (see ``read_with``), and
-    ``DataError`` when pairs that lie together take more than ``most_bytes``.
+    ``file`` is a path or anything with ``read``, seekable or not; also the ``fd`` that a reader was given.
+    Raises ``CorruptData`` when it is not whole and unaltered, ``TaskError`` when a ``reduce_writer`` or
+    ``map_writer`` wrote it (see ``read_with``), and ``DataError`` when pairs that lie together take more than
+    ``most_bytes``.
     """
     name = _name_of(file, name)
-    for batch in batches(all_blocks(file, name, most_bytes), name):
+    stream = getattr(file, "raw", None)
+    blocks = stream.blocks() if isinstance(stream, OpaqueStream) else all_blocks(file, name, most_bytes)
+    for batch in batches(blocks, name):
         if batch.grouped:
             for key, values in zip(batch.keys, batch.values, strict=True):
                 for value in values:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BufferedReader
-from typing import cast
 
 from disco_rq.errors import TaskError
 from disco_rq.inputs import open_input
 from disco_rq.model import Input
-from disco_rq.records import all_blocks, is_record_file
+from disco_rq.records import OpaqueStream
 from disco_rq.records.blocks import Block, Kind
 from disco_rq.stages.mapping import Opener
 
@@ -37,11 +35,12 @@ class InputSource:
 
     def blocks(self, partition: int) -> Iterator[Block]:
         with self.opener(self.input) as (fd, _):
-            if not self.has_reader:
-                if not is_record_file(cast(BufferedReader, fd).peek(16)):
-                    raise TaskError(f"{self.name} is no result of a job: it takes a reduce_reader to read it")
-                yield from all_blocks(fd, self.name)
+            stream = getattr(fd, "raw", None)
+            if isinstance(stream, OpaqueStream):
+                yield from stream.blocks()
                 return
+            if not self.has_reader:
+                raise TaskError(f"{self.name} is no result of a job: it takes a reduce_reader to read it")
             number = 0
             while data := fd.read(_BLOCK_BYTES):
                 yield Block(Kind.OPAQUE, partition, number, len(data), data)

@@ -14,9 +14,11 @@ from typing import Any, BinaryIO
 
 from disco_rq.errors import DataError, TaskError
 from disco_rq.func import map_line_reader
+from disco_rq.inputs.opening import offset_of
 from disco_rq.model import Input
 from disco_rq.records.pairs import is_pair, not_a_pair
 from disco_rq.redact import redact
+from disco_rq.runtime import now_reads
 from disco_rq.stages.external import RunningProgram
 from disco_rq.stages.taskwork import TaskWork
 
@@ -27,7 +29,7 @@ Opener = Callable[[Input], AbstractContextManager[tuple[BinaryIO, int | None]]]
 _MANY = sys.maxsize
 _STRICT_PAIRS = 5000
 """So many pairs are looked at one by one: who gives out something else does it soon. Later ones in bulk."""
-_READERS = ("disco_rq.inputs", "disco_rq.func", "disco_rq.records")
+_READERS = ("disco_rq.inputs", "disco_rq.func", "disco_rq.readers", "disco_rq.records")
 _is_not_none: Any = partial(operator.is_not, None)
 
 
@@ -61,6 +63,7 @@ class MappedPairs:
         self._answers = repeat(work.params, 0)
         self._answered = 0
         self._url: str | None = None
+        self._offset = 0  # the byte at which the entries of this input begin
         self._entries: Iterator[Any] = iter(())
         self._ended = False
 
@@ -85,8 +88,10 @@ class MappedPairs:
         for input in self._inputs:
             self._before += self._in_input
             self._in_input = 0
-            self._url = input.url
+            self._url, self._offset = input.url, 0
             with self._opener(input) as (fd, size):
+                self._offset = offset_of(fd)
+                now_reads(input.url, self._offset)
                 self._entries = entries = iter(self._reader(fd, size, input.url))
                 if init is not None:
                     init(entries, self._params)
@@ -138,6 +143,8 @@ class MappedPairs:
         if self._url is None:
             return ""
         url = redact(self._url)
+        if self._offset:
+            url += f", counted from byte {self._offset} (tail -c +{self._offset + 1})"
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         codes = {frame.f_code for frame in frames}
         ours = _is_ours(error)

@@ -80,9 +80,11 @@ OUTSIDE: dict[str, Callable[[], object]] = {
     "msg": lambda: runtime.msg("x"),
     "put": lambda: runtime.put("k", 1),
     "this_host": runtime.this_host,
+    "this_input": runtime.this_input,
     "this_inputs": runtime.this_inputs,
     "this_master": runtime.this_master,
     "this_name": runtime.this_name,
+    "this_offset": runtime.this_offset,
     "this_partition": runtime.this_partition,
 }
 

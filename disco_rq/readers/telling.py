@@ -1,0 +1,100 @@
+"""What is no text, told by its first bytes, and which reader or address reads it."""
+
+from __future__ import annotations
+
+from disco_rq.errors import WrongContent
+from disco_rq.records import is_record_file
+from disco_rq.redact import redact
+
+__all__ = ["UTF_8_BOM", "refuse_other_than_text"]
+
+UTF_8_BOM = b"\xef\xbb\xbf"
+_BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_KINDS = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "a zip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"Obj\x01", "an Avro file"),
+    (b"ARROW1\0\0", "an Arrow file"),
+    (b"SQLite format 3\0", "a database of SQLite"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\x1f\x9d", "a file of compress (.Z)"),
+    (b"LZIP\x01", "a file of lzip"),
+    (b"\xff\x06\x00\x00sNaPpY", "a file of snappy"),
+)
+_WHITE = (b"\n", b"\r", b"\t")
+_TAR_HEADER_BYTES, _TAR_SUM = 512, slice(148, 156)
+_FEWEST_UNITS = 4
+_SHORTER = {".tgz", ".tbz2", ".tbz", ".txz", ".tzst", ".tar", ".gz", ".bz2", ".xz", ".zst"}
+"""Suffixes by which a tar archive is opened, whatever packs it."""
+
+
+def refuse_other_than_text(head: bytes, name: str, encoding: str = "utf-8") -> None:
+    """Raise ``WrongContent`` if a file that begins with ``head`` is no text in ``encoding``.
+
+    For readers of text: call it with the first 512 bytes, where they are the start of the input.
+    """
+    name = redact(name)
+    if is_record_file(head):
+        raise WrongContent(f"{name} is a result of a job: map_reader=func.chain_reader reads it")
+    if _is_tar(head):
+        raise WrongContent(f"{name} is a tar archive, and no text: {_tar_advice(name)}")
+    if head.startswith(b"PAR1") and head[4:5] < b" " and head[4:5] not in _WHITE:  # text may begin so, too
+        raise WrongContent(f"{name} is a Parquet file, and no text: func.parquet_reader() reads it")
+    for magic, what in _KINDS:
+        if head.startswith(magic):
+            advice = f': the address "{_inside("zip", name)}" reads what is in it' if "zip" in what else ""
+            raise WrongContent(f"{name} is {what}, and no text{advice}")
+    found = _wide_encoding(head)
+    if found is not None and _is_narrow(encoding):
+        raise WrongContent(f'{name} is {found.upper()} text: map_reader=func.text_reader("{found}") reads it')
+
+
+def _tar_advice(name: str) -> str:
+    if any(name.lower().endswith(suffix) for suffix in _SHORTER):
+        return f'the address "{_inside("tar", name)}" reads what is in it'
+    return f"named .tar, or .tar.gz, the address {_inside('tar', 'NAME')} reads what is in it"
+
+
+def _inside(scheme: str, name: str) -> str:
+    """The address of all files in an archive."""
+    return f"{scheme}://**::{name if '://' in name else f'file://{name}'}"
+
+
+def _is_tar(head: bytes) -> bool:
+    """A header of tar, old or new, holds the sum of its bytes, with blanks in place of the sum."""
+    if len(head) < _TAR_HEADER_BYTES or not head[0]:
+        return False
+    header = head[:_TAR_HEADER_BYTES]
+    try:
+        told = int(header[_TAR_SUM].strip(b" \0"), 8)
+    except ValueError:
+        return False
+    return told == sum(header) - sum(header[_TAR_SUM]) + 8 * ord(" ")
+
+
+def _wide_encoding(head: bytes) -> str | None:
+    """UTF-16 or UTF-32: by its mark, or by the zeros beside each letter and a whole newline."""
+    for mark, encoding in _BOMS:
+        if head.startswith(mark):
+            return encoding
+    units = len(head) // 2
+    first, second = head[: 2 * units : 2], head[1 : 2 * units : 2]
+    if units < _FEWEST_UNITS:
+        return None
+    if b"\n" in first and not any(second) and 0 not in first:
+        return "utf-16-le"
+    if b"\n" in second and not any(first) and 0 not in second:
+        return "utf-16-be"
+    return None
+
+
+def _is_narrow(encoding: str) -> bool:
+    return not encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32", "utf16", "utf32"))
