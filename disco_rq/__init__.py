@@ -1,12 +1,38 @@
 """disco-rq: MapReduce in plain Python functions, on the Redis and RQ that you already have."""
 
-from disco_rq.client.disco import Disco
-from disco_rq.client.job import Job
-from disco_rq.client.results import result_iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from disco_rq import errors
 from disco_rq.errors import *  # noqa: F403
-from disco_rq.errors import __all__ as _errors
-from disco_rq.external import external
-from disco_rq.params import Params
 from disco_rq.version import __version__
 
-__all__ = ["Disco", "Job", "Params", "__version__", "external", "result_iterator", *_errors]
+if TYPE_CHECKING:
+    from disco_rq.client.disco import Disco
+    from disco_rq.client.job import Job
+    from disco_rq.client.results import result_iterator
+    from disco_rq.external import external
+    from disco_rq.params import Params
+
+_HOMES = {
+    "Disco": "disco_rq.client.disco",
+    "Job": "disco_rq.client.job",
+    "Params": "disco_rq.params",
+    "external": "disco_rq.external",
+    "result_iterator": "disco_rq.client.results",
+}
+"""Imported when they are asked for: a program that needs one of them need not wait for all the others."""
+
+__all__ = ["Disco", "Job", "Params", "__version__", "external", "result_iterator", *errors.__all__]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'disco_rq' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -19,6 +19,7 @@ from disco_rq.client.embedded import OPEN, START_TIMEOUT_S
 from disco_rq.errors import DiscoError
 from disco_rq.machine.logs import EMBEDDED, log_to_stderr
 from disco_rq.machine.redisserver import PrivateServer
+from disco_rq.machine.streams import open_closed_streams
 from disco_rq.node.node import start_workers
 from disco_rq.node.supervisor import Supervisor
 from disco_rq.settings import PREFIX, Settings
@@ -34,6 +35,7 @@ NODE = "localhost"
 def main() -> None:
     """The process that owns the cluster. Arguments: directory, workers, ``open`` or ``closed``."""
     directory, workers, has_open_page = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == OPEN
+    open_closed_streams()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nobody else may talk into the answers
     log_to_stderr(EMBEDDED)

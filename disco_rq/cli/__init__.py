@@ -3,6 +3,22 @@
 ``app`` gathers the verbs; the other modules hold them by what they are about.
 """
 
-from disco_rq.cli.app import main
+import signal
+from collections.abc import Sequence
+from typing import NoReturn
+
+from disco_rq.machine.streams import open_closed_streams
 
 __all__ = ["main"]
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line. Leaves with 0, with 1 for an error of any kind, or 2 for a wrong call."""
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while it imports ends it without a traceback
+    open_closed_streams()
+    from disco_rq.cli.app import run  # not at the top: a fifth of a second
+
+    signal.signal(signal.SIGINT, usual)
+    run(args)

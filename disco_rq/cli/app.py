@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from typing import Any, NoReturn
 import click
 from redis.exceptions import ResponseError
 
-from disco_rq.cli import attempts, cluster, completion, doctor, jobs, nodes, results, run, steering, tasks
+from disco_rq.cli import attempts, cluster, completion, doctor, jobs, nodes, results, steering, tasks
+from disco_rq.cli import run as running
 from disco_rq.errors import DiscoError
 from disco_rq.version import __version__
 
@@ -45,12 +47,12 @@ def cli() -> None:
     """
 
 
-for part in (run, jobs, results, tasks, attempts, steering, nodes, doctor, cluster, completion):
+for part in (running, jobs, results, tasks, attempts, steering, nodes, doctor, cluster, completion):
     for verb in part.VERBS:
         cli.add_command(verb)
 
 
-def main(args: Sequence[str] | None = None) -> NoReturn:
+def run(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line. Leaves with 0, with 1 for an error of any kind, or 2 for a wrong call."""
     sys.exit(_exit_status(args))
 
@@ -76,6 +78,9 @@ def _exit_status(args: Sequence[str] | None) -> int:
         return 1
     except OSError as error:
         _write_no_more()
+        if error.errno == errno.EBADF:
+            click.echo("disco-rq: standard output is closed: there is nowhere to write", err=True)
+            return 1
         click.echo(f"disco-rq: {error}", err=True)
         return 1
     return status if isinstance(status, int) else 0

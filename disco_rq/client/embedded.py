@@ -13,6 +13,8 @@ import selectors
 import shutil
 import subprocess
 import sys
+import weakref
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -44,6 +46,7 @@ class EmbeddedCluster:
         if not isinstance(workers, int) or workers < 1:
             raise SettingsError(f"workers={workers!r}: the embedded cluster takes a whole number from 1 on")
         self.directory = private_directory()
+        self._owner = os.getpid()
         # The child finds modules where its owner does, so that what runs here runs there.
         paths = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
         start = f"import sys; sys.path[:] = {paths}; from disco_rq.clusterhost import main; main()"
@@ -61,6 +64,7 @@ class EmbeddedCluster:
             start_new_session=True,  # Ctrl-C is the owner's; it closes the cluster
         )
         atexit.register(self.close)
+        os.register_at_fork(after_in_child=partial(_let_go, weakref.ref(self)))
         try:
             said = self._wait_until_ready()
             self.url = said["url"]
@@ -85,7 +89,9 @@ class EmbeddedCluster:
         self.close()
 
     def close(self) -> None:
-        """End every process and delete the directory. Idempotent."""
+        """End every process and delete the directory. Idempotent. In a fork of its owner it does nothing."""
+        if os.getpid() != self._owner:
+            return
         atexit.unregister(self.close)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -97,6 +103,12 @@ class EmbeddedCluster:
             self._process.wait()
         self._process.stdout.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def let_go(self) -> None:
+        """In a fork of its owner: it is the owner's, which may end before the fork does."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
 
     def _wait_until_ready(self) -> dict[str, str]:
         """The first line that the child says: its addresses, or what is wrong."""
@@ -112,3 +124,8 @@ class EmbeddedCluster:
         if "error" in said:
             raise DiscoError(f"the embedded cluster cannot start: {said['error']}")
         return said
+
+
+def _let_go(cluster: weakref.ref[EmbeddedCluster]) -> None:
+    if (owned := cluster()) is not None:
+        owned.let_go()

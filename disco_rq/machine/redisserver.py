@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 from disco_rq.errors import DiscoError
 
@@ -81,9 +82,13 @@ def _version(program: str) -> tuple[int, ...]:
 
 
 def private_directory() -> Path:
-    """Make an empty 0700 directory whose path is short enough for a socket: in TMPDIR, else in /tmp."""
+    """Make an empty 0700 directory whose path is UTF-8, and short enough for a socket: in TMPDIR, else in
+    /tmp.
+    """
     for parent in (tempfile.gettempdir(), "/tmp"):
-        if len(os.fsencode(parent)) + len(f"/disco-rq-12345678/{SOCKET_NAME}") <= SOCKET_PATH_MAX_BYTES:
+        length = len(os.fsencode(parent)) + len(f"/disco-rq-12345678/{SOCKET_NAME}")
+        # What is no UTF-8 is a surrogate here, and no address holds it.
+        if length <= SOCKET_PATH_MAX_BYTES and parent.isprintable():
             break
     return Path(tempfile.mkdtemp(prefix="disco-rq-", dir=parent))
 
@@ -104,11 +109,12 @@ class PrivateServer:
         _check_directory(directory)
         self.socket = directory / SOCKET_NAME
         self.log = directory / "server.log"
-        self.url = f"unix://{self.socket}"
+        self.url = f"unix://{quote(str(self.socket))}"
         program = (binary or find_server()).path
         try:
             self._process = subprocess.Popen(
                 [str(program), *self._options(directory)],
+                cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -147,7 +153,8 @@ class PrivateServer:
     def _options(self, directory: Path) -> list[str]:
         options = {
             "port": "0",
-            "unixsocket": str(self.socket),
+            # By its name: the server tells it in CLIENT INFO, which clients cut at blanks.
+            "unixsocket": SOCKET_NAME,
             "unixsocketperm": "700",
             "dir": str(directory),
             "logfile": str(self.log),

@@ -157,7 +157,7 @@ def url_of(client: redis.Redis) -> str:
         login = f"{quote(options.get('username') or '', safe='')}:{quote(options['password'], safe='')}@"
     database = options.get("db") or 0
     if "path" in options:
-        return f"unix://{login}{options['path']}?db={database}"
+        return f"unix://{login}{quote(options['path'])}?db={database}"
     scheme, query = "redis", {}
     if issubclass(pool.connection_class, redis.SSLConnection):
         scheme, query = "rediss", _tls_options(options)

@@ -8,6 +8,6 @@ later = types.ModuleType("disco_rq.version")
 later.__dict__.update(PROTOCOL=99, __version__="9.9.9")
 sys.modules["disco_rq.version"] = later
 
-from disco_rq.cli.app import main  # noqa: E402  with the version of above
+from disco_rq.cli import main  # noqa: E402  with the version of above
 
 main()

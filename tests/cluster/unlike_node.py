@@ -8,7 +8,7 @@ import json
 import os
 import platform
 
-from disco_rq.cli.app import main
+from disco_rq.cli import main
 from disco_rq.machine.packages import installed
 from disco_rq.worker import leases
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from disco_rq.cli.app import cli, main
+from disco_rq.cli import main
+from disco_rq.cli.app import cli
 from disco_rq.settings import Settings
 
 PROGRAMS = {"master", "node", "up", "web-token", "completion"}
