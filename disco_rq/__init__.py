@@ -5,20 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 from disco_rq import errors
 from disco_rq.errors import *  # noqa: F403
+from disco_rq.external import external
 from disco_rq.version import __version__
 
 if TYPE_CHECKING:
     from disco_rq.client.disco import Disco
     from disco_rq.client.job import Job
     from disco_rq.client.results import result_iterator
-    from disco_rq.external import external
     from disco_rq.params import Params
 
 _HOMES = {
     "Disco": "disco_rq.client.disco",
     "Job": "disco_rq.client.job",
     "Params": "disco_rq.params",
-    "external": "disco_rq.external",
     "result_iterator": "disco_rq.client.results",
 }
 """Imported when they are asked for: a program that needs one of them need not wait for all the others."""

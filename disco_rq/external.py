@@ -6,7 +6,6 @@ in the job's signed pack, and ``stages.external`` runs it.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
-from disco_rq.func import netstr_writer
 
 __all__ = ["ExternalProgram", "encoded_params", "external"]
 
@@ -105,9 +103,10 @@ def encoded_params(params: Any) -> bytes:
         raise JobArgumentError(
             f"ext_params={params!r}: it takes a dict of text, or a str or bytes, sent as it is"
         )
-    row = io.BytesIO()
-    for key, value in params.items():
-        if not isinstance(key, str | bytes) or not isinstance(value, str | bytes):
-            raise JobArgumentError(f"ext_params: {key!r}: {value!r} is no pair of str or bytes")
-        netstr_writer(row, key, value, None)
-    return b"%d\n%b" % (row.tell(), row.getvalue())
+    row = b""
+    for pair in params.items():
+        if not all(isinstance(it, str | bytes) for it in pair):
+            raise JobArgumentError(f"ext_params: {pair[0]!r}: {pair[1]!r} is no pair of str or bytes")
+        key, value = (it if isinstance(it, bytes) else it.encode("utf-8", "surrogateescape") for it in pair)
+        row += b"%d %b %d %b\n" % (len(key), key, len(value), value)
+    return b"%d\n%b" % (len(row), row)
