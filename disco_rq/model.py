@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any, Literal
 
 from disco_rq.version import PROTOCOL
@@ -111,18 +111,38 @@ class JobSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Which file it was when the job was submitted. Inode and mtime count on the machine that took them."""
+
+    size: int | None
+    inode: int = 0
+    mtime_ns: int = 0
+    tail: int = 0  # digest of its last bytes
+    machine: str = ""
+    tag: str = ""  # of a server: NAME=ETAG, a version or a time
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One file, or one piece of it, that a map reads. ``length`` None: to the end."""
 
     url: str
     start: int = 0
     length: int | None = None
+    identity: Identity | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.url
 
     def pack(self) -> list[Any]:
-        return [self.url, self.start, self.length]
+        then = self.identity
+        known = [] if then is None else [list(astuple(then))]
+        return [self.url, self.start, self.length, *known]
+
+    @classmethod
+    def unpack(cls, data: list[Any]) -> Input:
+        url, start, length, *known = data
+        return cls(url, start, length, Identity(*known[0]) if known else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +156,7 @@ class MapInput:
 
     @classmethod
     def unpack(cls, data: list[Any]) -> MapInput:
-        return cls(tuple(tuple(Input(*replica) for replica in part) for part in data))
+        return cls(tuple(tuple(map(Input.unpack, part)) for part in data))
 
     def urls(self) -> list[str]:
         """The addresses, replicas after one another."""
@@ -147,8 +167,13 @@ class MapInput:
         return any(len(part) > 1 for part in self.parts)
 
     def replica(self, number: int) -> MapInput:
-        """The same input with one replica of each part; numbers beyond the last one begin again."""
-        return MapInput(tuple((part[number % len(part)],) for part in self.parts))
+        """The same input, beginning with that replica of each part; beyond the last one it begins again."""
+        turned = [(part, number % len(part)) for part in self.parts]
+        return MapInput(tuple(part[first:] + part[:first] for part, first in turned))
+
+    def first_urls(self) -> list[str]:
+        """The addresses of the first replicas."""
+        return [part[0].url for part in self.parts]
 
 
 @dataclass(frozen=True, slots=True)

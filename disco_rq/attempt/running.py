@@ -154,7 +154,7 @@ def _stage(
 
 def _input_urls(turn: Turn, feed: Feed) -> list[str]:
     if turn.task_input != "reduce":
-        return turn.task_input.urls()
+        return turn.task_input.first_urls()
     if turn.spec.has_map:
         return list(feed.map_outputs())
     return [entry.url for entry in feed.inputs()]

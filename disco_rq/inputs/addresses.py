@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from urllib.parse import urlsplit
 
-__all__ = ["absolute", "file_name", "local_path", "scheme_of"]
+__all__ = ["absolute", "file_name", "local_path", "no_file", "scheme_of"]
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]*)(?:://|::)")
 _FILE = "file://"
@@ -24,7 +25,7 @@ def scheme_of(url: str) -> str:
 
 def local_path(url: str) -> str | None:
     """The path of a plain path or a ``file://`` address; None for every other."""
-    if scheme_of(url) != "file" or "::" in url[: url.find("://")]:
+    if scheme_of(url) != "file":
         return None
     if url[: len(_FILE)].lower() != _FILE:
         return url
@@ -34,8 +35,17 @@ def local_path(url: str) -> str | None:
 
 def absolute(url: str, path: str) -> str:
     """The address of the local ``path``, in the form that ``url`` was given in: plain or ``file://``."""
+    before, dots, behind = path.rpartition("/../") if not path.endswith("/..") else (path, "", "")
+    if dots or path.endswith("/.."):  # behind a link, as the kernel goes
+        path = os.path.join(os.path.realpath(before + dots), behind)  # noqa: PTH118
     full = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links, which may differ between nodes
     return full if url == local_path(url) else _FILE + full
+
+
+def no_file(info: os.stat_result) -> str | None:
+    """What it is that has no content of its own: a pipe, a socket, a device; None for a file or directory."""
+    kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
+    return {**kinds, stat.S_IFBLK: "a device"}.get(stat.S_IFMT(info.st_mode))
 
 
 def file_name(url: str) -> str:

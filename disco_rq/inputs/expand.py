@@ -11,9 +11,11 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from disco_rq.errors import JobArgumentError
-from disco_rq.inputs.addresses import absolute, local_path, scheme_of
+from disco_rq.inputs.addresses import absolute, local_path, no_file, scheme_of
 from disco_rq.inputs.filesystems import can_cut, child_url, filesystem
-from disco_rq.inputs.httpfile import probe
+from disco_rq.inputs.httpfile import Probe, probe
+from disco_rq.inputs.identity import local_identity, remote_identity
+from disco_rq.model import Identity
 from disco_rq.outputs.addresses import ADDRESS
 from disco_rq.redact import redact
 
@@ -35,6 +37,7 @@ class Found(NamedTuple):
     size: int | None = None
     can_seek: bool = False
     missing: bool = False
+    identity: Identity | None = None
 
 
 class MissingFile(JobArgumentError):
@@ -94,13 +97,17 @@ def look_up_web(urls: Iterable[str]) -> dict[str, Found]:
             return Found(url)
         if head.status in _GONE:
             return Found(url, missing=True)
-        return Found(url, head.size, head.ranges) if head.status == 200 else Found(url)
+        return _found_on_web(url, head) if head.status == 200 else Found(url)
 
     web = list(dict.fromkeys(url for url in urls if scheme_of(url) in ("http", "https")))
     if not web:
         return {}
     with ThreadPoolExecutor(min(_PROBES_AT_ONCE, len(web)), thread_name_prefix="disco-rq-look-up") as pool:
         return dict(zip(web, pool.map(look_up, web), strict=True))
+
+
+def _found_on_web(url: str, head: Probe) -> Found:
+    return Found(url, head.size, head.ranges, identity=remote_identity(head.size, head.about))
 
 
 def _there(file: Found) -> Found:
@@ -143,8 +150,9 @@ def _local(url: str, path: str) -> Found | None:
 
 
 def _found_local(address: str, info: os.stat_result) -> Found:
-    regular = stat.S_ISREG(info.st_mode)
-    return Found(address, info.st_size if regular else None, regular)
+    if (what := no_file(info)) is not None:
+        raise JobArgumentError(f"input {address}: it is {what}, and no file to read")
+    return Found(address, info.st_size, True, identity=local_identity(local_path(address) or address, info))
 
 
 def _expand_remote(url: str) -> tuple[list[Found], bool]:
@@ -177,14 +185,19 @@ def _list_remote(url: str, fs: Any, path: str) -> tuple[list[Found], bool]:
         listing, is_directory = fs.glob(path, detail=True), False
     else:
         if info["type"] != "directory":
-            return [Found(url, info.get("size"), seekable)], False
+            return [_found_remote(url, info, seekable)], False
         listing, is_directory = fs.find(path, maxdepth=1, detail=True), True
     files = [
-        Found(child_url(url, path, name), entry.get("size"), seekable)
+        _found_remote(child_url(url, path, name), entry, seekable)
         for name, entry in listing.items()
         if entry["type"] != "directory" and not PurePosixPath(name).name.startswith(".")
     ]
     return _many(url, files, is_directory=is_directory), True
+
+
+def _found_remote(url: str, about: dict[str, Any], seekable: bool) -> Found:
+    size = about.get("size")
+    return Found(url, size, seekable, identity=remote_identity(size, about))
 
 
 def _many(url: str, files: list[Found], *, is_directory: bool) -> list[Found]:

@@ -10,7 +10,8 @@ import base64
 import io
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -26,13 +27,14 @@ class Probe:
     status: int
     size: int | None = None
     ranges: bool = False
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 def probe(url: str, timeout_s: float) -> Probe:
     """Ask for the head of the file. An HTTP error is an answer too; no answer raises ``OSError``."""
     try:
         with _request(url, timeout_s, method="HEAD") as response:
-            return Probe(response.status, _size(response), response.headers.get("Accept-Ranges") == "bytes")
+            return Probe(response.status, _size(response), _is_plain(response), about(response))
     except urllib.error.HTTPError as error:
         return Probe(error.code)
 
@@ -52,6 +54,7 @@ class HttpFile(io.RawIOBase):
         self._response: HTTPResponse | None = None
         response = self._connect()
         self.size = _size(response)
+        self.about = about(response)
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         self.codec = None if encoding == "identity" else encoding.removeprefix("x-")
         self._ranges = response.headers.get("Accept-Ranges") == "bytes"
@@ -103,6 +106,20 @@ class HttpFile(io.RawIOBase):
         if self._response is not None:
             self._response.close()
             self._response = None
+
+
+def about(response: HTTPResponse) -> dict[str, str]:
+    """What changes with the file."""
+    found = {"ETag": response.headers.get("ETag"), "LastModified": response.headers.get("Last-Modified")}
+    return {name: value for name, value in found.items() if value}
+
+
+def _is_plain(response: HTTPResponse) -> bool:
+    """Whether a piece of what is sent is a piece of the file."""
+    headers = response.headers
+    return (
+        headers.get("Accept-Ranges") == "bytes" and headers.get("Content-Encoding", "identity") == "identity"
+    )
 
 
 def _size(response: HTTPResponse) -> int | None:

@@ -8,23 +8,26 @@ What a job wrote is told by its first bytes: readers get the bytes that its writ
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from disco_rq.errors import DataError, DiscoError
-from disco_rq.inputs.addresses import local_path, scheme_of
+from disco_rq.inputs.addresses import local_path, no_file, scheme_of
 from disco_rq.inputs.content import HEAD_BYTES, codec_by_name, codec_of
 from disco_rq.inputs.decompress import Decoded
 from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.httpfile import HttpFile
+from disco_rq.inputs.identity import check_local, check_remote
 from disco_rq.inputs.pieces import Window, own_lines
-from disco_rq.model import Input
+from disco_rq.model import Identity, Input
 from disco_rq.outputs.remote import RemoteFile
 from disco_rq.records import OpaqueStream, all_blocks, is_record_file, open_output
 from disco_rq.redact import redact
@@ -98,27 +101,46 @@ def _open_window(
     """The bytes that were asked for, their number, and whether they are records of ours."""
     source, size = _open_source(inp.url, resolve, timeout_s, opened)
     opened.callback(_close, source)
-    start, is_records = 0, False
-    if (
-        not inp.start and scheme_of(inp.url) != "raw"
-    ):  # a piece from the middle is of a file that was looked at
+    start, is_records, codec, then = 0, False, None, inp.identity
+    verify = partial(_check, source, size, then)
+    verify()
+    planned = size if then is None or then.size is None or not size else min(then.size, size)
+    has_grown = planned != size
+    looked_at = inp.start > 0 or scheme_of(inp.url) == "raw"  # a piece from the middle is of a known file
+    if not looked_at:
         named = codec_by_name(inp.url)
         if isinstance(source, HttpFile) and source.codec is not None:
             source, size, named = Decoded(_buffered(source, opened), source.codec), None, None
         head, source = _look(source, opened)
         codec, is_records = codec_of(head, named), is_record_file(head)
         if codec is not None:
+            if has_grown:  # what came later may end within a stream
+                source = Window(source, start=0, length=planned, convert=lambda error: error)
             source, size = Decoded(_buffered(source, opened), codec), None
-    if inp.start or inp.length is not None:
+    if inp.start or inp.length is not None or (codec is None and has_grown):
         if size is None or not source.seekable():
             raise DataError(
                 f"cannot read {redact(inp.url)} in pieces, as it was planned: no seek", redact(inp.url)
             )
-        start, stop = own_lines(source, inp.start, inp.length, size)
+        start, stop = own_lines(source, inp.start, inp.length, size, planned)
         source.seek(start)
         size = stop - start
-    window = Window(source, start=start, length=size, convert=lambda error: _data_error(inp.url, error))
+    window = Window(
+        source, start=start, length=size, convert=lambda error: _data_error(inp.url, error), verify=verify
+    )
     return window, size, is_records
+
+
+def _check(source: io.RawIOBase | io.BufferedIOBase, size: int | None, then: Identity | None) -> None:
+    """Raise ``ValueError`` if it is not the file that it was when the job was submitted."""
+    if then is None:
+        return
+    if isinstance(source, io.FileIO):
+        check_local(source.fileno(), then)
+    elif isinstance(source, HttpFile):
+        check_remote(size, source.about, then)
+    else:
+        check_remote(size, getattr(source, "details", None) or {}, then)
 
 
 def _buffered(
@@ -167,13 +189,25 @@ def _open_source(
         case _:
             fs, path = filesystem(url)
             opened.callback(id, fs)  # kept until then: an archive is closed when its file system is collected
+            fs.invalidate_cache()  # what was listed at submit
             size = fs.size(path)
             return fs.open(path, "rb"), int(size) if size is not None else None
 
 
 def _open_local(path: str) -> _Source:
-    file = io.FileIO(path, "rb")
-    info = os.fstat(file.fileno())
+    fd = os.open(
+        path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    )  # a pipe without a writer is waited for else
+    try:
+        info = os.fstat(fd)
+        if stat.S_ISDIR(info.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if (what := no_file(info)) is not None:
+            raise ValueError(f"it is {what}, and no file")
+    except BaseException:
+        os.close(fd)
+        raise
+    file = io.FileIO(fd, "rb")
     # Files in /proc and pipes say 0 and have content: read those to their end.
     return file, info.st_size if stat.S_ISREG(info.st_mode) and info.st_size else None
 

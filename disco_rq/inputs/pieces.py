@@ -33,9 +33,15 @@ def cut(size: int, piece_size: int) -> list[tuple[int, int | None]]:
     return list(zip(starts, [*lengths, None], strict=True))
 
 
-def own_lines(file: Readable, start: int, length: int | None, size: int) -> tuple[int, int]:
-    """``(first, stop)``: the bytes of the lines that start within the piece, of a file of ``size`` bytes."""
-    end = size if length is None else min(start + length, size)
+def own_lines(
+    file: Readable, start: int, length: int | None, size: int, planned: int | None = None
+) -> tuple[int, int]:
+    """``(first, stop)``: the bytes of the lines that start within the piece, of a file of ``size`` bytes.
+
+    ``planned``: how far it went when it was cut, if it has grown since.
+    """
+    known = size if planned is None else planned
+    end = known if length is None else min(start + length, known)
     first = 0 if start == 0 else _line_start(file, start, limit=end)
     if first >= end:
         return end, end
@@ -64,7 +70,8 @@ class Window(io.RawIOBase):
     """Reads ``source`` from where it is, up to ``length`` bytes. Can seek, within the window, if the source
     can.
 
-    ``convert`` is told of every exception in reading, and answers what to raise instead.
+    ``convert`` is told of every exception in reading, and answers what to raise instead. ``verify`` is called
+    when all is read, and raises if it cannot be what it was at the start.
     """
 
     # A BufferedReader looks at this for every line, and the inherited property is dearer (13 % of reading).
@@ -77,12 +84,14 @@ class Window(io.RawIOBase):
         start: int,
         length: int | None,
         convert: Callable[[Exception], Exception],
+        verify: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self.start = start
         self._length = length
         self._at = 0
         self._convert = convert
+        self._verify = verify
 
     def close(self) -> None:
         self.closed = True
@@ -100,6 +109,8 @@ class Window(io.RawIOBase):
             size = self._source.readinto(buffer) if len(buffer) else 0
             if not size and len(buffer) and self._length is not None:
                 raise EOFError(f"the file ends after {self.start + self._at} bytes: it has become shorter")
+            if not size or self._at + size == self._length:
+                self._verify()
         except Exception as error:  # any fsspec file system's, codec's or server's
             raise self._convert(error) from error
         self._at += size or 0

@@ -114,9 +114,11 @@ def _tasks(
     for replicas in files:
         pieces = _pieces(replicas, piece_size)
         if len(pieces) > 1:
-            yield from (MapInput((tuple(Input(r.url, *piece) for r in replicas),)) for piece in pieces)
+            yield from (
+                MapInput((tuple(Input(r.url, *piece, r.identity) for r in replicas),)) for piece in pieces
+            )
             continue
-        group.append(tuple(Input(r.url) for r in replicas))
+        group.append(tuple(Input(r.url, identity=r.identity) for r in replicas))
         if len(group) == files_per_task:
             yield MapInput(tuple(group))
             group = []

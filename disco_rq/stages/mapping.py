@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from itertools import chain, islice, repeat
 from traceback import walk_tb
@@ -43,7 +43,7 @@ class MappedPairs:
     def __init__(
         self,
         work: TaskWork,
-        inputs: Sequence[Input],
+        inputs: Sequence[tuple[Input, ...]],
         opener: Opener,
         through: Callable[[Iterator[Any]], Iterator[Any]] | None = None,
     ) -> None:
@@ -85,11 +85,12 @@ class MappedPairs:
         """The map's results: for each input, or for as many entries as there are between two events."""
         init = self._init
         until_status = self._status_interval or _MANY
-        for input in self._inputs:
+        for replicas in self._inputs:
             self._before += self._in_input
             self._in_input = 0
-            self._url, self._offset = input.url, 0
-            with self._opener(input) as (fd, size):
+            self._url, self._offset = replicas[0].url, 0
+            with _first_there(replicas, self._opener) as (input, fd, size):
+                self._url = input.url
                 self._offset = offset_of(fd)
                 now_reads(input.url, self._offset)
                 self._entries = entries = iter(self._reader(fd, size, input.url))
@@ -158,6 +159,22 @@ class MappedPairs:
         if reading:
             return f"reading entry {self._entry + 1} of {url}"
         return f"in entry {self._entry} of {url}" if self._entry else f"before the first entry of {url}"
+
+
+@contextmanager
+def _first_there(replicas: Sequence[Input], opener: Opener) -> Iterator[tuple[Input, BinaryIO, int | None]]:
+    """The first replica that can be opened."""
+    *others, last = replicas
+    with ExitStack() as opened:
+        for replica in others:
+            try:
+                fd, size = opened.enter_context(opener(replica))
+            except DataError:
+                continue
+            yield replica, fd, size
+            return
+        fd, size = opened.enter_context(opener(last))
+        yield last, fd, size
 
 
 def _one_by_one(pairs: Iterator[Any]) -> Iterator[Any]:

@@ -40,8 +40,7 @@ def _mapped(
     work: TaskWork, task_input: MapInput, out: Path, opener: Opener, program: RunningProgram | None = None
 ) -> StageResult:
     functions, spec, params = work.functions, work.spec, work.params
-    inputs = [part[0] for part in task_input.parts]
-    mapped = MappedPairs(work, inputs, opener, None if program is None else program.answers)
+    mapped = MappedPairs(work, task_input.parts, opener, None if program is None else program.answers)
     partitioner = Partitioner(functions.partition if spec.nr_reduces else None, spec.nr_partitions, params)
     shuffle = _shuffle(work, partitioner)
     limit_bytes = spec.mem_sort_limit

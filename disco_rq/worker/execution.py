@@ -262,7 +262,7 @@ class Executor:
 
     def _input_urls(self, job: str, task_input: MapInput | Literal["reduce"]) -> list[str]:
         if task_input != "reduce":
-            return task_input.urls()
+            return task_input.first_urls()
         if not self._program(job).spec.has_map:
             return [entry.url for entry in self._store.inputs(job)]
         outputs = self._store.map_outputs(job)
