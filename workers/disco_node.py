@@ -1,7 +1,7 @@
 """Settings for a plain ``rq worker`` that joins a disco-rq cluster as one slot of a node.
 
-    DISCO_RQ_REDIS=redis://host:6379/0 DISCO_RQ_NODE=node1 DISCO_RQ_DATA=/srv/disco \\
-        rq worker --path workers -c disco_node -w disco_rq.worker.DiscoWorker
+    PYTHONHASHSEED=0 DISCO_RQ_REDIS=redis://host:6379/0 DISCO_RQ_NODE=node1 \\
+        DISCO_RQ_DATA=/srv/disco rq worker --path workers -c disco_node -w disco_rq.worker.DiscoWorker
 
 RQ reads the names in capitals here; the worker class it takes from ``-w`` or RQ_WORKER_CLASS only. Start it
 once for each slot; all slots of a node need the same DISCO_RQ_NODE and DISCO_RQ_DATA.

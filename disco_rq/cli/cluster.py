@@ -12,6 +12,7 @@ from disco_rq.cli.arguments import redis_option, verb
 from disco_rq.cli.run import stopped_like_ctrl_c
 from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
+from disco_rq.machine.hashseed import start_again_with_hash_seed
 from disco_rq.machine.logs import log_to_stderr
 from disco_rq.node.node import run_node
 from disco_rq.settings import PREFIX, Settings
@@ -70,6 +71,7 @@ def master(redis: str | None, **options: str | None) -> None:
 @redis_option
 def node(slots: int | None, redis: str | None, **options: str | None) -> None:
     """Run this machine's workers, and serve their files to the others, until they are stopped."""
+    start_again_with_hash_seed()
     log_to_stderr()
     run_node(settings_with(redis=redis, **options), os.cpu_count() or 1 if slots is None else slots)
 

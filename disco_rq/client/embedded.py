@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from disco_rq.errors import DiscoError, SettingsError
+from disco_rq.machine import hashseed
 from disco_rq.machine.redisserver import private_directory
 
 START_TIMEOUT_S = 20.0
@@ -61,6 +62,7 @@ class EmbeddedCluster:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env={**os.environ, hashseed.NAME: hashseed.HASH_SEED},
             start_new_session=True,  # Ctrl-C is the owner's; it closes the cluster
         )
         atexit.register(self.close)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeGuard
 
 from disco_rq.errors import TaskError
+from disco_rq.records.taken import PLAIN, taken
 
-__all__ = ["checked", "is_pair", "not_a_pair"]
+__all__ = ["is_pair", "not_a_pair", "one_by_one", "taken_pairs"]
 
 
 def is_pair(value: Any) -> TypeGuard[Sequence[Any]]:
@@ -15,13 +16,31 @@ def is_pair(value: Any) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, tuple | list) and len(value) == 2
 
 
-def checked(values: Sequence[Any]) -> None:
-    """Raise ``TaskError`` naming the first value that is no pair."""
-    if set(map(type, values)) == {tuple} and set(map(len, values)) == {2}:
-        return
-    for value in values:
-        if not is_pair(value):
-            raise not_a_pair(value)
+def one_by_one(pairs: Iterable[Any]) -> Iterator[Any]:
+    """The pairs, each looked at before the next is asked for. ``TaskError`` for what is none."""
+    for pair in pairs:
+        if not is_pair(pair):
+            raise not_a_pair(pair)
+        yield pair
+
+
+def taken_pairs(pairs: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """All the pairs as they were when they came: each is taken before the next is asked for.
+
+    ``TaskError`` for what is no pair.
+    """
+    some: list[tuple[Any, Any]] = []
+    plain, add = PLAIN, some.append
+    for pair in pairs:
+        if type(pair) is not tuple or len(pair) != 2:
+            if not is_pair(pair):
+                raise not_a_pair(pair)
+            pair = tuple(pair)
+        key, value = pair
+        if type(value) not in plain or type(key) not in plain:
+            pair = taken(key), taken(value)
+        add(pair)
+    return some
 
 
 def not_a_pair(value: Any) -> TaskError:

@@ -64,18 +64,18 @@ class Source(Protocol):
         """The blocks of one partition. Raises ``CorruptData`` with ``url=name``."""
 
 
-def batches(blocks: Iterable[Block], name: str) -> Iterator[PairBatch]:
-    """Typed blocks as columns. ``TaskError`` if a user's writer wrote them."""
+def batches(blocks: Iterable[Block], name: str, *, objects: bool = False) -> Iterator[PairBatch]:
+    """Typed blocks as columns. ``TaskError`` if a user's writer wrote them; ``objects``: see ``typed``."""
     for block in blocks:
         if block.kind == Kind.OPAQUE:
             raise TaskError(f"{name} holds bytes and no typed pairs: it takes a reader to read it")
-        yield _decoded(block, name)
+        yield _decoded(block, name, objects=objects)
 
 
-def _decoded(block: Block, name: str) -> PairBatch:
+def _decoded(block: Block, name: str, *, objects: bool) -> PairBatch:
     grouped = block.kind == Kind.GROUPS
     try:
-        keys, values = unpack_columns(block.data, grouped=grouped)
+        keys, values = unpack_columns(block.data, grouped=grouped, objects=objects)
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptData(f"{name} holds a block that this version cannot read: {error}", name) from error
     return PairBatch(keys, values, grouped)

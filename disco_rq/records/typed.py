@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from itertools import chain
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import cloudpickle
 import msgpack
 
 from disco_rq.errors import DataError, RecordTypeError
+from disco_rq.records.taken import PLAIN, one_nan
 
 __all__ = ["Keys", "Values", "pack_columns", "unpack_columns"]
 
 Keys = list[Any]
 Values = list[Any]
 
-_TUPLE, _SET, _FROZENSET, _INT, _DATETIME = range(1, 6)
-_LEAVES = {type(None), bool, int, float, str, bytes, datetime}
+_TUPLE, _SET, _FROZENSET, _INT, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL, _UUID = range(1, 11)
+_LEAVES = PLAIN
 _SEQUENCES = {list, tuple, set, frozenset}
 _TYPES = _LEAVES | _SEQUENCES | {dict}
+_WITH_NAN = {float, Decimal}
 _MICROSECOND = timedelta(microseconds=1)
 _SMALL_BUFFER_BYTES = 512  # of a nested value; msgpack's own default is 1 MiB for each call
 
-_TUPLE_KEYS, _TUPLE_VALUES = 1, 2
+_TUPLE_KEYS, _TUPLE_VALUES, _NAN_KEYS = 1, 2, 4
+_PICKLED = b"\xc1"
+"""No msgpack begins with it."""
 _MAX_DEPTH = 64
 """Tuples, sets and datetimes within each other: each is read by a call of its own, in 40 KB of C stack."""
 
 
-def pack_columns(keys: Keys, values: Values, *, grouped: bool) -> bytes:
+def pack_columns(keys: Keys, values: Values, *, grouped: bool, objects: bool = False) -> bytes:
     """``keys`` and ``values`` (with ``grouped``: a list of values for each key) as bytes.
 
-    Raises ``RecordTypeError`` naming the type for anything that would not come back as it is.
+    Raises ``RecordTypeError`` naming the type and the key for anything that would not come back as it is.
+    With ``objects`` it is pickled instead: for files that no other process reads.
     """
+    try:
+        return _pack_columns(keys, values, grouped=grouped)
+    except RecordTypeError as error:
+        if objects:
+            return _PICKLED + bytes(cloudpickle.dumps((keys, values), pickle.HIGHEST_PROTOCOL))
+        raise _with_key(error, keys, values, grouped=grouped) from None
+
+
+def _pack_columns(keys: Keys, values: Values, *, grouped: bool) -> bytes:
     flags = 0
     packed_keys, packed_values = keys, values
     if set(map(type, keys)) == {tuple}:
@@ -42,25 +60,46 @@ def pack_columns(keys: Keys, values: Values, *, grouped: bool) -> bytes:
     if set(map(type, chain.from_iterable(values) if grouped else values)) == {tuple}:
         flags |= _TUPLE_VALUES
         packed_values = [list(map(list, group)) for group in values] if grouped else list(map(list, values))
-    columns = [flags, packed_keys, packed_values]
+    data = _packed([flags, packed_keys, packed_values])
+    has_nan = _check(keys, look_for_nan=True)
+    _check(chain.from_iterable(values) if grouped else values)
+    return _packed([flags | _NAN_KEYS, packed_keys, packed_values]) if has_nan else data
+
+
+def _packed(value: Any) -> bytes:
     try:
         try:
-            data = _PLAIN.packb(columns)
+            return _PLAIN.packb(value)
         except UnicodeEncodeError:  # lone surrogates: rare, and slower to pack
-            data = _SURROGATES.packb(columns)
+            return _SURROGATES.packb(value)
     except RecordTypeError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:
         raise RecordTypeError(
             f"a key or value is nested too deeply or too large for a record: {error}"
         ) from error
-    _check(keys)
-    _check(chain.from_iterable(values) if grouped else values)
-    return data
 
 
-def unpack_columns(data: bytes, *, grouped: bool) -> tuple[Keys, Values]:
-    """What ``pack_columns`` packed. Raises ``ValueError`` for anything else."""
+def _with_key(error: RecordTypeError, keys: Keys, values: Values, *, grouped: bool) -> RecordTypeError:
+    """The refusal of a column, with the key of the pair that it is about."""
+    for key, some in zip(keys, values, strict=True):
+        try:
+            _packed([key, some])
+            _check([key, *some] if grouped else [key, some])
+        except RecordTypeError as own:
+            shown = repr(key)
+            return RecordTypeError(f"{own} (the key is {shown if len(shown) <= 100 else shown[:100] + '…'})")
+    return error
+
+
+def unpack_columns(data: bytes, *, grouped: bool, objects: bool = False) -> tuple[Keys, Values]:
+    """What ``pack_columns`` packed. Raises ``ValueError`` for anything else.
+
+    ``objects`` unpickles: only what this process packed itself.
+    """
+    if objects and data.startswith(_PICKLED):
+        keys, values = pickle.loads(memoryview(data)[len(_PICKLED) :])
+        return list(map(one_nan, keys)), values
     flags, keys, values = msgpack.unpackb(
         data, ext_hook=_unpack_ext, strict_map_key=False, unicode_errors="surrogatepass"
     )
@@ -68,6 +107,8 @@ def unpack_columns(data: bytes, *, grouped: bool) -> tuple[Keys, Values]:
         keys = list(map(tuple, keys))
     if flags & _TUPLE_VALUES:
         values = [list(map(tuple, group)) for group in values] if grouped else list(map(tuple, values))
+    if flags & _NAN_KEYS:
+        keys = list(map(one_nan, keys))
     return keys, values
 
 
@@ -105,9 +146,21 @@ class _Packing:
         if kind is int:
             return msgpack.ExtType(_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
         if kind is datetime:
-            return self._nested(_DATETIME, _datetime_fields(value))
+            return self._nested(_DATETIME, [*_date_fields(value), *_time_fields(value)])
+        if kind is time:
+            return self._nested(_TIME, _time_fields(value))
+        pack = _PACK.get(kind)
+        if pack is not None:
+            return msgpack.ExtType(*pack(value))
         raise _refusal(kind)
 
+
+_PACK: dict[type, Callable[[Any], tuple[int, bytes]]] = {
+    date: lambda value: (_DATE, value.toordinal().to_bytes(4, "big")),
+    timedelta: lambda value: (_TIMEDELTA, (value // _MICROSECOND).to_bytes(9, "big", signed=True)),
+    Decimal: lambda value: (_DECIMAL, str(value).encode()),
+    UUID: lambda value: (_UUID, value.bytes),
+}
 
 _PLAIN = _Packing(None)
 _SURROGATES = _Packing("surrogatepass")
@@ -117,26 +170,34 @@ def _refusal(kind: type) -> RecordTypeError:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return RecordTypeError(
         f"a key or value has the type {name}, which records do not hold (they hold None, bool, int, float, "
-        "str, bytes, list, tuple, dict, set, frozenset, datetime); convert it, or use "
-        "disco_rq.func.object_writer and object_reader, which pickle"
+        "str, bytes, list, tuple, dict, set, frozenset, datetime, date, time, timedelta, Decimal, UUID); "
+        "convert it, or use disco_rq.func.object_writer and object_reader, which pickle"
     )
 
 
-def _check(column: Iterable[Any]) -> None:
-    """Refuse what msgpack packs without asking, but as another type: bytearray, memoryview, its own types."""
+def _check(column: Iterable[Any], *, look_for_nan: bool = False) -> bool:
+    """Refuse what msgpack packs without asking, but as another type: bytearray, memoryview, its own types.
+
+    Returns whether there is a NaN in it, if that is asked.
+    """
+    has_nan = False
     level: list[Any] = list(column)
     while level:
         kinds = set(map(type, level))
         if not kinds <= _TYPES:
             raise _refusal(next(iter(kinds - _TYPES)))
+        if look_for_nan and not has_nan and kinds & _WITH_NAN:
+            numbers = [value for value in level if type(value) in _WITH_NAN]
+            has_nan = any(value.is_nan() if type(value) is Decimal else value != value for value in numbers)
         if kinds <= _LEAVES:
-            return
+            break
         inner = list(chain.from_iterable(value for value in level if type(value) in _SEQUENCES))
         for value in level if dict in kinds else ():
             if type(value) is dict:
                 inner += value.keys()
                 inner += value.values()
         level = inner
+    return has_nan
 
 
 def _unpack_nested(data: bytes) -> list[Any]:
@@ -152,6 +213,11 @@ _UNPACK: dict[int, Callable[[bytes], Any]] = {
     _FROZENSET: lambda data: frozenset(_unpack_nested(data)),
     _INT: lambda data: int.from_bytes(data, "big", signed=True),
     _DATETIME: lambda data: _datetime_from(_unpack_nested(data)),
+    _TIME: lambda data: _time_from(_unpack_nested(data)),
+    _DATE: lambda data: date.fromordinal(int.from_bytes(data, "big")),
+    _TIMEDELTA: lambda data: int.from_bytes(data, "big", signed=True) * _MICROSECOND,
+    _DECIMAL: lambda data: Decimal(data.decode()),
+    _UUID: lambda data: UUID(bytes=data),
 }
 
 
@@ -159,7 +225,11 @@ def _unpack_ext(code: int, data: bytes) -> Any:
     return _UNPACK[code](data)
 
 
-def _datetime_fields(value: datetime) -> list[Any]:
+def _date_fields(value: date) -> list[Any]:
+    return [value.year, value.month, value.day]
+
+
+def _time_fields(value: datetime | time) -> list[Any]:
     zone = value.tzinfo
     packed: Any
     if zone is None:
@@ -171,25 +241,26 @@ def _datetime_fields(value: datetime) -> list[Any]:
         packed = zone.key
     else:
         raise _refusal(type(zone))
-    return [
-        *(value.year, value.month, value.day, value.hour, value.minute, value.second),
-        *(value.microsecond, value.fold, packed),
-    ]
+    return [value.hour, value.minute, value.second, value.microsecond, value.fold, packed]
 
 
 def _datetime_from(fields: list[Any]) -> datetime:
-    *moment, fold, packed = fields
-    zone: timezone | ZoneInfo | None
+    return datetime.combine(date(*fields[:3]), _time_from(fields[3:]))
+
+
+def _time_from(fields: list[Any]) -> time:
+    hour, minute, second, microsecond, fold, packed = fields
+    return time(hour, minute, second, microsecond, tzinfo=_zone_from(packed), fold=fold)
+
+
+def _zone_from(packed: Any) -> timezone | ZoneInfo | None:
     if packed is None:
-        zone = None
-    elif isinstance(packed, str):
+        return None
+    if isinstance(packed, str):
         try:
-            zone = ZoneInfo(packed)
+            return ZoneInfo(packed)
         except ZoneInfoNotFoundError as error:
             raise DataError(f"this host does not know the time zone {packed!r} of a record") from error
-    else:
-        microseconds, name = packed
-        offset = timedelta(microseconds=microseconds)
-        zone = timezone(offset) if name is None else timezone(offset, name)
-    year, month, day, hour, minute, second, microsecond = moment
-    return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=zone, fold=fold)
+    microseconds, name = packed
+    offset = timedelta(microseconds=microseconds)
+    return timezone(offset) if name is None else timezone(offset, name)

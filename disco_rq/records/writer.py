@@ -33,12 +33,11 @@ class PackedBlocks:
     raw_bytes: int
 
 
-def encode(keys: list[Any], values: list[Any], *, grouped: bool) -> EncodedBlock:
-    """A block of pairs (``grouped``: of groups). Raises ``RecordTypeError``."""
+def encode(keys: list[Any], values: list[Any], *, grouped: bool, objects: bool = False) -> EncodedBlock:
+    """A block of pairs (``grouped``: of groups). Raises ``RecordTypeError``; ``objects``: see ``typed``."""
     count = sum(map(len, values)) if grouped else len(keys)
-    return EncodedBlock(
-        Kind.GROUPS if grouped else Kind.PAIRS, count, pack_columns(keys, values, grouped=grouped)
-    )
+    data = pack_columns(keys, values, grouped=grouped, objects=objects)
+    return EncodedBlock(Kind.GROUPS if grouped else Kind.PAIRS, count, data)
 
 
 class RecordWriter:

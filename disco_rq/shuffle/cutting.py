@@ -23,7 +23,9 @@ _MOST_BYTES = 16 * BLOCK_BYTES
 class Cutter:
     """Encodes columns as blocks; learns from each block how many pairs make the next one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, objects: bool = False) -> None:
+        """``objects``: see ``records.typed``."""
+        self._objects = objects
         self.count = _FIRST_COUNT
         """Pairs that are likely to make a block."""
         self._measured = False
@@ -36,7 +38,7 @@ class Cutter:
             self._measured = True
         cut = self._cut_groups if grouped else self._cut_pairs
         for some_keys, some_values in cut(keys, values):
-            block = encode(some_keys, some_values, grouped=grouped)
+            block = encode(some_keys, some_values, grouped=grouped, objects=self._objects)
             self._learn(len(block.data) / max(block.size, 1))
             yield block
 

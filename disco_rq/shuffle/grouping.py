@@ -7,11 +7,11 @@ from itertools import chain, groupby, repeat
 from operator import itemgetter
 from typing import Any
 
+from disco_rq.errors import TaskError
 from disco_rq.records import PairBatch
+from disco_rq.shuffle.sortorder import plain_kind, same_key
 
-__all__ = ["RecordStream", "kvgroup", "pairs_of"]
-
-_first, _second = itemgetter(0), itemgetter(1)
+__all__ = ["GroupValues", "RecordStream", "kvgroup", "pairs_of"]
 
 
 def pairs_of(batch: PairBatch) -> Iterator[tuple[Any, Any]]:
@@ -19,6 +19,9 @@ def pairs_of(batch: PairBatch) -> Iterator[tuple[Any, Any]]:
     if batch.grouped:
         return chain.from_iterable(map(zip, map(repeat, batch.keys), batch.values))
     return zip(batch.keys, batch.values, strict=True)
+
+
+_first, _second = itemgetter(0), itemgetter(1)
 
 
 class RecordStream(Iterator[tuple[Any, Any]]):
@@ -72,13 +75,19 @@ class RecordStream(Iterator[tuple[Any, Any]]):
             start = _last_group(batch.keys)
             key = batch.keys[-1]
             if batch.grouped:
-                yield from zip(batch.keys[:start], map(iter, batch.values), strict=False)
-                values: Iterator[Any] = chain.from_iterable(batch.values[start:])
+                for own_key, own in zip(batch.keys[:start], batch.values, strict=False):
+                    group = GroupValues(own_key, own)
+                    yield own_key, group
+                    group.leave()
+                last = list(chain.from_iterable(batch.values[start:]))
             else:
-                yield from _adjacent(zip(batch.keys[:start], batch.values, strict=False))
-                values = iter(batch.values[start:])
+                adjacent = _adjacent_plain if plain_kind(batch.keys) else _adjacent
+                yield from adjacent(zip(batch.keys[:start], batch.values, strict=False))
+                last = batch.values[start:]
             rest = batches.values_of(key)
-            yield key, chain(values, rest)
+            group = GroupValues(key, last, rest)
+            yield key, group
+            group.leave()
             for _ in rest:  # what the reduce has left of this group
                 pass
 
@@ -101,7 +110,7 @@ class _LookAhead:
         """The values of ``key`` at the start of the next batches, taken out of them."""
         while (batch := self.take()) is not None:
             end = 0
-            while end < len(batch.keys) and batch.keys[end] == key:
+            while end < len(batch.keys) and same_key(batch.keys[end], key):
                 end += 1
             values = batch.values[:end]
             self._waiting = PairBatch(batch.keys[end:], batch.values[end:], batch.grouped) if end else batch
@@ -114,20 +123,87 @@ class _LookAhead:
 def _last_group(keys: list[Any]) -> int:
     """Where the last run of equal keys starts."""
     start = len(keys) - 1
-    while start and keys[start - 1] == keys[-1]:
+    while start and same_key(keys[start - 1], keys[-1]):
         start -= 1
     return start
 
 
+class GroupValues(Iterator[Any]):
+    """The values of one group, which can be read until the next group is asked for; later they raise.
+
+    A for loop over them, like ``sum`` and ``list``, runs without a call of ours for each value.
+    """
+
+    __slots__ = ("_held", "_key", "_left", "_values")
+
+    def __init__(self, key: Any, held: list[Any], rest: Iterable[Any] = ()) -> None:
+        """``held``: those in memory, a list for this object alone; ``rest`` come behind them."""
+        self._key = key
+        self._held = held
+        self._left = False
+        self._values = chain(held, rest, filter(self._look, _ONCE))
+
+    def __iter__(self) -> Iterator[Any]:
+        self._look()
+        return self._values
+
+    def __next__(self) -> Any:
+        self._look()
+        return next(self._values)
+
+    def leave(self) -> None:
+        """The next group is asked for."""
+        self._left = True
+        self._held.clear()  # whoever still iterates over it comes to the look behind it
+
+    def _look(self, _: object = None) -> bool:
+        if self._left:
+            shown = repr(self._key)
+            shown = shown if len(shown) <= 100 else shown[:100] + "…"
+            raise TaskError(
+                f"the values of the key {shown} were left behind: kvgroup has gone on to the next group. "
+                "Read them before that, or keep list(values)"
+            )
+        return False
+
+
+_ONCE = (None,)
+
+
+def _adjacent_plain(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any]]]:
+    """Groups of pairs whose keys are the same where Python says that they are equal."""
+    for key, pairs_of_key in groupby(pairs, _first):
+        group = GroupValues(key, [], map(_second, pairs_of_key))
+        yield key, group
+        group.leave()
+
+
 def _adjacent(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any]]]:
-    for key, group in groupby(pairs, _first):
-        yield key, map(_second, group)
+    """Groups of pairs of which nothing is known. None is asked for before the one ahead of it was used."""
+    pairs = iter(pairs)
+    waiting = next(pairs, None)
+
+    def values_of(key: Any) -> Iterator[Any]:
+        nonlocal waiting
+        while waiting is not None and same_key(waiting[0], key):
+            yield waiting[1]
+            waiting = next(pairs, None)
+
+    while waiting is not None:
+        key = waiting[0]
+        rest = values_of(key)
+        group = GroupValues(key, [], rest)
+        yield key, group
+        group.leave()
+        for _ in rest:
+            pass
 
 
 def kvgroup(iter: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any]]]:
     """Group consecutive pairs with equal keys: yields ``(key, iterator of values)``.
 
     For a job with ``sort=True`` each key comes once, and what is grouped already is not grouped again. Any
-    other iterable of pairs, sorted by key, will do. Values may be left unread; they go with the next group.
+    other iterable of pairs, sorted by key, will do. Values may be left unread. With the next group they are
+    gone, and raise when they are read then.
     """
     return iter.groups() if isinstance(iter, RecordStream) else _adjacent(iter)

@@ -12,7 +12,14 @@ from typing import Any
 
 from disco_rq.records import PairBatch
 from disco_rq.shuffle.grouping import pairs_of
-from disco_rq.shuffle.sortorder import count_up_to, least, plain_kind, sorted_keys, sorted_pairs
+from disco_rq.shuffle.sortorder import (
+    count_up_to,
+    groups_by_key,
+    least,
+    plain_kind,
+    sorted_keys,
+    sorted_pairs,
+)
 
 __all__ = ["merged"]
 
@@ -69,25 +76,20 @@ class _Head:
 
 
 def _together(pieces: list[PairBatch]) -> PairBatch:
-    if any(piece.grouped for piece in pieces):
-        try:
-            return _groups_together(pieces)
-        except TypeError:  # unhashable keys
-            pass
-    return PairBatch(*sorted_pairs(list(chain.from_iterable(map(pairs_of, pieces)))), False)
-
-
-def _groups_together(pieces: list[PairBatch]) -> PairBatch:
+    if not any(piece.grouped for piece in pieces):
+        return PairBatch(*sorted_pairs(list(chain.from_iterable(map(pairs_of, pieces)))), False)
+    if not all(plain_kind(piece.keys) for piece in pieces):
+        return PairBatch(*groups_by_key(chain.from_iterable(map(_groups_of, pieces))), True)
     groups: dict[Any, list[Any]] = {}
     find = groups.get
     for piece in pieces:
-        for key, values in zip(piece.keys, piece.values, strict=True):
+        for key, values in _groups_of(piece):
             group = find(key)
-            if not piece.grouped:
-                values = [values]
-            if group is None:
-                groups[key] = values
-            else:
-                groups[key] = group + values
+            groups[key] = values if group is None else group + values
     keys = sorted_keys(list(groups))
     return PairBatch(keys, list(map(groups.__getitem__, keys)), True)
+
+
+def _groups_of(piece: PairBatch) -> Iterator[tuple[Any, list[Any]]]:
+    values = piece.values if piece.grouped else ([value] for value in piece.values)
+    return zip(piece.keys, values, strict=True)

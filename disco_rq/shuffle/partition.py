@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from itertools import repeat
 from operator import length_hint
 from typing import Any
 from zlib import crc32
 
-from disco_rq.errors import PartitionError
+from disco_rq.errors import DiscoError, PartitionError
+from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.sortorder import sort_key
 
 __all__ = ["Partitioner", "default_partition", "make_range_partition"]
 
 _MIX = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: neighbouring ints spread over all partitions
 _MASK = (1 << 64) - 1
+_CONFIRMED_KEYS = 32
+"""About so many keys of each source does a reduce ask about again."""
 _INT_MODULUS = (1 << 61) - 1
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def default_partition(key: Any, nr_reduces: int, params: Any = None) -> int:  # noqa: ARG001 - Disco's signature
@@ -49,9 +53,43 @@ def _digest(key: Any) -> int:
         return sum(map(_digest, key)) * _MIX >> 32 & 0xFFFFFFFF
     if kind is dict:
         return sum(_digest((name, value)) for name, value in key.items()) * _MIX >> 32 & 0xFFFFFFFF
-    if kind is datetime:
+    if kind is Decimal:
+        return _digest(_equal_number(key))
+    if kind in PLAIN and key is not None:
         return _digest(sort_key(key))
-    return 3  # None, and what the record format is going to refuse
+    return _digest_of_object(key)
+
+
+def _equal_number(key: Decimal) -> int | float | tuple[int, ...]:
+    """The int or float that is equal to it; numbers of its own where there is none."""
+    if not key.is_finite():
+        return float("nan") if key.is_nan() else float(key)
+    if key.is_zero():
+        return 0
+    sign, digits, exponent = key.normalize(_EXACT).as_tuple()
+    number = int("".join(map(str, digits))) * (-1 if sign else 1)
+    assert isinstance(exponent, int)
+    if exponent >= 0:  # an int, of which only the rest counts: it may have a million digits
+        return number * pow(10, exponent, _INT_MODULUS) % _INT_MODULUS
+    return float(key) if float(key) == key else (number, exponent)
+
+
+def _digest_of_object(key: Any) -> int:
+    """What only a reader or writer of the job's own holds. It may be equal to a value of a plain type."""
+    plain = taken(key)
+    if plain is not key:
+        return _digest(plain)
+    for base, value_of in _BASES.items():
+        if isinstance(key, base):
+            return _digest(value_of(key))
+    return 3  # None, and objects of which nothing is known
+
+
+_BASES: dict[type, Callable[[Any], Any]] = {
+    str: lambda key: "".join((key,)),  # str() may give the name of an Enum
+    bytes: lambda key: b"".join((key,)),
+    **{base: base for base in (int, float, tuple, list, frozenset, set, dict)},
+}
 
 
 def make_range_partition(min_val: float, max_val: float) -> Callable[[Any, int, Any], int]:
@@ -84,6 +122,10 @@ class Partitioner:
         self.nr_partitions = max(nr_partitions, 1)
         self._function = function
         self._params = params
+
+    def one(self, key: Any) -> int:
+        """The partition of a key. Raises as ``many``."""
+        return 0 if self.is_trivial else self.many((key,))[0]
 
     def many(self, keys: Sequence[Any]) -> list[int]:
         """The partition of each key. Raises ``PartitionError`` naming the first key with a wrong answer."""
@@ -121,4 +163,27 @@ class Partitioner:
                 raise PartitionError(
                     f"the partition function answered {answer!r} for the key {key!r}: "
                     f"it must answer an int in [0, {self.nr_partitions})"
+                )
+
+    def confirm(self, keys: Sequence[Any], partition: int, source: str) -> None:
+        """Ask the function again, in another process than the map, for a few keys that it gave ``partition``.
+
+        Raises ``PartitionError`` when it answers something else now. A function that cannot be asked here,
+        since it needs what a map has prepared, is believed.
+        """
+        some = keys[:: len(keys) // _CONFIRMED_KEYS + 1]
+        try:
+            answers = self.many(some)
+        except (DiscoError, MemoryError):
+            raise
+        except Exception:  # noqa: BLE001  the job's own function, where it does not expect to be called
+            return
+        for key, answer in zip(some, answers, strict=True):
+            if answer != partition:
+                name = getattr(self._function, "__qualname__", repr(self._function))
+                raise PartitionError(
+                    f"the partition function {name} does not answer the same in every process: for the key "
+                    f"{key!r} it answered {partition} in the map that wrote {source}, and {answer} in this "
+                    "reduce, so one key would end in two results. It must depend on the key alone: use "
+                    "zlib.crc32 rather than hash(), and nothing random"
                 )

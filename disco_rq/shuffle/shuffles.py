@@ -8,13 +8,13 @@ Opaque    a ``map_writer`` of the job: its bytes, partition by partition
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile
-from disco_rq.records.pairs import checked
+from disco_rq.records.pairs import one_by_one, taken_pairs
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import Cutter
 from disco_rq.shuffle.interleaved import Interleaved
@@ -59,8 +59,7 @@ class Ordered:
 
     def feed(self, pairs: Iterator[Any]) -> None:
         size = SAMPLE
-        while some := list(islice(pairs, size)):
-            checked(some)
+        while some := taken_pairs(islice(pairs, size)):
             self._distribute(some)
             weight = _weight(some)
             size = _slice_size(weight)
@@ -134,14 +133,11 @@ class Opaque:
         self._nr_pairs = 0
 
     def feed(self, pairs: Iterator[Any]) -> None:
-        write, files, params = self._write, self._files, self._params
-        while some := list(islice(pairs, SAMPLE)):
-            checked(some)
-            for partition, (key, value) in zip(
-                self._partitioner.many([key for key, _ in some]), some, strict=True
-            ):
-                write(files[partition], key, value, params)
-            self._nr_pairs += len(some)
+        """Each is written before the next is asked for: it may be one object, filled again and again."""
+        write, files, params, partition_of = self._write, self._files, self._params, self._partitioner.one
+        for key, value in one_by_one(pairs):
+            write(files[partition_of(key)], key, value, params)
+            self._nr_pairs += 1
 
     def finish(self, writer: RecordWriter) -> int:
         for file in self._files:
@@ -158,10 +154,15 @@ def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
     sums: dict[Any, Any] = {}
     get = sums.get  # faster here than a defaultdict
     size, used = SAMPLE, 0.0
-    while some := list(islice(pairs, SAMPLE)):
-        checked(some)
+    while True:
         nr_keys = len(sums)
-        for key, value in chain(some, islice(pairs, size)):
+        some: list[tuple[Any, Any]] = []
+        for key, value in one_by_one(islice(pairs, SAMPLE)):
+            sums[key] = get(key, 0) + value
+            some.append((key, value))
+        if not some:
+            break
+        for key, value in islice(pairs, size):
             sums[key] = get(key, 0) + value
         weight = _weight(some)
         size = _slice_size(weight, _SUMMED_PAIRS)
@@ -178,14 +179,11 @@ def combined(
 ) -> Iterator[Any]:
     """What a combiner of the job, which has a dict for each partition, returns on the way and at the end."""
     buffers: list[dict[Any, Any]] = [{} for _ in range(partitioner.nr_partitions)]
-    size = 1
-    while some := list(islice(pairs, size)):
-        checked(some)
-        size = min(2 * size, _slice_size(_weight(some)))
-        for partition, (key, value) in zip(partitioner.many([key for key, _ in some]), some, strict=True):
-            out = combine(key, value, buffers[partition], False, params)
-            if out is not None:
-                yield from out
+    partition_of = partitioner.one
+    for key, value in one_by_one(pairs):
+        out = combine(key, value, buffers[partition_of(key)], False, params)
+        if out is not None:
+            yield from out
     for buffer in buffers:
         out = combine(None, None, buffer, True, params)
         if out is not None:

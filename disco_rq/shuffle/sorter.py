@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from disco_rq.records import FileSource, PairBatch, RecordWriter, batches
-from disco_rq.records.pairs import checked
+from disco_rq.records.pairs import taken_pairs
+from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.cutting import Cutter
 from disco_rq.shuffle.grouping import pairs_of
 from disco_rq.shuffle.memory import (
@@ -27,7 +28,7 @@ from disco_rq.shuffle.memory import (
 )
 from disco_rq.shuffle.merge import merged
 from disco_rq.shuffle.partition import Partitioner
-from disco_rq.shuffle.sortorder import plain_kind, sorted_keys, sorted_pairs
+from disco_rq.shuffle.sortorder import groups_by_key, plain_keys, plain_kind, sorted_keys, sorted_pairs
 
 __all__ = ["Sorter"]
 
@@ -48,7 +49,11 @@ _key, _value = itemgetter(0), itemgetter(1)
 class Sorter:
     """Takes pairs, then gives them partition by partition, sorted by key, holding about ``limit_bytes``."""
 
-    def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
+    def __init__(
+        self, scratch: Path, limit_bytes: int, partitioner: Partitioner, *, objects: bool = False
+    ) -> None:
+        """``objects``: values may be of any type; what records do not hold is pickled when it is spilled."""
+        self._objects = objects
         self._scratch = scratch
         self._limit_bytes = limit_bytes
         self._partitioner = partitioner
@@ -66,8 +71,7 @@ class Sorter:
 
     def feed(self, pairs: Iterator[Any]) -> None:
         """Take all pairs of an iterator, hardly more than ``limit_bytes`` at a time."""
-        while sample := list(islice(pairs, SAMPLE)):
-            checked(sample)
+        while sample := taken_pairs(islice(pairs, SAMPLE)):
             take = self._group if self._grouping else self._collect
             take(sample, pairs)
 
@@ -89,28 +93,34 @@ class Sorter:
         self._spill()
         self._merge_down_to(self._fan_in())
         for partition in range(self._partitioner.nr_partitions):
-            yield partition, merged(_read(self._runs, partition))
+            yield partition, merged(self._read(self._runs, partition))
 
     def _group(self, sample: list[Any], pairs: Iterator[Any]) -> None:
         groups = self._groups
         nr_keys = len(groups)
-        taking = chain(sample, islice(pairs, self._slice))
+        first, coming = iter(sample), islice(pairs, self._slice)
         key = value = None
         try:
-            for key, value in taking:
+            for key, value in first:
+                groups[key].append(value)
+            kind: type | None = None  # the last one that cannot change
+            for key, value in coming:
+                if type(value) is not kind:  # a set of types would cost twice as much a pair
+                    value = taken(value)
+                    kind = type(value) if type(value) in PLAIN else None
                 groups[key].append(value)
         except TypeError:
             if _hashable(key):
                 raise
             self._ungroup()
-            self._pairs.append((key, value))
-            self._pairs += taking
+            self._pairs.append((taken(key), taken(value)))
+            self._pairs += taken_pairs(chain(first, coming))
         self._weigh(sample, len(sample) + self._slice, len(groups) - nr_keys)
 
     def _collect(self, sample: list[Any], pairs: Iterator[Any]) -> None:
         nr_pairs = len(self._pairs)
         self._pairs += sample
-        self._pairs += islice(pairs, self._slice)
+        self._pairs += taken_pairs(islice(pairs, self._slice))
         self._weigh(sample, len(self._pairs) - nr_pairs, 0)
 
     def _group_batch(self, batch: PairBatch) -> None:
@@ -163,8 +173,10 @@ class Sorter:
     def _sorted_partitions(self) -> Iterator[tuple[int, PairBatch]]:
         """What is in memory, sorted, partition by partition; memory is given up on the way."""
         if self._grouping:
-            groups = self._groups
+            groups: dict[Any, list[Any]] = self._groups
             self._groups = defaultdict(list)
+            if not plain_kind(list(groups)):
+                groups = dict(zip(*groups_by_key(_same_made_same(groups)), strict=True))
             for partition, keys in enumerate(self._by_partition(list(groups), list(groups))):
                 if keys:
                     keys = sorted_keys(keys)
@@ -172,7 +184,9 @@ class Sorter:
         else:
             pairs, self._pairs = self._pairs, []
             keys = [key for key, _ in pairs]
-            for partition, some in enumerate(self._by_partition(keys, pairs)):
+            if (same := plain_keys(keys)) is not keys:
+                pairs = list(zip(same, map(_value, pairs), strict=True))
+            for partition, some in enumerate(self._by_partition(same, pairs)):
                 if some:
                     yield partition, PairBatch(*sorted_pairs(some), False)
         self._taken, self._bytes = 0, 0.0
@@ -193,7 +207,7 @@ class Sorter:
         path = self._scratch / f"run-{self._nr_run_files}"
         self._nr_run_files += 1
         with RecordWriter(path, self._partitioner.nr_partitions) as writer:
-            cutter = Cutter()
+            cutter = Cutter(objects=self._objects)
             for partition, row in partitions:
                 for batch in row:
                     for block in cutter.blocks(batch.keys, batch.values, grouped=batch.grouped):
@@ -207,18 +221,24 @@ class Sorter:
             for first in range(0, len(runs), fan_in):
                 some = runs[first : first + fan_in]
                 self._write_run(
-                    (partition, merged(_read(some, partition)))
+                    (partition, merged(self._read(some, partition)))
                     for partition in range(self._partitioner.nr_partitions)
                 )
                 for path in some:
                     path.unlink()
 
+    def _read(self, runs: list[Path], partition: int) -> list[Iterator[PairBatch]]:
+        return [
+            batches(FileSource(path, str(path)).blocks(partition), str(path), objects=self._objects)
+            for path in runs
+        ]
+
     def _fan_in(self) -> int:
         return min(max(self._limit_bytes // _MERGE_BYTES, 2), _MAX_FAN_IN)
 
 
-def _read(runs: list[Path], partition: int) -> list[Iterator[PairBatch]]:
-    return [batches(FileSource(path, str(path)).blocks(partition), str(path)) for path in runs]
+def _same_made_same(groups: dict[Any, list[Any]]) -> Iterator[tuple[Any, list[Any]]]:
+    return zip(plain_keys(list(groups)), groups.values(), strict=True)
 
 
 def _some(batch: PairBatch) -> list[tuple[Any, Any]]:

@@ -1,21 +1,40 @@
 """A total order over keys of all types, and the fast ways to sort by it.
 
 None < numbers (NaN last) < str (by code point) < bytes < naive datetimes < aware datetimes < tuples < lists
-< sets < dicts. Where Python itself compares two keys of one kind, the order is Python's.
+< sets < dicts < dates < naive times < aware times < timedeltas < UUIDs. Where Python itself compares two keys
+of one kind, the order is Python's. Other keys have no order here: ``RecordTypeError``.
 """
 
 from __future__ import annotations
 
 import operator
 from bisect import bisect_right
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from operator import itemgetter
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from operator import attrgetter, itemgetter
 from typing import Any
+from uuid import UUID
 
-__all__ = ["count_up_to", "least", "plain_kind", "sort_key", "sorted_keys", "sorted_pairs"]
+from disco_rq.errors import RecordTypeError
+from disco_rq.records.taken import one_nan, taken
 
-_NUMBERS = {bool, int, float}
+__all__ = [
+    "count_up_to",
+    "groups_by_key",
+    "least",
+    "plain_kind",
+    "plain_keys",
+    "same_key",
+    "sort_key",
+    "sorted_keys",
+    "sorted_pairs",
+]
+
+_NUMBERS = {bool, int, float, Decimal}
+_ONE_KIND = {str, bytes, date, timedelta, UUID}
+_WITH_NAN = {float, Decimal}
+_WITHOUT_DOUBT = {str, bytes, int, bool, type(None)}
 _SEQUENCES = {tuple, list}
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive like the datetimes that are measured from it
 _MICROSECOND = timedelta(microseconds=1)
@@ -36,6 +55,8 @@ def sort_key(key: Any) -> tuple[Any, ...]:
         offset = key.replace(fold=0).utcoffset()  # within a zone, Python's == does not look at fold
         naive = (key.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
         return (5, naive) if offset is None else (6, naive - offset // _MICROSECOND)
+    if kind is Decimal:
+        return (2,) if key.is_nan() else (1, key)
     if kind is tuple:
         return (7, tuple(map(sort_key, key)))
     if kind is list:
@@ -44,7 +65,62 @@ def sort_key(key: Any) -> tuple[Any, ...]:
         return (9, tuple(sorted(map(sort_key, key))))
     if kind is dict:
         return (10, tuple(sorted((sort_key(name), sort_key(value)) for name, value in key.items())))
-    return (11, kind.__module__, kind.__qualname__)
+    return _later_sort_key(key)
+
+
+def _later_sort_key(key: Any) -> tuple[Any, ...]:
+    kind = type(key)
+    if kind is date:
+        return (11, key.toordinal())
+    if kind is time:
+        offset = key.replace(fold=0).utcoffset()
+        minutes = key.hour * 60 + key.minute
+        naive = (minutes * 60 + key.second) * 1_000_000 + key.microsecond
+        return (12, naive) if offset is None else (13, naive - offset // _MICROSECOND)
+    if kind is timedelta:
+        return (14, key)
+    if kind is UUID:
+        return (15, key.int)
+    raise _without_order(key)
+
+
+def _without_order(key: Any) -> RecordTypeError:
+    kind, shown = type(key), repr(key)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return RecordTypeError(
+        f"sort knows no order of keys of the type {name}, and this is one: "
+        f"{shown if len(shown) <= 100 else shown[:100] + '…'}; give out a key of a plain type for it (a "
+        "str, a number, a tuple of these) and the object as the value, or leave sort away"
+    )
+
+
+def same_key(one: Any, other: Any) -> bool:
+    """Whether the two belong into one group: they are equal, one moment in two zones, or NaNs."""
+    if one is other:
+        return True
+    kind = type(one)
+    if kind in _WITHOUT_DOUBT and type(other) in _WITHOUT_DOUBT:
+        return bool(one == other)
+    try:
+        return sort_key(one) == sort_key(other)
+    except RecordTypeError:  # objects that no sort is asked for: they know it themselves
+        return bool(one == other)
+
+
+def plain_keys(keys: list[Any]) -> list[Any]:
+    """``keys`` with what looks different and is the same made the same: scalars of numpy, NaNs."""
+    return keys if plain_kind(keys) else [one_nan(taken(key)) for key in keys]
+
+
+def groups_by_key(groups: Iterable[tuple[Any, list[Any]]]) -> tuple[list[Any], list[list[Any]]]:
+    """Keys in order, each once, and all values of each. The lists of values may be changed."""
+    together: dict[Any, tuple[Any, list[Any]]] = {}
+    for key, values in groups:
+        found = together.setdefault(sort_key(key), (key, values))
+        if found[1] is not values:
+            found[1].extend(values)
+    ordered = sorted(together.items(), key=itemgetter(0))
+    return [key for _, (key, _) in ordered], [values for _, (_, values) in ordered]
 
 
 def plain_kind(keys: Sequence[Any]) -> str | None:
@@ -55,12 +131,14 @@ def plain_kind(keys: Sequence[Any]) -> str | None:
     kinds = set(map(type, keys))
     if len(kinds) == 1:
         (kind,) = kinds
-        if kind is str or kind is bytes:
+        if kind in _ONE_KIND:
             return str(kind.__name__)
+        if kind is datetime:
+            return "naive datetime" if set(map(attrgetter("tzinfo"), keys)) == {None} else None
         if kind is tuple:
             return _plain_tuples(keys)
     if kinds <= _NUMBERS:
-        return "number" if float not in kinds or not _any_nan(keys) else None
+        return "number" if kinds.isdisjoint(_WITH_NAN) or not _any_nan(keys) else None
     return None
 
 
@@ -76,7 +154,9 @@ def _plain_tuples(keys: Sequence[Any]) -> str | None:
 
 
 def _any_nan(numbers: Sequence[Any]) -> bool:
-    return any(map(operator.ne, numbers, numbers))
+    if Decimal not in set(map(type, numbers)):
+        return any(map(operator.ne, numbers, numbers))
+    return any(number.is_nan() if type(number) is Decimal else number != number for number in numbers)
 
 
 def sorted_keys(keys: list[Any]) -> list[Any]:

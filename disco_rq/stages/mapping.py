@@ -16,7 +16,7 @@ from disco_rq.errors import DataError, TaskError
 from disco_rq.func import map_line_reader
 from disco_rq.inputs.opening import offset_of
 from disco_rq.model import Input
-from disco_rq.records.pairs import is_pair, not_a_pair
+from disco_rq.records.pairs import one_by_one, taken_pairs
 from disco_rq.redact import redact
 from disco_rq.runtime import now_reads
 from disco_rq.stages.external import RunningProgram
@@ -30,6 +30,7 @@ _MANY = sys.maxsize
 _STRICT_PAIRS = 5000
 """So many pairs are looked at one by one: who gives out something else does it soon. Later ones in bulk."""
 _READERS = ("disco_rq.inputs", "disco_rq.func", "disco_rq.readers", "disco_rq.records")
+_TAKERS = ("disco_rq.records.pairs", "disco_rq.records.taken")
 _is_not_none: Any = partial(operator.is_not, None)
 
 
@@ -69,7 +70,7 @@ class MappedPairs:
 
     def __iter__(self) -> Iterator[Any]:
         pairs: Iterator[Any] = chain.from_iterable(chain.from_iterable(self._pieces()))
-        return chain(_one_by_one(islice(pairs, _STRICT_PAIRS)), pairs)
+        return chain(one_by_one(islice(pairs, _STRICT_PAIRS)), pairs)
 
     @property
     def nr_entries(self) -> int:
@@ -149,9 +150,9 @@ class MappedPairs:
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         codes = {frame.f_code for frame in frames}
         ours = _is_ours(error)
-        in_bulk = _one_by_one.__code__ not in codes
+        in_bulk = codes.isdisjoint((one_by_one.__code__, taken_pairs.__code__))
         reading = isinstance(self._entries, GeneratorType) and self._entries.gi_code in codes
-        reading = reading or (ours and any(_module(frame).startswith(_READERS) for frame in frames))
+        reading = reading or (ours and any(map(_reads, map(_module, frames))))
         if RunningProgram.answers.__code__ in codes and not reading:
             return f"in entry {self._entry + 1} of {url}"
         if ours and in_bulk and isinstance(error, TaskError) and not isinstance(error, DataError):
@@ -177,13 +178,6 @@ def _first_there(replicas: Sequence[Input], opener: Opener) -> Iterator[tuple[In
         yield last, fd, size
 
 
-def _one_by_one(pairs: Iterator[Any]) -> Iterator[Any]:
-    for pair in pairs:
-        if not is_pair(pair):
-            raise not_a_pair(pair)
-        yield pair
-
-
 def _complains_of_result(error: Exception) -> bool:
     """Whether Python could not iterate over what the map returned, or unpack it."""
     text = str(error)
@@ -194,6 +188,10 @@ def _is_ours(error: BaseException) -> bool:
     """Whether no frame of somebody else's is between us and the error."""
     package = __name__.partition(".")[0] + "."
     return all(_module(frame).startswith(package) for frame, _ in walk_tb(error.__traceback__))
+
+
+def _reads(module: str) -> bool:
+    return module.startswith(_READERS) and module not in _TAKERS
 
 
 def _module(frame: FrameType) -> str:

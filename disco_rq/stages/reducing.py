@@ -6,21 +6,24 @@ import inspect
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from disco_rq.errors import TaskError
+from disco_rq.func import netstr_reader, object_reader
 from disco_rq.model import StageResult
 from disco_rq.records import PairBatch, Source, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
-from disco_rq.records.pairs import checked
+from disco_rq.records.pairs import one_by_one, taken_pairs
+from disco_rq.records.taken import one_nan, taken, taken_deep
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import BLOCK_BYTES, Cutter
 from disco_rq.shuffle.grouping import RecordStream
 from disco_rq.shuffle.memory import average_bytes
-from disco_rq.shuffle.partition import Partitioner
+from disco_rq.shuffle.partition import Partitioner, default_partition
 from disco_rq.shuffle.sorter import Sorter
 from disco_rq.stages.taskwork import TaskWork
 
@@ -40,6 +43,12 @@ def reduced(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult
     functions, spec, params = work.functions, work.spec, work.params
     progress = _Progress(work.status, spec.status_interval)
     rows = (_row(functions.reduce_reader, source, work.task.index) for source in sources)
+    if _can_confirm(work):
+        partitioner = Partitioner(functions.partition, spec.nr_partitions, params)
+        rows = (
+            _confirmed(row, partitioner, work.task.index, source.name)
+            for row, source in zip(rows, sources, strict=True)
+        )
     row = _sorted(rows, work.scratch, spec.mem_sort_limit) if spec.sort else chain.from_iterable(rows)
     stream = RecordStream(row, is_sorted=spec.sort, passed=progress.passed)
     with RecordWriter(out, memory_bytes=work.memory_bytes) as writer:
@@ -76,20 +85,54 @@ def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition:
         yield from batches(blocks, source.name)
         return
     fd = io.BufferedReader(OpaqueStream(blocks, source.name), _BUFFER_BYTES)
+    # A reader of ours makes new objects; another may fill one again and again, of any type.
     pairs = iter(reader(fd, None, source.name))
-    while some := list(islice(pairs, _SLICE_PAIRS)):
-        checked(some)
-        yield PairBatch([key for key, _ in some], [value for _, value in some], False)
+    copy = _itself if reader in (object_reader, netstr_reader) else _copied
+    while some := list(islice(_pairs_taken_deep(pairs, copy), _SLICE_PAIRS)):
+        yield PairBatch([one_nan(key) for key, _ in some], [value for _, value in some], False)
+
+
+def _can_confirm(work: TaskWork) -> bool:
+    """Whether the keys are those that the partition function of the maps was asked about."""
+    functions, spec = work.functions, work.spec
+    own = functions.partition is not None and functions.partition is not default_partition
+    return own and spec.has_map and spec.nr_reduces > 1 and functions.reduce_reader in (None, object_reader)
+
+
+def _confirmed(
+    row: Iterator[PairBatch], partitioner: Partitioner, partition: int, source: str
+) -> Iterator[PairBatch]:
+    """The row, of which the first keys are asked about again."""
+    for batch in islice(row, 1):
+        partitioner.confirm(batch.keys, partition, source)
+        yield batch
+    yield from row
 
 
 def _sorted(rows: Iterator[Iterator[PairBatch]], scratch: Path, limit_bytes: int) -> Iterator[PairBatch]:
-    sorter = Sorter(scratch, limit_bytes, Partitioner(None, 1, None))
+    sorter = Sorter(scratch, limit_bytes, Partitioner(None, 1, None), objects=True)
     sorter.judging = False
     for row in rows:
         for batch in row:
             sorter.feed_batch(batch)
         sorter.judging = True  # within the first source, which is grouped, no key comes twice
     return chain.from_iterable(row for _, row in sorter.finish())
+
+
+def _pairs_taken_deep(pairs: Iterable[Any], copy: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
+    for key, value in one_by_one(pairs):
+        yield taken_deep(key, copy), taken_deep(value, copy)
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return deepcopy(value)
+    except Exception:  # noqa: BLE001  whatever cannot be copied is taken as it is
+        return value
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 class _Output(Protocol):
@@ -123,16 +166,15 @@ class _Records:
 
     def add(self, key: Any, value: Any) -> None:
         """Give out a pair."""
-        self._keys.append(key)
-        self._values.append(value)
+        self._keys.append(taken(key))
+        self._values.append(taken(value))
         if len(self._keys) >= self._full:
             self._weigh()
 
     def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """Give out many pairs."""
         pairs = iter(pairs)
-        while some := list(islice(pairs, max(self._full - len(self._keys), 1))):
-            checked(some)
+        while some := taken_pairs(islice(pairs, max(self._full - len(self._keys), 1))):
             self._keys += [key for key, _ in some]
             self._values += [value for _, value in some]
             if len(self._keys) >= self._full:
@@ -176,9 +218,8 @@ class _Opaque:
 
     def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """Give out many pairs."""
-        for pair in pairs:
-            checked((pair,))
-            self.add(*pair)
+        for key, value in one_by_one(pairs):
+            self.add(key, value)
 
     def finish(self) -> None:
         self._file.hand_on_rest()

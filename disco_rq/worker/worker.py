@@ -24,6 +24,7 @@ from rq.worker.base import WorkerStatus
 
 from disco_rq.errors import DiscoError
 from disco_rq.machine.about import about_node
+from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
 from disco_rq.machine.orphans import adopt_orphans
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.packing import Serializer, fingerprints
@@ -117,6 +118,11 @@ class DiscoWorker(Worker):
         worker_name = name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}"
         super().__init__([queue], worker_name, connection=connection, **options | _RQ_OPTIONS)
         self.log_result_lifespan = False
+        if not has_hash_seed():
+            self.log.warning(
+                "start workers with %s=%s, as 'disco-rq node' does: otherwise hash() differs between them",
+                *(NAME, HASH_SEED),
+            )
         own = self._connect()
         self._store = AttemptStore(own)
         self._jobs = JobStore(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from disco_rq.shuffle.grouping import RecordStream
 
 
 def stream(*batches: PairBatch) -> RecordStream:
-    return RecordStream(iter(batches), is_sorted=True)
+    """The stream takes the lists over."""
+    return RecordStream(iter(deepcopy(batches)), is_sorted=True)
 
 
 def grouped(*groups: tuple[Any, list[Any]]) -> PairBatch:

@@ -257,7 +257,7 @@ def test_the_partition_function_is_asked_with_number_and_params(start: Start) ->
 
     job = start(map=words, partition=partition, nr_reduces=3, reduce=counted, sort=True, params="p")
     assert job.run("raw://1 2 3 4 2 2") == [[("3", 1)], [("1", 1), ("4", 1)], [("2", 3)]]
-    assert sorted(asked) == [(key, 3, "p") for key in "1234"]
+    assert sorted(asked) == [(key, 3, "p") for key in "1234" for _ in ("by the map", "by the reduce")]
 
 
 def test_init_is_called_once_with_the_entries_and_may_take_some(start: Start) -> None:
