@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from pathlib import Path
 from typing import Literal, Protocol
 
 from disco_rq.attempt.files import merged_sources, opener_with, place_output
@@ -18,14 +17,13 @@ from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId
 from disco_rq.outputs.datadir import DataDir, Scratch
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
-from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
 from disco_rq.outputs.profiles import profiled
 from disco_rq.outputs.remote import PATIENCE_S
 from disco_rq.packing import UnpackedJob
 from disco_rq.runtime import RunningTask, Services, enter_task
 from disco_rq.stages import TaskWork, run_map, run_reduce
 
-__all__ = ["Feed", "Outcome", "Place", "Running", "TaskInput", "Turn", "profile_path", "run_attempt"]
+__all__ = ["Feed", "Outcome", "Place", "Running", "TaskInput", "Turn", "run_attempt"]
 
 TaskInput = MapInput | Literal["reduce"]
 """What a map reads, one replica of each part; a reduce finds its own."""
@@ -116,12 +114,13 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
         status=outside.status,
         memory_bytes=0 if spec.saves(turn.task) else outside.memory_bytes,
     )
+    profile = place.data.profile(spec.name, turn.task, turn.number) if spec.profile else None
     if turn.unpacked.required:
         turn.unpacked.required.link(place.data.required(spec.name), into=scratch.directory)
     enter_task(running)
     try:
         with outside.limit:
-            with profiled(profile_path(turn, place.data) if spec.profile else None):
+            with profiled(profile):
                 result = _stage(turn, work, place, outside, read)
             if running.doom is not None:
                 raise running.doom
@@ -131,12 +130,6 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
         aside.unlink(missing_ok=True)
         raise
     return Outcome(address, replace(result, counters=dict(running.counters)), running.puts)
-
-
-def profile_path(turn: Turn, data: DataDir) -> Path:
-    """Of the profile of an attempt, beside its output."""
-    output = data.output(turn.spec.name, turn.task, turn.number)
-    return output.with_name(output.name + PROFILE_SUFFIX)
 
 
 def _stage(

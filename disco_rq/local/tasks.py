@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from disco_rq.attempt.running import Place, Running, TaskInput, Turn, profile_path, run_attempt
+from disco_rq.attempt.running import Place, Running, TaskInput, Turn, run_attempt
 from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import describe, failure_kind
@@ -134,7 +134,8 @@ class LocalTasks:
         if is_saved(outcome.address):
             publish(outcome.address)
         self.record.outputs[task] = final_address(outcome.address)
-        self.record.profiles += [profile_path(turn, self._place.data)] if spec.profile else []
+        if spec.profile:
+            self.record.profiles.append(self._place.data.profile(spec.name, task, number))
         self.record.oob.update(services.staged)
         self.record.counters.update(outcome.result.counters)
 

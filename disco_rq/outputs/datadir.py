@@ -92,6 +92,9 @@ class DataDir:
     def log(self, job: str, task: TaskId, attempt: int) -> Path:
         return self.job(job) / f"{output_name(task, attempt)}.log"
 
+    def profile(self, job: str, task: TaskId, attempt: int) -> Path:
+        return self.job(job) / f"{output_name(task, attempt)}.prof"
+
     def required(self, job: str) -> Path:
         """The files that a job brings along; all its tasks on this node share them."""
         return self.job(job) / "required"

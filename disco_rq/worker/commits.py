@@ -13,7 +13,7 @@ from disco_rq.outputs.datadir import DataDir
 from disco_rq.records import write_outputs
 from disco_rq.saving import discard, is_saved, publish
 from disco_rq.store.attempts import AttemptStore, Commit
-from disco_rq.worker.endings import Endings, profile_of
+from disco_rq.worker.endings import Endings
 
 __all__ = ["Commits"]
 
@@ -65,8 +65,9 @@ class Commits:
 
     def _discard(self, commit: Commit) -> None:
         attempt = commit.attempt
-        self._data.output(attempt.job, TaskId.parse(attempt.task), attempt.number).unlink(missing_ok=True)
-        profile_of(self._data, attempt).unlink(missing_ok=True)
+        task = TaskId.parse(attempt.task)
+        self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        self._data.profile(attempt.job, task, attempt.number).unlink(missing_ok=True)
         if is_saved(commit.address):
             discard(commit.address)
 

@@ -7,17 +7,15 @@ import logging
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
+from disco_rq.attempt.running import Place
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.errors import OtherVersion
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.outputs.addresses import map_task_of
-from disco_rq.outputs.datadir import DataDir
-from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure
 
-__all__ = ["Endings", "profile_of"]
+__all__ = ["Endings"]
 
 log = logging.getLogger("disco_rq.execution")
 
@@ -28,17 +26,11 @@ class Endings:
     """Of the attempts of one worker."""
 
     def __init__(
-        self,
-        store: AttemptStore,
-        data: DataDir,
-        *,
-        node: str,
-        spec_of: Callable[[str], JobSpec | None],
+        self, store: AttemptStore, place: Place, *, spec_of: Callable[[str], JobSpec | None]
     ) -> None:
         """``spec_of``: of a job, if this process knows it; without it a failure is never survived."""
         self._store = store
-        self._data = data
-        self._node = node
+        self._node, self._data = place.node, place.data
         self._spec_of = spec_of
 
     def fail(self, attempt: Attempt, error: BaseException) -> None:
@@ -76,7 +68,7 @@ class Endings:
         task = TaskId.parse(attempt.task)
         self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
         self._data.log(attempt.job, task, attempt.number).unlink(missing_ok=True)
-        profile_of(self._data, attempt).unlink(missing_ok=True)
+        self._data.profile(attempt.job, task, attempt.number).unlink(missing_ok=True)
         shutil.rmtree(self._data.required(attempt.job), ignore_errors=True)
         with suppress(OSError):  # other files are there: it was cleaned, or a purge is under way
             self._data.job(attempt.job).rmdir()
@@ -85,9 +77,3 @@ class Endings:
         """Say of a disk that is full which one it is."""
         if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
             error.add_note(f"in the data directory {self._data.root} of node {self._node}")
-
-
-def profile_of(data: DataDir, attempt: Attempt) -> Path:
-    """The file of its profile, there or not."""
-    output = data.output(attempt.job, TaskId.parse(attempt.task), attempt.number)
-    return output.with_name(output.name + PROFILE_SUFFIX)

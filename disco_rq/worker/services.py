@@ -1,15 +1,17 @@
-"""The runtime API's way to Redis, for a task of a worker."""
+"""A task's way to Redis, in a worker: for the runtime API, and for what a reduce reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from disco_rq.errors import OOBNotFound, OOBNotReadable
+from disco_rq.model import Input, JobSpec
 from disco_rq.store.attempts import Attempt, AttemptStore, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 
-__all__ = ["TaskServices"]
+__all__ = ["Feed", "InputsMissing", "TaskServices"]
 
 
 class TaskServices:
@@ -37,3 +39,26 @@ class TaskServices:
 
     def message(self, text: str) -> int:
         return self._store.message(self._attempt.job, self._attempt.node, text)
+
+
+class InputsMissing(BaseException):
+    """An output of the map phase was lost after this reduce was assigned. Not for user code to catch."""
+
+
+class Feed:
+    """What the reduces of one job read."""
+
+    def __init__(self, store: AttemptStore, spec: JobSpec) -> None:
+        self._store = store
+        self._spec = spec
+
+    def map_outputs(self) -> Sequence[str]:
+        """The addresses of all map outputs; ``InputsMissing`` if one is not there now."""
+        outputs = self._store.map_outputs(self._spec.name)
+        if len(outputs) < self._spec.nr_maps:
+            raise InputsMissing
+        return [outputs[index] for index in range(self._spec.nr_maps)]
+
+    def inputs(self) -> Sequence[Input]:
+        """The inputs of a job without a map."""
+        return self._store.inputs(self._spec.name)

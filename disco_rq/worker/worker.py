@@ -17,7 +17,7 @@ from typing import Any, cast
 from redis import Redis
 from rq import Queue, Worker
 from rq.exceptions import StopRequested
-from rq.executions import Execution
+from rq.executions import Execution as RqExecution
 from rq.job import Job
 from rq.utils import now
 from rq.worker.base import WorkerStatus
@@ -39,7 +39,7 @@ from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeStore
 from disco_rq.worker import rehearsal
 from disco_rq.worker.batch import Batch
-from disco_rq.worker.execution import Executor
+from disco_rq.worker.execution import Execution
 from disco_rq.worker.horse import Horse, Progress, Rehearsed
 from disco_rq.worker.leases import LeaseKeeper
 from disco_rq.worker.mishaps import Mishaps
@@ -234,7 +234,7 @@ class DiscoWorker(Worker):
             self._telling.forget(job)
         self._stable.dismiss()
 
-    def _batch_ended(self, ride: Ride, job: Job, queue: Queue, execution: Execution | None) -> None:
+    def _batch_ended(self, ride: Ride, job: Job, queue: Queue, execution: RqExecution | None) -> None:
         failure = ride.horse.settle()
         job.ended_at = now()
         if failure:
@@ -293,7 +293,7 @@ class DiscoWorker(Worker):
         """In the new child, which uses none of its parent's connections but the one that it was given."""
         self.setup_work_horse_signals()  # type: ignore[no-untyped-call]
         self._is_horse = True
-        executor = Executor(
+        executor = Execution(
             connection,
             node=self.node,
             worker=self.name,

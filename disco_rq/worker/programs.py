@@ -1,0 +1,60 @@
+"""The job that a process runs: its spec and its functions, unpacked once for all its tasks here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from disco_rq.attempt.running import Place
+from disco_rq.errors import OtherVersion
+from disco_rq.model import JobSpec
+from disco_rq.packing import UnpackedJob, unpack_functions
+from disco_rq.runtime import Overtaken
+from disco_rq.store.attempts import AttemptStore
+from disco_rq.version import PROTOCOL, __version__
+
+__all__ = ["Program", "Programs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A job as this process knows it."""
+
+    spec: JobSpec
+    unpacked: UnpackedJob
+
+
+class Programs:
+    """One at a time: the modules and globals of a job stay in the process."""
+
+    def __init__(self, store: AttemptStore, place: Place, secret: bytes | None) -> None:
+        self._store = store
+        self._place = place
+        self._secret = secret
+        self._name = ""
+        self._program: Program | None = None
+
+    def of(self, job: str) -> Program:
+        """The job, unpacked when it is asked for first. ``OtherVersion``; ``Overtaken`` if it is gone."""
+        if self._program is None or self._name != job:
+            self._program = self._unpacked(job)
+            self._name = job
+        return self._program
+
+    def spec_of(self, job: str) -> JobSpec | None:
+        """The spec of a job that is unpacked here."""
+        return self._program.spec if self._program is not None and self._name == job else None
+
+    def _unpacked(self, job: str) -> Program:
+        found = self._store.job(job)
+        if found is None:
+            raise Overtaken  # purged meanwhile
+        spec, pack = found
+        if spec.protocol != PROTOCOL:
+            raise OtherVersion(
+                f"{job} is of protocol {spec.protocol}, node {self._place.node} has disco-rq {__version__}, "
+                f"protocol {PROTOCOL}: use the same version on both"
+            )
+        directory, aside = self._place.data.required(job), self._place.scratch.required
+        return Program(
+            spec, unpack_functions(pack, job=job, secret=self._secret, directory=directory, aside=aside)
+        )
