@@ -78,7 +78,7 @@ def _later_sort_key(key: Any) -> tuple[Any, ...]:
         naive = (minutes * 60 + key.second) * 1_000_000 + key.microsecond
         return (12, naive) if offset is None else (13, naive - offset // _MICROSECOND)
     if kind is timedelta:
-        return (14, key)
+        return (14, key // _MICROSECOND)
     if kind is UUID:
         return (15, key.int)
     raise _without_order(key)

@@ -94,5 +94,11 @@ def test_a_key_without_an_order_is_refused_by_its_type(key: Any, tmp_path: Path)
         groups([("a", 1), (key, 2)], tmp_path, 1 << 20)
 
 
+@pytest.mark.parametrize("key", KINDS, ids=repr)
+def test_every_kind_of_key_spreads_or_has_a_partition(key: Any) -> None:
+    assert 0 <= default_partition((key, [key]), 7) < 7
+    assert 0 <= default_partition(key, 7) < 7
+
+
 def test_an_enum_and_the_number_that_is_equal_go_to_one_partition() -> None:
     assert {default_partition(key, 1000) for key in (Level.LOW, 1)} == {default_partition(1, 1000)}
