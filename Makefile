@@ -8,9 +8,8 @@ INSTALLED := .venv/installed
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
 
-# Many tests wait for leases, deaths and browsers on the clock: what fails on a busy machine is tried once more, by itself.
 test: lint redis chromium  ## what CI runs
-	$(BIN)/python -m pytest -n 3 --dist loadfile || $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 chaos: $(INSTALLED)  ## 50 rounds in which everything dies or hangs at random moments, some minutes; SEED=n plays them again
 	$(BIN)/python -m tests.chaos --rounds 50 $(if $(SEED),--seed $(SEED))

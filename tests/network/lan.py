@@ -95,6 +95,10 @@ class Lan:
         """The directory of a node's files."""
         return self.directory / f"data-{node}"
 
+    def nr_outputs(self, node: str, job: str) -> int:
+        """How many maps of a job have written their output on a node."""
+        return sum(path.suffix != ".log" for path in (self.data(node) / job).glob("map-*"))
+
     def _on(self, host: str) -> list[str]:
         """What to put before a command, so that it runs on the host: not to see the files of the others."""
         hidden = " && ".join(f"mount -t tmpfs none {self.data(node)}" for node in NODES if node != host)
@@ -232,6 +236,15 @@ def check(client: Client, job: JobOf, timeout_s: float = 60.0) -> dict[str, Any]
     hosts = answer.pop("hosts", {})
     assert answer == job.answer(), client.lan.said()
     return dict(hosts)
+
+
+def wait_for_maps(lan: Lan, client: Client, count: int, *nodes: str) -> None:
+    """Return when each of the nodes has done so many maps of the client's job, and has more to do."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while any(lan.nr_outputs(node, client.job) < count for node in nodes):
+        assert client.part.is_running, f"the job has ended: {client.part.said}"
+        assert time.monotonic() < deadline, f"the maps do not begin: {lan.said()}"
+        time.sleep(0.01)
 
 
 def cut_for(lan: Lan, seconds: float, *hosts: str) -> None:

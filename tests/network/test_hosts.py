@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.network.client import JobOf
-from tests.network.lan import Lan, check, cut_for
+from tests.network.lan import Lan, check, cut_for, wait_for_maps
 
 SHORT_CUT_S = 5.0
 TIMEOUT_S = 20.0
@@ -36,7 +36,7 @@ def test_reduces_read_the_maps_of_other_hosts_and_the_client_reads_the_results(l
 def test_a_node_that_is_cut_off_for_5_s_is_used_again_and_nothing_is_lost(lan: Lan) -> None:
     job = JobOf(maps=12, seconds=0.7, blobs=2, bytes=10_000)
     client = lan.run(job)
-    time.sleep(1.0)
+    wait_for_maps(lan, client, 1, "b")
     cut_for(lan, SHORT_CUT_S, "b")
     check(client, job)
     lan.wait_until_used()

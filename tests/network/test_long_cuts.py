@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.conftest import wait_until
 from tests.network.client import JobOf
-from tests.network.lan import DATA_PORT, HOSTS, Lan, check, cut_for
+from tests.network.lan import DATA_PORT, HOSTS, NODES, Lan, check, cut_for, wait_for_maps
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -23,7 +23,7 @@ GIVES_UP_S = 45.0
 def test_a_node_that_is_cut_off_for_a_minute_is_replaced_and_used_again(lan: Lan) -> None:
     job = JobOf(maps=20, seconds=1.0, blobs=2, bytes=10_000)
     client = lan.run(job)
-    time.sleep(4.0)
+    wait_for_maps(lan, client, 3, "b")
     lan.wire.cut("b")
     cut_at = time.monotonic()
     hosts = check(client, job)
@@ -47,7 +47,7 @@ def test_a_client_that_is_cut_off_for_a_minute_is_told_and_its_job_goes_on(lan: 
 def test_redis_and_its_master_cut_off_for_a_minute_come_back_and_the_job_ends(lan: Lan) -> None:
     job = JobOf(maps=20, seconds=1.0, blobs=2, bytes=10_000)
     client = lan.run(job)
-    time.sleep(2.0)
+    wait_for_maps(lan, client, 1, *NODES)
     cut_for(lan, CUT_S, "head")
     assert client.answer(GIVES_UP_S)["error"].startswith("ConnectionLost: Redis at")
     check(lan.wait(client.job), job)
