@@ -119,7 +119,7 @@ class Job:
         Ends with what is there now; go on with the last offset. Raises ``UnknownJob``.
         """
         self._store.record(self.name)
-        for event in self._store.events(self.name, offset):
+        for event in self._session.history.events(self.name, offset):
             yield event.offset, (event.timestamp, event.host, event.message)
 
     def story(self, task: str) -> list[dict[str, Any]]:
@@ -179,7 +179,7 @@ class Job:
 
     def kill(self) -> None:
         """End the job and what it runs; it is dead then. Idempotent. Raises ``UnknownJob``."""
-        if not JOB_NAME.fullmatch(self.name) or not self._store.kill(self.name, "it was killed"):
+        if not JOB_NAME.fullmatch(self.name) or not self._session.ending.kill(self.name, "it was killed"):
             raise UnknownJob(f"unknown job {self.name!r}")
 
     def clean(self) -> None:
@@ -189,7 +189,7 @@ class Job:
             raise JobError(f"job {self.name} is active: kill it, or wait for its end, before it is cleaned")
         if status == "ready":
             self._session.results_of(self.name)  # saved results get their names, while these are known
-        self._store.forget(self.name)
+        self._session.ending.forget(self.name)
 
     def purge(self) -> None:
         """Kill the job if it is active, and delete its records and its files on every node. Idempotent.
@@ -201,11 +201,11 @@ class Job:
             return  # no job is called so, and no node has files of it
         if self._store.statuses([self.name]) == ["ready"]:
             self._session.results_of(self.name)
-        asked = self._store.purge(self.name)
+        asked = self._session.ending.purge(self.name)
         deadline = time.monotonic() + PURGE_PATIENCE_S
         while time.monotonic() < deadline:
             alive = live_slots(self._session.connection)
-            if self._store.purge_done(self.name, [node for node in asked if node in alive]):
+            if self._session.ending.purge_done(self.name, [node for node in asked if node in alive]):
                 return
             time.sleep(0.02)
 

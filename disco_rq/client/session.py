@@ -12,6 +12,8 @@ from disco_rq.errors import DiscoError
 from disco_rq.outputs.locator import Locator
 from disco_rq.settings import Settings
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
+from disco_rq.store.history import History
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
 
@@ -29,6 +31,8 @@ class Session:
         self.settings = settings
         self.connection = Connection(address)
         self.store = JobStore(self.connection)
+        self.history = History(self.connection)
+        self.ending = Ending(self.connection)
         self.locator = Locator(lambda node: node_about(self.connection, node), secret=settings.secret)
         self._fitness = None if is_own else FitnessCheck(self.connection)
 

@@ -36,7 +36,7 @@ def wait_for_end(
     while True:
         record = store.record(name)
         if display is not None:
-            for event in store.events(name, offset):
+            for event in session.history.events(name, offset):
                 offset = event.offset
                 display.event(event.timestamp, event.host, event.message)
             display.update(record)
@@ -45,7 +45,7 @@ def wait_for_end(
         left = deadline - time.monotonic()
         if left <= 0:
             raise JobError(f"Timeout: job {name} is still active after {timeout:g} s; it goes on")
-        found = store.wait_events({name: offset}, round(min(interval, left) * 1000))
+        found = session.history.wait_events({name: offset}, round(min(interval, left) * 1000))
         if display is None and name in found:
             offset = found[name][-1].offset
 
@@ -62,7 +62,7 @@ def wait_any(
         left = deadline - time.monotonic()
         if len(active) < len(names) or left <= 0 or not names:
             break
-        for name, found in session.store.wait_events(offsets, round(left * 1000)).items():
+        for name, found in session.history.wait_events(offsets, round(left * 1000)).items():
             offsets[name] = found[-1].offset
     finished: list[NamedResults] = []
     for name in names:
@@ -87,5 +87,5 @@ def display_of(show: bool | Display | None) -> AbstractContextManager[Display | 
 
 
 def _last_event(session: Session, name: str) -> str:
-    event = session.store.last_event(name)
+    event = session.history.last_event(name)
     return event.offset if event else "0-0"

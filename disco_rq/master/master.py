@@ -19,7 +19,6 @@ from disco_rq.model import RENEW_S
 from disco_rq.settings import Settings
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
-from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
 
@@ -37,7 +36,7 @@ class Master:
         self._queues = Queues(connection.redis)
         # A connection of its own: a purge is to make room in a full Redis, not to wait for some.
         self._for_retention = Connection(connection.url)
-        self._retention = Retention(JobStore(self._for_retention), settings.gc_after)
+        self._retention = Retention(self._for_retention, settings.gc_after)
         self._stop = threading.Event()
 
     def stop(self) -> None:

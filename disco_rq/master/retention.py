@@ -10,6 +10,8 @@ from redis.exceptions import RedisError
 
 from disco_rq.errors import DiscoError, RedisFull
 from disco_rq.saving import is_saved, settle
+from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 
 __all__ = ["Retention"]
@@ -28,8 +30,9 @@ class Retention:
     In a thread, since what holds the saved results may be slow.
     """
 
-    def __init__(self, store: JobStore, gc_after_s: float | None) -> None:
-        self._store = store
+    def __init__(self, connection: Connection, gc_after_s: float | None) -> None:
+        self._store = JobStore(connection)
+        self._ending = Ending(connection)
         self._gc_after_s = gc_after_s
         self._thread: threading.Thread | None = None
         self._looked_at = -OLD_JOBS_EVERY_S
@@ -44,9 +47,9 @@ class Retention:
 
     def _purge_old(self) -> None:
         try:
-            for name in self._store.half_forgotten():
-                self._store.forget(name)
-            for name in self._store.overdue(self._gc_after_s):
+            for name in self._ending.half_forgotten():
+                self._ending.forget(name)
+            for name in self._ending.overdue(self._gc_after_s):
                 self._purge(name)
         except (DiscoError, RedisError, OSError) as error:  # the next time is soon
             log.warning("old jobs are not purged: %s", error, extra={"action": "purge"})
@@ -59,7 +62,7 @@ class Retention:
             log.warning("%s is old, but kept: %s", name, error, extra={"action": "purge", "job": name})
             return
         try:
-            self._store.purge(name)
+            self._ending.purge(name)
         except RedisFull as error:  # another one may make room
             log.warning("%s is old: %s", name, error, extra={"action": "purge", "job": name})
             return

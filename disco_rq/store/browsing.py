@@ -15,7 +15,7 @@ from disco_rq.store.address import shown_address
 from disco_rq.store.attempts import unpack_input
 from disco_rq.store.clients import open_async_client
 from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection
-from disco_rq.store.jobs import Event, event_of
+from disco_rq.store.history import Event, event_of
 
 MOST_KEYS = 200_000
 """OOB keys are searched and sorted among so many."""

@@ -117,7 +117,7 @@ class ClusterStore:
             paused=paused == b"1",
             tasks=states,
             failures={task.decode(): json.loads(listed) for task, listed in failures.items()},
-            preferred=self._preferred(job) if spec.details.get("on_nodes") else {},
+            preferred=_preferred(self._connection, job) if spec.details.get("on_nodes") else {},
             copies={task.decode(): TaskState.parse(state) for task, state in copies.items()},
             durations_s=self._durations_s(job, states),
         )
@@ -139,15 +139,6 @@ class ClusterStore:
 
     def partition_sizes(self, job_name: str) -> dict[int, int]:
         return partition_sizes(self._connection, job_name)
-
-    def _preferred(self, job: keys.JobKeys) -> dict[int, str]:
-        preferred = {}
-        inputs: Any = self._redis.hgetall(job.inputs)
-        for index, packed in inputs.items():
-            nodes = [preferred_node(url) for url in unpack_input(packed).urls()]
-            if nodes[0] is not None:
-                preferred[int(index)] = nodes[0]
-        return preferred
 
     def slots(self, now_ms: int) -> dict[str, int]:
         """Node -> workers that are alive. Forgets the dead ones."""
@@ -233,3 +224,14 @@ def _control_events(fields: Mapping[bytes, bytes]) -> list[ControlEvent]:
         )
         for task, attempt, duration_ms in zip(tasks, attempts, durations, strict=True)
     ]
+
+
+def _preferred(connection: Connection, job: keys.JobKeys) -> dict[int, str]:
+    """Index of a map -> the node that has its input."""
+    preferred = {}
+    inputs: Any = connection.redis.hgetall(job.inputs)
+    for index, packed in inputs.items():
+        nodes = [preferred_node(url) for url in unpack_input(packed).urls()]
+        if nodes[0] is not None:
+            preferred[int(index)] = nodes[0]
+    return preferred

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import secrets
@@ -13,16 +12,15 @@ from typing import Any, NamedTuple
 import msgpack
 from redis.client import Pipeline
 
-from disco_rq.errors import JobError, NoMaster, OOBNotFound, RedisFull, UnknownJob
+from disco_rq.errors import JobError, NoMaster, OOBNotFound, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store import keys
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
-from disco_rq.store.connection import MAX_BLOCK_S, Connection
+from disco_rq.store.connection import Connection
 from disco_rq.store.taskstate import Lease, TaskState
 
 log = logging.getLogger("disco_rq.store")
 
-MAX_BLOCK_MS = int(MAX_BLOCK_S * 1000)
 MASTER_PATIENCE_S = 12.0
 """For how long a submit waits for a master: one lease, so that a take-over is not noticed."""
 MASTER_SILENCE_S = 0.5
@@ -37,16 +35,6 @@ _HANDED_BACK: dict[str, Any] = {
     "outcome": "release",
     "error": "handed back before it began",
 }
-
-
-class Event(NamedTuple):
-    """A line of a job's history. ``timestamp``: seconds since 1970, of the Redis server."""
-
-    offset: str
-    timestamp: float
-    host: str
-    message: str
-    by_job: bool  # a message of the job itself, not of the system
 
 
 class JobRecord(NamedTuple):
@@ -195,31 +183,6 @@ class JobStore:
                 }
         return told
 
-    # -- history
-
-    def events(self, name: str, after: str = "0-0", most: int | None = None) -> list[Event]:
-        entries: Any = self._redis.xrange(keys.JobKeys(name).events, min=f"({after}", count=most)
-        return [event_of(entry) for entry in entries]
-
-    def last_event(self, name: str) -> Event | None:
-        entries: Any = self._redis.xrevrange(keys.JobKeys(name).events, count=1)
-        return event_of(entries[0]) if entries else None
-
-    def wait_events(self, after: dict[str, str], block_ms: int) -> dict[str, list[Event]]:
-        """Wait for new lines in the histories of several jobs; job -> its lines.
-
-        Empty when none came in time, or in the longest time that one answer may take: look again then.
-        """
-        streams: Any = {keys.JobKeys(name).events: offset for name, offset in after.items()}
-        names = {keys.JobKeys(name).events: name for name in after}
-        answer: Any = self._redis.xread(streams, block=max(1, min(block_ms, MAX_BLOCK_MS))) or {}
-        found = answer.items() if isinstance(answer, dict) else answer
-        events = {}
-        for stream, entries in found:
-            batch = entries[0] if isinstance(answer, dict) else entries
-            events[names[stream.decode()]] = [event_of(entry) for entry in batch]
-        return events
-
     # -- OOB results
 
     def oob_list(self, name: str) -> list[str]:
@@ -266,128 +229,3 @@ class JobStore:
         """The attempts that run now: job, task, attempt."""
         members: Any = self._redis.zrange(keys.LEASES, 0, -1)
         return [Lease.parse(member)._asdict() for member in members]
-
-    # -- the end
-
-    def kill(self, name: str, why: str) -> str:
-        """End an active job. Returns the status that it had, ``""`` for an unknown one."""
-        job = keys.JobKeys(name)
-        cause = json.dumps({"message": why, "task": "", "node": "", "attempt": 0, "traceback": "", "url": ""})
-        answer: bytes = self._connection.run(
-            "kill_job",
-            [job.job, keys.ACTIVE, keys.CONTROL, job.events],
-            [name, cause, f"Job is dead. {why}"],
-            copied=True,
-        )
-        return answer.decode()
-
-    def forget(self, name: str) -> None:
-        """Delete every record of an ended job. Idempotent."""
-        job = keys.JobKeys(name)
-        # The job's own hash goes first: without it no attempt can be claimed any more, so those that may have
-        # staged results are the ones that run now; and once the tasks are gone nothing can be committed or
-        # put.
-        self._redis.delete(job.job)
-        tasks: Any = self._redis.hgetall(job.tasks)
-        copies: Any = self._redis.hgetall(job.copies)
-        states = [
-            (task.decode(), TaskState.parse(state))
-            for attempts in (tasks, copies)
-            for task, state in attempts.items()
-        ]
-        running = [Lease(name, task, state.attempt) for task, state in states if state.state == "running"]
-        staged = [job.staged(lease.task) for lease in running]
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.unlink(job.tasks, *staged)
-        pipe.unlink(*job.records())
-        pipe.zrem(keys.JOBS, name)
-        pipe.zrem(keys.LEASES, name, *(lease.member for lease in running))
-        pipe.execute()
-        # Not in the transaction, which a full server would refuse for it: the deletion is what makes room.
-        # Without the event RQ's own records of the job stay until they expire.
-        with contextlib.suppress(RedisFull):
-            self._redis.xadd(keys.CONTROL, {"k": "forgotten", "j": name})
-
-    def purge(self, name: str) -> list[str]:
-        """End a job, delete its records, and ask the nodes, which are returned, for its files."""
-        self.kill(name, "it was purged")
-        try:
-            asked = self.ask_purge(name)  # first, so that no file is left without a record of what to do
-        except RedisFull:
-            # The job has ended: all but what leads to its results, files and other records makes room.
-            job = keys.JobKeys(name)
-            needed = {job.job, job.nodes, job.tasks, job.copies, job.outputs}
-            self._redis.unlink(*(key for key in job.records() if key not in needed))
-            asked = self.ask_purge(name)
-        self.forget(name)
-        with contextlib.suppress(RedisFull):
-            self.wake_nodes(asked)
-        return asked
-
-    def overdue(self, gc_after_s: float | None) -> list[str]:
-        """The jobs that ended longer ago than their own ``gc_after``, or than the cluster's."""
-        seconds, _ = self._redis.time()
-        listed = [name for name, _ in self.job_list()]
-        pipe = self._redis.pipeline(transaction=False)
-        for name in listed:
-            pipe.hmget(keys.JobKeys(name).job, "ended", "gc_after")
-        answer = []
-        for name, (ended, own) in zip(listed, pipe.execute(), strict=True):
-            patience_s = float(own) if own else gc_after_s
-            if ended and patience_s is not None and int(seconds) - int(ended) / 1000 > patience_s:
-                answer.append(name)
-        return answer
-
-    def half_forgotten(self) -> list[str]:
-        """The jobs that are listed and have no record: whoever forgot them was killed in the middle."""
-        listed = [name for name, _ in self.job_list()]
-        pipe = self._redis.pipeline(transaction=False)
-        for name in listed:
-            pipe.exists(keys.JobKeys(name).job)
-        return [name for name, exists in zip(listed, pipe.execute(), strict=True) if not exists]
-
-    def ask_purge(self, name: str) -> list[str]:
-        """Note for every node that has files of an ended job that it is to delete them. Returns the nodes.
-
-        For a job of which nothing is known, it may have been cleaned, that is every node.
-        """
-        job = keys.JobKeys(name)
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.exists(job.job)
-        pipe.smembers(job.nodes)
-        pipe.smembers(keys.NODES)
-        is_known, of_job, every = pipe.execute()
-        # Not every node: one that is away for good would be asked for ever more. Nor one that was forgotten.
-        nodes = sorted(member.decode() for member in (of_job & every if is_known else every))
-        pipe = self._redis.pipeline(transaction=True)
-        for node in nodes:
-            pipe.sadd(keys.purges(node), name)
-        pipe.execute()
-        return nodes
-
-    def wake_nodes(self, nodes: Sequence[str]) -> None:
-        """Let the nodes look for what they are asked at once, not only with their next lease."""
-        pipe = self._redis.pipeline(transaction=True)
-        for node in nodes:
-            pipe.rpush(keys.wake(node), "purge")
-            pipe.expire(keys.wake(node), 60)
-        pipe.execute()
-
-    def purge_done(self, name: str, nodes: Sequence[str]) -> bool:
-        """True when those nodes have deleted the files of the job."""
-        pipe = self._redis.pipeline(transaction=False)
-        for node in nodes:
-            pipe.sismember(keys.purges(node), name)
-        return not any(pipe.execute())
-
-
-def event_of(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
-    """A line of a job's history as Redis tells it."""
-    offset, fields = entry
-    return Event(
-        offset=offset.decode(),
-        timestamp=int(offset.partition(b"-")[0]) / 1000,
-        host=fields[b"h"].decode(),
-        message=fields[b"m"].decode("utf-8", "replace"),
-        by_job=fields[b"k"] == b"msg",
-    )

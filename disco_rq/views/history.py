@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from disco_rq.store.jobs import Event
+from disco_rq.store.history import Event
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfEvents
 from disco_rq.views.sources import Sources

@@ -13,6 +13,7 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, FailureKind
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.history import History
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import BatchPlace, CopyOf, Lead
 
@@ -208,7 +209,7 @@ def control_kinds(connection: Connection) -> list[str]:
 
 
 def history(connection: Connection, job: str = JOB) -> list[str]:
-    return [event.message for event in JobStore(connection).events(job)]
+    return [event.message for event in History(connection).events(job)]
 
 
 def expire_lease(connection: Connection, attempt: Attempt) -> None:

@@ -7,6 +7,7 @@ import pytest
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.viewing import ViewStore
 from tests.redis.story import (
@@ -80,7 +81,7 @@ def test_what_does_not_run_alone_gets_no_copy(connection: Connection, own: Attem
         case "copied":
             assign_copy(connection, own, 2)
         case "dead":
-            JobStore(connection).kill(JOB, "enough")
+            Ending(connection).kill(JOB, "enough")
         case "paused":
             JobStore(connection).set_paused(JOB, True)
         case "another":

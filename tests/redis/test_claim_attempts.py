@@ -11,6 +11,7 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from tests.redis.story import (
     BATCH,
@@ -90,7 +91,7 @@ def test_a_task_that_is_queued_running_or_done_is_not_assigned_again(connection:
 def test_a_job_that_ended_gets_nothing_assigned(connection: Connection) -> None:
     lead(connection)
     submit(connection)
-    JobStore(connection).kill(JOB, "enough")
+    Ending(connection).kill(JOB, "enough")
     before = everything(connection)
 
     assert assign(connection, [("map:0", 1)]) == 0
@@ -160,7 +161,7 @@ def test_a_job_that_is_over_or_gone_is_not_claimed(connection: Connection, job: 
     lead(connection)
     submit(connection)
     assign(connection, [("map:0", 1)])
-    JobStore(connection).kill(JOB, "enough")
+    Ending(connection).kill(JOB, "enough")
     before = everything(connection)
 
     assert AttemptStore(connection).claim(job, BATCH, "w1", [("map:0", 1)]) == [None]
@@ -238,7 +239,7 @@ def test_everything_of_a_dead_job_is_lost(connection: Connection) -> None:
     submit(connection)
     attempt = started(connection, "map:0")
     expire_lease(connection, attempt)
-    JobStore(connection).kill(JOB, "enough")
+    Ending(connection).kill(JOB, "enough")
 
     assert AttemptStore(connection).renew("n1", "w1", JOB, [("map:0", 1), ("map:1", 1)]) == {"map:0", "map:1"}
     assert lease_ms_left(connection, "map:0 1") < 0

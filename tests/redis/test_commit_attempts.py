@@ -12,6 +12,7 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import Lead
 from disco_rq.store.nodes import node_about
@@ -153,7 +154,7 @@ def test_a_commit_to_a_dead_job_is_refused_whole(connection: Connection) -> None
     submit(connection)
     attempt = started(connection, "map:0")
     put(connection, attempt, "key")
-    JobStore(connection).kill(JOB, "enough")
+    Ending(connection).kill(JOB, "enough")
     before = everything(connection)
 
     assert commit(connection, attempt, counters={"lines": 1}) == "over"

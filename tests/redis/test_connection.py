@@ -17,7 +17,7 @@ from disco_rq.errors import ConnectionLost
 from disco_rq.machine.redisserver import PrivateServer
 from disco_rq.store import connection as connection_module
 from disco_rq.store.connection import PATIENCE_S, Connection, PatientRetry, Vigil
-from disco_rq.store.jobs import JobStore
+from disco_rq.store.history import History
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_a_command_goes_on_when_the_server_comes_back_in_time(short_dir: Path) -
 
 def test_waiting_for_a_quiet_job_outlasts_the_time_of_one_answer(server: PrivateServer) -> None:
     # given that one answer may take a few seconds, and nothing happens for longer
-    store = JobStore(Connection(server.url, patience_s=0.1))
-    assert store.wait_events({"quiet": "0-0"}, block_ms=60_000) == {}
+    history = History(Connection(server.url, patience_s=0.1))
+    assert history.wait_events({"quiet": "0-0"}, block_ms=60_000) == {}
 
 
 def test_rq_gets_its_own_error_when_the_patience_is_over(server: PrivateServer) -> None:

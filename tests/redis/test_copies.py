@@ -10,6 +10,7 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
 from disco_rq.store.viewing import ViewStore
@@ -314,10 +315,9 @@ def test_an_output_that_is_lost_is_made_again_under_a_new_number(
 
 def test_after_forget_nothing_of_a_copy_is_left(connection: Connection, own: Attempt) -> None:
     put(connection, copy_of(connection, own), "key")
-    jobs = JobStore(connection)
-    jobs.kill(JOB, "why")
+    Ending(connection).kill(JOB, "why")
 
-    jobs.forget(JOB)
+    Ending(connection).forget(JOB)
 
     assert not [key for key in everything(connection) if JOB in key]
     assert leases(connection) == []

@@ -11,6 +11,7 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import Lead
 from disco_rq.store.nodes import node_about
@@ -317,9 +318,9 @@ def test_a_kill_ends_the_job_and_may_be_said_twice(connection: Connection) -> No
     submit(connection)
     jobs = JobStore(connection)
 
-    assert jobs.kill(JOB, "it was killed") == "active"
+    assert Ending(connection).kill(JOB, "it was killed") == "active"
     before = everything(connection)
-    assert jobs.kill(JOB, "again") == "dead"
+    assert Ending(connection).kill(JOB, "again") == "dead"
 
     assert everything(connection) == before
     record = jobs.record(JOB)
@@ -330,7 +331,7 @@ def test_a_kill_ends_the_job_and_may_be_said_twice(connection: Connection) -> No
 
 
 def test_a_kill_of_no_job_makes_none(connection: Connection) -> None:
-    assert JobStore(connection).kill(JOB, "why") == ""
+    assert Ending(connection).kill(JOB, "why") == ""
     assert everything(connection) == {}
 
 
@@ -338,7 +339,7 @@ def test_a_kill_of_a_ready_job_leaves_it_ready(connection: Connection) -> None:
     lead(connection)
     submit(connection, maps=0)
 
-    assert JobStore(connection).kill(JOB, "why") == "ready"
+    assert Ending(connection).kill(JOB, "why") == "ready"
 
     assert JobStore(connection).record(JOB).status == "ready"
 
@@ -354,7 +355,7 @@ def test_kill_and_last_commit_racing_end_the_job_once(connect: Callable[[], Conn
         said = race(
             clients,
             lambda client, n, name=name, attempt=attempt: (  # type: ignore[misc]
-                commit(client, attempt) if n else JobStore(client).kill(name, "why")
+                commit(client, attempt) if n else Ending(client).kill(name, "why")
             ),
         )
 

@@ -13,6 +13,7 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeStore
 from disco_rq.store.taskstate import Lease
@@ -72,12 +73,11 @@ def test_after_forget_nothing_of_the_job_is_left(connection: Connection) -> None
     # given
     lead(connection)
     live_through_everything(connection)
-    jobs = JobStore(connection)
-    jobs.kill(JOB, "it was purged")
+    Ending(connection).kill(JOB, "it was purged")
 
     # when
-    jobs.forget(JOB)
-    jobs.forget(JOB)
+    Ending(connection).forget(JOB)
+    Ending(connection).forget(JOB)
 
     # then
     assert set(everything(connection)) == {*CLUSTERS_OWN, keys.TOTALS}
@@ -88,10 +88,9 @@ def test_forgetting_leaves_other_jobs_alone(connection: Connection) -> None:
     submit(connection, name=OTHER)
     before = everything(connection)
     live_through_everything(connection)
-    jobs = JobStore(connection)
-    jobs.kill(JOB, "why")
+    Ending(connection).kill(JOB, "why")
 
-    jobs.forget(JOB)
+    Ending(connection).forget(JOB)
 
     after = everything(connection)
     for key in set(before) - {keys.CONTROL}:
@@ -99,7 +98,7 @@ def test_forgetting_leaves_other_jobs_alone(connection: Connection) -> None:
 
 
 def test_forgetting_no_job_makes_none(connection: Connection) -> None:
-    JobStore(connection).forget(JOB)
+    Ending(connection).forget(JOB)
 
     assert set(everything(connection)) <= {keys.CONTROL}
 
@@ -116,11 +115,11 @@ def test_a_worker_that_goes_on_with_a_forgotten_job_leaves_nothing(
         attempts = [started(clients[0], f"map:{n}", job=name, worker=f"w{n}") for n in range(2)]
         put(clients[0], attempts[0], "key")
         assign(clients[0], [("map:2", 1)], job=name)
-        JobStore(clients[0]).kill(name, "why")
+        Ending(clients[0]).kill(name, "why")
 
         def play(client: Connection, n: int, name: str = name, attempts: list = attempts) -> None:  # type: ignore[type-arg]
             if n == 0:
-                JobStore(client).forget(name)
+                Ending(client).forget(name)
                 return
             attempt = attempts[n - 1]
             store = AttemptStore(client)
@@ -146,7 +145,7 @@ def test_pausing_a_job_that_is_forgotten_meanwhile_does_not_bring_it_back(
 
     def looked_then_forgotten(pipe: Pipeline, name: str, key: str) -> object:
         found = look(pipe, name, key)
-        other = JobStore(connect())
+        other = Ending(connect())
         other.kill(JOB, "why")
         other.forget(JOB)
         return found
@@ -170,7 +169,7 @@ def test_pausing_an_unknown_job_is_told(connection: Connection, paused: bool) ->
 def test_a_job_that_has_ended_is_not_paused_and_not_resumed(connection: Connection, paused: bool) -> None:
     lead(connection)
     submit(connection)
-    JobStore(connection).kill(JOB, "why")
+    Ending(connection).kill(JOB, "why")
     before = everything(connection)
 
     with pytest.raises(JobError, match=f"job {JOB} has ended: it is dead"):
@@ -201,7 +200,7 @@ def test_a_purge_of_a_known_job_is_asked_of_the_nodes_that_ran_it_and_of_no_othe
     submit(connection)
     started(connection, "map:0")
 
-    assert JobStore(connection).purge(JOB) == ["n1"]
+    assert Ending(connection).purge(JOB) == ["n1"]
 
     assert keys.purges("gone for good") not in everything(connection)
 
@@ -212,18 +211,17 @@ def test_a_purge_of_an_unknown_job_is_asked_of_every_node_and_done_when_each_has
     nodes = [NodeStore(connection, name) for name in ("n1", "n2")]
     for node in nodes:
         node.register({"host": "h"})
-    jobs = JobStore(connection)
 
-    asked = jobs.ask_purge(JOB)
-    jobs.wake_nodes(asked)
+    asked = Ending(connection).ask_purge(JOB)
+    Ending(connection).wake_nodes(asked)
 
     assert asked == ["n1", "n2"]
-    assert not jobs.purge_done(JOB, asked)
+    assert not Ending(connection).purge_done(JOB, asked)
     for node in nodes:
         assert node.purges() == [JOB]
         assert node.wait_purge(1)
         node.purged(JOB)
-    assert jobs.purge_done(JOB, asked)
+    assert Ending(connection).purge_done(JOB, asked)
     assert set(everything(connection)) == {keys.NODES, keys.node("n1"), keys.node("n2"), keys.CONTROL}
 
 
@@ -245,7 +243,7 @@ def test_a_lease_of_a_job_that_ended_is_cleared_away(connection: Connection) -> 
     submit(connection)
     attempt = started(connection, "map:0")
     put(connection, attempt, "key")
-    JobStore(connection).kill(JOB, "why")
+    Ending(connection).kill(JOB, "why")
     expire_lease(connection, attempt)
 
     state = store.task_state(JOB, "map:0")
@@ -268,15 +266,14 @@ def test_what_was_killed_while_it_forgot_a_job_is_done_to_its_end(
 
     lead(connection)
     live_through_everything(connection)
-    jobs = JobStore(connection)
-    jobs.kill(JOB, "enough")
+    Ending(connection).kill(JOB, "enough")
     with monkeypatch.context() as patch:
         patch.setattr(connection.redis, "hgetall", kill)
         with pytest.raises(Killed):
-            jobs.forget(JOB)
+            Ending(connection).forget(JOB)
     assert len(everything(connection)) > len(CLUSTERS_OWN)
     # when the master looks for old jobs, also where none is ever too old
-    Retention(jobs, None)._purge_old()
+    Retention(connection, None)._purge_old()
     # then nothing is left, and no node is asked for files, which may have to stay
     assert set(everything(connection)) <= CLUSTERS_OWN | {keys.TOTALS, keys.NODES}
 
@@ -287,16 +284,16 @@ def test_a_purge_that_makes_room_first_leaves_nothing_either(
     # given a job that was killed while attempts ran, in a Redis that is full until something goes
     lead(connection)
     live_through_everything(connection)
-    jobs = JobStore(connection)
-    ask, events = jobs.ask_purge, keys.JobKeys(JOB).events
+    ending = Ending(connection)
+    ask, events = ending.ask_purge, keys.JobKeys(JOB).events
 
     def ask_if_there_is_room(name: str) -> list[str]:
         if connection.redis.exists(events):
             raise RedisFull("full")
         return ask(name)
 
-    monkeypatch.setattr(jobs, "ask_purge", ask_if_there_is_room)
+    monkeypatch.setattr(ending, "ask_purge", ask_if_there_is_room)
     # when
-    jobs.purge(JOB)
+    ending.purge(JOB)
     # then
     assert set(everything(connection)) <= CLUSTERS_OWN | {keys.TOTALS, keys.NODES}

@@ -8,7 +8,7 @@ from disco_rq.errors import DiscoError, NodeAlive
 from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
-from disco_rq.store.jobs import JobStore
+from disco_rq.store.ending import Ending
 from disco_rq.store.nodes import GONE_FOR_S, NodeAdmin, NodeStore, node_names
 from tests.redis.story import JOB, commit, everything, lead, started, submit
 
@@ -107,7 +107,7 @@ def test_a_job_is_purged_without_asking_a_node_that_is_forgotten(connection: Con
     go(connection, "n1", GONE_FOR_S + 1)
     NodeAdmin(connection).forget("n1")
 
-    asked = JobStore(connection).purge(JOB)
+    asked = Ending(connection).purge(JOB)
 
     assert asked == ["n2"]
     assert keys.purges("n1") not in everything(connection)

@@ -11,6 +11,7 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from tests.redis.story import (
     JOB,
@@ -116,7 +117,7 @@ def test_an_output_that_is_lost_too_often_ends_the_job(done: Connection) -> None
 
 
 def test_a_job_that_has_ended_loses_nothing(done: Connection) -> None:
-    JobStore(done).kill(JOB, "why")
+    Ending(done).kill(JOB, "why")
     before = everything(done)
 
     assert lose(done) == "kept"

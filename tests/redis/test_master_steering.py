@@ -9,6 +9,7 @@ from disco_rq.master import caretaker
 from disco_rq.planning.assignment import job_of_batch, rq_name
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeAdmin
 from disco_rq.store.queues import node_queue
@@ -74,8 +75,8 @@ def test_a_killed_job_is_forgotten_by_the_master(connect: Connect, connection: C
     with master(connect):
         submit(connection, maps=10)
         wait_until(lambda: len(queued(connection, "n1")) == 1)
-        JobStore(connection).kill(JOB, "enough")
-        JobStore(connection).forget(JOB)
+        Ending(connection).kill(JOB, "enough")
+        Ending(connection).forget(JOB)
         submit(connection, maps=1, reduces=0, name=OTHER)
         with working(connect, "n1") as claimed:
             wait_until(lambda: ended(connection, OTHER))

@@ -12,6 +12,8 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
+from disco_rq.store.history import History
 from disco_rq.store.jobs import JobStore
 from tests.redis.story import JOB, OTHER, everything, history, lead, race, submit, wait_until
 
@@ -26,7 +28,7 @@ def job(connection: Connection) -> str:
 
 
 def messages_by_second(connection: Connection, job: str = JOB) -> Counter[int]:
-    return Counter(int(event.timestamp) for event in JobStore(connection).events(job) if event.by_job)
+    return Counter(int(event.timestamp) for event in History(connection).events(job) if event.by_job)
 
 
 def start_of_a_second(connection: Connection) -> None:
@@ -38,7 +40,7 @@ def start_of_a_second(connection: Connection) -> None:
 def test_a_message_is_in_the_history_with_its_host(connection: Connection, job: str) -> None:
     assert AttemptStore(connection).message(job, "n1", "half way, é") == SENT
 
-    event = JobStore(connection).last_event(job)
+    event = History(connection).last_event(job)
     assert event is not None
     assert (event.host, event.message, event.by_job) == ("n1", "half way, é", True)
 
@@ -105,7 +107,7 @@ def test_events_of_the_system_never_count(connection: Connection, job: str) -> N
 
 @pytest.mark.parametrize("name", [JOB, OTHER])
 def test_a_job_that_is_over_or_gone_says_nothing_more(connection: Connection, job: str, name: str) -> None:
-    JobStore(connection).kill(job, "enough")
+    Ending(connection).kill(job, "enough")
     before = everything(connection)
 
     assert AttemptStore(connection).message(name, "n1", "late") == OVER

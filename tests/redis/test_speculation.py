@@ -12,6 +12,7 @@ from disco_rq.master import master as master_module
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
@@ -162,7 +163,7 @@ def test_a_job_may_be_without_copies(
         submit(connection, maps=6, reduces=0, **options)
         wait_until(lambda: JobStore(connection).record(JOB).phase("map")[2] >= 4 and bool(hung))
         assert not one._term.board.jobs[JOB].speculative
-        JobStore(connection).kill(JOB, "enough")
+        Ending(connection).kill(JOB, "enough")
 
     assert JobStore(connection).record(JOB).count("copies") == 0
 

@@ -12,7 +12,7 @@ import pytest
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure
 from disco_rq.store.connection import Connection
-from disco_rq.store.jobs import JobStore
+from disco_rq.store.ending import Ending
 from tests.redis.story import JOB, assign, commit, fail, started, submit
 from tests.web.visitor import Visitor
 
@@ -34,7 +34,7 @@ def three_jobs(connection: Connection) -> list[str]:
         submit(connection, name=name)
         connection.redis.zadd(keys.JOBS, {name: 1000 + i})
         connection.redis.hset(keys.JobKeys(name).job, "submitted", 1000 + i)
-    JobStore(connection).kill(names[1], "it was killed")
+    Ending(connection).kill(names[1], "it was killed")
     connection.redis.hset(keys.JobKeys(names[0]).job, "owner", "ada")
     return names
 

@@ -11,7 +11,8 @@ import pytest
 from disco_rq.machine.redisserver import PrivateServer
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
-from disco_rq.store.jobs import JobStore
+from disco_rq.store.ending import Ending
+from disco_rq.store.history import History
 from tests.redis.story import JOB, OTHER, commit, started, submit
 from tests.web.visitor import Sent, Visitor, served
 
@@ -69,10 +70,10 @@ def test_who_comes_back_hears_only_what_they_missed(
     submit(connection)
     store = AttemptStore(connection)
     store.message(JOB, "n1", "heard")
-    heard = JobStore(connection).last_event(JOB)
+    heard = History(connection).last_event(JOB)
     assert heard is not None
     store.message(JOB, "n1", "missed")
-    JobStore(connection).kill(JOB, "it was killed")
+    Ending(connection).kill(JOB, "it was killed")
 
     path = STREAM if by_header else f"{STREAM}?after={heard.offset}"
     with api.listening(path, {"Last-Event-ID": heard.offset} if by_header else {}) as events:
@@ -83,7 +84,7 @@ def test_who_comes_back_hears_only_what_they_missed(
 
 def test_the_stream_of_a_job_that_is_over_ends_with_that(api: Visitor, connection: Connection) -> None:
     submit(connection)
-    JobStore(connection).kill(JOB, "it was killed")
+    Ending(connection).kill(JOB, "it was killed")
 
     with api.listening(STREAM) as events:
         kinds = [event.kind for event in events]
@@ -96,7 +97,7 @@ def test_the_stream_of_a_job_that_is_purged_says_so(api: Visitor, connection: Co
 
     with api.listening(f"jobs/{OTHER}/stream") as events:
         next_of(events, "event")
-        JobStore(connection).forget(OTHER)
+        Ending(connection).forget(OTHER)
         assert next_of(events, "gone").data == {}
         assert list(events) == []
 
@@ -106,7 +107,7 @@ def test_a_long_history_comes_whole_and_in_order(api: Visitor, connection: Conne
     store = AttemptStore(connection)
     for i in range(1200):
         store.event(JOB, "n1", str(i))
-    JobStore(connection).kill(JOB, "it was killed")
+    Ending(connection).kill(JOB, "it was killed")
 
     with api.listening(STREAM) as events:
         told = [event.data["message"] for event in events if event.kind == "event"]
@@ -127,7 +128,7 @@ def test_the_overview_is_told_at_once_and_when_it_changes(api: Visitor, connecti
         first = next(events)
         submit(connection)
         second = next(event for event in events if event.data["jobs"])
-        JobStore(connection).kill(JOB, "it was killed")
+        Ending(connection).kill(JOB, "it was killed")
         third = next(event for event in events if event.data["jobs"][0]["state"] == "dead")
 
     assert (first.kind, first.data["overview"]["totals"]["active"]) == ("overview", 0)

@@ -21,7 +21,9 @@ Check = Callable[[Path], Iterator[str]]
     [
         arch.crowded_root,
         arch.key_literals,
+        arch.large_classes,
         arch.long_files,
+        arch.long_functions,
     ],
 )
 def test_the_package_keeps_to_the_design(check: Check) -> None:

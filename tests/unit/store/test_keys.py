@@ -15,6 +15,7 @@ from disco_rq.model import JobSpec, StageResult
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
 from disco_rq.store.connection import script_sha, script_source
+from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import BatchPlace, CopyOf, Lead
 from disco_rq.store.nodes import NodeAdmin
@@ -78,7 +79,7 @@ PLACE = BatchPlace("JOB", "n1", "b")
 
 CALLS: dict[str, Callable[[Any], object]] = {
     "submit_job": lambda it: JobStore(it).submit(JobSpec("JOB", 1, 1, True, True), b"", []),
-    "kill_job": lambda it: JobStore(it).kill("JOB", "why"),
+    "kill_job": lambda it: Ending(it).kill("JOB", "why"),
     "claim_attempts": lambda it: AttemptStore(it).claim("JOB", "b", "w1", []),
     "renew_leases": lambda it: AttemptStore(it).renew("n1", "w1", "JOB", [("map:0", 1)]),
     "commit_attempts": lambda it: AttemptStore(it).commit(

@@ -1,0 +1,135 @@
+"""How jobs end before their time, and how they are forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from disco_rq.errors import RedisFull
+from disco_rq.store import keys
+from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
+from disco_rq.store.taskstate import Lease, TaskState
+
+__all__ = ["Ending"]
+
+
+class Ending:
+    """Kill, forget and purge; and what an old job, or one forgotten by half, is due."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+
+    def kill(self, name: str, why: str) -> str:
+        """End an active job. Returns the status that it had, ``""`` for an unknown one."""
+        job = keys.JobKeys(name)
+        cause = json.dumps({"message": why, "task": "", "node": "", "attempt": 0, "traceback": "", "url": ""})
+        answer: bytes = self._connection.run(
+            "kill_job",
+            [job.job, keys.ACTIVE, keys.CONTROL, job.events],
+            [name, cause, f"Job is dead. {why}"],
+            copied=True,
+        )
+        return answer.decode()
+
+    def forget(self, name: str) -> None:
+        """Delete every record of an ended job. Idempotent."""
+        job = keys.JobKeys(name)
+        # The job's own hash goes first: without it no attempt can be claimed any more, so those that may have
+        # staged results are the ones that run now; and once the tasks are gone nothing can be committed or
+        # put.
+        self._redis.delete(job.job)
+        tasks: Any = self._redis.hgetall(job.tasks)
+        copies: Any = self._redis.hgetall(job.copies)
+        states = [
+            (task.decode(), TaskState.parse(state))
+            for attempts in (tasks, copies)
+            for task, state in attempts.items()
+        ]
+        running = [Lease(name, task, state.attempt) for task, state in states if state.state == "running"]
+        staged = [job.staged(lease.task) for lease in running]
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.unlink(job.tasks, *staged)
+        pipe.unlink(*job.records())
+        pipe.zrem(keys.JOBS, name)
+        pipe.zrem(keys.LEASES, name, *(lease.member for lease in running))
+        pipe.execute()
+        # Not in the transaction, which a full server would refuse for it: the deletion is what makes room.
+        # Without the event RQ's own records of the job stay until they expire.
+        with contextlib.suppress(RedisFull):
+            self._redis.xadd(keys.CONTROL, {"k": "forgotten", "j": name})
+
+    def purge(self, name: str) -> list[str]:
+        """End a job, delete its records, and ask the nodes, which are returned, for its files."""
+        self.kill(name, "it was purged")
+        try:
+            asked = self.ask_purge(name)  # first, so that no file is left without a record of what to do
+        except RedisFull:
+            # The job has ended: all but what leads to its results, files and other records makes room.
+            job = keys.JobKeys(name)
+            needed = {job.job, job.nodes, job.tasks, job.copies, job.outputs}
+            self._redis.unlink(*(key for key in job.records() if key not in needed))
+            asked = self.ask_purge(name)
+        self.forget(name)
+        with contextlib.suppress(RedisFull):
+            self.wake_nodes(asked)
+        return asked
+
+    def overdue(self, gc_after_s: float | None) -> list[str]:
+        """The jobs that ended longer ago than their own ``gc_after``, or than the cluster's."""
+        seconds, _ = self._redis.time()
+        listed = [name for name, _ in JobStore(self._connection).job_list()]
+        pipe = self._redis.pipeline(transaction=False)
+        for name in listed:
+            pipe.hmget(keys.JobKeys(name).job, "ended", "gc_after")
+        answer = []
+        for name, (ended, own) in zip(listed, pipe.execute(), strict=True):
+            patience_s = float(own) if own else gc_after_s
+            if ended and patience_s is not None and int(seconds) - int(ended) / 1000 > patience_s:
+                answer.append(name)
+        return answer
+
+    def half_forgotten(self) -> list[str]:
+        """The jobs that are listed and have no record: whoever forgot them was killed in the middle."""
+        listed = [name for name, _ in JobStore(self._connection).job_list()]
+        pipe = self._redis.pipeline(transaction=False)
+        for name in listed:
+            pipe.exists(keys.JobKeys(name).job)
+        return [name for name, exists in zip(listed, pipe.execute(), strict=True) if not exists]
+
+    def ask_purge(self, name: str) -> list[str]:
+        """Note for every node that has files of an ended job that it is to delete them. Returns the nodes.
+
+        For a job of which nothing is known, it may have been cleaned, that is every node.
+        """
+        job = keys.JobKeys(name)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.exists(job.job)
+        pipe.smembers(job.nodes)
+        pipe.smembers(keys.NODES)
+        is_known, of_job, every = pipe.execute()
+        # Not every node: one that is away for good would be asked for ever more. Nor one that was forgotten.
+        nodes = sorted(member.decode() for member in (of_job & every if is_known else every))
+        pipe = self._redis.pipeline(transaction=True)
+        for node in nodes:
+            pipe.sadd(keys.purges(node), name)
+        pipe.execute()
+        return nodes
+
+    def wake_nodes(self, nodes: Sequence[str]) -> None:
+        """Let the nodes look for what they are asked at once, not only with their next lease."""
+        pipe = self._redis.pipeline(transaction=True)
+        for node in nodes:
+            pipe.rpush(keys.wake(node), "purge")
+            pipe.expire(keys.wake(node), 60)
+        pipe.execute()
+
+    def purge_done(self, name: str, nodes: Sequence[str]) -> bool:
+        """True when those nodes have deleted the files of the job."""
+        pipe = self._redis.pipeline(transaction=False)
+        for node in nodes:
+            pipe.sismember(keys.purges(node), name)
+        return not any(pipe.execute())
