@@ -37,8 +37,9 @@ def same(left: Any, right: Any) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, float):
-        equal = left == right or (math.isnan(left) and math.isnan(right))
-        return equal and math.copysign(1, left) == math.copysign(1, right)
+        if math.isnan(left) and math.isnan(right):  # whatever their signs: all NaNs are one
+            return True
+        return left == right and math.copysign(1, left) == math.copysign(1, right)
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict):
