@@ -294,10 +294,11 @@ def _typed(key: str, value: Any, limit: int) -> bytes:
             if not _is_json(value):
                 raise TypeError
             text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
+        except (TypeError, ValueError, RecursionError) as error:
+            why = f": {error}" if str(error) else ""
             raise OOBValueInvalid(
                 f"OOB key {key!r}: a value is str, bytes, or what JSON gives back as it was (numbers, lists, "
-                f"dicts with str keys, …), not this {type(value).__name__}"
+                f"dicts with str keys, …), not this {type(value).__name__}{why}"
             ) from None
         typed = b"j" + text.encode("utf-8", "surrogatepass")
     if len(typed) - 1 > limit:

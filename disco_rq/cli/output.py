@@ -2,49 +2,118 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
+import math
 import select
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
-from pathlib import Path
+from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any, BinaryIO
 
 import click
 
 ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+JSON_DIGITS = sys.int_info.default_max_str_digits
+"""Parsers, Python's own among them, refuse numbers of more digits."""
+_AS_IT_CAME = "disco_rq.as_it_came"
+"""An error handler for ``encode``: see ``_as_it_came``."""
+
+
+def _as_it_came(error: UnicodeError) -> tuple[bytes, int]:
+    """Bytes that were no UTF-8 as they came (surrogateescape); what else cannot be encoded as ``\\ud83d``."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    escaped = b""
+    for character in error.object[error.start : error.end]:
+        code = ord(character)
+        is_byte = 0xDC80 <= code <= 0xDCFF
+        escaped += bytes([code - 0xDC00]) if is_byte else character.encode("ascii", "backslashreplace")
+    return escaped, error.end
+
+
+codecs.register_error(_AS_IT_CAME, _as_it_came)  # type: ignore[arg-type]  bytes are for encoders
+
+
+def print_any_value() -> None:
+    """Have this process print whatever records hold: text of any kind, ints of any size, deep lists."""
+    sys.set_int_max_str_digits(0)
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_AS_IT_CAME)
+
+
+def bytes_of(text: str) -> bytes:
+    """A text as it goes out: as the bytes that it came from, where they were no UTF-8."""
+    return text.encode("utf-8", _AS_IT_CAME)
 
 
 def text_of(value: Any) -> bytes:
     """One field of a ``key<TAB>value`` line. Tabs and line ends are escaped: a pair stays one line."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
-    return str(value).translate(ESCAPES).encode("utf-8", "surrogateescape")
+    return bytes_of(str(value).translate(ESCAPES))
 
 
 def json_of(value: Any, *, indent: int | None = None) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False, indent=indent)
+    """Any value as JSON that every parser reads; a line on stderr says what JSON has no numbers for."""
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
 
 
 def _plain(value: Any) -> Any:
-    """What JSON cannot hold, as the nearest it can: keys as text, sets as sorted lists, bytes as UTF-8."""
-    if isinstance(value, dict):
-        return {
-            key if isinstance(key, str) else str(_plain(key)): _plain(item) for key, item in value.items()
-        }
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(_plain, value), key=repr)
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()  # bytes that were no UTF-8 in the input
-    if isinstance(value, (date, datetime)):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    return value
+    """What JSON cannot hold, as the nearest it can.
+
+    Tuples and sets (sorted) are lists, keys text, bytes UTF-8, dates and times as ISO 8601 writes them,
+    timedeltas seconds, Decimal and UUID text. NaN and infinities are null, very long ints text. A dict, two
+    keys of which are the same text, is a list of ``[key, value]``.
+    """
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()  # bytes that were no UTF-8
+        case None | bool():
+            return value
+        case int():
+            return value if abs(value) < _TOO_LONG else _long(value)
+        case float():
+            return value if math.isfinite(value) else _no_number()
+        case dict():
+            named = {_name(key): _plain(item) for key, item in value.items()}
+            return named if len(named) == len(value) else [[_plain(key), _plain(value[key])] for key in value]
+        case set() | frozenset():
+            return sorted(map(_plain, value), key=repr)
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case date() | time():  # a datetime is a date
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+    return str(value)
+
+
+_TOO_LONG = 10**JSON_DIGITS
+
+
+def _name(key: Any) -> str:
+    plain = _plain(key)
+    return plain if isinstance(plain, str) else str(plain)
+
+
+def _long(value: int) -> str:
+    _say_once(f"ints of more than {JSON_DIGITS} digits are text in JSON")
+    return str(value)
+
+
+def _no_number() -> None:
+    _say_once("NaN and infinite numbers are null in JSON")
+
+
+@cache
+def _say_once(what: str) -> None:
+    click.echo(f"disco-rq: {what}", err=True)
 
 
 def write_pairs(pairs: Iterable[tuple[Any, Any]], out: BinaryIO, *, as_json: bool) -> int:

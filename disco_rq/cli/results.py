@@ -8,7 +8,7 @@ import click
 
 from disco_rq import result_iterator
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
-from disco_rq.cli.output import json_of, print_json, write_pairs
+from disco_rq.cli.output import bytes_of, json_of, print_json, write_pairs
 from disco_rq.errors import UnknownJob
 
 
@@ -100,7 +100,7 @@ def oob_get(job: str, key: str, redis: str | None, as_json: bool) -> None:
     if as_json:
         print_json(value)
     elif isinstance(value, (str, bytes)):
-        whole = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+        whole = value if isinstance(value, bytes) else bytes_of(value)
         click.echo(whole, nl=sys.stdout.isatty() and not whole.endswith(b"\n"))
     else:
         click.echo(json_of(value))

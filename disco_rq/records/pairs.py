@@ -8,7 +8,9 @@ from typing import Any, TypeGuard
 from disco_rq.errors import TaskError
 from disco_rq.records.taken import PLAIN, taken
 
-__all__ = ["is_pair", "not_a_pair", "one_by_one", "taken_pairs"]
+__all__ = ["is_pair", "not_a_pair", "one_by_one", "shown", "taken_pairs"]
+
+_SHOWN_CHARS = 100
 
 
 def is_pair(value: Any) -> TypeGuard[Sequence[Any]]:
@@ -44,7 +46,13 @@ def taken_pairs(pairs: Iterable[Any]) -> list[tuple[Any, Any]]:
 
 
 def not_a_pair(value: Any) -> TaskError:
-    shown = repr(value)
-    if len(shown) > 100:
-        shown = shown[:100] + "…"
-    return TaskError(f"(key, value) pairs are expected, but this is not a pair: {shown}")
+    return TaskError(f"(key, value) pairs are expected, but this is not a pair: {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """A value for the text of an error: as Python writes it, cut, or its type where Python cannot."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001  a __repr__ of the user's, or an int of very many digits
+        return f"<{type(value).__qualname__} that cannot be shown: {type(error).__name__}>"
+    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"

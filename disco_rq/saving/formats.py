@@ -1,27 +1,33 @@
 """The formats of saved results: from a task's record file to a file for others, and back to pairs.
 
-What a format would not give back as it went in is a ``RecordTypeError`` that names the type and the format;
-``text`` alone gives everything back as text.
+What a format would not give back as it went in is a ``RecordTypeError`` that names the format, type and
+key; ``text`` alone gives everything back as text.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from disco_rq.errors import CorruptData, RecordTypeError
 from disco_rq.records import read_pairs, read_with
 from disco_rq.saving.parquet import read_parquet, write_parquet
+from disco_rq.saving.refusal import refusal
 
 __all__ = ["FORMATS", "Format", "format_of"]
 
 _BUFFER_BYTES = 256 << 10
 _SCALARS = {type(None), bool, int, float, str}
 _TEXT = {str, int, float}
+_DIGITS = sys.int_info.default_max_str_digits
+_TOO_LONG = 10**_DIGITS
+"""Python itself, and other readers of JSON, refuse ints of more digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +75,13 @@ def _read_raw(_file: BinaryIO, name: str) -> Iterator[Any]:
 def _write_jsonl(records: Path, to: Path) -> Path:
     with open(to, "wb", _BUFFER_BYTES) as out:
         for key, value in read_pairs(records):
-            _check_json(key, "key")
-            _check_json(value, "value")
+            _check_json(key, "key", key)
+            _check_json(value, "value", key)
             pair = {"key": key, "value": value}
             try:
                 line = json.dumps(pair, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            except (ValueError, RecursionError) as error:  # nan, too many digits, too deep
-                raise RecordTypeError(f"jsonl does not hold a key or value: {error}") from error
+            except RecursionError as error:
+                raise refusal("jsonl", "value", value, key, " so deeply nested") from error
             try:
                 data = line.encode()
             except UnicodeEncodeError:  # lone surrogates
@@ -84,8 +90,8 @@ def _write_jsonl(records: Path, to: Path) -> Path:
     return to
 
 
-def _check_json(value: Any, what: str) -> None:
-    """Refuse what JSON would give back as another type."""
+def _check_json(value: Any, what: str, key: Any) -> None:
+    """Refuse what JSON would give back as another type, or its readers refuse."""
     level = [value]
     while level:
         inner: list[Any] = []
@@ -95,10 +101,14 @@ def _check_json(value: Any, what: str) -> None:
                 inner += item
             elif kind is dict:
                 if any(type(name) is not str for name in item):
-                    raise _refusal("jsonl", what, item, " with keys that are not str")
+                    raise refusal("jsonl", what, item, key, " with keys that are not str")
                 inner += item.values()
             elif kind not in _SCALARS:
-                raise _refusal("jsonl", what, item)
+                raise refusal("jsonl", what, item, key)
+            elif kind is float and not isfinite(item):
+                raise refusal("jsonl", what, item, key, f", {item}")
+            elif kind is int and abs(item) >= _TOO_LONG:
+                raise refusal("jsonl", what, item, key, f" of more than {_DIGITS} digits")
         level = inner
 
 
@@ -119,15 +129,42 @@ def _write_text(records: Path, to: Path) -> Path:
         for key, value in read_pairs(records):
             for what, item in (("key", key), ("value", value)):
                 if type(item) not in _TEXT:
-                    raise _refusal("text", what, item)
-            line = f"{key}\t{value}\n"
+                    raise refusal("text", what, item, key)
+            try:
+                line = f"{key}\t{value}\n"
+            except ValueError:  # more digits than Python writes unless it is told to
+                line = f"{_all_digits(key)}\t{_all_digits(value)}\n"
             if line.count("\n") > 1 or (type(key) is str and "\t" in key):
                 raise RecordTypeError(
                     "text does not hold a str with a newline, nor a key with a tab: "
                     f"{line[:100]!r}; another save_format does"
                 )
-            out.write(line)
+            try:
+                out.write(line)
+            except UnicodeEncodeError as error:
+                what, item = ("key", key) if _is_half(key) else ("value", value)
+                raise refusal("text", what, item, key, " with half of a surrogate pair") from error
     return to
+
+
+def _all_digits(item: Any) -> str:
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        return str(item)
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+def _is_half(item: Any) -> bool:
+    """Whether it is a text that is neither Unicode nor bytes that were no UTF-8."""
+    try:
+        str(item).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return True
+    except ValueError:  # an int of many digits
+        return False
+    return False
 
 
 def _read_text(file: BinaryIO, name: str) -> Iterator[Any]:
@@ -144,13 +181,6 @@ def _read_text(file: BinaryIO, name: str) -> Iterator[Any]:
 def _write_parquet(records: Path, to: Path) -> Path:
     write_parquet(lambda: read_pairs(records), to)
     return to
-
-
-def _refusal(format: str, what: str, value: Any, detail: str = "") -> RecordTypeError:
-    return RecordTypeError(
-        f"{format} does not hold a {what} with the type {type(value).__qualname__}{detail}: "
-        f"convert it, or save as msgpack, which holds all that records hold"
-    )
 
 
 FORMATS = {

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from types import NoneType
 from typing import Any, BinaryIO
 
 from disco_rq.errors import CorruptData, DataError, RecordTypeError
+from disco_rq.records.pairs import shown
 from disco_rq.records.typed import pack_columns
+from disco_rq.saving.refusal import refusal
 
 __all__ = ["has_parquet", "read_parquet", "write_parquet"]
 
@@ -32,16 +36,18 @@ def write_parquet(pairs: Callable[[], Pairs], to: Path) -> None:
     arrow, parquet = _pyarrow()
     schema = arrow.schema([("key", arrow.null()), ("value", arrow.null())])
     for keys, values in _columns(pairs()):
-        found = [("key", _type(arrow, keys, "key")), ("value", _type(arrow, values, "value"))]
+        found = [("key", _type(arrow, keys, "key", keys)), ("value", _type(arrow, values, "value", keys))]
         try:
             schema = arrow.unify_schemas([schema, arrow.schema(found)])
         except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
-            raise RecordTypeError(f"parquet holds one type in a column: {error}") from error
+            raise RecordTypeError(
+                f"parquet holds one type in a column: {error} (at or behind the key {shown(keys[0])})"
+            ) from error
     with parquet.ParquetWriter(to, schema, compression="zstd") as writer:
         for keys, values in _columns(pairs()):
             columns = [
-                _array(arrow, keys, schema.field("key").type, "key"),
-                _array(arrow, values, schema.field("value").type, "value"),
+                _array(arrow, keys, schema.field("key").type, "key", keys),
+                _array(arrow, values, schema.field("value").type, "value", keys),
             ]
             writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
 
@@ -69,22 +75,28 @@ def _columns(pairs: Pairs) -> Iterator[tuple[list[Any], list[Any]]]:
         yield [key for key, _ in some], [value for _, value in some]
 
 
-def _type(arrow: Any, column: list[Any], what: str) -> Any:
+def _type(arrow: Any, column: list[Any], what: str, keys: list[Any]) -> Any:
     try:
         return arrow.infer_type(column)
-    except (arrow.ArrowException, OverflowError) as error:
-        raise _refusal(column, what) from error
+    except _refused(arrow) as error:
+        raise _refusal(arrow, column, what, keys) from error
 
 
-def _array(arrow: Any, column: list[Any], type: Any, what: str) -> Any:
+def _array(arrow: Any, column: list[Any], type: Any, what: str, keys: list[Any]) -> Any:
     try:
         array = arrow.array(column, type)
-    except (arrow.ArrowException, OverflowError) as error:
-        raise _refusal(column, what) from error
+    except _refused(arrow) as error:
+        raise _refusal(arrow, column, what, keys) from error
     back = array.to_pylist()
     if not _equal(column, back):
-        raise _refusal([next(a for a, b in zip(column, back, strict=True) if not _equal([a], [b]))], what)
+        other = next(i for i, item in enumerate(column) if not _equal([item], [back[i]]))
+        raise refusal("parquet", what, column[other], keys[other], _detail(column[other], column))
     return array
+
+
+def _refused(arrow: Any) -> tuple[type[Exception], ...]:
+    """What pyarrow raises for values that it cannot hold."""
+    return arrow.ArrowException, OverflowError, UnicodeError
 
 
 def _equal(one: list[Any], other: list[Any]) -> bool:
@@ -95,9 +107,32 @@ def _equal(one: list[Any], other: list[Any]) -> bool:
         return False
 
 
-def _refusal(column: list[Any], what: str) -> RecordTypeError:
-    kinds = " and ".join(dict.fromkeys(type(item).__qualname__ for item in column if item is not None))
-    return RecordTypeError(
-        f"parquet does not hold the {what} column with the type {kinds} so that it comes back as it is: "
-        "a column has one type; convert it, or save as msgpack, which holds all that records hold"
-    )
+def _refusal(arrow: Any, column: list[Any], what: str, keys: list[Any]) -> RecordTypeError:
+    """For the first item that is none for pyarrow, or else for the first of another type than the first."""
+    kinds = [type(item) for item in column]
+    kind = next((kind for kind in kinds if kind is not NoneType), NoneType)
+    mixed = (i for i, other in enumerate(kinds) if other not in (kind, NoneType))
+    culprit = next((i for i, item in enumerate(column) if not _is_held(arrow, item)), None)
+    if culprit is None:
+        culprit = next(mixed, 0)
+    return refusal("parquet", what, column[culprit], keys[culprit], _detail(column[culprit], column))
+
+
+def _is_held(arrow: Any, item: Any) -> bool:
+    try:
+        return bool(arrow.array([item]))
+    except _refused(arrow):
+        return False
+
+
+def _detail(item: Any, column: list[Any]) -> str:
+    """What is special about an item that is not held."""
+    match item:
+        case datetime() if item.tzinfo is not None:
+            return " and a time zone"
+        case str() if not item.isascii() and item != item.encode(errors="ignore").decode():
+            return " that UTF-8 cannot hold (lone surrogates)"
+        case int() if not -(1 << 63) <= item < 1 << 63:
+            return " of more than 64 bits"
+    others = {type(other).__qualname__ for other in column} - {type(item).__qualname__, "NoneType"}
+    return f" in one column with {', '.join(sorted(others))}" if others else " so that it comes back as it is"

@@ -11,6 +11,7 @@ from typing import Any
 from zlib import crc32
 
 from disco_rq.errors import DiscoError, PartitionError
+from disco_rq.records.pairs import shown
 from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.sortorder import sort_key
 
@@ -149,7 +150,7 @@ class Partitioner:
             answers = list(map(function, asked, repeat(nr_partitions), repeat(params)))
         except Exception as error:
             key = keys[len(keys) - length_hint(asked) - 1]
-            error.add_note(f"in the partition function, for the key {key!r}")
+            error.add_note(f"in the partition function, for the key {shown(key)}")
             raise
         if answers and not (
             set(map(type, answers)) <= {int, bool} and 0 <= min(answers) <= max(answers) < nr_partitions
@@ -161,7 +162,7 @@ class Partitioner:
         for key, answer in zip(keys, answers, strict=True):
             if not isinstance(answer, int) or not 0 <= answer < self.nr_partitions:
                 raise PartitionError(
-                    f"the partition function answered {answer!r} for the key {key!r}: "
+                    f"the partition function answered {shown(answer)} for the key {shown(key)}: "
                     f"it must answer an int in [0, {self.nr_partitions})"
                 )
 

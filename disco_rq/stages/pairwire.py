@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any, TypeAlias
 
 from disco_rq.errors import ProgramError
+from disco_rq.records.pairs import shown
 
 __all__ = ["IncomingLists", "Pair", "entry_pair", "packed"]
 
@@ -27,15 +28,20 @@ def packed(key: Any, value: Any) -> bytes:
 
 
 def _as_bytes(item: Any, what: str) -> bytes:
-    if isinstance(item, str):
-        item = item.encode("utf-8", "surrogateescape")
-    elif isinstance(item, int | float) and not isinstance(item, bool):
-        item = repr(item).encode()
-    elif not isinstance(item, bytes):
-        shown = repr(item)
+    try:
+        if isinstance(item, str):
+            item = item.encode("utf-8", "surrogateescape")
+        elif isinstance(item, int | float) and not isinstance(item, bool):
+            item = repr(item).encode()
+    except ValueError as error:  # half of a surrogate pair, or more digits than Python writes
+        raise ProgramError(
+            f"an external program cannot be given this {what} of type {type(item).__name__}: "
+            f"{error}: {shown(item)}"
+        ) from None
+    if not isinstance(item, bytes):
         raise ProgramError(
             f"an external program takes keys and values that are str, bytes, int or float, and this {what} "
-            f"is of type {type(item).__name__}: {shown if len(shown) <= 100 else shown[:100] + '…'}"
+            f"is of type {type(item).__name__}: {shown(item)}"
         )
     if len(item) > MAX_ITEM_BYTES:
         raise ProgramError(

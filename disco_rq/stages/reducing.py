@@ -17,7 +17,7 @@ from disco_rq.model import StageResult
 from disco_rq.records import PairBatch, Source, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
-from disco_rq.records.pairs import one_by_one, taken_pairs
+from disco_rq.records.pairs import one_by_one, shown, taken_pairs
 from disco_rq.records.taken import one_nan, taken, taken_deep
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import BLOCK_BYTES, Cutter
@@ -231,7 +231,7 @@ def _call(reduce: Callable[..., Any], stream: RecordStream, output: _Output, par
     if pairs is None:
         return
     if not isinstance(pairs, Iterable):
-        raise TaskError(f"reduce must yield (key, value) pairs, or call out.add, not return {pairs!r}")
+        raise TaskError(f"reduce must yield (key, value) pairs, or call out.add, not return {shown(pairs)}")
     output.extend(pairs)
 
 
@@ -251,6 +251,5 @@ def _located_errors(stream: RecordStream) -> Iterator[None]:
         yield
     except Exception as error:
         if stream.grouping:
-            shown = repr(stream.key)
-            error.add_note(f"in key {shown if len(shown) <= 100 else shown[:100] + '…'}")
+            error.add_note(f"in key {shown(stream.key)}")
         raise

@@ -195,3 +195,39 @@ def test_a_second_node_program_for_the_same_node_is_refused(nodes: NodeCluster) 
     node.kill()
     node.start()  # a lock dies with its process
     nodes.wait_ready()
+
+
+@pytest.mark.parametrize(
+    ("value", "as_text", "as_json", "said"),
+    [
+        ("'cut \\ud83d'", b"cut \\ud83d", "cut \\ud83d", ""),
+        ("line", b"caf\xe9", "caf\\udce9", ""),
+        ("10 ** 5000", b"1" + b"0" * 5000, "1" + "0" * 5000, "disco-rq: ints of more than 4300 digits are"),
+        ("float('nan')", b"nan", None, "disco-rq: NaN and infinite numbers are null in JSON"),
+        ("{1, 2}", b"{1, 2}", [1, 2], ""),
+    ],
+    ids=["half a pair", "no UTF-8", "many digits", "no number", "a set"],
+)
+def test_every_value_that_a_job_may_give_is_printed(
+    user: User, value: str, as_text: bytes, as_json: Any, said: str
+) -> None:
+    (user.home / "job.py").write_text(f"def map(line, params): yield 'k', {value}\n")
+    (user.home / "in.txt").write_bytes(b"caf\xe9\n")
+
+    with (user.home / "out").open("wb") as out:
+        assert not user.types("run", "-q", "job.py", "in.txt", stdout=out).err
+    seen = user.types("run", "-q", "--json", "job.py", "in.txt")
+
+    assert (user.home / "out").read_bytes() == b"k\t" + as_text + b"\n"
+    assert seen.json == ["k", as_json]
+    assert seen.err.startswith(said)
+
+
+def test_an_oob_result_goes_out_as_the_bytes_that_it_came_from(user: User) -> None:
+    (user.home / "job.py").write_text("def map(line, params): put('line', line)\n")
+    (user.home / "in.txt").write_bytes(b"caf\xe9\n")
+    user.types("wait", "-q", user.types("submit", "job.py", "in.txt").out.strip())
+
+    with (user.home / "out").open("wb") as out:
+        user.types("oob", "get", "@", "line", stdout=out)
+    assert (user.home / "out").read_bytes() == b"caf\xe9"

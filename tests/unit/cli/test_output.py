@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import datetime
+import math
+import subprocess
+import sys
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from disco_rq.cli import lastjob
-from disco_rq.cli.output import json_of, print_facts, print_table, text_of, write_pairs
+from disco_rq.cli.output import _say_once, json_of, print_facts, print_table, text_of, write_pairs
 from disco_rq.errors import UnknownJob
+
+HALF = "cut \ud83d"
+"""Half of an emoji, as cut JSON texts have it."""
 
 
 def lines(pairs: list[tuple[Any, Any]], *, as_json: bool = False) -> bytes:
@@ -50,10 +58,57 @@ def test_as_json_each_pair_is_a_list_on_a_line() -> None:
         (datetime.fromisoformat("2026-11-23T20:39:00+00:00"), "2026-11-23T20:39:00+00:00"),
         ({1: "a", ("k", 2): "b"}, {"1": "a", "['k', 2]": "b"}),
         (2**80, 2**80),
+        (HALF, "cut \\ud83d"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (time(1, 2), "01:02:00"),
+        (timedelta(days=1, microseconds=1), 86400.000001),
+        (Decimal("1.10"), "1.10"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        ({(1, math.nan): None}, {"[1, None]": None}),
     ],
 )
 def test_every_type_of_record_has_some_json(value: Any, expected: Any) -> None:
     assert json.loads(json_of(value)) == expected
+
+
+def test_text_that_no_encoding_holds_is_escaped_and_no_error() -> None:
+    assert lines([(HALF, "\ud83d\udcff")]) == b"cut \\ud83d\t\\ud83d\xff\n"
+
+
+def test_a_command_prints_ints_of_any_size_and_lists_of_any_depth() -> None:
+    deep: Any = 1
+    for _ in range(500):
+        deep = [deep]
+    program = (
+        "import sys; from disco_rq.cli.output import print_any_value, write_pairs; print_any_value()\n"
+        "deep = 1\n"
+        "for _ in range(500): deep = [deep]\n"
+        "for as_json in (False, True):\n"
+        "    write_pairs([(10 ** 5000, deep)], sys.stdout.buffer, as_json=as_json)\n"
+        "print('address\\udce9', '\\ud83d')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    text, as_json, address = done.stdout.splitlines()
+
+    key = b"1" + b"0" * 5000
+    assert text == key + b"\t" + repr(deep).encode()
+    assert json.loads(as_json) == [key.decode(), deep]
+    assert done.stderr == b"disco-rq: ints of more than 4300 digits are text in JSON\n"
+    assert address == b"address\xe9 \\ud83d"
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_json_has_null_for_what_is_no_number_and_stderr_says_so_once(
+    number: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say_once.cache_clear()
+
+    assert lines([("n", number), ("n", [number])], as_json=True) == b'["n", null]\n["n", [null]]\n'
+    assert capsys.readouterr().err == "disco-rq: NaN and infinite numbers are null in JSON\n"
+
+
+def test_a_dict_loses_no_entry_in_json_though_two_keys_look_alike() -> None:
+    assert json.loads(json_of({1: "a", "1": "b"})) == [[1, "a"], ["1", "b"]]
 
 
 def test_text_of_numbers_is_as_python_writes_them() -> None:

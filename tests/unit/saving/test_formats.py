@@ -1,0 +1,159 @@
+"""The formats of saved results: what they hold comes back; what they do not is refused by name."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from disco_rq import result_iterator
+from disco_rq.errors import CorruptData, DataError, RecordTypeError
+from disco_rq.records import RecordWriter
+from disco_rq.records.blocks import Kind
+from disco_rq.records.typed import pack_columns
+from disco_rq.records.writer import EncodedBlock
+from disco_rq.saving import FORMATS, read_saved
+
+PAIRS_FORMATS = ["msgpack", "jsonl", "text", "parquet"]
+
+
+def record_file(directory: Path, pairs: list[tuple[Any, Any]]) -> Path:
+    path = directory / "records"
+    with RecordWriter(path) as writer:
+        if pairs:
+            keys, values = [key for key, _ in pairs], [value for _, value in pairs]
+            writer.add(0, EncodedBlock(Kind.PAIRS, len(pairs), pack_columns(keys, values, grouped=False)))
+    return path
+
+
+def saved(directory: Path, format: str, pairs: list[tuple[Any, Any]]) -> Path:
+    made = directory / f"part-00000{FORMATS[format].extension}"
+    file = FORMATS[format].write(record_file(directory, pairs), made)
+    return file if file == made else file.rename(made)
+
+
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001  without a zone is a type of its own
+
+
+@pytest.mark.parametrize(
+    ("format", "pairs"),
+    [
+        *((format, []) for format in PAIRS_FORMATS),
+        *((format, [("a", "1"), ("ä\r", " x ")]) for format in PAIRS_FORMATS),
+        ("jsonl", [(None, True), (1 << 90, 1.5), ("\udcff\n\t", [1, {"a": None}]), ("1", -0.0)]),
+        ("text", [("\udcff", "a\tb"), ("", "")]),
+        ("text", [("n", "1" + "0" * 5000)]),
+        ("parquet", [(1, None), (2, [1, 2]), (3, [])]),
+        ("parquet", [(b"a", 1.5), (None, None), (b"", float("inf"))]),
+        ("parquet", [(NOW, True), (NOW, False)]),
+        ("parquet", [(i, None if i < 15_000 else "late") for i in range(25_000)]),
+    ],
+)
+def test_what_a_format_holds_comes_back_as_it_went_in(
+    tmp_path: Path, format: str, pairs: list[tuple[Any, Any]]
+) -> None:
+    got = list(read_saved(str(saved(tmp_path, format, pairs))))
+
+    assert repr(got) == repr(pairs)
+
+
+MANY_DIGITS = pytest.param(
+    "jsonl", 10**5000, "a value with the type int of more than 4300 digits (of key 'key')", id="digits"
+)
+
+
+@pytest.mark.parametrize(
+    ("format", "value", "says"),
+    [
+        ("jsonl", b"", "jsonl does not hold a value with the type bytes"),
+        ("jsonl", (1,), "jsonl does not hold a value with the type tuple"),
+        ("jsonl", [{"a": {1}}], "jsonl does not hold a value with the type set"),
+        ("jsonl", NOW, "jsonl does not hold a value with the type datetime"),
+        ("jsonl", {1: 2}, "the type dict with keys that are not str"),
+        ("jsonl", float("nan"), "jsonl does not hold a value with the type float, nan (of key 'key')"),
+        MANY_DIGITS,
+        ("text", None, "text does not hold a value with the type NoneType"),
+        ("text", b"", "text does not hold a value with the type bytes"),
+        ("text", "a\nb", "text does not hold a str with a newline"),
+        ("parquet", (1,), "parquet does not hold a value with the type tuple"),
+        (
+            "parquet",
+            1 << 90,
+            "parquet does not hold a value with the type int of more than 64 bits (of key 'key')",
+        ),
+        ("parquet", {1}, "parquet does not hold a value with the type set"),
+        ("text", "cut \ud83d", "text does not hold a value with the type str with half of a surrogate pair"),
+        ("parquet", "caf\udce9", "parquet does not hold a value with the type str that UTF-8 cannot hold"),
+        (
+            "parquet",
+            NOW.replace(tzinfo=datetime.UTC),
+            "a value with the type datetime and a time zone (of key",
+        ),
+    ],
+)
+def test_what_a_format_does_not_hold_is_refused_by_name(
+    tmp_path: Path, format: str, value: Any, says: str
+) -> None:
+    with pytest.raises(RecordTypeError) as caught:
+        saved(tmp_path, format, [("key", value)])
+    assert says in str(caught.value)
+
+
+def test_text_holds_ints_of_any_size(tmp_path: Path) -> None:
+    assert saved(tmp_path, "text", [("n", 10**5000)]).read_text() == "n\t1" + "0" * 5000 + "\n"
+
+
+def test_a_refusal_names_the_key_of_the_value_that_is_not_held(tmp_path: Path) -> None:
+    with pytest.raises(RecordTypeError, match=r"type str in one column with int \(of key 'c'\)"):
+        saved(tmp_path, "parquet", [("a", 1), ("b", None), ("c", "x"), ("d", 2)])
+    with pytest.raises(RecordTypeError, match=r"a key with the type bytes in one .* \(of key b'b'\)"):
+        saved(tmp_path, "parquet", [("a", 1), (b"b", 2)])
+    with pytest.raises(RecordTypeError, match=r"\(of key <int that cannot be shown: ValueError>\)"):
+        saved(tmp_path, "jsonl", [(10**5000, 1)])
+
+
+@pytest.mark.parametrize("values", [[1, 2.5], [1, True], ["a", b"a"], [None, 1] * 6000 + ["a"]])
+def test_a_parquet_column_has_one_type(tmp_path: Path, values: list[Any]) -> None:
+    with pytest.raises(RecordTypeError, match="parquet"):
+        saved(tmp_path, "parquet", [("key", value) for value in values])
+
+
+def test_a_text_key_has_no_tab(tmp_path: Path) -> None:
+    with pytest.raises(RecordTypeError, match="nor a key with a tab"):
+        saved(tmp_path, "text", [("a\tb", "")])
+
+
+def test_others_can_read_the_lines(tmp_path: Path) -> None:
+    assert json.loads(saved(tmp_path, "jsonl", [("ä", 1)]).read_text()) == {"key": "ä", "value": 1}
+    assert saved(tmp_path, "text", [("ä", 1)]).read_text() == "ä\t1\n"
+
+
+@pytest.mark.parametrize("format", PAIRS_FORMATS)
+def test_a_saved_file_that_is_cut_is_named(tmp_path: Path, format: str) -> None:
+    path = saved(tmp_path, format, [("a", "1"), ("b", "2")])
+    os.truncate(path, path.stat().st_size - 1 - 3 * (format == "jsonl"))
+
+    with pytest.raises(CorruptData) as caught:
+        list(result_iterator([str(path)]))
+    assert str(path) in str(caught.value)
+
+
+def test_a_saved_file_that_is_gone_and_one_of_no_format_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*/part-00000.jsonl: No such file"):
+        list(result_iterator([f"{tmp_path}/part-00000.jsonl"]))
+    with pytest.raises(DataError, match=r"not the address of a task output, nor of a saved result \(x.csv\)"):
+        list(result_iterator(["x.csv"]))
+
+
+@pytest.mark.parametrize("format", ["jsonl", "text", "parquet", "msgpack"])
+def test_results_are_streamed(tmp_path: Path, format: str) -> None:
+    """The first pair is there before the last is read: it is not looked at, whatever it is."""
+    made = saved(tmp_path, format, [(str(i), "x" * 1000) for i in range(3000)])
+    found = result_iterator([str(made), str(tmp_path / "part-00001.txt")])
+
+    assert next(found) == ("0", "x" * 1000)
+    found.close()  # type: ignore[attr-defined]
