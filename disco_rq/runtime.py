@@ -109,6 +109,11 @@ def is_in_task() -> bool:
     return _running is not None
 
 
+def has_put_or_counted() -> bool:
+    """Whether the task that runs has left anything besides pairs so far."""
+    return _running is not None and bool(_running.puts or _running.counters)
+
+
 def install_names() -> None:
     """Let every function of this process find the runtime names, unless its own module defines them.
 

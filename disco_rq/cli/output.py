@@ -34,7 +34,7 @@ def _as_it_came(error: UnicodeError) -> tuple[bytes, int]:
     return escaped, error.end
 
 
-codecs.register_error(_AS_IT_CAME, _as_it_came)  # type: ignore[arg-type]  bytes are for encoders
+codecs.register_error(_AS_IT_CAME, _as_it_came)
 
 
 def print_any_value() -> None:

@@ -23,6 +23,7 @@ from disco_rq.client.submission import ARGUMENTS
 from disco_rq.errors import DiscoError, JobArgumentError
 
 JOB_ARGUMENTS = frozenset(ARGUMENTS) - {"name"}
+"""Those of a program. Its ``name``, a str, is the beginning of the job's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ def load_program(program: str) -> Program:
         if meant and name not in JOB_ARGUMENTS and meant[0] not in arguments:
             click.echo(f"disco-rq: {program}: {name} is no argument of a job; {meant[0]}?", err=True)
     stem = Path(program).stem if is_file else program.rpartition(".")[2]
-    return Program(re.sub(r"[^a-zA-Z0-9_]", "_", stem), arguments)
+    own = getattr(module, "name", None)  # a function of that name is no word about the job
+    name = own if isinstance(own, str) else re.sub(r"[^a-zA-Z0-9_]", "_", stem)
+    return Program(name, arguments)
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -32,7 +32,9 @@ def program_options(function: F) -> F:
     for decorate in (
         click.argument("inputs", nargs=-1, metavar="[INPUT…]", shell_complete=complete_files),
         click.argument("program", metavar="PROGRAM", shell_complete=complete_files),
-        click.option("--name", help="The job's name begins with it. [default: the program's name]"),
+        click.option(
+            "--name", help="The job's name begins with it. [default: the program's name, or its file's]"
+        ),
         click.option("-p", "--param", "param", multiple=True, metavar="NAME=VALUE", help="Set a parameter."),
         click.option("--sort/--no-sort", default=None, help="Whether a reduce gets equal keys together."),
         click.option("--nr-reduces", type=click.IntRange(min=0), metavar="N", help="How many reduces."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -75,15 +74,42 @@ def _with_ext_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_arity(argument: str, function: Callable[..., Any]) -> None:
-    """Refuse a function that cannot be called as it will be, as far as it tells its parameters."""
+    """Refuse a function that cannot be called as it will be, as far as it tells its parameters.
+
+    It is the function itself that is called: behind ``functools.wraps`` others may have other parameters.
+    """
     try:
-        signature = inspect.signature(function)
+        signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):  # some written in C do not tell
         return
-    calls = [call.split(", ") for call in _CALLED_WITH[argument]]
-    for call in calls:
-        with contextlib.suppress(TypeError):
-            signature.bind(*call)
-            return
-    expected = " or ".join(f"({call})" for call in _CALLED_WITH[argument])
-    raise JobArgumentError(f"{argument} is called with {expected}, but it takes {signature}")
+    forms = _CALLED_WITH[argument]
+    expected = " or ".join(f"({form})" for form in forms)
+    names = [name.lower() for name in signature.parameters]
+    if not any(_takes(signature, form.split(", ")) for form in forms):
+        own = f"; {_STATIC}" if names[:1] in (["self"], ["cls"]) else ""
+        raise JobArgumentError(f"{argument} is called with {expected}, but it takes {signature}{own}")
+    if argument in _MISTAKEN and _MISTAKEN[argument](names):
+        raise JobArgumentError(
+            f"{argument} is called with {expected}, but it takes {signature}: {_INSTEAD[argument]}"
+        )
+
+
+def _takes(signature: inspect.Signature, values: list[str]) -> bool:
+    try:
+        signature.bind(*values)
+    except TypeError:
+        return False
+    return True
+
+
+_STATIC = "functions of a job's class are static: put @staticmethod above it"
+_KEY, _VALUES = {"key", "k"}, {"value", "values", "val", "vals", "v", "vs"}
+_MISTAKEN: dict[str, Callable[[list[str]], bool]] = {
+    "map": lambda names: names[0] in _KEY and names[1:2] != [] and names[1] in _VALUES,
+    "reduce": lambda names: names[0] in _KEY or (names[1:2] != [] and names[1] in _VALUES),
+}
+"""Parameters of the map and reduce of other systems, which fit by their number alone."""
+_INSTEAD = {
+    "map": "an entry comes as one value (of an earlier job's results: key, value = entry)",
+    "reduce": "it is called once, with all pairs: for key, values in disco_rq.func.kvgroup(pairs)",
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pstats
 import time
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from disco_rq.client.arguments import Address, JobArguments
@@ -13,7 +14,7 @@ from disco_rq.client.results import Results, read_beside, read_log
 from disco_rq.client.session import HasSession
 from disco_rq.client.submission import ARGUMENTS
 from disco_rq.client.waiting import display_of, wait_any, wait_for_end
-from disco_rq.errors import DiscoError, JobError, UnknownJob
+from disco_rq.errors import DiscoError, JobArgumentError, JobError, UnknownJob
 from disco_rq.model import JOB_NAME, ResultStatus, TaskId
 from disco_rq.outputs.addresses import output_address
 from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
@@ -55,6 +56,10 @@ class Job:
         ``new_job`` raises.
         """
         described: dict[str, Any] = {what: getattr(cls, what) for what in ARGUMENTS if hasattr(cls, what)}
+        for name in sorted(set(dir(cls)) - set(dir(Job)) - set(ARGUMENTS)):
+            near = [] if name.startswith("_") else get_close_matches(name, ARGUMENTS, 1, 0.85)
+            if near and near[0] not in described and near[0] not in arguments:
+                raise JobArgumentError(f"{cls.__qualname__}.{name} is no argument of a job ({near[0]}?)")
         described |= {"name": described.get("name", cls.__name__), **arguments}
         if input is not None or "input" not in described:
             described["input"] = input

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
 
-__all__ = ["OPTIONS", "checked"]
+__all__ = ["OPTIONS", "checked", "with_near_miss"]
 
 _TOO_LARGE = 1 << 53  # Lua's numbers end here
 
@@ -31,15 +32,19 @@ def _is_seconds(value: Any) -> bool:
 
 
 def _is_scheduler(value: Any) -> bool:
-    takes: dict[str, Callable[[Any], bool]] = {
-        "max_cores": _whole(1),
-        "force_local": _is_bool,
-        "force_remote": _is_bool,
-        "speculative": _is_bool,
-    }
-    if not isinstance(value, dict) or not all(key in takes and takes[key](value[key]) for key in value):
+    if not isinstance(value, dict):
+        return False
+    if not all(key in _SCHEDULER and _SCHEDULER[key](value[key]) for key in value):
         return False
     return not (value.get("force_local") and value.get("force_remote"))
+
+
+_SCHEDULER: dict[str, Callable[[Any], bool]] = {
+    "max_cores": _whole(1),
+    "force_local": _is_bool,
+    "force_remote": _is_bool,
+    "speculative": _is_bool,
+}
 
 
 OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -74,5 +79,15 @@ def checked(option: str, value: Any) -> Any:
     """The value. ``JobArgumentError`` that says what the option takes, if it is another."""
     accepts, takes = OPTIONS[option]
     if not accepts(value):
-        raise JobArgumentError(f"{option}={value!r}: it takes {takes}")
+        unknown = [key for key in value if key not in _SCHEDULER] if isinstance(value, dict) else []
+        misses = (
+            f" and no {with_near_miss(unknown[0], _SCHEDULER)}" if option == "scheduler" and unknown else ""
+        )
+        raise JobArgumentError(f"{option}={value!r}: it takes {takes}{misses}")
     return value
+
+
+def with_near_miss(name: Any, names: Iterable[str]) -> str:
+    """A wrong name, with the right one where that is near: ``'sortt' (sort?)``."""
+    meant = get_close_matches(str(name), names, 1)
+    return f"{name!r} ({meant[0]}?)" if meant else repr(name)

@@ -10,12 +10,11 @@ import string
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
 from disco_rq.client.arguments import told
 from disco_rq.client.functions import FUNCTIONS, looked_at
-from disco_rq.client.options import OPTIONS, checked
+from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import plan_inputs
@@ -70,10 +69,8 @@ def build(
         raise JobArgumentError(f"name={name!r}: a job's name takes letters, digits and _, at least one")
     unknown = sorted(set(arguments) - set(ARGUMENTS))
     if unknown:
-        meant = get_close_matches(unknown[0], ARGUMENTS, 1)
-        hint = f" ({meant[0]}?)" if meant else ""
-        taken = ", ".join(ARGUMENTS)
-        raise JobArgumentError(f"new_job() has no argument {unknown[0]!r}{hint}; it takes {taken}")
+        misses = ", ".join(with_near_miss(name, ARGUMENTS) for name in unknown)
+        raise JobArgumentError(f"new_job() has no argument {misses}; it takes {', '.join(ARGUMENTS)}")
     functions = looked_at(arguments)
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
     scheduler = options.pop("scheduler", {})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePath
 from typing import Any, TypeGuard
 
 from disco_rq.errors import TaskError
 from disco_rq.records.taken import PLAIN, taken
 
-__all__ = ["is_pair", "not_a_pair", "one_by_one", "shown", "taken_pairs"]
+__all__ = ["NotAPair", "entries_of", "is_pair", "one_by_one", "place_of", "shown", "taken_pairs"]
 
 _SHOWN_CHARS = 100
 
@@ -22,7 +23,7 @@ def one_by_one(pairs: Iterable[Any]) -> Iterator[Any]:
     """The pairs, each looked at before the next is asked for. ``TaskError`` for what is none."""
     for pair in pairs:
         if not is_pair(pair):
-            raise not_a_pair(pair)
+            raise NotAPair(pair)
         yield pair
 
 
@@ -36,7 +37,7 @@ def taken_pairs(pairs: Iterable[Any]) -> list[tuple[Any, Any]]:
     for pair in pairs:
         if type(pair) is not tuple or len(pair) != 2:
             if not is_pair(pair):
-                raise not_a_pair(pair)
+                raise NotAPair(pair)
             pair = tuple(pair)
         key, value = pair
         if type(value) not in plain or type(key) not in plain:
@@ -45,8 +46,33 @@ def taken_pairs(pairs: Iterable[Any]) -> list[tuple[Any, Any]]:
     return some
 
 
-def not_a_pair(value: Any) -> TaskError:
-    return TaskError(f"(key, value) pairs are expected, but this is not a pair: {shown(value)}")
+class NotAPair(TaskError):
+    """Something else than a (key, value) pair was given out."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(f"(key, value) pairs are expected, but this is not a pair: {shown(value)}")
+        self.value = value
+
+    def of(self, argument: str, function: Callable[..., Any]) -> TaskError:
+        """The same, with the name of the function that gave it."""
+        return TaskError(
+            f"{argument} must return or yield (key, value) pairs, and this is not a pair: "
+            f"{shown(self.value)} ({place_of(function)})"
+        )
+
+
+def entries_of(argument: str, reader: Callable[..., Any], given: Any) -> Iterator[Any]:
+    """What a reader gave, as an iterator. Raises ``TaskError`` naming the reader if it gave no entries."""
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes):
+        return iter(given)
+    raise TaskError(f"{argument} must return or yield entries, and gave {shown(given)} ({place_of(reader)})")
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Which function, and where it is, as far as it tells: ``words at count.py:12``."""
+    name = getattr(function, "__qualname__", type(function).__qualname__).replace("<locals>.", "")
+    code = getattr(function, "__code__", None)
+    return f"{name} at {PurePath(code.co_filename).name}:{code.co_firstlineno}" if code else name
 
 
 def shown(value: Any) -> str:

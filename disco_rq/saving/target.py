@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from difflib import get_close_matches
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
@@ -51,7 +52,9 @@ def _checked_format(format: Any, writer: str | None) -> str:
     if format is None:
         return "msgpack" if writer is None else "raw"
     if not isinstance(format, str) or format not in FORMATS:
-        raise JobArgumentError(f"save_format={format!r}: it takes one of {', '.join(FORMATS)}")
+        meant = get_close_matches(str(format), FORMATS, 1)
+        hint = f" ({meant[0]}?)" if meant else ""
+        raise JobArgumentError(f"save_format={format!r}{hint}: it takes one of {', '.join(FORMATS)}")
     if writer is not None and format != "raw":
         raise JobArgumentError(f"save_format={format!r}: the job's {writer} decides what is saved (raw)")
     if writer is None and format == "raw":

@@ -12,9 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from disco_rq.errors import TaskError
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile
-from disco_rq.records.pairs import one_by_one, taken_pairs
+from disco_rq.records.pairs import NotAPair, is_pair, one_by_one, place_of, shown, taken_pairs
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import Cutter
 from disco_rq.shuffle.interleaved import Interleaved
@@ -162,7 +163,10 @@ def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
             some.append((key, value))
         if not some:
             break
-        for key, value in islice(pairs, size):
+        for pair in islice(pairs, size):
+            if type(pair) is not tuple and not is_pair(pair):
+                raise NotAPair(pair)
+            key, value = pair
             sums[key] = get(key, 0) + value
         weight = _weight(some)
         size = _slice_size(weight, _SUMMED_PAIRS)
@@ -183,11 +187,23 @@ def combined(
     for key, value in one_by_one(pairs):
         out = combine(key, value, buffers[partition_of(key)], False, params)
         if out is not None:
-            yield from out
+            yield from _given(combine, out)
     for buffer in buffers:
         out = combine(None, None, buffer, True, params)
         if out is not None:
-            yield from out
+            yield from _given(combine, out)
+
+
+def _given(combine: Callable[..., Any], out: Any) -> Iterator[Any]:
+    """What a combiner returned, if it is pairs."""
+    if not isinstance(out, Iterable) or isinstance(out, str | bytes | dict):
+        raise TaskError(
+            f"combiner must return (key, value) pairs or None, and gave {shown(out)} ({place_of(combine)})"
+        )
+    for pair in out:
+        if not is_pair(pair):
+            raise NotAPair(pair).of("combiner", combine)
+        yield pair
 
 
 def _weight(pairs: Sequence[Any]) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from disco_rq.records import FileSource, PairBatch, RecordWriter, batches
-from disco_rq.records.pairs import taken_pairs
+from disco_rq.records.pairs import NotAPair, is_pair, taken_pairs
 from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.cutting import Cutter
 from disco_rq.shuffle.grouping import pairs_of
@@ -104,7 +104,10 @@ class Sorter:
             for key, value in first:
                 groups[key].append(value)
             kind: type | None = None  # the last one that cannot change
-            for key, value in coming:
+            for pair in coming:
+                if type(pair) is not tuple and not is_pair(pair):
+                    raise NotAPair(pair)
+                key, value = pair
                 if type(value) is not kind:  # a set of types would cost twice as much a pair
                     value = taken(value)
                     kind = type(value) if type(value) in PLAIN else None

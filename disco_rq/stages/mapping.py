@@ -16,7 +16,7 @@ from disco_rq.errors import DataError, TaskError
 from disco_rq.func import map_line_reader
 from disco_rq.inputs.opening import offset_of
 from disco_rq.model import Input
-from disco_rq.records.pairs import one_by_one, taken_pairs
+from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, shown, taken_pairs
 from disco_rq.redact import redact
 from disco_rq.runtime import now_reads
 from disco_rq.stages.external import RunningProgram
@@ -29,6 +29,8 @@ Opener = Callable[[Input], AbstractContextManager[tuple[BinaryIO, int | None]]]
 _MANY = sys.maxsize
 _STRICT_PAIRS = 5000
 """So many pairs are looked at one by one: who gives out something else does it soon. Later ones in bulk."""
+_LOOKED_AT = 1000
+"""So many results of the map are looked at, of each input."""
 _READERS = ("disco_rq.inputs", "disco_rq.func", "disco_rq.readers", "disco_rq.records")
 _TAKERS = ("disco_rq.records.pairs", "disco_rq.records.taken")
 _is_not_none: Any = partial(operator.is_not, None)
@@ -94,7 +96,9 @@ class MappedPairs:
                 self._url = input.url
                 self._offset = offset_of(fd)
                 now_reads(input.url, self._offset)
-                self._entries = entries = iter(self._reader(fd, size, input.url))
+                self._entries = entries = entries_of(
+                    "map_reader", self._reader, self._reader(fd, size, input.url)
+                )
                 if init is not None:
                     init(entries, self._params)
                     init = None
@@ -104,7 +108,7 @@ class MappedPairs:
                     self._answers, self._answered = repeat(self._params, _MANY), _MANY
                     self._ended = False
                     results = map(self._map, chain(islice(entries, until_status), self._end()), self._answers)
-                    yield filter(_is_not_none, results)
+                    yield filter(_is_not_none, chain(self._first(results), results))
                     if not self._ended:  # the chain of iterators took it for its own end
                         raise RuntimeError("map raised StopIteration")
                     until_status -= self._settle()
@@ -112,6 +116,23 @@ class MappedPairs:
                         break
                     self._status(f"{self.nr_entries} entries mapped")
                     until_status = self._status_interval
+
+    def _first(self, results: Iterator[Any]) -> Iterator[Any]:
+        """Some results, looked at: letters of a word and keys of a dict may well look like pairs."""
+        count = 0
+        for result in islice(results, _LOOKED_AT):
+            if isinstance(result, str | bytes | dict):
+                hint = (
+                    "its items() are pairs" if isinstance(result, dict) else f"{result[:1]!r} is not a pair"
+                )
+                raise TaskError(
+                    f"map must return or yield (key, value) pairs, and gave the {type(result).__qualname__} "
+                    f"{shown(result)}; {hint} ({place_of(self._map)})"
+                )
+            count += 1
+            yield result
+        if count < _LOOKED_AT and not self._ended:  # or what comes next would be taken for the rest
+            raise RuntimeError("map raised StopIteration")
 
     def _end(self) -> Iterator[Any]:
         """Comes behind the entries of a piece: who asks for it has had them all."""
@@ -133,9 +154,14 @@ class MappedPairs:
             yield
         except Exception as error:
             place = self._place(error)
+            if isinstance(error, NotAPair):
+                named = error.of("map", self._map)
+                named.add_note(place)
+                raise named from None
             if _is_ours(error) and _complains_of_result(error):
                 raise TaskError(
-                    f"map must return or yield (key, value) pairs, or return None: {error} ({place})"
+                    f"map must return or yield (key, value) pairs, or return None: {error} "
+                    f"({place_of(self._map)}; {place})"
                 ) from None
             if place:
                 error.add_note(place)

@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from copy import deepcopy
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
+from disco_rq import runtime
 from disco_rq.errors import TaskError
 from disco_rq.func import netstr_reader, object_reader
 from disco_rq.model import StageResult
 from disco_rq.records import PairBatch, Source, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
-from disco_rq.records.pairs import one_by_one, shown, taken_pairs
+from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, shown, taken_pairs
 from disco_rq.records.taken import one_nan, taken, taken_deep
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import BLOCK_BYTES, Cutter
@@ -86,7 +87,7 @@ def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition:
         return
     fd = io.BufferedReader(OpaqueStream(blocks, source.name), _BUFFER_BYTES)
     # A reader of ours makes new objects; another may fill one again and again, of any type.
-    pairs = iter(reader(fd, None, source.name))
+    pairs = entries_of("reduce_reader", reader, reader(fd, None, source.name))
     copy = _itself if reader in (object_reader, netstr_reader) else _copied
     while some := list(islice(_pairs_taken_deep(pairs, copy), _SLICE_PAIRS)):
         yield PairBatch([one_nan(key) for key, _ in some], [value for _, value in some], False)
@@ -151,7 +152,22 @@ def _output(write: Callable[..., None] | None, writer: RecordWriter, params: Any
     return _Records(writer) if write is None else _Opaque(writer, write, params)
 
 
-class _Records:
+class _Misused:
+    """Says of an ``out`` how it is used."""
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """It is no function, as other systems have it."""
+        raise TaskError("out(key, value): a pair is given out by out.add(key, value)")
+
+    def __iter__(self) -> NoReturn:
+        """It holds no values."""
+        raise TaskError(
+            "for … in out: a reduce is called once, with (pairs, out, params); "
+            "for key, values in disco_rq.func.kvgroup(pairs) gives the values of each key"
+        )
+
+
+class _Records(_Misused):
     """Typed pairs, in the order in which the reduce gives them."""
 
     def __init__(self, writer: RecordWriter) -> None:
@@ -202,7 +218,7 @@ class _Records:
             self._weighed, self._bytes = 0, 0.0
 
 
-class _Opaque:
+class _Opaque(_Misused):
     """What a ``reduce_writer`` makes of the pairs."""
 
     def __init__(self, writer: RecordWriter, write: Callable[..., None], params: Any) -> None:
@@ -227,21 +243,45 @@ class _Opaque:
 
 def _call(reduce: Callable[..., Any], stream: RecordStream, output: _Output, params: Any) -> None:
     """Either form: ``reduce(iter, out, params)``, or ``reduce(iter, params)`` that yields pairs."""
-    pairs = reduce(stream, output, params) if _takes_out(reduce) else reduce(stream, params)
+    takes_out = _takes_out(reduce)
+    pairs = reduce(stream, output, params) if takes_out else reduce(stream, params)
     if pairs is None:
+        if not takes_out and not runtime.has_put_or_counted():
+            raise TaskError(
+                "reduce gave nothing: it must yield (key, value) pairs, or take out, as in "
+                f"reduce(pairs, out, params), and call out.add(key, value) ({place_of(reduce)})"
+            )
         return
-    if not isinstance(pairs, Iterable):
-        raise TaskError(f"reduce must yield (key, value) pairs, or call out.add, not return {shown(pairs)}")
-    output.extend(pairs)
+    if not isinstance(pairs, Iterable) or isinstance(pairs, str | bytes | dict):
+        raise TaskError(
+            f"reduce must yield (key, value) pairs, or call out.add, not return {shown(pairs)} "
+            f"({place_of(reduce)})"
+        )
+    try:
+        output.extend(pairs)
+    except NotAPair as error:
+        raise error.of("reduce", reduce) from None
 
 
 def _takes_out(reduce: Callable[..., Any]) -> bool:
+    """Whether it takes three arguments. One that takes any number is asked for what it wraps."""
+    function: Any = reduce
+    while True:
+        try:
+            signature = inspect.signature(function, follow_wrapped=False)
+        except (TypeError, ValueError):  # a builtin that does not tell
+            return True
+        forms = [_binds(signature, 3), _binds(signature, 2)]
+        if forms != [True, True] or not hasattr(function, "__wrapped__"):
+            return forms[0]
+        function = function.__wrapped__
+
+
+def _binds(signature: inspect.Signature, count: int) -> bool:
     try:
-        inspect.signature(reduce).bind(None, None, None)
+        signature.bind(*[None] * count)
     except TypeError:
         return False
-    except ValueError:  # a builtin that does not tell
-        return True
     return True
 
 

@@ -76,6 +76,16 @@ def test_mistakes_are_refused_as_by_new_job(disco: Disco) -> None:
 
     with pytest.raises(JobArgumentError, match=r"map is called with \(entry, params\)"):
         WithSelf.submit(disco, ["raw://a"])
+    with pytest.raises(JobArgumentError, match="@staticmethod"):
+        WithSelf.submit(disco, ["raw://a"])
+
+    class NearMiss(Words):
+        nr_reduce = 2
+
+    with pytest.raises(
+        JobArgumentError, match=r"NearMiss.nr_reduce is no argument of a job \(nr_reduces\?\)"
+    ):
+        NearMiss.submit(disco, ["raw://a"])
     with pytest.raises(JobArgumentError, match="input takes a list"):
         Words.submit(disco)
     with pytest.raises(JobArgumentError, match="neither"):

@@ -75,6 +75,14 @@ def test_any_file_name_gives_a_job_name(tmp_path: Path, name: str, job_name: str
     assert load_program(program(tmp_path, "def map(e, params): ...", name)).name == job_name
 
 
+def test_the_name_that_a_program_gives_is_the_jobs(tmp_path: Path) -> None:
+    assert load_program(program(tmp_path, "name = 'nightly'\ndef map(e, params): ...")).name == "nightly"
+
+
+def test_a_name_that_is_a_function_is_no_word_about_the_job(tmp_path: Path) -> None:
+    assert load_program(program(tmp_path, "def name(x): ...\ndef map(e, params): ...")).name == "count"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,74 @@ def test_a_function_that_cannot_be_called_as_it_will_be_is_refused() -> None:
 @pytest.mark.parametrize("fine", [print, lambda *all: [], lambda entry, params, more=1: [], dict])
 def test_a_function_that_may_be_callable_is_taken(fine: Any) -> None:
     assert submission(map=fine).functions.map is fine
+
+
+class Methods:
+    """Functions of a class, of all kinds."""
+
+    def bound(self, entry: Any, params: Any) -> list[Any]:
+        return []
+
+    @classmethod
+    def of_class(cls, entry: Any, params: Any) -> list[Any]:
+        return []
+
+    @staticmethod
+    def static(entry: Any, params: Any) -> list[Any]:
+        return []
+
+    def __call__(self, entry: Any, params: Any) -> list[Any]:
+        return []
+
+
+def three(more: Any, entry: Any, params: Any) -> list[Any]:
+    return []
+
+
+@wraps(three)
+def two(entry: Any, params: Any) -> list[Any]:
+    return []
+
+
+@wraps(two)
+def none() -> list[Any]:
+    return []
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [Methods().bound, Methods.of_class, Methods.static, Methods(), partial(three, 1), two, min],
+)
+def test_whatever_can_be_called_so_is_taken(fine: Any) -> None:
+    assert submission(map=fine).functions.map == fine
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (Methods.bound, "put @staticmethod above it"),
+        (none, "but it takes ()"),
+        (partial(three, 1, 2), "but it takes (params: 'Any')"),
+        (lambda key, value: [], "an entry comes as one value"),
+        (lambda k, v: [], "an entry comes as one value"),
+    ],
+)
+def test_a_map_that_would_get_something_else_is_refused(wrong: Any, told: str) -> None:
+    assert told in refused(map=wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda key, values, params: [], lambda key, values: [], lambda k, vs: [], lambda word, values, p: []],
+)
+def test_a_reduce_of_one_key_is_told_of_kvgroup(wrong: Any) -> None:
+    told = refused(reduce=wrong)
+
+    assert "it is called once, with all pairs: for key, values in disco_rq.func.kvgroup(pairs)" in told
+
+
+def test_near_misses_are_told_of_every_wrong_name() -> None:
+    told = refused(sortt=True, reducee=a_reduce)
+    assert "no argument 'reducee' (reduce?), 'sortt' (sort?)" in told
+    assert "no 'max_core' (max_cores?)" in refused(scheduler={"max_core": 2})
+    assert "save_format='jsonlines' (jsonl?)" in refused(save="/tmp", save_format="jsonlines")
