@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from disco_rq.cli import attempts, cluster, completion, doctor, jobs, nodes, results, steering, tasks
 from disco_rq.cli import run as running
-from disco_rq.cli.output import print_any_value
+from disco_rq.cli.output import printing_any_value
 from disco_rq.errors import DiscoError
 from disco_rq.version import __version__
 
@@ -55,8 +55,8 @@ for part in (running, jobs, results, tasks, attempts, steering, nodes, doctor, c
 
 def run(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line. Leaves with 0, with 1 for an error of any kind, or 2 for a wrong call."""
-    print_any_value()
-    sys.exit(_exit_status(args))
+    with printing_any_value():
+        sys.exit(_exit_status(args))
 
 
 def _exit_status(args: Sequence[str] | None) -> int:

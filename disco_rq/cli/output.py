@@ -8,7 +8,8 @@ import json
 import math
 import select
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Any, BinaryIO
@@ -37,12 +38,19 @@ def _as_it_came(error: UnicodeError) -> tuple[bytes, int]:
 codecs.register_error(_AS_IT_CAME, _as_it_came)
 
 
-def print_any_value() -> None:
-    """Have this process print whatever records hold: text of any kind, ints of any size, deep lists."""
+@contextmanager
+def printing_any_value() -> Iterator[None]:
+    """While inside, this process prints whatever records hold: any text, ints of any size, deep lists."""
+    digits, depth = sys.get_int_max_str_digits(), sys.getrecursionlimit()
     sys.set_int_max_str_digits(0)
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))
+    sys.setrecursionlimit(max(depth, 10_000))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors=_AS_IT_CAME)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(digits)
+        sys.setrecursionlimit(depth)
 
 
 def bytes_of(text: str) -> bytes:

@@ -80,12 +80,13 @@ def test_a_command_prints_ints_of_any_size_and_lists_of_any_depth() -> None:
     for _ in range(500):
         deep = [deep]
     program = (
-        "import sys; from disco_rq.cli.output import print_any_value, write_pairs; print_any_value()\n"
+        "import sys; from disco_rq.cli.output import printing_any_value, write_pairs\n"
         "deep = 1\n"
         "for _ in range(500): deep = [deep]\n"
-        "for as_json in (False, True):\n"
-        "    write_pairs([(10 ** 5000, deep)], sys.stdout.buffer, as_json=as_json)\n"
-        "print('address\\udce9', '\\ud83d')\n"
+        "with printing_any_value():\n"
+        "    for as_json in (False, True):\n"
+        "        write_pairs([(10 ** 5000, deep)], sys.stdout.buffer, as_json=as_json)\n"
+        "    print('address\\udce9', '\\ud83d')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     text, as_json, address = done.stdout.splitlines()
