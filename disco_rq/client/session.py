@@ -11,6 +11,7 @@ from disco_rq.client.submission import build, unique_name
 from disco_rq.errors import DiscoError
 from disco_rq.outputs.locator import Locator
 from disco_rq.settings import Settings
+from disco_rq.store.attempts import add_event
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.history import History
@@ -48,6 +49,8 @@ class Session:
             if self._fitness is not None:
                 self._fitness.check(submission.modules)
             if self.store.submit(submission.spec, submission.pack, submission.inputs):
+                if note := submission.inputs.note():
+                    add_event(self.connection, submission.spec.name, "client", note)
                 return submission.spec.name
         raise DiscoError(
             f"no free name for a job {name!r}: {MOST_NAMES} were taken, as {unique_name(name)} may be"

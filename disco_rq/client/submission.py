@@ -8,7 +8,7 @@ import getpass
 import random
 import string
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,8 @@ from disco_rq.client.functions import FUNCTIONS, looked_at
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
-from disco_rq.inputs.plan import plan_inputs
-from disco_rq.model import JOB_PREFIX, Functions, JobSpec, MapInput
+from disco_rq.inputs.plan import Planned, plan_inputs
+from disco_rq.model import JOB_PREFIX, Functions, JobSpec
 from disco_rq.outputs.addresses import preferred_node
 from disco_rq.packing import gather, pack_functions
 from disco_rq.params import Params
@@ -43,7 +43,7 @@ class Submission:
 
     spec: JobSpec
     pack: bytes
-    inputs: Sequence[MapInput]
+    inputs: Planned
     functions: Functions
     modules: frozenset[str]
     """Of installed packages, without which no node can unpack it."""
@@ -98,7 +98,7 @@ def build(
 
 def _planned(
     functions: Functions, input: Any, options: dict[str, Any], partitions_of: PartitionsOf
-) -> tuple[Sequence[MapInput], int]:
+) -> tuple[Planned, int]:
     """What the maps read, or the reduces of a job without a map, and the number of reduces (of a map-only
     job: of partitions). Takes the options that say it.
     """

@@ -11,16 +11,23 @@ import re
 import stat
 from urllib.parse import urlsplit
 
-__all__ = ["absolute", "file_name", "local_path", "no_file", "scheme_of"]
+__all__ = ["absolute", "file_name", "is_chain", "local_path", "no_file", "scheme_of"]
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]*)(?:://|::)")
 _FILE = "file://"
+_ARCHIVES = ("zip", "tar", "libarchive")
 
 
 def scheme_of(url: str) -> str:
     """The scheme in lower case, ``file`` for a plain path; of a chain (``zip://a::s3://b``) the first."""
     match = _SCHEME.match(url) if "://" in url else None
     return match[1].lower() if match else "file"
+
+
+def is_chain(url: str) -> bool:
+    """Whether it has links, as ``zip://a.csv::s3://bucket/b.zip``. Else ``::`` is part of a name."""
+    first, *others = url.split("::")
+    return bool(others) and ("://" not in first or scheme_of(first) in _ARCHIVES or "://" in others[-1])
 
 
 def local_path(url: str) -> str | None:
@@ -55,4 +62,4 @@ def file_name(url: str) -> str:
         return os.path.basename(local_path(url) or url)  # noqa: PTH119  any text is an address
     if scheme in ("http", "https", "disco"):
         return urlsplit(url).path.rpartition("/")[2]
-    return url.partition("::")[0].rpartition("/")[2]
+    return (url.partition("::")[0] if is_chain(url) else url).rpartition("/")[2]

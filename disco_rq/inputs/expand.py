@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
+from itertools import takewhile
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from disco_rq.errors import JobArgumentError
 from disco_rq.inputs.addresses import absolute, local_path, no_file, scheme_of
 from disco_rq.inputs.filesystems import can_cut, child_url, filesystem
 from disco_rq.inputs.httpfile import Probe, probe
 from disco_rq.inputs.identity import local_identity, remote_identity
+from disco_rq.inputs.walking import is_left_out, walk_directory, walk_pattern
 from disco_rq.model import Identity
 from disco_rq.outputs.addresses import ADDRESS
 from disco_rq.redact import redact
@@ -24,7 +25,7 @@ __all__ = ["Found", "MissingFile", "expand", "look_up_web"]
 _DIR = "dir://"
 _OPEN_FILES = ("/dev/fd/", "/proc/self/fd/")
 """Of the process that opens them."""
-_GLOB = frozenset("*?[")
+_GLOB = frozenset("*?[{")
 _PROBE_S = 5.0
 _PROBES_AT_ONCE = 16
 _GONE = (404, 410)
@@ -48,13 +49,14 @@ class MissingFile(JobArgumentError):
         self.file = file
 
 
-def expand(url: str, web: dict[str, Found]) -> tuple[list[Found], bool]:
+def expand(url: str, web: dict[str, Found], left_out: list[str]) -> tuple[list[Found], bool]:
     """The files, sorted, and whether the address is a directory or glob. ``web``: what ``look_up_web`` found.
+    ``left_out`` gets the names that were left out.
 
     Raises ``MissingFile``, and ``JobArgumentError`` for what is empty, cannot be listed, or needs a library.
     """
     if (path := local_path(url)) is not None:
-        return _expand_local(url, path)
+        return _expand_local(url, path, left_out)
     match scheme_of(url):
         case "http" | "https":
             return [_there(web[url])], False
@@ -70,7 +72,7 @@ def expand(url: str, web: dict[str, Found]) -> tuple[list[Found], bool]:
             inner = url[len(_DIR) :]
             if ADDRESS.fullmatch(f"disco://{inner}"):  # Disco's way to name a result with partitions
                 return [Found(f"disco://{inner}")], False
-            files, is_many = expand(inner, web)
+            files, is_many = expand(inner, web, left_out)
             if not is_many:
                 raise JobArgumentError(f"input {redact(url)}: not a directory")
             return files, True
@@ -116,37 +118,43 @@ def _there(file: Found) -> Found:
     return file
 
 
-def _expand_local(url: str, path: str) -> tuple[list[Found], bool]:
+def _expand_local(url: str, path: str, left_out: list[str]) -> tuple[list[Found], bool]:
     if path in ("-", "/dev/stdin") or path.startswith(_OPEN_FILES):
         raise JobArgumentError(f"input {path}: tasks cannot read what is open here: write it to a file first")
+    if path != url and not os.path.lexists(path) and os.path.lexists(unquote(path)):
+        path = unquote(path)  # as Path.as_uri() writes it
     address = absolute(url, path)
     try:
         info = os.stat(path)  # noqa: PTH116  any text is an address, not only good paths
     except (FileNotFoundError, NotADirectoryError):
         if _GLOB.isdisjoint(path):
             raise MissingFile(Found(address)) from None
-        matches = glob.iglob(path, recursive=True)  # noqa: PTH207  pathlib's knows no plain ** and no absolute ones
-        return _many(
-            address, [file for match in matches if (file := _local(url, match))], is_directory=False
-        ), True
+        return _many(address, _each_once(url, walk_pattern(path, left_out)), is_directory=False), True
     except OSError as error:
         raise JobArgumentError(f"input {address}: {error.strerror}") from None
     if not stat.S_ISDIR(info.st_mode):
         return [_found_local(address, info)], False
     try:
-        with os.scandir(path) as listing:
-            names = [entry.path for entry in listing if not entry.name.startswith(".")]
+        os.scandir(path).close()
     except OSError as error:
         raise JobArgumentError(f"input {address}: {error.strerror}") from None
-    return _many(address, [file for name in names if (file := _local(url, name))], is_directory=True), True
+    return _many(address, _each_once(url, walk_directory(path, left_out)), is_directory=True), True
 
 
-def _local(url: str, path: str) -> Found | None:
-    try:
-        info = os.stat(path)  # noqa: PTH116
-    except OSError:  # gone meanwhile, or a link to nothing
-        return None
-    return None if stat.S_ISDIR(info.st_mode) else _found_local(absolute(url, path), info)
+def _each_once(url: str, paths: Iterable[str]) -> list[Found]:
+    """The files, each under one name: what links lead to may have several. Hard links count as files."""
+    found: list[Found] = []
+    seen: set[tuple[int, int]] = set()
+    for path in paths:
+        try:
+            info = os.stat(path)  # noqa: PTH116
+        except OSError:  # gone meanwhile, or a link to nothing
+            continue
+        if stat.S_ISDIR(info.st_mode) or (info.st_nlink == 1 and (info.st_dev, info.st_ino) in seen):
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        found.append(_found_local(absolute(url, path), info))
+    return found
 
 
 def _found_local(address: str, info: os.stat_result) -> Found:
@@ -184,15 +192,38 @@ def _list_remote(url: str, fs: Any, path: str) -> tuple[list[Found], bool]:
             raise
         listing, is_directory = fs.glob(path, detail=True), False
     else:
+        if info["type"] != "directory" and url.partition("::")[0].endswith("/"):
+            info = {"type": "directory"}  # a name that is both: what lies below is meant
         if info["type"] != "directory":
+            if not info.get("size") and _has_below(fs, path):
+                raise JobArgumentError(
+                    f"input {redact(url)}: an empty file and a directory: add / to read what lies in it"
+                )
             return [_found_remote(url, info, seekable)], False
         listing, is_directory = fs.find(path, maxdepth=1, detail=True), True
+    if is_directory:
+        listing.pop(path, None)  # the directory's own marker
     files = [
         _found_remote(child_url(url, path, name), entry, seekable)
         for name, entry in listing.items()
-        if entry["type"] != "directory" and not PurePosixPath(name).name.startswith(".")
+        if entry["type"] != "directory" and not name.endswith("/") and not _is_left_out_below(path, name)
     ]
     return _many(url, files, is_directory=is_directory), True
+
+
+def _is_left_out_below(path: str, name: str) -> bool:
+    """Whether a part of ``name`` is left out that ``path``, a directory or pattern, does not say itself."""
+    told, parts = path.rstrip("/").split("/"), name.split("/")
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(told, parts, strict=False)))
+    asked = "".join(part[:1] for part in told[same:])
+    return any(is_left_out(part) and part[0] not in asked for part in parts[same:])
+
+
+def _has_below(fs: Any, path: str) -> bool:
+    try:
+        return any(name.rstrip("/") != path for name in fs.ls(path + "/", detail=False))
+    except (OSError, ValueError):
+        return False
 
 
 def _found_remote(url: str, about: dict[str, Any], seekable: bool) -> Found:

@@ -9,7 +9,7 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.registry import known_implementations
 
-from disco_rq.inputs.addresses import scheme_of
+from disco_rq.inputs.addresses import is_chain, scheme_of
 
 __all__ = ["can_cut", "child_url", "filesystem"]
 
@@ -35,7 +35,7 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if scheme not in fsspec.available_protocols():
         raise ValueError(f"no such scheme: {scheme}://")
     try:
-        fs, path = url_to_fs(url, **_options(scheme, url))
+        fs, path = url_to_fs(url, **_options(scheme, url)) if is_chain(url) else _alone(scheme, url)
     except ImportError as error:
         # In a chained address another link may be the one that misses something.
         missing = next((s for s in map(scheme_of, url.split("::")) if s in _LIBRARIES), scheme)
@@ -53,9 +53,15 @@ def _options(scheme: str, url: str) -> dict[str, Any]:
     return {"tar": {"compression": _TAR_SUFFIXES[suffix]}} if suffix in _TAR_SUFFIXES else {}
 
 
+def _alone(scheme: str, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Of an address of one link, in which ``::`` is part of a name."""
+    cls = fsspec.get_filesystem_class(scheme)
+    return fsspec.filesystem(scheme, **cls._get_kwargs_from_urls(url)), cls._strip_protocol(url)
+
+
 def can_cut(url: str) -> bool:
     """Whether files of this address can be read from the middle at little cost."""
-    return "::" not in url and scheme_of(url) not in _ARCHIVES
+    return not is_chain(url) and scheme_of(url) not in _ARCHIVES
 
 
 def child_url(url: str, path: str, child: str) -> str:
@@ -63,7 +69,7 @@ def child_url(url: str, path: str, child: str) -> str:
 
     Everything else in the address (host, credentials, further links of a chain) stays.
     """
-    head, chain, rest = url.partition("::")
+    head, chain, rest = url.partition("::") if is_chain(url) else (url, "", "")
     head = head.rstrip("/")
     if path and head.endswith(path.rstrip("/")):
         return head[: len(head) - len(path.rstrip("/"))] + child + chain + rest

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.addresses import scheme_of
-from disco_rq.inputs.plan import Entry, plan_inputs
-from disco_rq.model import MapInput
+from disco_rq.inputs.plan import Entry, Planned, plan_inputs
 from disco_rq.outputs.addresses import ADDRESS
 from disco_rq.redact import redact
 
@@ -24,7 +23,7 @@ PartitionsOf = Callable[[str], int]
 
 def plan_merge(
     inputs: Sequence[Entry], nr_reduces: int | None, partitions_of: PartitionsOf
-) -> tuple[list[MapInput], int]:
+) -> tuple[Planned, int]:
     """The inputs, one file each, in order; and the number of reduces, which ``nr_reduces`` may say as well.
 
     Raises ``JobArgumentError`` naming the argument and the address when the numbers do not match, for

@@ -2,7 +2,7 @@
 
 Local addresses become absolute and keep the form they were given in: a plain path stays a plain path,
 ``file://`` stays ``file://``. A directory stands for the files directly in it, a glob for the files that
-match (``**`` is any depth), sorted; both leave out names that start with a dot, as the shell does. A path
+match (``**`` is any depth), sorted; both leave out hidden files and the markers of other systems. A path
 that exists as it is written is no glob.
 """
 
@@ -21,14 +21,29 @@ from disco_rq.model import Input, MapInput
 from disco_rq.readers import refuse_other_than_text
 from disco_rq.redact import redact
 
-__all__ = ["plan_inputs"]
+__all__ = ["Planned", "plan_inputs"]
 
 Entry = str | Sequence[str]
 
 
+class Planned(list[MapInput]):
+    """What the maps read, and the names that were left out of directories and patterns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_out: list[str] = []
+
+    def note(self) -> str:
+        """A line for the job's history; empty if nothing was left out."""
+        if not self.left_out:
+            return ""
+        count, first = len(self.left_out), redact(self.left_out[0])
+        return f"Left out of the input: {count} hidden files and markers of other systems, such as {first}"
+
+
 def plan_inputs(
     inputs: Sequence[Entry], *, line_based: bool, split_size: int | None = 64 << 20, files_per_task: int = 1
-) -> list[MapInput]:
+) -> Planned:
     """One ``MapInput`` a map task, in the order of ``inputs``.
 
     An entry that is a list names redundant replicas of one file: the first one that can be read is. Files
@@ -45,10 +60,10 @@ def plan_inputs(
     entries = [_entry(entry) for entry in inputs]
     web = look_up_web(address for addresses in entries for address in addresses)
     piece_size = split_size if line_based else None
-    planned: list[MapInput] = []
+    planned = Planned()
     for entry, addresses in zip(inputs, entries, strict=True):
         if isinstance(entry, str | os.PathLike):
-            found, is_many = expand(addresses[0], web)
+            found, is_many = expand(addresses[0], web, planned.left_out)
             planned += _tasks([(file,) for file in found], piece_size, files_per_task if is_many else 1)
         else:
             planned += _tasks([_replicas(addresses, web)], piece_size, 1)
@@ -92,7 +107,7 @@ def _replicas(addresses: Iterable[str], web: dict[str, Found]) -> tuple[Found, .
     found, problems = [], []
     for address in addresses:
         try:
-            files, is_many = expand(address, web)
+            files, is_many = expand(address, web, [])
         except MissingFile as error:
             problems.append(error)
             found.append(error.file)

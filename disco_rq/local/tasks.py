@@ -64,6 +64,8 @@ class LocalTasks:
         spec, record = self._spec, self.record
         nr_reduces = spec.nr_reduces if spec.has_reduce else 0
         record.tell("master", f"Job submitted: {spec.nr_maps} maps, {nr_reduces} reduces")
+        if note := self._inputs.note():
+            record.tell("master", note)
         if spec.has_map and not self._inputs:
             record.tell("master", "Job is ready: its input was empty")
             return

@@ -163,3 +163,12 @@ class TestPaths:
                 run([str(address)], map=ones)
         with pytest.raises(ValueError, match="/dev/zero: it is a device"):
             run(["/dev/zero"], map=ones)
+
+    def test_markers_are_left_out_with_an_event_that_counts_them(self, disco: Disco, tmp_path: Path) -> None:
+        for name in ("part-00000", "_SUCCESS", "_committed_123", "_metadata", ".part-00000.crc"):
+            (tmp_path / name).write_text("data\n")
+        for new_job in (disco.new_job, local.run):
+            job = new_job("markers", [str(tmp_path)], map=ones)
+            assert list(result_iterator(job.wait(timeout=60))) == [("data", 1)]
+            said = [event[2] for _, event in job.events()]
+            assert any("Left out of the input: 4 hidden files and markers" in text for text in said)

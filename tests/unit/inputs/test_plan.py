@@ -140,7 +140,7 @@ class TestGroups:
     def test_files_of_one_directory_or_glob_are_grouped(self, logs: Path) -> None:
         a, b, c = (f"{logs}/{name}" for name in ("a.txt", "b.txt", "c.log"))
         assert urls(str(logs), files_per_task=2) == [[a, b], [c]]
-        assert urls(a, b, f"{logs}/*", files_per_task=10) == [[a], [b], [a, b, c]]
+        assert urls(a, b, f"{logs}/*.*", files_per_task=10) == [[a], [b], [a, b, c]]
 
     def test_big_ones_among_them_are_cut(self, logs: Path) -> None:
         (logs / "b.txt").write_bytes(b"line\n" * 10)

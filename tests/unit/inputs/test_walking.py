@@ -1,0 +1,137 @@
+"""Which files a directory or a pattern stands for: each one once, and none that other systems left there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from disco_rq.errors import JobArgumentError
+from disco_rq.inputs.filesystems import filesystem
+from disco_rq.inputs.plan import Planned, plan_inputs
+
+
+def plan(*inputs: str) -> Planned:
+    return plan_inputs(list(inputs), line_based=True)
+
+
+def names(tmp_path: Path, pattern: str) -> list[str]:
+    return [os.path.relpath(task.urls()[0], tmp_path) for task in plan(f"{tmp_path}/{pattern}")]
+
+
+def make(tmp_path: Path, *files: str) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("x\n")
+
+
+MARKERS = [
+    "_SUCCESS",
+    "_committed_1",
+    "_started_1",
+    "_metadata",
+    "_common_metadata",
+    ".part-0.crc",
+    ".hidden",
+]
+
+
+@pytest.mark.parametrize("pattern", ["", "*", "**", "**/*", "*/../*"])
+def test_markers_and_hidden_files_are_left_out_and_counted(tmp_path: Path, pattern: str) -> None:
+    make(tmp_path, "part-0", "__init__.py", *MARKERS)
+    (tmp_path / "_temporary").mkdir()
+    if pattern == "*/../*":
+        pattern = "*"
+    planned = plan(f"{tmp_path}/{pattern}")
+    assert [Path(task.urls()[0]).name for task in planned] == ["__init__.py", "part-0"]
+    assert planned.note().startswith("Left out of the input: ")
+
+
+def test_what_is_named_or_asked_for_is_read(tmp_path: Path) -> None:
+    make(tmp_path, "_SUCCESS", ".hidden", "_metadata")
+    assert names(tmp_path, "_SUCCESS") == ["_SUCCESS"]
+    assert names(tmp_path, "_*") == ["_SUCCESS", "_metadata"]
+    assert names(tmp_path, ".h*") == [".hidden"]
+    assert plan(f"{tmp_path}/_*").note() == ""
+
+
+class TestLinks:
+    def test_a_directory_that_has_two_names_is_read_once(self, tmp_path: Path) -> None:
+        make(tmp_path, "2024/a.log")
+        (tmp_path / "latest").symlink_to("2024")
+        for pattern in ("**/*.log", "**", "*/*.log", "*", "{2024,latest}/a.log"):
+            assert names(tmp_path, pattern) == ["2024/a.log"]
+        assert names(tmp_path, "latest/*.log") == ["latest/a.log"]
+
+    def test_a_link_that_leads_back_is_no_circle(self, tmp_path: Path) -> None:
+        make(tmp_path, "a.log", "d/b.log")
+        for name, target in {"self": ".", "d/up": "..", "d/same": "../d", "nothing": "gone"}.items():
+            (tmp_path / name).symlink_to(target)
+        assert names(tmp_path, "**/*.log") == ["a.log", "d/b.log"]
+        assert names(tmp_path, "**") == ["a.log", "d/b.log"]
+
+    def test_a_linked_directory_from_elsewhere_is_followed(self, tmp_path: Path) -> None:
+        make(tmp_path, "other/x.log", "here/a.log")
+        (tmp_path / "here" / "link").symlink_to("../other")
+        assert names(tmp_path, "here/**/*.log") == ["here/a.log", "here/link/x.log"]
+
+    def test_a_link_beside_its_file_is_no_second_one(self, tmp_path: Path) -> None:
+        make(tmp_path, "a.log")
+        (tmp_path / "b.log").symlink_to("a.log")
+        assert names(tmp_path, "") == ["a.log"]
+
+
+class TestPatterns:
+    def test_braces(self, tmp_path: Path) -> None:
+        make(tmp_path, "a.log", "b.log", "c.log", "{a,b}.txt")
+        assert names(tmp_path, "{a,c}.log") == ["a.log", "c.log"]
+        assert names(tmp_path, "{a,b}.txt") == ["{a,b}.txt"]
+
+    def test_a_directory_that_matches_is_expanded(self, tmp_path: Path) -> None:
+        make(tmp_path, "day1/a", "day1/deeper/x", "day2/b", "c")
+        assert names(tmp_path, "day*") == ["day1/a", "day2/b"]
+        assert names(tmp_path, "*") == ["c", "day1/a", "day2/b"]
+
+    def test_a_name_that_looks_like_a_pattern_is_a_name(self, tmp_path: Path) -> None:
+        make(tmp_path, "a[1].log", "a1.log", "new\nline")
+        assert names(tmp_path, "a[1].log") == ["a[1].log"]
+        assert names(tmp_path, "new*") == ["new\nline"]
+
+    def test_an_address_that_python_encoded_is_decoded_where_no_file_has_that_name(
+        self, tmp_path: Path
+    ) -> None:
+        make(tmp_path, "a b.log", "c%20d", "c d")
+        assert plan((tmp_path / "a b.log").as_uri())[0].urls() == [f"file://{tmp_path}/a b.log"]
+        assert plan(f"file://{tmp_path}/c%20d")[0].urls() == [f"file://{tmp_path}/c%20d"]
+
+    def test_nothing_that_is_left_is_an_error(self, tmp_path: Path) -> None:
+        make(tmp_path, "_SUCCESS")
+        for pattern in ("", "*"):
+            with pytest.raises(JobArgumentError, match=r"no files in it|nothing matches"):
+                plan(f"{tmp_path}/{pattern}")
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    fs = fsspec.filesystem("memory")
+    yield fs
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
+
+
+class TestObjectStores:
+    """On fsspec's memory, whose names are an object store's."""
+
+    def test_hidden_directories_are_left_out_of_patterns_too(self, memory: Any) -> None:
+        for name in ("/h/.tmp/x.txt", "/h/y.txt", "/h/_temporary/z.txt", "/h/_SUCCESS"):
+            memory.pipe(name, b"x\n")
+        assert [task.urls() for task in plan("memory://h/**/*.txt")] == [["memory://h/y.txt"]]
+        assert [task.urls() for task in plan("memory://h/.tmp/*")] == [["memory://h/.tmp/x.txt"]]
+
+    def test_two_colons_are_letters_of_a_name(self) -> None:
+        fs, path = filesystem("s3://bucket/x/A::B.log")
+        assert (fs.protocol[0], path) == ("s3", "bucket/x/A::B.log")
