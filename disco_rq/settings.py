@@ -16,6 +16,7 @@ PREFIX = "DISCO_RQ_"
 OFF = "off"
 GRACE_S = 30.0
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-_]*")
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -58,6 +59,7 @@ class Settings:
         data = env.get(PREFIX + "DATA")
         home = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
         task_memory, min_free = _number(env, "TASK_MEMORY", _SIZES), _number(env, "MIN_FREE", _SIZES)
+        more_schemes(env)  # read where an address is opened, also in clients; what is wrong is told at once
         grace, gc_after = _number(env, "GRACE", _TIMES), _number(env, "GC_AFTER", _TIMES)
         return cls(
             redis=env.get(PREFIX + "REDIS") or None,
@@ -88,6 +90,17 @@ def _secret(env: Mapping[str, str]) -> bytes | None:
     if not content:
         raise SettingsError(f"{PREFIX}SECRET_FILE={file!r}: the file is empty")
     return content
+
+
+def more_schemes(env: Mapping[str, str]) -> frozenset[str]:
+    """The schemes of fsspec that are opened beside those that always are (see ``inputs.schemes``): SCHEMES,
+    separated by commas or blanks. Raises ``SettingsError`` for what is no scheme.
+    """
+    named = env.get(PREFIX + "SCHEMES", "").replace(",", " ").split()
+    for scheme in named:
+        if not _SCHEME.fullmatch(scheme):
+            raise SettingsError(f"{PREFIX}SCHEMES: {scheme!r} is no scheme, such as reference or git")
+    return frozenset(named)
 
 
 def _number(env: Mapping[str, str], name: str, units: Mapping[str, int]) -> float | None:

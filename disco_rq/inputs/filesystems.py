@@ -10,6 +10,7 @@ from fsspec.core import url_to_fs
 from fsspec.registry import known_implementations
 
 from disco_rq.inputs.addresses import is_chain, scheme_of
+from disco_rq.inputs.schemes import check_schemes
 
 __all__ = ["can_cut", "child_url", "filesystem"]
 
@@ -29,11 +30,13 @@ _ARCHIVES = frozenset(("zip", "tar", "libarchive"))
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of the address, and its path there.
 
-    Raises ``ImportError`` with the pip command for a missing library, ``ValueError`` for an unknown scheme.
+    Raises ``ImportError`` with the pip command for a missing library, ``ValueError`` for a scheme that is
+    unknown, or not allowed.
     """
     scheme = scheme_of(url)
     if scheme not in fsspec.available_protocols():
         raise ValueError(f"no such scheme: {scheme}://")
+    check_schemes(url)
     try:
         fs, path = url_to_fs(url, **_options(scheme, url)) if is_chain(url) else _alone(scheme, url)
     except ImportError as error:

@@ -131,6 +131,6 @@ async def _on_fault(request: Request, _error: Exception) -> Response:
 
 
 def _told(request: Request, problem: Problem) -> Response:
-    if request.url.path.startswith(API_TREES):
+    if request.scope["path"].startswith(API_TREES):
         return problem_response(problem)
     return error_page(request, CODES[problem.code], str(problem))

@@ -62,7 +62,7 @@ class Guard:
             return
         request = Request(scope)
         refusal = self._refusal(request)
-        await (refusal or self._app)(scope, receive, _with_headers(send, request.url.path))
+        await (refusal or self._app)(scope, receive, _with_headers(send, request.scope["path"]))
 
     def _refusal(self, request: Request) -> Response | None:
         try:
@@ -73,7 +73,7 @@ class Guard:
             request.state.csrf = self._access.csrf(cookie) if role else ""
             if request.method not in ("GET", "HEAD", "OPTIONS"):
                 self._check_origin(request)
-            path = request.url.path
+            path = request.scope["path"]  # request.url is put together with what the Host header says
             if path in OPEN or path.startswith(OPEN_TREE):
                 return None
             if role is None:
@@ -84,7 +84,9 @@ class Guard:
                 self._check_action(request, role, cookie, by_token=by_token)
         except Problem as problem:
             told = {"action": "refuse"}
-            log.warning("refused %s of %s: %s", request.method, request.url.path, problem.code, extra=told)
+            log.warning(
+                "refused %s of %s: %s", request.method, request.scope["path"], problem.code, extra=told
+            )
             return problem_response(problem)
         return None
 
@@ -130,11 +132,12 @@ def _place(origin: str) -> str:
 
 
 def _ask_to_log_in(request: Request) -> Response:
-    if request.url.path.startswith(API_TREES) or request.method not in ("GET", "HEAD"):
+    if request.scope["path"].startswith(API_TREES) or request.method not in ("GET", "HEAD"):
         return problem_response(
             Problem("login", "log in first, or send the header Authorization: Bearer TOKEN")
         )
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    query = request.scope["query_string"].decode("latin-1")
+    wanted = request.scope["path"] + (f"?{query}" if query else "")
     return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", 303)
 
 

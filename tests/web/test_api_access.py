@@ -329,3 +329,11 @@ def test_it_can_be_switched_off(off: str) -> None:
     port = WebPort(Settings.from_env({"DISCO_RQ_HTTP": off}))
 
     assert (port.url, port.address, port.listener) == ("", "", None)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost/healthz?", "localhost/static/?", "localhost/login#", "x/healthz"]
+)
+def test_a_host_header_with_a_path_opens_nothing(stranger: Visitor, host: str) -> None:
+    assert stranger.get("overview", {"Host": host}).status == 401
+    assert stranger.ask("POST", KILL, {"Host": host, "Origin": f"http://{host}"}).status in (401, 403)
