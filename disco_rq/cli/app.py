@@ -15,6 +15,7 @@ from disco_rq.cli import attempts, cluster, completion, doctor, jobs, nodes, res
 from disco_rq.cli import run as running
 from disco_rq.cli.output import printing_any_value
 from disco_rq.errors import DiscoError
+from disco_rq.machine.escaping import EscapingStream
 from disco_rq.version import __version__
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
@@ -56,6 +57,10 @@ for part in (running, jobs, results, tasks, attempts, steering, nodes, doctor, c
 def run(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line. Leaves with 0, with 1 for an error of any kind, or 2 for a wrong call."""
     with printing_any_value():
+        if sys.stdout is not None and sys.stdout.isatty():
+            sys.stdout = EscapingStream(sys.stdout)
+        if sys.stderr is not None and sys.stderr.isatty():
+            sys.stderr = EscapingStream(sys.stderr)
         sys.exit(_exit_status(args))
 
 

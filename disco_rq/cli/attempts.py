@@ -48,7 +48,8 @@ def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
 def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bool) -> int:
     """Print what a task printed and logged.
 
-    It is kept when the attempt ends. Leaves with 1 where there is none, and says why.
+    It is kept when the attempt ends. Leaves with 1 where there is none, and says why. On a terminal control
+    characters, such as those of colours, are written out; a pipe gets them as they are.
     """
     with connect(redis) as disco:
         one = _chosen(disco.story(job, task), task, attempt)

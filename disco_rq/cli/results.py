@@ -42,7 +42,8 @@ def results(job: str, redis: str | None, as_json: bool) -> int:
 def cat(job: str, redis: str | None, as_json: bool) -> None:
     """Print a job's results; wait for its end first, if need be.
 
-    One KEY<TAB>VALUE line for each pair, or a JSON line.
+    One KEY<TAB>VALUE line for each pair, or a JSON line. On a terminal control characters are written out,
+    such as \\x1b; a pipe gets them as they are.
     """
     with connect(redis) as disco:
         status, _ = disco.results(job, timeout=0)
@@ -93,7 +94,8 @@ def oob_list(job: str, redis: str | None, as_json: bool) -> None:
 def oob_get(job: str, key: str, redis: str | None, as_json: bool) -> None:
     """Print one OOB result.
 
-    Text and bytes come as they were put, with nothing added in a pipe; anything else as JSON.
+    Text and bytes come as they were put, with nothing added in a pipe, and control characters written out,
+    such as \\x1b, on a terminal; anything else as JSON.
     """
     with connect(redis) as disco:
         value = disco.oob_get(job, key)

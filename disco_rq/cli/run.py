@@ -22,6 +22,7 @@ from disco_rq.cli.output import json_of, print_json, write_pairs
 from disco_rq.cli.program import load_program, with_params
 from disco_rq.client.progress import display_for
 from disco_rq.errors import DiscoError, JobArgumentError, SettingsError
+from disco_rq.machine.escaping import escaped, unescaped_stream
 from disco_rq.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -82,7 +83,7 @@ def run(
     lines. Without the address of a Redis it runs on this machine, on a cluster that lives as long as the job.
     Ctrl-C ends the job and deletes what there is of it.
     """
-    console = Console(stderr=True)
+    console = Console(file=unescaped_stream(sys.stderr))
     if workers is not None and (redis or Settings.from_env().redis):
         raise SettingsError(
             "--workers is for a cluster of its own, and an address of a Redis is given: leave one of them out"
@@ -131,7 +132,9 @@ def wait(job: str, timeout: float | None, quiet: bool, redis: str | None, as_jso
     Ctrl-C leaves the job running.
     """
     with connect(redis) as disco:
-        addresses = disco.wait(job, timeout, show=display_for(Console(stderr=True), quiet=quiet))
+        addresses = disco.wait(
+            job, timeout, show=display_for(Console(file=unescaped_stream(sys.stderr)), quiet=quiet)
+        )
         if as_json:
             print_json({"job": job, "results": addresses})
         else:
@@ -150,7 +153,7 @@ def summarise(job: Job, console: Console) -> None:
     if len(keys) > 8:
         shown.append(f"and {len(keys) - 8} more OOB results")
     for line in shown:
-        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {escaped(line, one_line=True)}", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
