@@ -164,7 +164,7 @@ def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
         if not some:
             break
         for pair in islice(pairs, size):
-            if type(pair) is not tuple and not is_pair(pair):
+            if pair.__class__ is not tuple and not is_pair(pair):  # type(pair) takes twice as long
                 raise NotAPair(pair)
             key, value = pair
             sums[key] = get(key, 0) + value
