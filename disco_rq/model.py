@@ -14,13 +14,21 @@ ResultStatus = Literal["active", "ready", "dead", "unknown job"]
 Phase = Literal["map", "reduce"]
 PHASES: tuple[Phase, ...] = ("map", "reduce")
 
-JOB_PREFIX = re.compile(r"[a-zA-Z0-9_]+")
-JOB_NAME = re.compile(r"[a-zA-Z0-9_]+@\d{8}-\d{6}-[a-z0-9]{4}")
+JOB_PREFIX = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]{0,99}")
+"""What ``new_job`` takes: files, addresses and the ids of batches are called after the job."""
+JOB_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*@\d{8}-\d{6}-[a-z0-9]{4}")
 NODE_NAME = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 
 OOB_KEY = re.compile(r"[a-zA-Z_\-:0-9]{1,256}")
 OOB_QUOTA = 1000
 """OOB results that one task may put."""
+OOB_BYTES = 16 << 20
+"""Bytes that the results of one task may take, or one of the job's ``oob_value_limit`` if that is more.
+Redis serves nobody else while it commits them, some 50 ms for so many.
+"""
+COUNTER_QUOTA = 1000
+"""Counters that one task may count under."""
+COUNTER_MAX_CHARS = 256
 MSG_QUOTA = 10
 """Messages that one job may send in a second."""
 MSG_MAX_CHARS = 255

@@ -28,7 +28,18 @@ from disco_rq.errors import (
     OOBQuotaExceeded,
     OOBValueInvalid,
 )
-from disco_rq.model import MSG_MAX_CHARS, MSG_QUOTA, OOB_KEY, OOB_QUOTA, JobSpec, TaskId, readable
+from disco_rq.model import (
+    COUNTER_MAX_CHARS,
+    COUNTER_QUOTA,
+    MSG_MAX_CHARS,
+    MSG_QUOTA,
+    OOB_BYTES,
+    OOB_KEY,
+    OOB_QUOTA,
+    JobSpec,
+    TaskId,
+    readable,
+)
 
 __all__ = [
     "counter",
@@ -81,6 +92,7 @@ class RunningTask:
     services: Services
     counters: Counter[str] = field(default_factory=Counter)
     puts: int = 0
+    put_bytes: int = 0  # of keys and values
     reading: tuple[str | None, int] = (None, 0)  # the input that is read now, and where its piece begins
     doom: DiscoError | None = None  # ends the attempt even if the job function caught it
     lock: threading.Lock = field(default_factory=threading.Lock)  # a task may use threads
@@ -142,7 +154,8 @@ def put(key: str, value: Any) -> None:
 
     ``key``: 1 to 256 of ``[a-zA-Z_\\-:0-9]``, unique in the job. ``value``: str, bytes, or anything that JSON
     gives back equal; at most ``oob_value_limit`` bytes. Raises ``OOBKeyInvalid``, ``OOBKeyExists``,
-    ``OOBValueInvalid``, and ``OOBQuotaExceeded`` from the 1,001st result of a task on.
+    ``OOBValueInvalid``, and ``OOBQuotaExceeded`` from the 1,001st result of a task on, or when its results
+    would take more than 16 MiB in all (or than ``oob_value_limit``, if that is more).
     """
     task = _task("put")
     if not isinstance(key, str) or not OOB_KEY.fullmatch(key):
@@ -151,7 +164,16 @@ def put(key: str, value: Any) -> None:
             f"OOB key {shown}: a key is a str of 1 to 256 characters, each one of a-z A-Z 0-9 _ - :"
         )
     typed_value = _typed(key, value, task.spec.oob_value_limit)
+    size = len(key) + len(typed_value)
+    most = max(
+        OOB_BYTES, task.spec.oob_value_limit + len(key) + 1
+    )  # one value of the job's own limit always fits
     with task.lock:
+        if task.put_bytes + size > most:
+            raise OOBQuotaExceeded(
+                f"OOB key {key!r}: the results of a task may take {most >> 20} MiB in all, and those of "
+                f"{task.task} would have {task.put_bytes + size} bytes"
+            )
         try:
             code = task.services.put(key, typed_value, task.puts + 1)
         except ConnectionLost as error:
@@ -159,6 +181,7 @@ def put(key: str, value: Any) -> None:
             raise
         if code == 0:
             task.puts += 1
+            task.put_bytes += size
             return
     if code == 1:
         raise OOBKeyExists(f"OOB key {key!r} was put before in job {task.spec.name}")
@@ -204,12 +227,21 @@ def msg(message: object) -> None:
 
 
 def counter(name: str, n: int = 1) -> None:
-    """Add ``n`` to a counter of the job. Counted when this task succeeds, so a re-run never counts twice."""
+    """Add ``n`` to a counter of the job. Counted when this task succeeds, so a re-run never counts twice.
+
+    A name has at most 256 characters, a task at most 1,000 counters: ``ValueError`` beyond.
+    """
     task = _task("counter")
     if not isinstance(name, str) or not name or not isinstance(n, int):
         raise TypeError(f"counter({name!r}, {n!r}): it takes a name, a str, and a whole number")
     name = readable(name)
+    if len(name) > COUNTER_MAX_CHARS:
+        raise ValueError(f"counter {name[:80]!r}…: a name has at most {COUNTER_MAX_CHARS} characters")
     with task.lock:
+        if name not in task.counters and len(task.counters) >= COUNTER_QUOTA:
+            raise ValueError(
+                f"counter {name!r}: a task may have {COUNTER_QUOTA} counters, and {task.task} has"
+            )
         total = task.counters[name] + n
         if abs(total) > COUNTER_MAX:
             raise OverflowError(f"counter {name!r}: {total} is out of the range of 64 bits")

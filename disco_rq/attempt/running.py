@@ -86,6 +86,7 @@ class Outcome:
     address: str
     result: StageResult  # with the counters
     puts: int
+    put_bytes: int
 
 
 def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
@@ -129,7 +130,8 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    return Outcome(address, replace(result, counters=dict(running.counters)), running.puts)
+    counted = replace(result, counters=dict(running.counters))
+    return Outcome(address, counted, running.puts, running.put_bytes)
 
 
 def _stage(

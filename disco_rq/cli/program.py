@@ -64,7 +64,7 @@ def load_program(program: str) -> Program:
             click.echo(f"disco-rq: {program}: {name} is no argument of a job; {meant[0]}?", err=True)
     stem = Path(program).stem if is_file else program.rpartition(".")[2]
     own = getattr(module, "name", None)  # a function of that name is no word about the job
-    name = own if isinstance(own, str) else re.sub(r"[^a-zA-Z0-9_]", "_", stem)
+    name = own if isinstance(own, str) else re.sub(r"[^a-zA-Z0-9_]", "_", stem)[:100]
     return Program(name, arguments)
 
 

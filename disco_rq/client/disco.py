@@ -94,11 +94,12 @@ class Disco:
     ) -> Job:
         """Submit a job and return at once.
 
-        ``name``: letters, digits and _; the job's own name begins with it. ``input``: addresses; a list among
-        them names redundant replicas. ``arguments``: a ``map``, a ``reduce`` or both, and what else the class
-        ``JobArguments`` lists and the README explains; sizes are bytes, times seconds. Wrong use raises
-        ``JobArgumentError`` naming the argument, and nothing is queued; ``NoMaster`` if no master leads the
-        cluster, ``UnfitNodes`` if the nodes have another Python or lack a package that the functions name.
+        ``name``: at most 100 letters, digits, _ and -; the job's own name begins with it. ``input``:
+        addresses; a list among them names redundant replicas. ``arguments``: a ``map``, a ``reduce``
+        or both, and what else the class ``JobArguments`` lists and the README explains; sizes are
+        bytes, times seconds. Wrong use raises ``JobArgumentError`` naming the argument, and nothing
+        is queued; ``NoMaster`` if no master leads the cluster, ``UnfitNodes`` if the nodes have
+        another Python or lack a package that the functions name.
         """
         return Job(self, self.session.submit(name, input, arguments))
 
@@ -168,7 +169,9 @@ class Disco:
         return {"available": node_facts(self.session.connection), "active": self.session.store.running()}
 
     def blacklist(self, node: str) -> None:
-        """Give the node no new tasks. Survives restarts of everything."""
+        """Give the node no new tasks. Survives restarts of everything. Raises ``DiscoError`` for a node that
+        nobody knows.
+        """
         NodeAdmin(self.session.connection).close(node, drain=False)
 
     def whitelist(self, node: str) -> None:
@@ -176,7 +179,9 @@ class Disco:
         NodeAdmin(self.session.connection).open(node)
 
     def drain(self, node: str) -> None:
-        """Give the node no new tasks, and let it finish those that it has, queued ones too."""
+        """Give the node no new tasks, and let it finish those that it has, queued ones too. Raises as
+        ``blacklist`` does.
+        """
         NodeAdmin(self.session.connection).close(node, drain=True)
 
     def forget(self, node: str) -> None:

@@ -66,7 +66,10 @@ def build(
     ``partitions_of`` is asked about the results of other jobs that a job with a reduce only merges.
     """
     if not isinstance(name, str) or not JOB_PREFIX.fullmatch(name):
-        raise JobArgumentError(f"name={name!r}: a job's name takes letters, digits and _, at least one")
+        shown = repr(name) if len(repr(name)) <= 120 else f"{repr(name)[:100]}…"
+        raise JobArgumentError(
+            f"name={shown}: a job's name takes 1 to 100 letters, digits, _ and -, no - first"
+        )
     unknown = sorted(set(arguments) - set(ARGUMENTS))
     if unknown:
         misses = ", ".join(with_near_miss(name, ARGUMENTS) for name in unknown)

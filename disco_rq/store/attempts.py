@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +14,7 @@ import msgpack
 from disco_rq.model import (
     LEASE_S,
     MSG_QUOTA,
+    OOB_BYTES,
     OOB_KEY,
     OOB_QUOTA,
     Input,
@@ -27,6 +29,8 @@ from disco_rq.store.line import Arg
 from disco_rq.store.taskstate import TaskState
 
 LEASE_MS = int(LEASE_S * 1000)
+MOST_WRITES = 10_000
+"""OOB results and counters that one commit may write, of all the attempts in it."""
 OVER_QUOTA = 2
 """What ``put_oob.lua`` answers to a put over the quota."""
 
@@ -71,6 +75,12 @@ class Commit:
     result: StageResult
     puts: int = 0
     """How many OOB results it has put: a server that was made the master may know of fewer."""
+    put_bytes: int = 0
+
+    @property
+    def weight(self) -> float:
+        """For how long Redis will be at it, as a part of what one commit may take: 1 is all of it."""
+        return self.put_bytes / OOB_BYTES + (self.puts + len(self.result.counters)) / MOST_WRITES
 
 
 class AttemptStore:
@@ -116,19 +126,24 @@ class AttemptStore:
         return {task.decode() for task in lost}
 
     def commit(self, commits: Sequence[Commit]) -> list[str]:
-        """Make attempts count, those of one batch in one transition.
+        """Make attempts count, those of one batch in one transition, or in several if they have put much.
 
         ``ok``, ``over`` (the job ended), ``overtaken``, or ``incomplete`` (not all that it put is there) for
         each.
         """
-        batches: dict[tuple[str, str, str], list[int]] = {}
+        batches: list[list[int]] = []
+        weights: dict[tuple[str, str, str], float] = {}
+        latest: dict[tuple[str, str, str], list[int]] = {}
         for i, commit in enumerate(commits):
             attempt = commit.attempt
-            batches.setdefault((attempt.job, attempt.task.partition(":")[0], attempt.node), []).append(i)
-        answers = self._connection.run_many(
-            _commit_call([commits[i] for i in batch]) for batch in batches.values()
-        )
-        told = dict(zip(chain(*batches.values()), chain(*answers), strict=True))
+            kind = attempt.job, attempt.task.partition(":")[0], attempt.node
+            weights[kind] = weights.get(kind, 0.0) + commit.weight
+            if kind not in latest or weights[kind] > 1:
+                latest[kind], weights[kind] = [], commit.weight
+                batches.append(latest[kind])
+            latest[kind].append(i)
+        answers = self._connection.run_many(_commit_call([commits[i] for i in batch]) for batch in batches)
+        told = dict(zip(chain(*batches), chain(*answers), strict=True))
         return [told[i].decode() for i in range(len(commits))]
 
     def is_given_again(self, attempt: Attempt) -> bool:
@@ -183,8 +198,9 @@ class AttemptStore:
     def message(self, job_name: str, host: str, text: str) -> int:
         """A message of the job. Codes: see ``send_message.lua``."""
         job = keys.JobKeys(job_name)
+        token = secrets.token_hex(4)  # the same when it is asked again after a lost answer
         code: int = self._connection.run(
-            "send_message", [job.job, job.quota, job.events, keys.TOTALS], [host, text, MSG_QUOTA]
+            "send_message", [job.job, job.quota, job.events, keys.TOTALS], [host, text, MSG_QUOTA, token]
         )
         return code
 

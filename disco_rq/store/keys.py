@@ -76,7 +76,8 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :counters             hash    name -> sum over the committed tasks. W: commit
 :nodes                set     nodes that ran tasks of it. W: claim
 :partitions           hash    partition -> bytes that the committed maps wrote for it. W: commit
-:quota                hash    "put <attempt>" -> results it put; "second", "messages": the message window.
+:quota                hash    "put <attempt>" -> results it put; "second", "messages": the message window;
+                              "sent": the tokens of the last messages, so that none is sent twice.
                               W: put, message
 :events               stream  the history: h (host), m (message), k ("msg" of the job, "sys" ours); about the
                               last 10,000. W: everything

@@ -145,7 +145,14 @@ class NodeAdmin:
         return {name.decode() for name in members}
 
     def close(self, node: str, *, drain: bool) -> None:
-        """No new tasks for the node. What is queued there moves, or with ``drain`` is finished first."""
+        """No new tasks for the node. What is queued there moves, or with ``drain`` is finished first.
+
+        Raises ``DiscoError`` for a name that no node was ever seen by: a slip would keep tasks from nobody.
+        """
+        known = set(node_names(self._connection)) | live_slots(self._connection).keys()
+        if node not in known:
+            there = f"there are {' '.join(sorted(known))}" if known else "there is none"
+            raise DiscoError(f"unknown node {node!r}: {there}")
         self._change(node, blacklisted=not drain, draining=drain)
 
     def open(self, node: str) -> None:

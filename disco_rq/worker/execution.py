@@ -159,6 +159,7 @@ class Execution:
             duration_ms=round((time.monotonic() - started) * 1000),
             result=outcome.result,
             puts=outcome.puts,
+            put_bytes=outcome.put_bytes,
         )
 
     def _keep_log(self, attempt: Attempt) -> None:

@@ -106,7 +106,7 @@ def test_an_unknown_argument_is_refused_by_name_with_those_that_there_are(disco:
     )
 
 
-@pytest.mark.parametrize("name", ["", "two words", "word-count", "a@b", "line\n", "ключ", "a/b", None, 5])
+@pytest.mark.parametrize("name", ["", "two words", "-count", "a@b", "line\n", "ключ", "a/b", None, 5])
 def test_a_wrong_name_is_refused(disco: Disco, name: Any) -> None:
     assert_refused(disco, lambda: disco.new_job(name, ["raw://1"], map=ones), "name=", repr(name))
 

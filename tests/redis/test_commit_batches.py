@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq.model import StageResult
+from disco_rq.model import OOB_BYTES, StageResult
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
 from disco_rq.store.cluster import ClusterStore, partition_sizes
@@ -188,3 +188,42 @@ def test_the_last_of_a_batch_ends_the_phase_and_the_job(connection: Connection, 
 
 def plain(attempts: Sequence[Attempt]) -> list[Commit]:
     return [Commit(attempt, "disco://n1/out", 0, 1, StageResult(1, 1, 1)) for attempt in attempts]
+
+
+def test_attempts_that_have_put_much_are_committed_in_several_transitions(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead(connection)
+    submit(connection, maps=5)
+    attempts = [started(connection, f"map:{i}") for i in range(5)]
+    much = OOB_BYTES * 2 // 5
+    commits = [replace(commit_of(attempt, i), put_bytes=much) for i, attempt in enumerate(attempts)]
+    sizes: list[int] = []
+    run_many = connection.run_many
+
+    def counted(calls: Any) -> list[Any]:
+        answers = run_many(calls)
+        sizes.extend(map(len, answers))
+        return answers
+
+    monkeypatch.setattr(connection, "run_many", counted)
+
+    assert AttemptStore(connection).commit(commits) == ["ok"] * 5
+
+    assert sizes == [2, 2, 1]
+    assert JobStore(connection).record(JOB).phase("map") == [0, 0, 5, 0]
+
+
+def test_what_a_task_may_put_is_committed_within_100_ms(connection: Connection) -> None:
+    lead(connection)
+    submit(connection, maps=1)
+    attempt = started(connection, "map:0")
+    for i in range(16):
+        assert AttemptStore(connection).put(attempt, f"k{i}", b"b" + bytes((1 << 20) - 100), i + 1) == 0
+    before: Any = connection.redis.info("cpu")
+
+    assert commit(connection, attempt) == "ok"
+
+    after: Any = connection.redis.info("cpu")
+    used_s = sum(after[of] - before[of] for of in ("used_cpu_sys", "used_cpu_user"))
+    assert used_s < 0.1  # its own time: what else this machine does is no matter

@@ -111,3 +111,13 @@ def test_a_job_is_purged_without_asking_a_node_that_is_forgotten(connection: Con
 
     assert asked == ["n2"]
     assert keys.purges("n1") not in everything(connection)
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_node_that_nobody_knows_is_not_closed(connection: Connection, drain: bool) -> None:
+    NodeStore(connection, "n1").register({"host": "here"})
+
+    with pytest.raises(DiscoError, match="unknown node 'n2': there are n1"):
+        NodeAdmin(connection).close("n2", drain=drain)
+
+    assert NodeAdmin(connection).blacklist() == NodeAdmin(connection).draining() == set()

@@ -47,6 +47,7 @@ def test_a_blacklisted_node_gets_nothing_and_its_queue_moves(
 
 
 def test_a_whitelisted_node_gets_tasks_again(connect: Connect, connection: Connection) -> None:
+    register(connection, "n1")
     NodeAdmin(connection).close("n1", drain=False)
     with master(connect), working(connect, "n1") as claimed:
         submit(connection)

@@ -85,6 +85,20 @@ def test_the_quota_holds_over_all_workers(connect: Callable[[], Connection], job
     assert JobStore(clients[0]).record(job).count("msgs_dropped") == 400 - sent
 
 
+def test_a_message_whose_answer_was_lost_is_sent_once(
+    connection: Connection, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = connection.line.ask
+    monkeypatch.setattr(
+        connection.line, "ask", lambda commands: ask(commands) and None
+    )  # and no answer comes
+
+    assert AttemptStore(connection).message(job, "n1", "once") == SENT
+
+    assert history(connection).count("once") == 1
+    assert int(connection.redis.hget(keys.JobKeys(job).quota, "messages") or 0) == 1
+
+
 def test_jobs_have_quotas_of_their_own(connection: Connection, job: str) -> None:
     submit(connection, name=OTHER)
     start_of_a_second(connection)

@@ -40,15 +40,14 @@ end
 local has_staged = redis.call('EXISTS', unpack(KEYS, 18)) > 0
 local has_remade = redis.call('EXISTS', KEYS[15]) > 0
 
--- What an attempt has put: {key, type, value} of each; and the keys of all that was put by any attempt of its task.
+-- The keys that an attempt has put, and those that were put by any attempt of its task.
 local function staged_of(one, key)
   local mine, all = {}, {}
-  local staged = has_staged and redis.call('HGETALL', key) or {}
-  for i = 1, #staged, 2 do
-    local by, oob_key = string.match(staged[i], '^(%d+) (.+)$')
+  for _, field in ipairs(has_staged and redis.call('HKEYS', key) or {}) do
+    local by, oob_key = string.match(field, '^(%d+) (.+)$')
     all[#all + 1] = oob_key
     if tonumber(by) == one.number then
-      mine[#mine + 1] = {oob_key, string.sub(staged[i + 1], 1, 1), string.sub(staged[i + 1], 2)}
+      mine[#mine + 1] = oob_key
     end
   end
   return mine, all
@@ -68,7 +67,7 @@ local function answer_to(one, key)
   elseif state ~= 'running' then
     return 'overtaken'
   end
-  one.mine, one.all = staged_of(one, key)
+  one.staged, one.mine, one.all = key, staged_of(one, key)
   if #one.mine < one.puts then
     return 'incomplete'
   end
@@ -115,10 +114,12 @@ for _, one in ipairs(counted) do
   local other, number, other_node, _, other_worker, other_since = parse(one.other)
   add(job_sums, phase .. ':running', -1)
   if not remade then
-    for _, oob in ipairs(one.mine) do
-      redis.call('HSET', KEYS[6], oob[1], oob[3])
-      if oob[2] ~= 's' then
-        redis.call('HSET', KEYS[7], oob[1], oob[2])
+    for _, oob_key in ipairs(one.mine) do  -- one value at a time: Lua holds no more of them
+      local typed = redis.call('HGET', one.staged, one.number .. ' ' .. oob_key)
+      redis.call('HSET', KEYS[6], oob_key, string.sub(typed, 2))
+      local kind = string.sub(typed, 1, 1)
+      if kind ~= 's' then
+        redis.call('HSET', KEYS[7], oob_key, kind)
       end
     end
     for i = one.counters, one.partitions - 1, 2 do

@@ -56,8 +56,12 @@ def test_an_input_travels_as_msgpack(parts: tuple[tuple[Input, ...], ...]) -> No
     ("pattern", "good", "bad"),
     [
         (OOB_KEY, ["a", "-", "A_b:c-9", "x" * 256], ["", "x" * 257, "a b", "é", "a\n", "a\nb", "a.b", "a/b"]),
-        (JOB_PREFIX, ["job", "Job_9"], ["", "a-b", "a@b", "jöb", "a\n"]),
-        (JOB_NAME, ["a@20260101-000000-ab12"], ["a", "a@1-2-3", "a@20260101-000000-ab12\n"]),
+        (JOB_PREFIX, ["job", "Job_9", "a-b", "x" * 100], ["", "-a", "a@b", "jöb", "a\n", "x" * 101]),
+        (
+            JOB_NAME,
+            ["a@20260101-000000-ab12", "a-b@20260101-000000-ab12"],
+            ["a", "a@1-2-3", "a@20260101-000000-ab12\n"],
+        ),
         (NODE_NAME, ["n1", "node-7.example_x"], ["", "a b", "x" * 65, "a/b", "n\n"]),
     ],
 )
