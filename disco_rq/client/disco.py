@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from disco_rq.client.arguments import Address, JobArguments
 from disco_rq.client.embedded import EmbeddedCluster
@@ -18,21 +18,37 @@ from disco_rq.settings import Settings
 from disco_rq.store.nodes import NodeAdmin, master_address
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-def _by_name(method: Callable[Concatenate[Job, P], R]) -> Callable[Concatenate[Disco, str, P], R]:
+class _OfNamed(Protocol[P, R_co]):
+    """A method of ``Job`` that takes the job's name first, or as ``name=``."""
+
+    def __call__(self, name: str, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class _Method(Protocol[P, R_co]):
+    """A function in a class, as a type checker sees it: ``Callable`` would not let the name be ``name=``."""
+
+    @overload
+    def __get__(self, disco: None, owner: type[Disco]) -> Callable[Concatenate[Disco, str, P], R_co]: ...
+
+    @overload
+    def __get__(self, disco: Disco, owner: type[Disco]) -> _OfNamed[P, R_co]: ...
+
+
+def _by_name(method: Callable[Concatenate[Job, P], R_co]) -> _Method[P, R_co]:
     """A method of ``Job`` as one of ``Disco`` that takes the job's name first."""
 
     @functools.wraps(method)
-    def call(self: Disco, name: str, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: Disco, name: str, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return method(Job(self, name), *args, **kwargs)
 
     signature = inspect.signature(method)
     own, *others = signature.parameters.values()
     name = inspect.Parameter("name", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str")
     call.__signature__ = signature.replace(parameters=[own, name, *others])  # type: ignore[attr-defined]
-    return call  # type: ignore[return-value]  # the type says less: the name may be given by its name, too
+    return cast("_Method[P, R_co]", call)
 
 
 class Disco:
@@ -52,8 +68,12 @@ class Disco:
             address = self._cluster.url
         self.url = address
         self.session = Session(address, settings, is_own=self.is_embedded)
-        if not self.is_embedded:
-            self.session.connection.check()
+        try:
+            if not self.is_embedded:
+                self.session.connection.check()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from disco_rq.client.fitness import FitnessCheck
 from disco_rq.client.results import Results, count_partitions, results_of
-from disco_rq.client.submission import build, unique_name
+from disco_rq.client.submission import build
 from disco_rq.errors import DiscoError
 from disco_rq.outputs.locator import Locator
 from disco_rq.settings import Settings
@@ -44,17 +44,16 @@ class Session:
     def submit(self, name: str, input: Any, arguments: Any) -> str:
         """Check, pack and store a job. Returns its whole name; raises what ``Disco.new_job`` says."""
         partitions_of = partial(count_partitions, self.locator)
+        submission = build(name, input, arguments, self.settings.secret, partitions_of)
+        if self._fitness is not None:
+            self._fitness.check(submission.modules)
         for _ in range(MOST_NAMES):
-            submission = build(name, input, arguments, self.settings.secret, partitions_of)
-            if self._fitness is not None:
-                self._fitness.check(submission.modules)
             if self.store.submit(submission.spec, submission.pack, submission.inputs):
                 if note := submission.inputs.note():
                     add_event(self.connection, submission.spec.name, "client", note)
                 return submission.spec.name
-        raise DiscoError(
-            f"no free name for a job {name!r}: {MOST_NAMES} were taken, as {unique_name(name)} may be"
-        )
+            taken, submission = submission.spec.name, submission.renamed(self.settings.secret)
+        raise DiscoError(f"no free name for a job {name!r}: {MOST_NAMES} are taken, {taken} among them")
 
     def results_of(self, name: str, *, settled: bool = True) -> Results:
         """The results of a job that is ready. ``settled``: saved ones have their final names."""

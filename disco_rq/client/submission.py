@@ -20,7 +20,7 @@ from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import Planned, plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec
 from disco_rq.outputs.addresses import preferred_node
-from disco_rq.packing import gather, pack_functions
+from disco_rq.packing import gather, pack_functions, sign_for
 from disco_rq.params import Params
 from disco_rq.saving import check_target
 
@@ -47,6 +47,13 @@ class Submission:
     functions: Functions
     modules: frozenset[str]
     """Of installed packages, without which no node can unpack it."""
+
+    def renamed(self, secret: bytes | None) -> Submission:
+        """The same job under another name: nothing else is made again but the signature, which has it."""
+        name = unique_name(self.spec.name.partition("@")[0])
+        arguments = {**self.spec.details["arguments"], "name": name}
+        spec = replace(self.spec, name=name, details={**self.spec.details, "arguments": arguments})
+        return replace(self, spec=spec, pack=sign_for(self.pack, job=name, secret=secret))
 
 
 def no_results(address: str) -> int:

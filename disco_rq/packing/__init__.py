@@ -12,6 +12,7 @@ from disco_rq.packing.packs import (
     fingerprints,
     pack_functions,
     secret_keys,
+    sign_for,
     unpack_functions,
 )
 from disco_rq.packing.required import Required
@@ -27,5 +28,6 @@ __all__ = [
     "gather",
     "pack_functions",
     "secret_keys",
+    "sign_for",
     "unpack_functions",
 ]

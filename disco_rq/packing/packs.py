@@ -28,6 +28,7 @@ __all__ = [
     "fingerprints",
     "pack_functions",
     "secret_keys",
+    "sign_for",
     "unpack_functions",
 ]
 
@@ -88,11 +89,12 @@ def pack_functions(
     _check_size({**arguments, "params": params}, len(shipped) + len(shipped_params))
     lengths = _BODY.pack(*sys.version_info[:2], len(shipped), len(shipped_params))
     body = lengths + shipped + shipped_params + required.pack()
-    keys = secret_keys(secret)
-    signature = _sign(keys[0], job, body) if keys else _UNSIGNED
-    return Pack(
-        _HEAD.pack(_MAGIC, bool(keys), signature) + body, modules | more | required.installed_modules()
-    )
+    return Pack(_signed(body, job, secret), modules | more | required.installed_modules())
+
+
+def sign_for(data: bytes, *, job: str, secret: bytes | None) -> bytes:
+    """A pack of ours for a job of another name."""
+    return _signed(data[_HEAD.size :], job, secret)
 
 
 def unpack_functions(
@@ -159,6 +161,12 @@ def fingerprints(secret: bytes | None) -> list[str]:
     """
     digests = (hmac.new(key, b"disco-rq fingerprint 1", hashlib.sha256) for key in secret_keys(secret))
     return [digest.hexdigest()[:8] for digest in digests]
+
+
+def _signed(body: bytes, job: str, secret: bytes | None) -> bytes:
+    """The body behind its head: signed with the first key, if there is one."""
+    keys = secret_keys(secret)
+    return _HEAD.pack(_MAGIC, bool(keys), _sign(keys[0], job, body) if keys else _UNSIGNED) + body
 
 
 def _sign(key: bytes, job: str, body: bytes) -> bytes:

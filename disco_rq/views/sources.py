@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from disco_rq import Disco
@@ -19,7 +20,7 @@ from disco_rq.views.problem import Problem
 
 __all__ = ["Sources", "Tables"]
 
-PATIENCE_S = 2.0
+VISITOR_PATIENCE_S = 2.0
 """For how long a visitor waits for a Redis that is away."""
 
 
@@ -72,7 +73,12 @@ class Sources:
 
     @classmethod
     def open(cls, url: str, secret: bytes | None) -> Sources:
-        connection = Connection(url, patience_s=PATIENCE_S)
+        """Open both connections. Raises what ``Disco`` raises, and then leaves none open."""
+        with ExitStack() as undo:
+            connection = Connection(url, patience_s=VISITOR_PATIENCE_S)
+            undo.callback(connection.close)
+            disco = Disco(url)
+            undo.pop_all()
         tasks = TaskStore(connection)
         return cls(
             connection=connection,
@@ -81,7 +87,7 @@ class Sources:
             tables=Tables(tasks),
             browse=BrowseStore(connection),
             jobs=JobStore(connection),
-            disco=Disco(url),
+            disco=disco,
             locator=Locator(lambda node: node_about(connection, node), secret=secret),
         )
 

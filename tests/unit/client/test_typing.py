@@ -78,6 +78,9 @@ CORRECT = """
         finished, active = disco.results([third, fourth.name, fifth])
         lines: Iterator[str] = result_iterator(addresses, reader=read)
         job.profile_stats("map").print_stats()
+        again: list[str] = disco.wait("words@1", timeout=2.5) + disco.wait(name=job.name, timeout=2.5)
+        disco.oob_get(name=job.name, key="key")
+        disco.pause(job.name)
 """
 
 MISTAKES = {
@@ -100,6 +103,10 @@ MISTAKES = {
     "job.kil()": "attr-defined",
     "for a, b, c in result_iterator(job.wait()): pass": "misc",
     "disco.oob_get(job, 'key')": "arg-type",
+    "disco.wait(timeout=60)": "call-arg",
+    "disco.wait(names='job')": "call-arg",
+    "disco.wait(name='job', timeout='60')": "arg-type",
+    "disco.wait('job') + 1": "operator",
     "Disco(workers='2')": "arg-type",
 }
 
