@@ -12,7 +12,7 @@ from disco_rq.outputs.addresses import output_address, preferred_node
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
-from disco_rq.outputs.remote import PATIENCE_S, RemoteFile
+from disco_rq.outputs.remote import NODE_PATIENCE_S, RemoteFile
 from disco_rq.records import Source
 from disco_rq.saving import upload
 from disco_rq.stages import TaskWork
@@ -22,7 +22,7 @@ from disco_rq.stages.mapping import Opener
 __all__ = ["merged_sources", "opener_with", "place_output"]
 
 
-def opener_with(locator: Locator, patience_s: float = PATIENCE_S) -> Opener:
+def opener_with(locator: Locator, patience_s: float = NODE_PATIENCE_S) -> Opener:
     """``open_input``, which finds ``disco://`` addresses with the locator, with patience."""
 
     def resolve(address: str) -> str | RemoteFile:
@@ -35,7 +35,7 @@ def opener_with(locator: Locator, patience_s: float = PATIENCE_S) -> Opener:
 
 
 def merged_sources(
-    work: TaskWork, inputs: Sequence[Input], locator: Locator, patience_s: float = PATIENCE_S
+    work: TaskWork, inputs: Sequence[Input], locator: Locator, patience_s: float = NODE_PATIENCE_S
 ) -> list[Source]:
     """The sources of a reduce without maps: its partition of earlier results, or files of any kind."""
     opener = opener_with(locator, patience_s)

@@ -18,7 +18,7 @@ from disco_rq.outputs.datadir import DataDir, Scratch
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.profiles import profiled
-from disco_rq.outputs.remote import PATIENCE_S
+from disco_rq.outputs.remote import NODE_PATIENCE_S
 from disco_rq.packing import UnpackedJob
 from disco_rq.runtime import RunningTask, Services, enter_task
 from disco_rq.stages import TaskWork, run_map, run_reduce
@@ -75,7 +75,7 @@ class Running:
     master: Callable[[], str]
     status: Callable[[str], None]  # system event: "100000 entries mapped"
     limit: AbstractContextManager[None]  # of its time, from its first entry to its complete output
-    patience_s: float = PATIENCE_S  # with servers of other nodes
+    patience_s: float = NODE_PATIENCE_S  # with servers of other nodes
     memory_bytes: int = 0  # an output no larger than this stays in memory
 
 

@@ -18,7 +18,7 @@ from disco_rq.store.nodes import node_names
 
 __all__ = ["VERBS", "complete_files", "complete_jobs", "complete_nodes"]
 
-PATIENCE_S = 0.3
+SHELL_PATIENCE_S = 0.3
 """For how long a shell waits for names from Redis."""
 MOST_JOBS = 1_000
 PROGRAM, VARIABLE = "disco-rq", "_DISCO_RQ_COMPLETE"
@@ -43,12 +43,14 @@ def completion(ctx: click.Context, shell: str) -> None:
 
 def complete_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The names of the newest jobs, if Redis tells them at once."""
-    return _told(ctx, incomplete, lambda it: [name for name, _ in JobStore(it).job_list(MOST_JOBS - 1)])
+    return _names_beginning(
+        ctx, incomplete, lambda it: [name for name, _ in JobStore(it).job_list(MOST_JOBS - 1)]
+    )
 
 
 def complete_nodes(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The names of the nodes, if Redis tells them at once."""
-    return _told(ctx, incomplete, node_names)
+    return _names_beginning(ctx, incomplete, node_names)
 
 
 def complete_files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -56,7 +58,9 @@ def complete_files(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return [CompletionItem(incomplete, type="file")]
 
 
-def _told(ctx: click.Context, incomplete: str, read: Callable[[Connection], Iterable[str]]) -> list[str]:
+def _names_beginning(
+    ctx: click.Context, incomplete: str, read: Callable[[Connection], Iterable[str]]
+) -> list[str]:
     found: list[str] = []
 
     def look() -> None:
@@ -68,7 +72,7 @@ def _told(ctx: click.Context, incomplete: str, read: Callable[[Connection], Iter
     # A thread, since a name server may take longer than any limit of a connection.
     looking = threading.Thread(target=look, daemon=True)
     looking.start()
-    looking.join(PATIENCE_S)
+    looking.join(SHELL_PATIENCE_S)
     return [name for name in list(found) if name.startswith(incomplete)]
 
 

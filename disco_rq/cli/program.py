@@ -50,7 +50,7 @@ def load_program(program: str) -> Program:
     except DiscoError:
         raise
     except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise JobArgumentError(f"program {program}: {_told(error)}") from error
+        raise JobArgumentError(f"program {program}: {_error_and_place(error)}") from error
     arguments = {
         name: value
         for name, value in vars(module).items()
@@ -87,7 +87,7 @@ def _import_module(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def _told(error: BaseException) -> str:
+def _error_and_place(error: BaseException) -> str:
     """``NameError: name 'x' is not defined (wordcount.py, line 3)``."""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     frames = [

@@ -14,7 +14,7 @@ from disco_rq.model import readable
 from disco_rq.params import Params
 from disco_rq.redact import redact
 
-__all__ = ["Address", "JobArguments", "Scheduler", "told"]
+__all__ = ["Address", "JobArguments", "Scheduler", "as_plain_data"]
 
 Address: TypeAlias = str | os.PathLike[str]
 Pairs: TypeAlias = Iterable[tuple[Any, Any]]
@@ -82,7 +82,7 @@ class JobArguments(TypedDict, total=False):
     save_format: str | None
 
 
-def told(argument: str, value: Any) -> Any:
+def as_plain_data(argument: str, value: Any) -> Any:
     """An argument as ``jobspec`` tells it, as plain data: functions and files by their names, params by a
     ``repr`` of at most some 500 characters, addresses without passwords.
     """

@@ -74,9 +74,9 @@ def _package_problems(kits: Sequence[NodeKit], module: str, here: tuple[str, str
             missing.append((module, kit.node))
         elif there and version and not same_line(there, version):
             others.append((there, kit.node))
-    told = f", here is {version}" if version else ""
-    yield from (f"{nodes} has no {what}{told}" for what, nodes in _grouped(missing))
-    yield from (f"{nodes} has {name} {what}{told}" for what, nodes in _grouped(others))
+    compared = f", here is {version}" if version else ""
+    yield from (f"{nodes} has no {what}{compared}" for what, nodes in _grouped(missing))
+    yield from (f"{nodes} has {name} {what}{compared}" for what, nodes in _grouped(others))
 
 
 def _grouped(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

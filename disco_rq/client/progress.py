@@ -79,7 +79,7 @@ class Lines(Silence):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told = ""
+        self._printed = ""
         self._next = 0.0
         self._last = ""
 
@@ -95,9 +95,9 @@ class Lines(Silence):
         self._tell()
 
     def _tell(self) -> None:
-        if self._last != self._told:
+        if self._last != self._printed:
             self._console.print(Text(f"{clock(time.time())} {self._last}"), soft_wrap=True)
-            self._told = self._last
+            self._printed = self._last
             self._next = time.monotonic() + PLAIN_LINE_S
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from disco_rq.client.arguments import told
+from disco_rq.client.arguments import as_plain_data
 from disco_rq.client.functions import FUNCTIONS, looked_at
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.errors import DataError, JobArgumentError
@@ -100,7 +100,7 @@ def build(
         **options,
         **scheduler,
     )
-    spec = replace(spec, details={**spec.details, "arguments": _told(spec, input, arguments)})
+    spec = replace(spec, details={**spec.details, "arguments": _plain_arguments(spec, input, arguments)})
     params = arguments.get("params", _DEFAULTS["params"])
     pack = pack_functions(functions, params, job=spec.name, secret=secret, required=required)
     return Submission(spec, pack.data, inputs, functions, pack.modules)
@@ -144,12 +144,12 @@ def _saving(functions: Functions, save: Any, format: Any) -> dict[str, str]:
     return {"save": address, "save_format": format}
 
 
-def _told(spec: JobSpec, input: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_arguments(spec: JobSpec, input: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Every argument: as it was given, or its default."""
     given = {**arguments, "name": spec.name, "input": input}
     in_effect = {option: getattr(spec, option, _DEFAULTS.get(option)) for option in ARGUMENTS}
     in_effect |= {name: value for name, value in given.items() if (name, value) != ("nr_reduces", None)}
-    return {argument: told(argument, in_effect[argument]) for argument in ARGUMENTS}
+    return {argument: as_plain_data(argument, in_effect[argument]) for argument in ARGUMENTS}
 
 
 def _user() -> str:

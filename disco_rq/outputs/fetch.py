@@ -17,7 +17,7 @@ from pathlib import Path
 from disco_rq.errors import CorruptData, DataError
 from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.locator import Locator, Server
-from disco_rq.outputs.remote import NETWORK_ERRORS, PATIENCE_S, Patience, ask_now, reason
+from disco_rq.outputs.remote import NETWORK_ERRORS, NODE_PATIENCE_S, Patience, ask_now, reason
 from disco_rq.outputs.wire import CHUNK_BYTES, FRAME, FrameKind, partitions_path
 from disco_rq.records import FileSource, Source, read_blocks
 from disco_rq.records.blocks import Block
@@ -35,7 +35,7 @@ def reduce_sources(
     partition: int,
     scratch: Path,
     *,
-    patience_s: float = PATIENCE_S,
+    patience_s: float = NODE_PATIENCE_S,
 ) -> list[Source]:
     """One source for each map output, in order; all that are remote have been fetched into ``scratch``.
 

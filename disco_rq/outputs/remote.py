@@ -22,7 +22,7 @@ from disco_rq.outputs.locator import Locator, Server
 
 __all__ = [
     "NETWORK_ERRORS",
-    "PATIENCE_S",
+    "NODE_PATIENCE_S",
     "Patience",
     "RemoteFile",
     "TokenRefused",
@@ -33,7 +33,7 @@ __all__ = [
     "reason",
 ]
 
-PATIENCE_S = 10.0
+NODE_PATIENCE_S = 10.0
 """For how long a reader tries again without getting anything."""
 MOST_DOUBLINGS = 3
 SILENCE_S = 5.0
@@ -53,7 +53,7 @@ def patience_of(attempt: int) -> float:
     The first one tells soon that a node is gone. Where only the way to it is cut, for a minute perhaps, the
     attempts together last longer than that.
     """
-    return float(PATIENCE_S * 2 ** min(attempt - 1, MOST_DOUBLINGS))
+    return float(NODE_PATIENCE_S * 2 ** min(attempt - 1, MOST_DOUBLINGS))
 
 
 class TokenRefused(DataError):
@@ -65,7 +65,7 @@ class TokenRefused(DataError):
 class Patience:
     """Pauses between tries, longer each time, until nothing was got for ``patience_s``."""
 
-    def __init__(self, patience_s: float = PATIENCE_S, stop: threading.Event | None = None) -> None:
+    def __init__(self, patience_s: float = NODE_PATIENCE_S, stop: threading.Event | None = None) -> None:
         """``stop``: when set, no pause is waited out and no try is left."""
         self._patience_s = patience_s
         self._stop = stop or threading.Event()
@@ -136,11 +136,13 @@ def ask_now(
 class RemoteFile(io.RawIOBase):
     """An output on another node, read in one stream that is resumed where it was cut off.
 
-    Reading raises ``DataError`` with the address when the server cannot be reached for ``PATIENCE_S``, or the
-    file is not there.
+    Reading raises ``DataError`` with the address when the server cannot be reached for ``NODE_PATIENCE_S``,
+    or the file is not there.
     """
 
-    def __init__(self, address: str, server: Callable[[], Server], *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, address: str, server: Callable[[], Server], *, patience_s: float = NODE_PATIENCE_S
+    ) -> None:
         """``server``: asked before each connection, since a node may be started again elsewhere."""
         self._address = address
         self._node, *path = split_address(address)

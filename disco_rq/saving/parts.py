@@ -15,7 +15,7 @@ from disco_rq.saving.places import has_rename, move, place, prepare, problem, re
 
 __all__ = ["discard", "final_address", "publish", "settle", "upload"]
 
-PATIENCE_S = 10.0
+COPY_PATIENCE_S = 10.0
 """For how long a client leaves it to the workers to publish what they have committed, if that is a copy."""
 
 _COPY_BYTES_PER_S = 10 << 20
@@ -96,7 +96,7 @@ def settle(addresses: Sequence[str]) -> None:
         coming = [sizes[name] for address in missing if (name := address.rpartition("/")[2]) in sizes]
         if len(missing) < before:
             since, before, pause_s = time.monotonic(), len(missing), _PAUSE_S
-        patience_s = PATIENCE_S + sum(coming) / _COPY_BYTES_PER_S
+        patience_s = COPY_PATIENCE_S + sum(coming) / _COPY_BYTES_PER_S
         if not coming or has_rename(directory) or time.monotonic() - since > patience_s:
             break
         time.sleep(pause_s)

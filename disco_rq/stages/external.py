@@ -32,7 +32,7 @@ _AHEAD_ENTRIES = 1000
 _AHEAD_BYTES = 256 << 10
 """So much is sent before the first answer to it is here: a switch between processes for each pair is dear."""
 _READ_BYTES = 256 << 10
-_LOOK_S = 0.2
+_END_LOOK_S = 0.2
 """A program may end while a process that it started holds its pipes open: looked after so often."""
 
 
@@ -168,14 +168,14 @@ class RunningProgram:
     def _step(self) -> None:
         """Move bytes wherever they can go; wait a little until they can somewhere."""
         self._ask_to_write()
-        ready = self._pipes.select(_LOOK_S) if self._pipes.get_map() else []
+        ready = self._pipes.select(_END_LOOK_S) if self._pipes.get_map() else []
         for key, _ in ready:
             key.data()
         if ready:
             return
         if not self._pipes.get_map():  # it has closed them all: it must be about to end
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_LOOK_S)
+                self._process.wait(_END_LOOK_S)
         if self._process.poll() is not None:
             self._is_mute = True
 

@@ -29,7 +29,7 @@ from disco_rq.store.line import Arg, Line
 log = logging.getLogger("disco_rq.store")
 
 OLDEST_SERVER = (6, 2)
-PATIENCE_S = 30.0
+AWAY_PATIENCE_S = 30.0
 """For how long a program waits for a Redis that is away."""
 TOLD_AFTER_S = 2.0
 """A program that waits for so long says for what."""
@@ -182,7 +182,9 @@ class Connection:
     address.
     """
 
-    def __init__(self, url: str, *, patience_s: float = PATIENCE_S, waits_for_memory: bool = False) -> None:
+    def __init__(
+        self, url: str, *, patience_s: float = AWAY_PATIENCE_S, waits_for_memory: bool = False
+    ) -> None:
         """``waits_for_memory``: as long as the server is full; else a refused write raises ``RedisFull``."""
         self.url = url
         self.address = shown_address(url)
@@ -289,7 +291,7 @@ class Connection:
 class Vigil:
     """Looks now and then whether Redis is there, and notices when it has been away for too long."""
 
-    def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, url: str, patience_s: float = AWAY_PATIENCE_S) -> None:
         self._address = shown_address(url)
         self._patience_s = patience_s
         self._redis = open_client(

@@ -20,7 +20,7 @@ __all__ = ["inputs", "preview", "results"]
 VALUE_MAX_CHARS = 500
 PREVIEW_MAX_BYTES = 2 << 20
 """Of records that lie together: unpacked, they may take thirty times as much memory."""
-PATIENCE_S = 5.0
+PREVIEW_MAX_S = 5.0
 """For how long records are read for a preview."""
 INPUTS_MAX_BYTES = 4 << 20
 """Of a page of inputs, as they are kept: it ends there."""
@@ -70,7 +70,7 @@ def preview(sources: Sources, asked: OfPreview) -> shapes.Preview:
     records: list[shapes.PreviewRecord] = []
     error = None
     more = False
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + PREVIEW_MAX_S
     try:
         for key, value in first_pairs(found, PREVIEW_MAX_BYTES):
             more = len(records) == asked.records or time.monotonic() > deadline

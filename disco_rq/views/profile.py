@@ -17,7 +17,7 @@ MOST_TASKS = 200
 """Profiles that are read for one answer, each a file of a node: they tell enough of the others."""
 MOST_FUNCTIONS = 100
 MOST_BYTES = 16 << 20
-PATIENCE_S = 8.0
+PROFILES_MAX_S = 8.0
 """So many bytes of them, and for so long."""
 
 
@@ -34,7 +34,7 @@ def profile(sources: Sources, asked: OfProfile) -> shapes.Profile:
 
 def _profiles(sources: Sources, outputs: Sequence[str], read: list[str]) -> Iterator[tuple[str, bytes]]:
     """The profiles beside these outputs, as many as may be read; ``read`` gets their addresses."""
-    left, deadline = MOST_BYTES, time.monotonic() + PATIENCE_S
+    left, deadline = MOST_BYTES, time.monotonic() + PROFILES_MAX_S
     for address in outputs:
         data = read_beside(sources.locator, address, SUFFIX)
         if data is not None:

@@ -113,24 +113,24 @@ def _own_routes(access: Access, forms: Forms, sources: Sources, streams: Streams
 async def _on_problem(request: Request, error: Exception) -> Response:
     """Errors of ours."""
     assert isinstance(error, DiscoError)
-    return _told(request, problem_of(error))
+    return _error_answer(request, problem_of(error))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     """No such path, or not with that method."""
     assert isinstance(error, HTTPException)
     code = "method" if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else "not-found"
-    answer = _told(request, Problem(code, error.detail))
+    answer = _error_answer(request, Problem(code, error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _on_fault(request: Request, _error: Exception) -> Response:
     """A fault of ours, or of Redis' in the middle of it; uvicorn logs it."""
-    return _told(request, Problem("fault", "this could not be answered; the master's log says why"))
+    return _error_answer(request, Problem("fault", "this could not be answered; the master's log says why"))
 
 
-def _told(request: Request, problem: Problem) -> Response:
+def _error_answer(request: Request, problem: Problem) -> Response:
     if request.scope["path"].startswith(API_TREES):
         return problem_response(problem)
     return error_page(request, CODES[problem.code], str(problem))

@@ -83,9 +83,12 @@ class Guard:
             if request.method not in ("GET", "HEAD", "OPTIONS") and path not in FORMS:
                 self._check_action(request, role, cookie, by_token=by_token)
         except Problem as problem:
-            told = {"action": "refuse"}
             log.warning(
-                "refused %s of %s: %s", request.method, request.scope["path"], problem.code, extra=told
+                "refused %s of %s: %s",
+                request.method,
+                request.scope["path"],
+                problem.code,
+                extra={"action": "refuse"},
             )
             return problem_response(problem)
         return None

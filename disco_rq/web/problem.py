@@ -53,5 +53,5 @@ def problem_of(error: DiscoError) -> Problem:
 
 def problem_response(problem: Problem) -> JSONResponse:
     headers = {"login": {"WWW-Authenticate": "Bearer"}, "busy": {"Retry-After": "2"}}.get(problem.code)
-    told = {"error": {"code": problem.code, "message": str(problem)}}
-    return JSONResponse(told, CODES[problem.code], headers)
+    body = {"error": {"code": problem.code, "message": str(problem)}}
+    return JSONResponse(body, CODES[problem.code], headers)

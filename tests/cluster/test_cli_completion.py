@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from disco_rq import Disco
-from disco_rq.cli.completion import PATIENCE_S
+from disco_rq.cli.completion import SHELL_PATIENCE_S
 from tests.cluster.conftest import wait_until
 from tests.conftest import require_program
 
@@ -91,7 +91,7 @@ def test_a_redis_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
             return time.monotonic() - began
 
         # and not for the 5 s of a connection; once is enough, the machine may be busy
-        wait_until(lambda: takes_s() < without_s + PATIENCE_S + 2, timeout_s=60)
+        wait_until(lambda: takes_s() < without_s + SHELL_PATIENCE_S + 2, timeout_s=60)
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "nonsense://", "unix:///nowhere"])

@@ -223,7 +223,9 @@ def test_the_commit_decides_here_too(
     dies_in: str,
     counts: str,
 ) -> None:
-    monkeypatch.setattr("disco_rq.saving.parts.PATIENCE_S", 0.1)  # of who waits for a worker that is gone
+    monkeypatch.setattr(
+        "disco_rq.saving.parts.COPY_PATIENCE_S", 0.1
+    )  # of who waits for a worker that is gone
     params = Params(directory=str(tmp_path), dies_in=dies_in)
     job = run(disco, map=dies_once, params=params, save="s3://bucket/dies", save_format="jsonl")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import disco_rq
-from disco_rq.client.arguments import JobArguments, told
+from disco_rq.client.arguments import JobArguments, as_plain_data
 from disco_rq.client.submission import ARGUMENTS
 from disco_rq.params import Params
 
@@ -178,7 +178,7 @@ def test_the_package_says_that_it_is_typed() -> None:
     ("argument", "value", "as_told"),
     [
         ("input", ["a", ["b", Path("c")], "s3://u:p@h/x"], ["a", ["b", "c"], "s3://u:***@h/x"]),
-        ("map", told, "disco_rq.client.arguments.told"),
+        ("map", as_plain_data, "disco_rq.client.arguments.as_plain_data"),
         ("map", None, None),
         ("params", {"a": 1}, "{'a': 1}"),
         ("required_files", [Path("x/b"), "a"], ["a", "b"]),
@@ -190,14 +190,14 @@ def test_the_package_says_that_it_is_typed() -> None:
     ],
 )
 def test_an_argument_is_told_as_plain_data(argument: str, value: object, as_told: object) -> None:
-    assert told(argument, value) == as_told
+    assert as_plain_data(argument, value) == as_told
 
 
 @pytest.mark.parametrize(
     "params", ["x" * 10_000, list(range(10_000)), Params(**{f"x{i}": i for i in range(999)})]
 )
 def test_long_params_are_cut(params: object) -> None:
-    assert len(told("params", params)) <= 501
+    assert len(as_plain_data("params", params)) <= 501
 
 
 def test_params_that_cannot_be_shown_are_no_error() -> None:
@@ -205,10 +205,10 @@ def test_params_that_cannot_be_shown_are_no_error() -> None:
         def __repr__(self) -> str:
             raise RuntimeError("no")
 
-    assert "Shy instance" in told("params", Params(shy=Shy()))
+    assert "Shy instance" in as_plain_data("params", Params(shy=Shy()))
 
 
 def test_names_that_are_no_utf8_are_told_readably() -> None:
-    assert told("input", ["raw://caf\udce9"]) == ["raw://caf\\udce9"]
-    assert told("required_files", {"caf\udce9": b""}) == ["caf\\udce9"]
-    assert told("params", Params(text="\udce9")).encode()
+    assert as_plain_data("input", ["raw://caf\udce9"]) == ["raw://caf\\udce9"]
+    assert as_plain_data("required_files", {"caf\udce9": b""}) == ["caf\\udce9"]
+    assert as_plain_data("params", Params(text="\udce9")).encode()
