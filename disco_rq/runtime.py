@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from disco_rq.errors import (
     ConnectionLost,
@@ -97,6 +97,9 @@ class RunningTask:
     doom: DiscoError | None = None  # ends the attempt even if the job function caught it
     lock: threading.Lock = field(default_factory=threading.Lock)  # a task may use threads
 
+
+OOBKind = Literal["str", "json", "bytes"]
+_KINDS: dict[bytes | None, OOBKind] = {b"j": "json", b"b": "bytes"}
 
 COUNTER_MAX = 2**63 - 1
 """Redis counts in 64 bits."""
@@ -311,13 +314,18 @@ def this_name() -> str:
     return _task("this_name").spec.name
 
 
-def untyped(typed: bytes) -> Any:
-    """The value that a ``Services.put`` was given."""
-    kind, value = typed[:1], typed[1:]
-    if kind == b"b":
+def oob_kind(letter: bytes | None) -> OOBKind:
+    """Of what type a value is that has this letter; without one it is a str."""
+    return _KINDS.get(letter, "str")
+
+
+def untyped(letter: bytes | None, value: bytes) -> Any:
+    """The value that was put: of the bytes behind the letter of its type."""
+    kind = oob_kind(letter)
+    if kind == "bytes":
         return value
     text = value.decode("utf-8", "surrogatepass")
-    return json.loads(text) if kind == b"j" else text
+    return json.loads(text) if kind == "json" else text
 
 
 def _typed(key: str, value: Any, limit: int) -> bytes:

@@ -43,8 +43,8 @@ def plan_merge(
             first = address, number
         if number != first[1]:
             raise JobArgumentError(
-                f"input {redact(address)} has {_partitions(number)}, "
-                f"{redact(first[0])} has {_partitions(first[1])}: "
+                f"input {redact(address)} has {_in_words(number)}, "
+                f"{redact(first[0])} has {_in_words(first[1])}: "
                 "a job with a reduce only takes inputs with the same number of partitions"
             )
     if first is None:
@@ -52,7 +52,7 @@ def plan_merge(
     if nr_reduces is not None and nr_reduces != first[1]:
         raise JobArgumentError(
             f"nr_reduces={nr_reduces}: a job with a reduce only has one for each partition of its inputs, "
-            f"and {redact(first[0])} has {_partitions(first[1])}"
+            f"and {redact(first[0])} has {_in_words(first[1])}"
         )
     return planned, first[1]
 
@@ -74,5 +74,5 @@ def _partitions(address: str, known: dict[tuple[str, ...], int], partitions_of: 
     return known[phase]
 
 
-def _partitions(number: int) -> str:
+def _in_words(number: int) -> str:
     return "1 partition" if number == 1 else f"{number} partitions"

@@ -57,7 +57,8 @@ class LocalJob:
         """An OOB result, of the type that was put. Raises ``OOBNotFound`` if there is none."""
         if key not in self._record.oob:
             raise OOBNotFound(f"job {self.name} has no OOB result {key!r}")
-        return untyped(self._record.oob[key][1])
+        _, typed_value = self._record.oob[key]
+        return untyped(typed_value[:1], typed_value[1:])
 
     def events(self, offset: str = "0") -> Iterator[tuple[str, tuple[float, str, str]]]:
         """Its history after ``offset``, oldest first: ``(offset, (timestamp, host, message))``."""

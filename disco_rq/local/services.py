@@ -35,13 +35,14 @@ class LocalServices:
         put_in, typed_value = self._record.oob[key]
         if phase not in (None, put_in):
             raise KeyError(key)
-        return untyped(typed_value)
+        return untyped(typed_value[:1], typed_value[1:])
 
     def get_from(self, job: str, key: str) -> Any:
         oob = self._other_jobs(job).oob
         if key not in oob:
             raise OOBNotFound(f"job {job} has no OOB result {key!r}")
-        return untyped(oob[key][1])
+        _, typed_value = oob[key]
+        return untyped(typed_value[:1], typed_value[1:])
 
     def message(self, text: str) -> int:
         second = int(time.time())

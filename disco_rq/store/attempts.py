@@ -23,6 +23,7 @@ from disco_rq.model import (
     StageResult,
     readable,
 )
+from disco_rq.runtime import untyped
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
@@ -305,10 +306,7 @@ def read_oob(connection: Connection, job_name: str, key: str, *, phase: str | No
     pipe.hget(job.oob, key)
     pipe.hget(job.oob_types, key)
     pipe.hget(job.oob_owners, key)
-    value, kind, owner = pipe.execute()
+    value, letter, owner = pipe.execute()
     if value is None or (phase is not None and not owner.startswith(phase.encode())):
         raise KeyError(key)
-    if kind == b"b":
-        return value
-    text = value.decode("utf-8", "surrogatepass")
-    return json.loads(text) if kind == b"j" else text
+    return untyped(letter, value)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
 
 from disco_rq.errors import ConnectionLost
 from disco_rq.model import OOB_KEY, MapInput
+from disco_rq.runtime import OOBKind, oob_kind
 from disco_rq.store import keys
 from disco_rq.store.address import shown_address
 from disco_rq.store.attempts import unpack_input
@@ -19,9 +20,6 @@ from disco_rq.store.history import Event, event_of
 
 MOST_KEYS = 200_000
 """OOB keys are searched and sorted among so many."""
-
-
-OOBKind = Literal["str", "json", "bytes"]
 
 
 class OOBEntry(NamedTuple):
@@ -84,11 +82,10 @@ class BrowseStore:
             pipe.hget(job.oob_types, key)
             pipe.hget(job.oob_owners, key)
         told = pipe.execute() if wanted else []
-        kinds: dict[bytes, OOBKind] = {b"j": "json", b"b": "bytes"}
         return [
             OOBEntry(
                 key,
-                kinds.get(told[3 * i + 1], "str"),
+                oob_kind(told[3 * i + 1]),
                 told[3 * i],
                 (told[3 * i + 2] or b"").decode(),
             )

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from disco_rq.model import JobSpec
+from disco_rq.model import PHASES, JobSpec
 from disco_rq.outputs.addresses import preferred_node
 from disco_rq.store import keys
 from disco_rq.store.attempts import add_event, unpack_input
+from disco_rq.store.clock import server_ms
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes
+from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes, live_slots
 from disco_rq.store.taskstate import Lease, TaskState
 
 SAMPLE = 50
@@ -67,8 +68,7 @@ class ClusterStore:
         return self._connection.silent_for_s
 
     def now_ms(self) -> int:
-        seconds, micros = self._redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000
+        return server_ms(self._connection)
 
     # -- the control stream
 
@@ -125,9 +125,11 @@ class ClusterStore:
     def _durations_s(self, job: keys.JobKeys, states: Mapping[str, TaskState]) -> dict[str, float]:
         """How long some tasks took that are done: a sample of each phase, first come."""
         asked: list[str] = []
-        for phase in ("map:", "reduce:"):
+        for phase in PHASES:
             done = (
-                task for task, state in states.items() if state.state == "done" and task.startswith(phase)
+                task
+                for task, state in states.items()
+                if state.state == "done" and task.startswith(f"{phase}:")
             )
             asked += islice(done, SAMPLE)
         if not asked:
@@ -143,12 +145,7 @@ class ClusterStore:
     def slots(self, now_ms: int) -> dict[str, int]:
         """Node -> workers that are alive. Forgets the dead ones."""
         self._redis.zremrangebyscore(keys.SLOTS, "-inf", now_ms)
-        alive: dict[str, int] = {}
-        members: Any = self._redis.zrange(keys.SLOTS, 0, -1)
-        for member in members:
-            node = member.decode().partition(" ")[0]
-            alive[node] = alive.get(node, 0) + 1
-        return alive
+        return live_slots(self._connection, now_ms)
 
     def nodes(self) -> list[str]:
         """Every node that was seen and is not forgotten."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ from redis.client import Pipeline
 
 from disco_rq.errors import DiscoError, NodeAlive
 from disco_rq.store import keys
+from disco_rq.store.clock import ms_of, server_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.taskstate import Lease, TaskState
 
@@ -62,8 +64,8 @@ def open_kits(connection: Connection, wanted: Sequence[str], likely: Collection[
     pipe.smembers(keys.DRAINING)
     pipe.hkeys(keys.CLOSED)
     told = _ask_kits(pipe, wanted, sorted(likely))
-    (seconds, micros), slots, black, draining, closed = told.others
-    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    moment, slots, black, draining, closed = told.others
+    now_ms = ms_of(moment)
     alive = {member.decode().partition(" ")[0] for member, lease_end in slots if lease_end > now_ms}
     leaving = {field.decode().removesuffix(" leave") for field in closed if field.endswith(b" leave")}
     names = alive - {name.decode() for name in black | draining} - leaving
@@ -97,17 +99,11 @@ def _ask_kits(pipe: Pipeline, wanted: Sequence[str], names: Sequence[str]) -> _T
     return _Told(answers[:before], kits)
 
 
-def live_slots(connection: Connection) -> dict[str, int]:
-    """Node -> its workers whose lease has not run out."""
-    seconds, micros = connection.redis.time()
-    members: Any = connection.redis.zrangebyscore(
-        keys.SLOTS, int(seconds) * 1000 + int(micros) // 1000, "+inf"
-    )
-    alive: dict[str, int] = {}
-    for member in members:
-        node = member.decode().partition(" ")[0]
-        alive[node] = alive.get(node, 0) + 1
-    return alive
+def live_slots(connection: Connection, now_ms: int | None = None) -> dict[str, int]:
+    """Node -> its workers whose lease has not run out, now or at that time of the server's clock."""
+    moment_ms = server_ms(connection) if now_ms is None else now_ms
+    members: Any = connection.redis.zrangebyscore(keys.SLOTS, f"({moment_ms}", "+inf")
+    return dict(Counter(member.decode().partition(" ")[0] for member in members))
 
 
 def closed_nodes(connection: Connection) -> dict[str, str]:

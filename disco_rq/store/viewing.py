@@ -12,6 +12,7 @@ from disco_rq.errors import UnknownJob
 from disco_rq.model import PHASES
 from disco_rq.store import keys
 from disco_rq.store.attempts import LEASE_MS
+from disco_rq.store.clock import ms_of, server_ms
 from disco_rq.store.cluster import partition_sizes
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import closed_of
@@ -134,7 +135,7 @@ class ViewStore:
         pipe.hgetall(keys.CLOSED)
         moment, master, leads, nodes, slots, black, draining, leases, active, jobs, told = pipe.execute()
         closed = closed_of(told)
-        now_ms = int(moment[0]) * 1000 + int(moment[1]) // 1000
+        now_ms = ms_of(moment)
         held = self._held(leases)
         alive: dict[str, list[SlotView]] = {}
         for member, lease_end in slots:
@@ -238,8 +239,7 @@ class ViewStore:
 
     def ended_before(self, age_s: float) -> list[str]:
         """The jobs that ended so long ago, by the server's clock; those submitted first come first."""
-        seconds, micros = self._redis.time()
-        latest = int(seconds) * 1000 + int(micros) // 1000 - int(age_s * 1000)
+        latest = server_ms(self._connection) - int(age_s * 1000)
         found: Any = self._redis.zrangebyscore(keys.JOBS, "-inf", latest)  # submitted before that, too
         names = [name.decode() for name in found]
         heads = [
@@ -267,7 +267,7 @@ class ViewStore:
             raise UnknownJob(f"unknown job {name!r}")
         return JobView(
             head=JobHead(name, _decoded(fields)),
-            now_ms=int(moment[0]) * 1000 + int(moment[1]) // 1000,
+            now_ms=ms_of(moment),
             counters={name: int(value) for name, value in sorted(_decoded(counters).items())},
             nodes=sorted((node.decode() for node in nodes), key=natural),
             oob=oob,
