@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from disco_rq.model import PHASES
@@ -58,9 +59,9 @@ def node_facts(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
-def describe_death(name: str, record: JobRecord) -> str:
+def describe_death(name: str, cause: Mapping[str, Any] | None) -> str:
     """Why a job is dead: one line that names task, attempt, node and error; the user's traceback below it."""
-    cause = record.cause or {"message": "the cause was not told"}
+    cause = cause or {"message": "the cause was not told"}
     where = ""
     if cause.get("task"):
         where = f"{cause['task']}, attempt {cause['attempt']} on {cause['node']}: "

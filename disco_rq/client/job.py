@@ -15,7 +15,7 @@ from disco_rq.client.session import HasSession
 from disco_rq.client.submission import ARGUMENTS
 from disco_rq.client.waiting import display_of, wait_any, wait_for_end
 from disco_rq.errors import DiscoError, JobArgumentError, JobError, UnknownJob
-from disco_rq.model import JOB_NAME, ResultStatus, TaskId
+from disco_rq.model import JOB_NAME, PHASES, ResultStatus, TaskId
 from disco_rq.outputs.addresses import output_address
 from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
 from disco_rq.outputs.profiles import merged, profiled_outputs
@@ -85,7 +85,7 @@ class Job:
         with display_of(show) as display:
             record = wait_for_end(self._session, self.name, timeout, poll_interval, display)
         if record.status == "dead":
-            raise JobError(describe_death(self.name, record))
+            raise JobError(describe_death(self.name, record.cause))
         results = self._session.results_of(self.name)
         if clean:
             self.clean()
@@ -162,7 +162,7 @@ class Job:
         Raises ``JobError("No profile data")`` if the job was not submitted with ``profile=True``, or no such
         task is done; ``UnknownJob``; ``DataError`` if a node cannot be read.
         """
-        if mode not in ("", "map", "reduce"):
+        if mode not in ("", *PHASES):
             raise DiscoError(f'mode={mode!r}: it takes "map", "reduce", or "" for both')
         self._store.record(self.name)
         addresses = profiled_outputs(self.name, self._store.attempts(self.name), mode)

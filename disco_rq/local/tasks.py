@@ -6,7 +6,6 @@ shuffle and files are the same code.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -34,7 +33,7 @@ from disco_rq.runtime import enter_task
 from disco_rq.saving import final_address, is_saved, publish
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import Failure
-from disco_rq.store.jobs import JobRecord
+from disco_rq.store.deaths import death_text, failure_text
 
 __all__ = ["LocalTasks"]
 
@@ -107,10 +106,10 @@ class LocalTasks:
             except BaseException as error:  # the boundary around user code: sys.exit() too
                 kind, failure = failure_kind(error), describe(error)
                 failures.append({"node": NODE, "attempt": number, "kind": kind, "message": failure.message})
-                text = f"Task {task} failed (attempt {number} on {NODE}): {failure.message}"
+                text = failure_text(task, number, NODE, failure.message)
                 same = sum(one["kind"] == kind for one in failures)
                 if same > survives.get(kind, 0):
-                    self.record.tell("master", f"Job is dead. {text}")
+                    self.record.tell("master", death_text(text))
                     raise self._death(task, failure, failures) from error
                 self.record.tell(NODE, text)
             finally:
@@ -152,9 +151,9 @@ class LocalTasks:
         return [part[0] for entry in self._inputs for part in entry.parts]
 
     def _death(self, task: TaskId, failure: Failure, failures: list[dict[str, Any]]) -> JobError:
-        told = {"message": failure.message, "traceback": failure.traceback, "failures": failures}
-        cause = {"task": str(task), "attempt": len(failures), "node": NODE, **told}
-        return JobError(describe_death(self._spec.name, JobRecord("dead", {"cause": json.dumps(cause)})))
+        why = {"message": failure.message, "traceback": failure.traceback, "failures": failures}
+        cause = {"task": str(task), "attempt": len(failures), "node": NODE, **why}
+        return JobError(describe_death(self._spec.name, cause))
 
 
 @contextmanager

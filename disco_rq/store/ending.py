@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from disco_rq.errors import RedisFull
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
+from disco_rq.store.deaths import killed
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.taskstate import Lease, TaskState
 
@@ -26,11 +26,10 @@ class Ending:
     def kill(self, name: str, why: str) -> str:
         """End an active job. Returns the status that it had, ``""`` for an unknown one."""
         job = keys.JobKeys(name)
-        cause = json.dumps({"message": why, "task": "", "node": "", "attempt": 0, "traceback": "", "url": ""})
         answer: bytes = self._connection.run(
             "kill_job",
             [job.job, keys.ACTIVE, keys.CONTROL, job.events],
-            [name, cause, f"Job is dead. {why}"],
+            [name, killed(why), why],
             copied=True,
         )
         return answer.decode()

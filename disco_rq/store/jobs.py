@@ -17,6 +17,7 @@ from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store import keys
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import Connection
+from disco_rq.store.deaths import cause_of
 from disco_rq.store.taskstate import Lease, TaskState
 
 log = logging.getLogger("disco_rq.store")
@@ -52,7 +53,7 @@ class JobRecord(NamedTuple):
 
     @property
     def cause(self) -> dict[str, Any] | None:
-        return json.loads(self.fields["cause"]) if "cause" in self.fields else None
+        return cause_of(self.fields)
 
 
 class JobStore:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from disco_rq.store import deaths
 from disco_rq.store.viewing import natural
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJob
@@ -49,7 +49,7 @@ def failures(sources: Sources, asked: OfJob) -> shapes.Failures:
     for task, listed in found.items():
         for told in listed:
             groups.setdefault((told["kind"], cause_of(told["message"])), []).append(_Failure(task, told))
-    end = json.loads(head.fields["cause"]) if "cause" in head.fields else {}
+    end = deaths.cause_of(head.fields) or {}
     largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:MOST_GROUPS]
     failed = head.count("map:failed") + head.count("reduce:failed")
     told_groups = [_group(sources, asked.job, kind, cause, group, end) for (kind, cause), group in largest]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from disco_rq.model import PHASES, Phase
+from disco_rq.store.deaths import cause_of
 from disco_rq.store.viewing import JobHead, JobView
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJob, OfJobs
@@ -69,7 +70,7 @@ def head_of(head: JobHead) -> shapes.JobHead:
 
 
 def _head(head: JobHead) -> dict[str, Any]:
-    counts = [_counts(head, "map", "nr_maps"), _counts(head, "reduce", "nr_reduces")]
+    counts = [_counts(head, phase) for phase in PHASES]
     total = sum(count.total for count in counts)
     done = sum(count.done for count in counts)
     over = head.fields["status"] == "ready"
@@ -87,19 +88,15 @@ def _head(head: JobHead) -> dict[str, Any]:
     }
 
 
-def _counts(head: JobHead, phase: str, total: str) -> shapes.TaskCounts:
+def _counts(head: JobHead, phase: Phase) -> shapes.TaskCounts:
     states = [head.count(f"{phase}:{state}") for state in ("waiting", "running", "done", "failed")]
-    return shapes.TaskCounts(head.count(total), *states)
+    return shapes.TaskCounts(head.count(f"nr_{phase}s"), *states)
 
 
 def job_of(view: JobView) -> shapes.Job:
     head = view.head
-    phases = [
-        _phase(view, phase)
-        for phase, total in (("map", "nr_maps"), ("reduce", "nr_reduces"))
-        if head.count(total)
-    ]
-    cause = head.fields.get("cause")
+    phases = [_phase(view, phase) for phase in PHASES if head.count(f"nr_{phase}s")]
+    cause = cause_of(head.fields)
     return shapes.Job(
         **_head(head),
         now_ms=view.now_ms,
@@ -109,21 +106,19 @@ def job_of(view: JobView) -> shapes.Job:
         has_reduce=head.count("nr_reduces") > 0,
         counters=view.counters,
         oob=view.oob,
-        cause=_cause(json.loads(cause)) if cause else None,
+        cause=_cause(cause) if cause else None,
         phases=phases,
     )
 
 
-def _cause(told: dict[str, Any]) -> shapes.Cause:
-    known = {name: told[name] for name in shapes.Cause.__struct_fields__ if told.get(name) is not None}
-    if not known.get("failures"):  # an empty table of Lua is an object
-        known.pop("failures", None)
+def _cause(cause: dict[str, Any]) -> shapes.Cause:
+    known = {name: cause[name] for name in shapes.Cause.__struct_fields__ if cause.get(name) is not None}
     return msgspec.convert(known, shapes.Cause, strict=False)
 
 
-def _phase(view: JobView, phase: str) -> shapes.PhaseView:
+def _phase(view: JobView, phase: Phase) -> shapes.PhaseView:
     head = view.head
-    counts = _counts(head, phase, "nr_maps" if phase == "map" else "nr_reduces")
+    counts = _counts(head, phase)
     started, ended = head.moment(f"{phase}:started"), head.moment(f"{phase}:ended")
     is_open = counts.done < counts.total
     rate = remaining = None
@@ -135,7 +130,7 @@ def _phase(view: JobView, phase: str) -> shapes.PhaseView:
     if rate and is_open and goes_on:
         remaining = (counts.total - counts.done) / rate
     return shapes.PhaseView(
-        phase=phase,  # type: ignore[arg-type]  # one of the two
+        phase=phase,
         total=counts.total,
         waiting=counts.waiting,
         running=counts.running,

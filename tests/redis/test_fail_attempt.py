@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from disco_rq.client.facts import describe_death
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.deaths import death_text, failure_text
 from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import Lead
@@ -362,3 +365,26 @@ def test_kill_and_last_commit_racing_end_the_job_once(connect: Callable[[], Conn
         status = JobStore(clients[0]).record(name).status
         assert (status, said) in (("ready", ["ready", "ok"]), ("dead", ["active", "over"]))
     assert control_kinds(clients[0]).count("ended") == 20
+
+
+def test_scripts_and_python_have_the_same_words_for_a_failure_and_a_death(connection: Connection) -> None:
+    lead(connection)
+    submit(connection)
+
+    fail(connection, started(connection, "map:0"), "data", message="DataError: no")
+    why = failure_text(TaskId("map", 0), 1, "n1", "DataError: no")
+    assert history(connection)[-1] == why
+
+    fail(connection, started(connection, "map:0", 2, node="n2"), "fatal", message="JobFailure: enough")
+    why = failure_text(TaskId("map", 0), 2, "n2", "JobFailure: enough")
+    assert history(connection)[-1] == death_text(why)
+
+
+def test_a_killed_job_dies_with_the_same_words_as_one_whose_task_failed(connection: Connection) -> None:
+    lead(connection)
+    submit(connection)
+
+    Ending(connection).kill(JOB, "it was killed")
+
+    assert history(connection)[-1] == death_text("it was killed")
+    assert describe_death(JOB, JobStore(connection).record(JOB).cause) == f"job {JOB} is dead: it was killed"

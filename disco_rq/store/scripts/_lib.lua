@@ -101,3 +101,8 @@ local function end_job(keys, name, status, cause, message)
   redis.call('XADD', keys.control, '*', 'k', 'ended', 'j', name)
   redis.call('XADD', keys.events, 'MAXLEN', '~', 10000, '*', 'h', 'master', 'k', 'sys', 'm', message)
 end
+
+-- The same for one that did not become ready. The words are those of store/deaths.py.
+local function die(keys, name, cause, why)
+  end_job(keys, name, 'dead', cause, 'Job is dead. ' .. why)
+end

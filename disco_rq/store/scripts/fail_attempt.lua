@@ -101,8 +101,7 @@ local text = (is_copy and 'Copy of ' or 'Task ') .. task .. ' failed (attempt ' 
   .. failure.message
 if kind == 'fatal' or (not is_copy and same > tonumber(ARGV[8])) then
   failure.task, failure.attempt, failure.node, failure.failures = task, tonumber(wanted), node, failures
-  end_job({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead',
-    cjson.encode(failure), 'Job is dead. ' .. text)
+  die({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, cjson.encode(failure), text)
   return 'dead'
 end
 redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm', text)

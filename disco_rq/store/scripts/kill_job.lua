@@ -1,9 +1,9 @@
 -- Purpose: end an active job from outside.
 -- KEYS: job, active, control, events
--- ARGV: job's name, cause (JSON), message for the history
+-- ARGV: job's name, cause (JSON), why, for the history
 -- Returns: the status that the job had ('' if there is none of that name)
 local status = redis.call('HGET', KEYS[1], 'status')
 if status == 'active' then
-  end_job({job = KEYS[1], active = KEYS[2], control = KEYS[3], events = KEYS[4]}, ARGV[1], 'dead', ARGV[2], ARGV[3])
+  die({job = KEYS[1], active = KEYS[2], control = KEYS[3], events = KEYS[4]}, ARGV[1], ARGV[2], ARGV[3])
 end
 return status or ''

@@ -26,8 +26,7 @@ local failures, same = add_failure(KEYS[3], task, {node = node, kind = 'data', a
 local text = 'Output of ' .. task .. ' on ' .. node .. ' is lost: ' .. failure.message
 if same > tonumber(ARGV[5]) then
   failure.task, failure.attempt, failure.node, failure.failures = task, attempt, node, failures
-  end_job({job = KEYS[1], active = KEYS[7], control = KEYS[6], events = KEYS[5]}, name, 'dead',
-    cjson.encode(failure), 'Job is dead. ' .. text)
+  die({job = KEYS[1], active = KEYS[7], control = KEYS[6], events = KEYS[5]}, name, cjson.encode(failure), text)
   return 'dead'
 end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm', text .. '. It is made again')
