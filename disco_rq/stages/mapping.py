@@ -66,6 +66,7 @@ class MappedPairs:
         self._answers = repeat(work.params, 0)
         self._answered = 0
         self._url: str | None = None
+        self._left_out: list[str] = []  # why replicas of this input before that one are not read
         self._offset = 0  # the byte at which the entries of this input begin
         self._entries: Iterator[Any] = iter(())
         self._ended = False
@@ -92,7 +93,8 @@ class MappedPairs:
             self._before += self._in_input
             self._in_input = 0
             self._url, self._offset = replicas[0].url, 0
-            with _first_there(replicas, self._opener) as (input, fd, size):
+            self._left_out = []
+            with _first_there(replicas, self._opener, self._left_out) as (input, fd, size):
                 self._url = input.url
                 self._offset = offset_of(fd)
                 now_reads(input.url, self._offset)
@@ -165,6 +167,8 @@ class MappedPairs:
                 ) from None
             if place:
                 error.add_note(place)
+            for note in self._left_out if isinstance(error, DataError) else []:
+                error.add_note(note)
             raise
 
     def _place(self, error: Exception) -> str:
@@ -189,14 +193,17 @@ class MappedPairs:
 
 
 @contextmanager
-def _first_there(replicas: Sequence[Input], opener: Opener) -> Iterator[tuple[Input, BinaryIO, int | None]]:
-    """The first replica that can be opened."""
+def _first_there(
+    replicas: Sequence[Input], opener: Opener, left_out: list[str]
+) -> Iterator[tuple[Input, BinaryIO, int | None]]:
+    """The first replica that can be opened. Notes why those before it could not."""
     *others, last = replicas
     with ExitStack() as opened:
         for replica in others:
             try:
                 fd, size = opened.enter_context(opener(replica))
-            except DataError:
+            except DataError as error:
+                left_out.append(f"before it, {error}")
                 continue
             yield replica, fd, size
             return

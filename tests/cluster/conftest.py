@@ -31,7 +31,7 @@ def text_files(tmp_path: Path) -> list[str]:
     return paths
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 15.0) -> Any:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 40.0) -> Any:
     """The first true value of a condition; fails the test when the time is up."""
     deadline = time.monotonic() + timeout_s
     while True:

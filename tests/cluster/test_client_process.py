@@ -90,6 +90,16 @@ def test_closed_streams_lose_nothing_but_what_they_are_for(
     assert (done.returncode, done.stdout, done.stderr) == (status, out, err)
 
 
+BEGINS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore both
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+from disco_rq.cli import main
+print("begins", flush=True)
+main()
+"""
+
+
 @pytest.mark.parametrize("after_s", [0.1, 0.2, 0.3, 0.4, 0.6, 1.0])
 @pytest.mark.parametrize("key", [signal.SIGINT, signal.SIGQUIT])
 def test_a_key_at_any_time_ends_it_without_a_traceback(
@@ -97,19 +107,13 @@ def test_a_key_at_any_time_ends_it_without_a_traceback(
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text("import time\ndef map(e, params):\n    time.sleep(30)\n    yield e, 1\n")
-    command = [
-        sys.executable,
-        "-c",
-        "from disco_rq.cli import main; main()",
-        "run",
-        "-q",
-        str(program),
-        "raw://a",
-    ]
+    command = [sys.executable, "-c", BEGINS, "run", "-q", str(program), "raw://a"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, process_group=0
     ) as pressed:
+        assert pressed.stdout is not None
+        assert pressed.stdout.readline() == b"begins\n"
         time.sleep(after_s)  # the moment at which the key is pressed is the subject
         os.killpg(pressed.pid, key)
         _, said = pressed.communicate(timeout=30)

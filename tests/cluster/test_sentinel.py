@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from tests.authority import authority
 from tests.cluster.conftest import wait_until
 from tests.cluster.programs import program, running_node
 from tests.gated import GatedJob
+from tests.loops import run_coroutine
 from tests.sentinels import PATIENCE_S, Sentinels
 from tests.services import REPOSITORY
 
@@ -73,8 +73,7 @@ def live_events(url: str, job: str) -> list[str]:
         await live.close()
         return [event.message for event in events]
 
-    with ThreadPoolExecutor(1) as pool:  # a browser's test of the same process has a loop in this one
-        return pool.submit(asyncio.run, read()).result()
+    return run_coroutine(read())
 
 
 def assert_kill_ends_what_runs(disco: Disco, directory: Path) -> None:

@@ -31,7 +31,7 @@ HOSTS = {"head": "198.18.77.1", "a": "198.18.77.2", "b": "198.18.77.3", "client"
 """Of a range that is set aside for trials of networks (RFC 2544)."""
 NODES = ("a", "b")
 REDIS_PORT, DATA_PORT = 6379, 8990
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 10.0
 ESTABLISHED = "01"
 USED_TIMEOUT_S = 60.0

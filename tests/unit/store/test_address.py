@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import Any
 
@@ -13,6 +12,7 @@ from redis.sentinel import Sentinel
 from disco_rq.errors import SettingsError
 from disco_rq.store.address import rq_sentinel, sentinel_address, url_of
 from disco_rq.store.clients import open_async_client, open_client
+from tests.loops import run_coroutine
 
 
 def test_an_address_of_sentinels_names_them_the_service_and_the_login() -> None:
@@ -127,10 +127,10 @@ async def told_to_its_connections(url: str) -> dict[str, Any]:
 
 
 def test_the_client_of_an_event_loop_takes_the_same_addresses() -> None:
-    behind_sentinels = asyncio.run(
+    behind_sentinels = run_coroutine(
         told_to_its_connections("rediss+sentinel://me:pass@a:1/m/3?ssl_ca_certs=/ca.crt")
     )
-    alone = asyncio.run(told_to_its_connections("redis://a:1/0"))
+    alone = run_coroutine(told_to_its_connections("redis://a:1/0"))
 
     assert behind_sentinels.items() >= {"username": "me", "password": "pass", "db": 3}.items()
     assert alone.items() >= {"host": "a", "port": 1, "db": 0}.items()

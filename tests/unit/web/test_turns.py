@@ -12,6 +12,7 @@ from disco_rq.views.problem import Problem
 from disco_rq.web import turns
 from disco_rq.web.problem import problem_response
 from disco_rq.web.turns import AT_A_TIME, MOST_WAITING, Turns
+from tests.loops import run_coroutine
 
 
 class Counted:
@@ -46,7 +47,7 @@ def test_so_many_run_at_a_time_so_many_wait_and_the_others_are_told_to_come_back
         assert await mine.take(handle, "later") == "later"
         return answers
 
-    answers = asyncio.run(ask())
+    answers = run_coroutine(ask())
     refused = [answer for answer in answers if isinstance(answer, Problem)]
     assert [answer for answer in answers if not isinstance(answer, Problem)] == list(
         range(AT_A_TIME + MOST_WAITING)
@@ -66,7 +67,7 @@ def test_who_asks_gets_an_answer_in_time_also_when_there_is_none(monkeypatch: py
             await Turns().take(handle, 1)
         handle.gate.set()
 
-    asyncio.run(ask())
+    run_coroutine(ask())
 
 
 def test_what_an_answer_raises_is_raised_to_who_asked() -> None:
@@ -74,4 +75,4 @@ def test_what_an_answer_raises_is_raised_to_who_asked() -> None:
         raise Problem("unknown-job", asked)
 
     with pytest.raises(Problem, match="which"):
-        asyncio.run(Turns().take(fails, "which"))
+        run_coroutine(Turns().take(fails, "which"))
