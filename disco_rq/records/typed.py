@@ -17,7 +17,7 @@ import msgpack
 from disco_rq.errors import DataError, RecordTypeError
 from disco_rq.records.taken import PLAIN, one_nan
 
-__all__ = ["Keys", "Values", "pack_columns", "unpack_columns"]
+__all__ = ["Keys", "Values", "pack_columns", "unpack_columns", "value_packer"]
 
 Keys = list[Any]
 Values = list[Any]
@@ -57,12 +57,14 @@ def _pack_columns(keys: Keys, values: Values, *, grouped: bool) -> bytes:
     if set(map(type, keys)) == {tuple}:
         flags |= _TUPLE_KEYS
         packed_keys = list(map(list, keys))
-    if set(map(type, chain.from_iterable(values) if grouped else values)) == {tuple}:
+    value_kinds = set(map(type, chain.from_iterable(values) if grouped else values))
+    if value_kinds == {tuple}:
         flags |= _TUPLE_VALUES
         packed_values = [list(map(list, group)) for group in values] if grouped else list(map(list, values))
     data = _packed([flags, packed_keys, packed_values])
     has_nan = _check(keys, look_for_nan=True)
-    _check(chain.from_iterable(values) if grouped else values)
+    if not value_kinds <= _LEAVES:
+        _check(chain.from_iterable(values) if grouped else values)
     return _packed([flags | _NAN_KEYS, packed_keys, packed_values]) if has_nan else data
 
 
@@ -112,6 +114,15 @@ def unpack_columns(data: bytes, *, grouped: bool, objects: bool = False) -> tupl
     return keys, values
 
 
+def value_packer(*, surrogates: bool = False) -> Callable[[Any], bytes]:
+    """Packs one value after the other, as ``pack_columns`` does it in a column. Without ``surrogates`` it raises
+    ``UnicodeEncodeError`` for a lone one.
+    """
+    packing = _SURROGATES if surrogates else _PLAIN
+    pack: Callable[[Any], bytes] = packing.packer(buf_size=_SMALL_BUFFER_BYTES).pack
+    return pack
+
+
 class _Packing:
     """One way to pack: strings with or without lone surrogates."""
 
@@ -120,11 +131,13 @@ class _Packing:
         self._depth = 0
 
     def packb(self, value: Any, **options: Any) -> bytes:
-        packer = msgpack.Packer(
+        packed: bytes = self.packer(**options).pack(value)
+        return packed
+
+    def packer(self, **options: Any) -> msgpack.Packer:
+        return msgpack.Packer(
             strict_types=True, default=self._ext, unicode_errors=self._unicode_errors, **options
         )
-        packed: bytes = packer.pack(value)
-        return packed
 
     def _nested(self, code: int, value: list[Any]) -> msgpack.ExtType:
         self._depth += 1

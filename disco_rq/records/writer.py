@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from disco_rq.records.blocks import Kind, pack_block
+from disco_rq.records.digest import columns_digest, pack_digest
 from disco_rq.records.layout import PartitionPlace, pack_footer, pack_header, pack_index
 from disco_rq.records.spool import Spool
 from disco_rq.records.typed import pack_columns
@@ -21,6 +22,8 @@ class EncodedBlock(NamedTuple):
     kind: Kind
     size: int
     data: bytes
+    digest: int = 0
+    """Of its pairs as a multiset, where that is asked for."""
 
 
 @dataclass(slots=True)
@@ -31,13 +34,17 @@ class PackedBlocks:
     nr_blocks: int
     size: int
     raw_bytes: int
+    digest: int = 0
 
 
-def encode(keys: list[Any], values: list[Any], *, grouped: bool, objects: bool = False) -> EncodedBlock:
+def encode(
+    keys: list[Any], values: list[Any], *, grouped: bool, objects: bool = False, digest: bool = False
+) -> EncodedBlock:
     """A block of pairs (``grouped``: of groups). Raises ``RecordTypeError``; ``objects``: see ``typed``."""
     count = sum(map(len, values)) if grouped else len(keys)
     data = pack_columns(keys, values, grouped=grouped, objects=objects)
-    return EncodedBlock(Kind.GROUPS if grouped else Kind.PAIRS, count, data)
+    told = columns_digest(keys, values, grouped=grouped) if digest else 0
+    return EncodedBlock(Kind.GROUPS if grouped else Kind.PAIRS, count, data, told)
 
 
 class RecordWriter:
@@ -54,6 +61,7 @@ class RecordWriter:
         self._next_number = 0
         self._partition_start = self.bytes_out = 0
         self._partition_size = self._partition_raw = self.size = 0
+        self._digests = [0] * self._nr_partitions
         self._write(pack_header(self._nr_partitions))
         self._partition_start = self.bytes_out
 
@@ -72,6 +80,7 @@ class RecordWriter:
         header, payload = pack_block(block.kind, partition, self._next_number, block.size, block.data)
         self._write(header)
         self._write(payload)
+        self._digests[partition] += block.digest
         self._grown(1, block.size, len(block.data))
 
     def add_packed(self, partition: int, packed: PackedBlocks) -> None:
@@ -79,6 +88,7 @@ class RecordWriter:
         self._advance(partition)
         for data in packed.data:
             self._write(data)
+        self._digests[partition] += packed.digest
         self._grown(packed.nr_blocks, packed.size, packed.raw_bytes)
 
     def close(self) -> None:
@@ -97,6 +107,10 @@ class RecordWriter:
     def partition_bytes(self) -> dict[int, int]:
         """Bytes in the file of each partition that holds something; of a writer that is closed."""
         return {number: place.length for number, place in enumerate(self._places) if place.size}
+
+    def digests(self) -> bytes:
+        """Of what it has got of each partition, one after the other, where the blocks had digests."""
+        return b"".join(map(pack_digest, self._digests))
 
     def _advance(self, partition: int) -> None:
         if partition < len(self._places) or partition > self._nr_partitions:

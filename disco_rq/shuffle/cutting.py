@@ -23,9 +23,10 @@ _MOST_BYTES = 16 * BLOCK_BYTES
 class Cutter:
     """Encodes columns as blocks; learns from each block how many pairs make the next one."""
 
-    def __init__(self, *, objects: bool = False) -> None:
-        """``objects``: see ``records.typed``."""
+    def __init__(self, *, objects: bool = False, digest: bool = False) -> None:
+        """``objects``: see ``records.typed``; ``digest``: each block has that of its pairs."""
         self._objects = objects
+        self._digest = digest
         self.count = _FIRST_COUNT
         """Pairs that are likely to make a block."""
         self._measured = False
@@ -38,7 +39,9 @@ class Cutter:
             self._measured = True
         cut = self._cut_groups if grouped else self._cut_pairs
         for some_keys, some_values in cut(keys, values):
-            block = encode(some_keys, some_values, grouped=grouped, objects=self._objects)
+            block = encode(
+                some_keys, some_values, grouped=grouped, objects=self._objects, digest=self._digest
+            )
             self._learn(len(block.data) / max(block.size, 1))
             yield block
 

@@ -25,6 +25,7 @@ class _Held:
     nr_blocks: int = 0
     size: int = 0
     raw_bytes: int = 0
+    digest: int = 0
 
 
 class Interleaved:
@@ -44,6 +45,7 @@ class Interleaved:
         held.nr_blocks += 1
         held.size += block.size
         held.raw_bytes += len(block.data)
+        held.digest += block.digest
         self._bytes += len(header) + len(payload)
         if self._bytes > self._limit_bytes:
             self._spill()
@@ -53,7 +55,8 @@ class Interleaved:
         for partition, held in enumerate(self._held):
             if held.nr_blocks:
                 data = self._data(held)
-                writer.add_packed(partition, PackedBlocks(data, held.nr_blocks, held.size, held.raw_bytes))
+                packed = PackedBlocks(data, held.nr_blocks, held.size, held.raw_bytes, held.digest)
+                writer.add_packed(partition, packed)
 
     def _spill(self) -> None:
         with open(self._path, "ab") as file:

@@ -53,7 +53,7 @@ class Ordered:
     def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
         self._partitioner = partitioner
         self._packed = Interleaved(scratch, limit_bytes // 2, partitioner.nr_partitions)
-        self._cutters = [Cutter() for _ in range(partitioner.nr_partitions)]
+        self._cutters = [Cutter(digest=partitioner.nr_partitions > 1) for _ in range(partitioner.nr_partitions)]
         self._buckets: list[list[Any]] = [[] for _ in range(partitioner.nr_partitions)]
         self._limit_bytes = limit_bytes // 3
         self._bytes = 0.0
@@ -104,10 +104,11 @@ class Sorted:
 
     def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
         self._sorter = Sorter(scratch, limit_bytes, partitioner)
+        self._digest = partitioner.nr_partitions > 1
         self.feed = self._sorter.feed
 
     def finish(self, writer: RecordWriter) -> int:
-        cutter = Cutter()
+        cutter = Cutter(digest=self._digest)
         for partition, batches in self._sorter.finish():
             for batch in batches:
                 for block in cutter.blocks(batch.keys, batch.values, grouped=batch.grouped):

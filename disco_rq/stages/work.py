@@ -61,6 +61,7 @@ def _mapped(
         bytes_out=writer.bytes_out,
         content=writer.content(),
         partition_bytes=writer.partition_bytes() if spec.nr_partitions else {},
+        digests=writer.digests() if spec.nr_partitions > 1 else b"",
     )
 
 

@@ -1,0 +1,88 @@
+"""Digests of pairs as a multiset: the same in whatever order, blocks and groups they come.
+
+A pair's digest is that of its packed value, with that of its packed key as seed; a partition's is the sum of all of
+them. Columns are summed at the speed of C: 0.1 µs a pair, and less where the values of a group are alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain, repeat
+from operator import itemgetter, mul
+from typing import Any
+
+from xxhash import xxh3_64_intdigest
+
+from disco_rq.records.taken import PLAIN
+from disco_rq.records.typed import value_packer
+
+__all__ = ["DIGEST_BYTES", "columns_digest", "pack_digest"]
+
+DIGEST_BYTES = 4
+"""Of a partition, as it is kept: a job may have millions. Two that differ are taken for equal once in 2**32."""
+_ALIKE = {int, str, bytes, bool, type(None)}
+"""Types of which all that are equal are packed alike."""
+_SEQUENCES = {list, tuple}
+_first = itemgetter(0)
+
+Pack = Callable[[Any], bytes]
+
+
+def columns_digest(keys: Sequence[Any], values: Sequence[Any], *, grouped: bool) -> int:
+    """The sum over the pairs of a block that can be packed (``grouped``: a list of values for each key)."""
+    sums = _sum_of_groups if grouped else _sum_of_pairs
+    try:
+        return sums(keys, values, value_packer())
+    except UnicodeEncodeError:
+        return sums(keys, values, value_packer(surrogates=True))
+
+
+def _sum_of_pairs(keys: Sequence[Any], values: Sequence[Any], pack: Pack) -> int:
+    return sum(_each(values, set(map(type, values)), pack, _each(keys, set(map(type, keys)), pack)))
+
+
+def _sum_of_groups(keys: Sequence[Any], values: Sequence[Any], pack: Pack) -> int:
+    seeds = list(_each(keys, set(map(type, keys)), pack))
+    sizes = list(map(len, values))
+    kinds = set(map(type, chain.from_iterable(values)))
+    if len(kinds) == 1 and kinds <= _ALIKE and all(sizes):
+        first = list(map(_first, values))
+        if list(map(list.count, values, first)) == sizes:
+            return sum(map(mul, sizes, _each(first, kinds, pack, seeds)))
+    of_each = chain.from_iterable(map(repeat, seeds, sizes))
+    return sum(_each(list(chain.from_iterable(values)), kinds, pack, of_each))
+
+
+def pack_digest(digest: int) -> bytes:
+    """A sum as it is kept."""
+    return (digest >> 32 & 0xFFFFFFFF).to_bytes(DIGEST_BYTES, "little")
+
+
+def _each(
+    column: Sequence[Any], kinds: Collection[type], pack: Pack, seeds: Iterable[int] = repeat(0)
+) -> Iterator[int]:
+    """The digest of each value of a column. ``kinds``: their types."""
+    return map(xxh3_64_intdigest, _packed(column, kinds, pack), seeds)
+
+
+def _packed(column: Sequence[Any], kinds: Collection[type], pack: Pack) -> Iterator[bytes]:
+    """Each value as bytes, without an order that it has by chance."""
+    if PLAIN.issuperset(kinds):
+        return map(pack, column)
+    if _SEQUENCES.issuperset(kinds) and PLAIN.issuperset(map(type, chain.from_iterable(column))):
+        # A tuple within is packed by a call of its own.
+        return map(pack, map(list, column) if len(kinds) == 1 else column)
+    return (pack(_ordered(value, pack)) for value in column)
+
+
+def _ordered(value: Any, pack: Pack) -> Any:
+    """The same with sets and dicts as lists that are in the order of their items' bytes."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return [kind.__name__, [_ordered(item, pack) for item in value]]
+    if kind is set or kind is frozenset:
+        return [kind.__name__, sorted(pack(_ordered(item, pack)) for item in value)]
+    if kind is dict:
+        items = ([_ordered(name, pack), _ordered(item, pack)] for name, item in value.items())
+        return [kind.__name__, sorted(map(pack, items))]
+    return value
