@@ -1,7 +1,7 @@
 """Digests of pairs as a multiset: the same in whatever order, blocks and groups they come.
 
-A pair's digest is that of its packed value, with that of its packed key as seed; a partition's is the sum of all of
-them. Columns are summed at the speed of C: 0.1 µs a pair, and less where the values of a group are alike.
+A pair's digest is that of its packed value, with that of its packed key as seed; a partition's is the sum of
+all of them. Columns are summed at the speed of C: 0.15 µs a pair, less where the values of a group are alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from disco_rq.records.typed import value_packer
 __all__ = ["DIGEST_BYTES", "columns_digest", "pack_digest"]
 
 DIGEST_BYTES = 4
-"""Of a partition, as it is kept: a job may have millions. Two that differ are taken for equal once in 2**32."""
+"""Of a partition, as it is kept: a job may have millions. Two that differ look alike once in 2**32."""
 _ALIKE = {int, str, bytes, bool, type(None)}
 """Types of which all that are equal are packed alike."""
 _SEQUENCES = {list, tuple}
@@ -66,20 +66,21 @@ def _each(
 
 
 def _packed(column: Sequence[Any], kinds: Collection[type], pack: Pack) -> Iterator[bytes]:
-    """Each value as bytes, without an order that it has by chance."""
+    """Each value as bytes: the same whatever else is in the column, without an order that it has by chance, a
+    tuple like the list.
+    """
     if PLAIN.issuperset(kinds):
         return map(pack, column)
     if _SEQUENCES.issuperset(kinds) and PLAIN.issuperset(map(type, chain.from_iterable(column))):
-        # A tuple within is packed by a call of its own.
-        return map(pack, map(list, column) if len(kinds) == 1 else column)
+        return map(pack, map(list, column))
     return (pack(_ordered(value, pack)) for value in column)
 
 
 def _ordered(value: Any, pack: Pack) -> Any:
-    """The same with sets and dicts as lists that are in the order of their items' bytes."""
+    """A list for each tuple, and for each set and dict one in the order of its items' bytes."""
     kind = type(value)
     if kind is list or kind is tuple:
-        return [kind.__name__, [_ordered(item, pack) for item in value]]
+        return [_ordered(item, pack) for item in value]
     if kind is set or kind is frozenset:
         return [kind.__name__, sorted(pack(_ordered(item, pack)) for item in value)]
     if kind is dict:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from xxhash import xxh3_64_intdigest
+
 from disco_rq.errors import TaskError
 from disco_rq.records.blocks import Block, Kind
 
@@ -16,10 +18,15 @@ _BLOCK_BYTES = 256 << 10
 
 
 class OpaqueFile(io.RawIOBase):
-    """The ``fd`` of a ``map_writer`` or ``reduce_writer``: hands on what is written in pieces."""
+    """The ``fd`` of a ``map_writer`` or ``reduce_writer``: hands on what is written in pieces.
 
-    def __init__(self, hand_on: Callable[[bytes], None]) -> None:
+    ``digest``: of what was written for each pair, in any order, as far as ``end_pair`` was called.
+    """
+
+    def __init__(self, hand_on: Callable[[bytes], None], *, digest: bool = False) -> None:
         self._hand_on = hand_on
+        self._of_pair: list[bytes] | None = [] if digest else None
+        self.digest = 0
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -32,10 +39,18 @@ class OpaqueFile(io.RawIOBase):
             raise TypeError("a writer writes bytes to fd, not str: encode it, fd.write(text.encode())")
         piece = bytes(data)
         self._pieces.append(piece)
+        if self._of_pair is not None:
+            self._of_pair.append(piece)
         self._size += len(piece)
         if self._size >= _BLOCK_BYTES:
             self.hand_on_rest()
         return len(piece)
+
+    def end_pair(self) -> None:
+        """What was written since the last call is all that there is of a pair."""
+        if self._of_pair:
+            self.digest += xxh3_64_intdigest(b"".join(self._of_pair))
+            self._of_pair.clear()
 
     def hand_on_rest(self) -> None:
         """Hand on what is left. Not ``flush``: that is also called when the object dies after an error."""

@@ -115,8 +115,8 @@ def unpack_columns(data: bytes, *, grouped: bool, objects: bool = False) -> tupl
 
 
 def value_packer(*, surrogates: bool = False) -> Callable[[Any], bytes]:
-    """Packs one value after the other, as ``pack_columns`` does it in a column. Without ``surrogates`` it raises
-    ``UnicodeEncodeError`` for a lone one.
+    """Packs one value after the other, as ``pack_columns`` does it in a column. Raises
+    ``UnicodeEncodeError`` for a lone surrogate, but for ``surrogates``.
     """
     packing = _SURROGATES if surrogates else _PLAIN
     pack: Callable[[Any], bytes] = packing.packer(buf_size=_SMALL_BUFFER_BYTES).pack

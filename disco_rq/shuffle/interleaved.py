@@ -50,6 +50,10 @@ class Interleaved:
         if self._bytes > self._limit_bytes:
             self._spill()
 
+    def add_digest(self, partition: int, digest: int) -> None:
+        """Of what a partition has, where its blocks have none."""
+        self._held[partition].digest += digest
+
     def finish(self, writer: RecordWriter) -> None:
         """Write all partitions in their order."""
         for partition, held in enumerate(self._held):

@@ -53,7 +53,9 @@ class Ordered:
     def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
         self._partitioner = partitioner
         self._packed = Interleaved(scratch, limit_bytes // 2, partitioner.nr_partitions)
-        self._cutters = [Cutter(digest=partitioner.nr_partitions > 1) for _ in range(partitioner.nr_partitions)]
+        self._cutters = [
+            Cutter(digest=partitioner.nr_partitions > 1) for _ in range(partitioner.nr_partitions)
+        ]
         self._buckets: list[list[Any]] = [[] for _ in range(partitioner.nr_partitions)]
         self._limit_bytes = limit_bytes // 3
         self._bytes = 0.0
@@ -129,7 +131,9 @@ class Opaque:
     ) -> None:
         self._partitioner = partitioner
         self._packed = Interleaved(scratch, limit_bytes, partitioner.nr_partitions)
-        self._files = [OpaqueFile(self._hand_on(index)) for index in range(partitioner.nr_partitions)]
+        nr_partitions = partitioner.nr_partitions
+        self._digest = nr_partitions > 1
+        self._files = [OpaqueFile(self._hand_on(i), digest=self._digest) for i in range(nr_partitions)]
         self._write = write
         self._params = params
         self._nr_pairs = 0
@@ -138,12 +142,15 @@ class Opaque:
         """Each is written before the next is asked for: it may be one object, filled again and again."""
         write, files, params, partition_of = self._write, self._files, self._params, self._partitioner.one
         for key, value in one_by_one(pairs):
-            write(files[partition_of(key)], key, value, params)
+            file = files[partition_of(key)]
+            write(file, key, value, params)
+            file.end_pair()
             self._nr_pairs += 1
 
     def finish(self, writer: RecordWriter) -> int:
-        for file in self._files:
+        for partition, file in enumerate(self._files):
             file.hand_on_rest()
+            self._packed.add_digest(partition, file.digest)
         self._packed.finish(writer)
         return self._nr_pairs
 

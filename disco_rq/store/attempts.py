@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -25,7 +26,7 @@ from disco_rq.model import (
 )
 from disco_rq.runtime import untyped
 from disco_rq.store import keys
-from disco_rq.store.connection import Connection
+from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.line import Arg
 from disco_rq.store.taskstate import TaskState
 
@@ -71,12 +72,15 @@ class Commit:
 
     attempt: Attempt
     address: str
-    started_ms: int
     duration_ms: int
     result: StageResult
     puts: int = 0
     """How many OOB results it has put: a server that was made the master may know of fewer."""
     put_bytes: int = 0
+    ended_s: float | None = None
+    """When it ended, by ``time.monotonic()``; None: now."""
+    changes_seen: int = 0
+    """Of a reduce: how often maps had come back different in its partition when it asked for the outputs."""
 
     @property
     def weight(self) -> float:
@@ -129,8 +133,8 @@ class AttemptStore:
     def commit(self, commits: Sequence[Commit]) -> list[str]:
         """Make attempts count, those of one batch in one transition, or in several if they have put much.
 
-        ``ok``, ``over`` (the job ended), ``overtaken``, or ``incomplete`` (not all that it put is there) for
-        each.
+        ``ok``, ``over`` (the job ended), ``overtaken``, ``incomplete`` (not all that it put is there), or
+        ``stale`` (a map that it has read came back different) for each.
         """
         batches: list[list[int]] = []
         weights: dict[tuple[str, str, str], float] = {}
@@ -162,9 +166,13 @@ class AttemptStore:
         answer: bytes = self._connection.run(*fail_call(attempt, kind, failure, survives=survives))
         return answer.decode()
 
-    def lose_output(self, job_name: str, task: str, address: str, failure: Failure, *, survives: int) -> str:
-        """The output of a map cannot be read: let it be made again. ``lost``, ``kept`` or ``dead``."""
-        job = keys.JobKeys(job_name)
+    def lose_output(
+        self, reader: Attempt, task: str, address: str, failure: Failure, *, survives: int
+    ) -> str:
+        """The output of a map cannot be read: let it be made again. ``lost``, ``kept``, ``dead``, or ``copy``
+        (the reader is one: nothing was done).
+        """
+        job = keys.JobKeys(reader.job)
         node = address.removeprefix("disco://").partition("/")[0]
         answer: bytes = self._connection.run(
             "lose_output",
@@ -172,7 +180,10 @@ class AttemptStore:
                 *(job.job, job.tasks, job.failures, job.outputs, job.events, keys.CONTROL, keys.ACTIVE),
                 *(keys.node(node), job.remade, job.copies),
             ],
-            [job_name, task, address, failure.pack(), survives],
+            [
+                *(reader.job, task, address, failure.pack(), survives),
+                *(reader.task, reader.number, reader.worker),
+            ],
         )
         return answer.decode()
 
@@ -214,12 +225,19 @@ class AttemptStore:
         packed: Any = self._connection.redis.hgetall(keys.JobKeys(job_name).inputs)
         return [part[0] for index in sorted(packed, key=int) for part in unpack_input(packed[index]).parts]
 
-    def map_outputs(self, job_name: str) -> dict[int, str]:
-        """Index of each map -> address of its committed output."""
-        outputs: Any = self._connection.redis.hgetall(keys.JobKeys(job_name).outputs)
-        return {
+    def map_outputs(self, job_name: str, partition: int = 0) -> tuple[dict[int, str], int]:
+        """Index of each map -> address of its committed output; and how often maps that were made again have
+        come back different in that partition.
+        """
+        job = keys.JobKeys(job_name)
+        pipe = self._connection.redis.pipeline(transaction=True)
+        pipe.hgetall(job.outputs)
+        pipe.hget(job.digests, f"changed {partition}")
+        outputs, changes = pipe.execute()
+        of_maps = {
             int(task[4:]): address.decode() for task, address in outputs.items() if task.startswith(b"map:")
         }
+        return of_maps, int(changes or 0)
 
 
 def pack_input(task_input: MapInput) -> bytes:
@@ -236,7 +254,7 @@ def add_event(connection: Connection, job_name: str, host: str, text: str) -> No
     connection.redis.xadd(
         keys.JobKeys(job_name).events,
         {"h": host, "k": "sys", "m": text},
-        maxlen=10_000,
+        maxlen=HISTORY,
         approximate=True,
         nomkstream=True,
     )
@@ -249,7 +267,8 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
     script_keys = [
         *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.oob, job.oob_types, job.counters),
         *(job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(first.node), job.oob_owners),
-        *(job.remade, job.partitions, job.copies, *(job.staged(commit.attempt.task) for commit in commits)),
+        *(job.remade, job.partitions, job.copies, job.digests),
+        *(job.staged(commit.attempt.task) for commit in commits),
     ]
     args: list[Any] = [first.job]
     for commit in commits:
@@ -257,15 +276,17 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         record = {
             "node": attempt.node,
             "worker": attempt.worker,
-            "started": commit.started_ms,
-            "ended": commit.started_ms + commit.duration_ms,
             "outcome": "done",
             "entries": result.entries_in,
             "records": result.records_out,
             "bytes": result.bytes_out,
         }
         args += [attempt.task, attempt.number, attempt.worker, commit.address, json.dumps(record)]
-        args += [commit.duration_ms, result.entries_in, result.records_out, result.bytes_out, commit.puts]
+        ago_s = 0.0 if commit.ended_s is None else time.monotonic() - commit.ended_s
+        args += [commit.duration_ms, round(ago_s * 1000)]
+        args += [result.entries_in, result.records_out, result.bytes_out, commit.puts]
+        is_map = attempt.task.startswith("map:")
+        args.append(result.digests if is_map else commit.changes_seen)
         args += [len(result.counters), len(result.partition_bytes)]
         args += [*_flat(result.counters.items()), *_flat(result.partition_bytes.items())]
     return "commit_attempts", script_keys, args

@@ -40,6 +40,8 @@ FULL_TOLD_S = 10.0
 """How often a program that waits for memory asks again, and says so."""
 COPIED_WITHIN_MS = 100
 """For how long a replica is waited for; one that keeps up takes less than one."""
+HISTORY = 10_000
+"""About how many lines the history of a job keeps."""
 MAX_BLOCK_S = 2.5
 """For how long the server may be asked to wait with an answer; safely less than the above."""
 
@@ -55,7 +57,8 @@ if "driver_info" in signature(AbstractConnection).parameters:
 def script_source(name: str) -> str:
     """The text of one script as the server gets it."""
     scripts = resources.files("disco_rq.store") / "scripts"
-    return (scripts / "_lib.lua").read_text() + (scripts / f"{name}.lua").read_text()
+    settings = f"local HISTORY = {HISTORY}\n"
+    return settings + (scripts / "_lib.lua").read_text() + (scripts / f"{name}.lua").read_text()
 
 
 @cache

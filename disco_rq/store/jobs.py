@@ -16,7 +16,7 @@ from disco_rq.errors import JobError, NoMaster, OOBNotFound, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
 from disco_rq.store import keys
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
-from disco_rq.store.connection import Connection
+from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.deaths import cause_of
 from disco_rq.store.taskstate import Lease, TaskState
 
@@ -221,7 +221,7 @@ class JobStore:
             pipe.hset(job.job, "paused", int(paused))
             pipe.xadd(keys.CONTROL, {"k": "changed", "j": name})
             event: Any = {"h": "client", "k": "sys", "m": told}
-            pipe.xadd(job.events, event, maxlen=10_000, approximate=True)
+            pipe.xadd(job.events, event, maxlen=HISTORY, approximate=True)
 
         # So that it never brings back a job that is forgotten meanwhile.
         self._redis.transaction(change, job.job)

@@ -67,6 +67,9 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               records, bytes; of the first failures also traceback, url. W: commit, fail.
                               Outcome overtaken: the other one of two was committed first
 :outputs              hash    task -> address of its committed output. W: commit
+:digests              hash    map -> digests of the partitions of its committed output, 4 bytes each
+                              (records.digest), kept when the output is lost; "changed <partition>" -> how
+                              often maps that were made again came back different there. W: commit
 :oob                  hash    key -> value of the committed OOB results, as text where possible. W: commit
 :oob:types            hash    key -> "j" (JSON) or "b" (bytes); no field: str. W: commit
 :oob:owners           hash    key -> task that put it, committed or not. W: put; freed by fail
@@ -154,6 +157,7 @@ class JobKeys:
                 self.failures,
                 self.attempts,
                 self.outputs,
+                self.digests,
             ),
             *(self.oob, self.oob_types, self.oob_owners, self.remade),
             *(self.counters, self.nodes, self.partitions, self.quota, self.events),
@@ -190,6 +194,10 @@ class JobKeys:
     @property
     def outputs(self) -> str:
         return self.prefix + "outputs"
+
+    @property
+    def digests(self) -> str:
+        return self.prefix + "digests"
 
     @property
     def oob(self) -> str:

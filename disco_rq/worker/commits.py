@@ -58,6 +58,8 @@ class Commits:
                     self._discard(commit)
                 if answer == "incomplete":
                     self._endings.release(attempt, "Redis has lost what it put, at a failover")
+                if answer == "stale":
+                    self._endings.release(attempt, "a map that it had read came back different")
                 log.warning(
                     "%s %s: %s", attempt.job, attempt, answer, extra={"action": answer, "job": attempt.job}
                 )

@@ -43,10 +43,13 @@ class Endings:
             addresses = getattr(error, "urls", ()) or (failure.url or "",)
             lost = [(task, url) for url in addresses if (task := map_task_of(attempt.job, url))]
             if kind == "data" and lost and attempt.task.startswith("reduce:"):
-                # Not the reduce's fault: it waits for the maps to be made again.
-                for task, url in lost:
-                    self._store.lose_output(attempt.job, str(task), url, failure, survives=survives)
-                kind = "release"
+                answers = {
+                    self._store.lose_output(attempt, str(task), url, failure, survives=survives)
+                    for task, url in lost
+                }
+                # Not the reduce's fault: it waits for the maps to be made again. But what a copy cannot reach
+                # the first attempt may well have read.
+                kind = "data" if "copy" in answers else "release"
         answer = self._store.fail(attempt, kind, failure, survives=survives)
         fields = {"action": "fail", "job": attempt.job}
         log.info("%s %s failed: %s (%s)", attempt.job, attempt, failure.message, answer, extra=fields)

@@ -140,26 +140,29 @@ class Execution:
         if task_input != "reduce" and task_input.is_redundant:
             # Each failure drops the replica that was read; when all were, the first one is tried again.
             turn = turn.replica(self._store.count_failures(attempt.job, attempt.task))
+        feed = Feed(self._store, spec, turn.task)
         outside = Running(
             services=TaskServices(self._connection, self._store, attempt),
-            feed=Feed(self._store, spec),
+            feed=feed,
             master=partial(master_address, self._connection),
             status=lambda text: self._store.event(attempt.job, self._place.node, f"{attempt.task}: {text}"),
             limit=time_limit(spec.task_timeout),
             patience_s=patience_of(attempt.number),
             memory_bytes=SMALL_BYTES,
         )
-        started_ms, started = round(time.time() * 1000), time.monotonic()
+        started = time.monotonic()
         self._progress.begin(self._progress.index, spec.task_timeout)
         outcome = run_attempt(turn, self._place, outside)
+        ended = time.monotonic()
         return Commit(
             attempt=attempt,
             address=outcome.address,
-            started_ms=started_ms,
-            duration_ms=round((time.monotonic() - started) * 1000),
+            duration_ms=round((ended - started) * 1000),
             result=outcome.result,
             puts=outcome.puts,
             put_bytes=outcome.put_bytes,
+            ended_s=ended,
+            changes_seen=feed.changes_seen,
         )
 
     def _keep_log(self, attempt: Attempt) -> None:

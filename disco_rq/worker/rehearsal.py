@@ -79,4 +79,4 @@ def rehearse(opener: Opener, store: AttemptStore, directory: Path) -> None:
 def _commit(task: TaskId, result: StageResult) -> Commit:
     attempt = Attempt(JOB, str(task), 1, _NODE, _NODE)
     address = output_address(_NODE, JOB, task, 1)
-    return Commit(attempt=attempt, address=address, started_ms=0, duration_ms=0, result=result)
+    return Commit(attempt=attempt, address=address, duration_ms=0, result=result)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from disco_rq.errors import OOBNotFound, OOBNotReadable
-from disco_rq.model import Input, JobSpec
+from disco_rq.model import Input, JobSpec, TaskId
 from disco_rq.store.attempts import Attempt, AttemptStore, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
@@ -46,15 +46,20 @@ class InputsMissing(BaseException):
 
 
 class Feed:
-    """What the reduces of one job read."""
+    """What a reduce reads.
 
-    def __init__(self, store: AttemptStore, spec: JobSpec) -> None:
+    ``changes_seen``: how often maps had come back different in its partition when it asked for their outputs.
+    """
+
+    def __init__(self, store: AttemptStore, spec: JobSpec, task: TaskId) -> None:
         self._store = store
         self._spec = spec
+        self._task = task
+        self.changes_seen = 0
 
     def map_outputs(self) -> Sequence[str]:
         """The addresses of all map outputs; ``InputsMissing`` if one is not there now."""
-        outputs = self._store.map_outputs(self._spec.name)
+        outputs, self.changes_seen = self._store.map_outputs(self._spec.name, self._task.index)
         if len(outputs) < self._spec.nr_maps:
             raise InputsMissing
         return [outputs[index] for index in range(self._spec.nr_maps)]

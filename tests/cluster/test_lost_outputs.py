@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +87,59 @@ def test_an_output_that_is_always_lost_ends_the_job_with_the_cause(disco: Disco)
     message = wait_for_death(job)
     assert "map:0" in message
     assert "does not look right" in message
+
+
+def lose_after_reading(pairs: Any, params: Any) -> Iterator[Any]:
+    """Each takes away the map output that it has read: the second one finds none."""
+    got = list(pairs)
+    for output in Path(params, this_name()).glob("map-0.*"):
+        output.unlink()
+    yield from got
+
+
+def test_a_map_that_comes_back_different_ends_the_job_and_is_named(disco: Disco) -> None:
+    assert disco._cluster is not None
+    data = str(disco._cluster.directory / "data")
+
+    def drawn(line: str, params: Any) -> list[tuple[int, int]]:
+        return [(number, 1) for number in random.sample(range(10**9), 1000)]
+
+    job = disco.new_job(
+        "drawn",
+        ["raw://a"],
+        map=drawn,
+        reduce=lose_after_reading,
+        nr_reduces=2,
+        params=data,
+        scheduler={"max_cores": 1},
+    )
+
+    message = wait_for_death(job)
+
+    assert "map:0 is not deterministic" in message
+    assert re.search(r"partition (\d), which reduce:\1 has read", message)
+    assert job.jobinfo()["mapi"][2] == 0
+
+
+def test_a_map_that_comes_back_in_another_order_is_the_same(disco: Disco) -> None:
+    assert disco._cluster is not None
+    data = str(disco._cluster.directory / "data")
+
+    def shuffled(line: str, params: Any) -> list[tuple[int, int]]:
+        return random.sample([(i, 1) for i in range(1000)], 1000)
+
+    job = disco.new_job(
+        "shuffled",
+        ["raw://a"],
+        map=shuffled,
+        reduce=lose_after_reading,
+        nr_reduces=2,
+        params=data,
+        scheduler={"max_cores": 1},
+    )
+
+    assert sorted(result_iterator(job.wait(timeout=60))) == [(i, 1) for i in range(1000)]
+    assert any("It is made again" in message for _, (_, _, message) in job.events())
 
 
 def read(line: str, params: Any) -> list[tuple[str, str]]:

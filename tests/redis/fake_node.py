@@ -25,7 +25,7 @@ Outcome = Callable[[Connection, Attempt], None]
 def commit_it(connection: Connection, attempt: Attempt, duration_ms: int = 1) -> None:
     result = StageResult(entries_in=1, records_out=1, bytes_out=1, counters={"tasks": 1})
     AttemptStore(connection).commit(
-        [Commit(attempt, f"disco://{attempt.node}/{attempt}", 0, duration_ms, result)]
+        [Commit(attempt, f"disco://{attempt.node}/{attempt}", duration_ms, result)]
     )
 
 

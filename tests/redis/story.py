@@ -173,9 +173,33 @@ def commit(
     partitions: Mapping[int, int] | None = None,
     address: str = "disco://n1/out",
     duration_ms: int = 50,
+    digests: bytes = b"",
+    changes_seen: int = 0,
 ) -> str:
-    result = StageResult(3, 2, 10, counters=counters or {}, partition_bytes=partitions or {})
-    return AttemptStore(connection).commit([Commit(attempt, address, 1000, duration_ms, result)])[0]
+    result = StageResult(3, 2, 10, counters=counters or {}, partition_bytes=partitions or {}, digests=digests)
+    told = Commit(attempt, address, duration_ms, result, changes_seen=changes_seen)
+    return AttemptStore(connection).commit([told])[0]
+
+
+def reading(connection: Connection) -> Attempt:
+    """The attempt of reduce:0 that runs; if there is none, one that begins now."""
+    state = ClusterStore(connection).task_state(JOB, "reduce:0")
+    if state is None or state.state != "running":
+        return started(connection, "reduce:0", state.attempt + 1 if state else 1)
+    return Attempt(JOB, "reduce:0", state.attempt, state.node, state.worker)
+
+
+def lose(
+    connection: Connection,
+    address: str = "disco://n1/out",
+    *,
+    task: str = "map:0",
+    survives: int = 3,
+    reader: Attempt | None = None,
+) -> str:
+    """A reduce cannot read the output of a map."""
+    reader = reader or reading(connection)
+    return AttemptStore(connection).lose_output(reader, task, address, Failure("gone"), survives=survives)
 
 
 def fail(

@@ -268,7 +268,7 @@ def test_what_a_failover_has_lost_of_an_attempts_puts_is_not_committed_without_i
     put(connection, attempt, "kept")
     before = everything(connection)
     result = StageResult(entries_in=1, records_out=1, bytes_out=1)
-    commit_of_two = Commit(attempt, "disco://n1/out", 0, 1, result, puts=2)
+    commit_of_two = Commit(attempt, "disco://n1/out", 1, result, puts=2)
     store = AttemptStore(connection)
 
     # then it is refused whole, and may be handed back

@@ -10,7 +10,7 @@ import pytest
 
 from disco_rq.model import OOB_BYTES, StageResult
 from disco_rq.store import keys
-from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
+from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.cluster import ClusterStore, partition_sizes
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
@@ -25,6 +25,7 @@ from tests.redis.story import (
     everything,
     history,
     lead,
+    lose,
     put,
     staged_keys,
     started,
@@ -42,7 +43,7 @@ def commit_of(attempt: Attempt, n: int, puts: int = 0) -> Commit:
         partition_bytes={0: 4 * 10**n, n: 5},
     )
     address = f"disco://{attempt.node}/{attempt.job}/{attempt}"
-    return Commit(attempt, address, 1000, 7 * 10**n, result, puts)
+    return Commit(attempt, address, 7 * 10**n, result, puts)
 
 
 def every_fate(connection: Connection) -> list[Commit]:
@@ -67,7 +68,7 @@ def every_fate(connection: Connection) -> list[Commit]:
     lost = started(connection, "map:6")
     put(connection, lost, "before")
     commit(connection, lost, address="disco://n1/lost", counters={"all": 1}, partitions={0: 9})
-    AttemptStore(connection).lose_output(JOB, "map:6", "disco://n1/lost", Failure("gone"), survives=3)
+    lose(connection, "disco://n1/lost", task="map:6")
     remade = started(connection, "map:6", 2)
     put(connection, remade, "before")
     put(connection, remade, "not before", count=2)
@@ -187,7 +188,7 @@ def test_the_last_of_a_batch_ends_the_phase_and_the_job(connection: Connection, 
 
 
 def plain(attempts: Sequence[Attempt]) -> list[Commit]:
-    return [Commit(attempt, "disco://n1/out", 0, 1, StageResult(1, 1, 1)) for attempt in attempts]
+    return [Commit(attempt, "disco://n1/out", 1, StageResult(1, 1, 1)) for attempt in attempts]
 
 
 def test_attempts_that_have_put_much_are_committed_in_several_transitions(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from disco_rq.store import keys
-from disco_rq.store.attempts import Attempt, AttemptStore, Failure, FailureKind
+from disco_rq.store.attempts import Attempt, AttemptStore, FailureKind
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
@@ -28,6 +28,7 @@ from tests.redis.story import (
     failures_of,
     lead,
     leases,
+    lose,
     put,
     race,
     staged_keys,
@@ -297,9 +298,8 @@ def test_an_output_that_is_lost_is_made_again_under_a_new_number(
     put(connection, own, "key", "first")
     put(connection, copy, "chance")
     commit(connection, own, counters={"lines": 1}, address="disco://n1/first")
-    store = AttemptStore(connection)
 
-    assert store.lose_output(JOB, "map:0", "disco://n1/first", Failure("gone"), survives=3) == "lost"
+    assert lose(connection, "disco://n1/first") == "lost"
 
     assert (state_of(connection, "map:0"), copied(connection)) == ("waiting 2", "")
     event = ClusterStore(connection).read_control("0-0", 1)[1][-1]

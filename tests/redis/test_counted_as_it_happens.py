@@ -8,11 +8,11 @@ import pytest
 
 from disco_rq.model import DURATION_CLASSES_MS
 from disco_rq.store import keys
-from disco_rq.store.attempts import AttemptStore, Failure
+from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
-from tests.redis.story import JOB, commit, fail, lead, started, submit
+from tests.redis.story import JOB, commit, fail, lead, lose, started, submit
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_what_the_maps_wrote_for_a_partition_is_summed(connection: Connection) -
 
 def test_a_map_that_is_made_again_does_not_weigh_twice(connection: Connection) -> None:
     commit(connection, started(connection, "map:0"), partitions={0: 10})
-    AttemptStore(connection).lose_output(JOB, "map:0", "disco://n1/out", Failure("gone"), survives=3)
+    lose(connection)
 
     commit(connection, started(connection, "map:0", 2), partitions={0: 10})
 

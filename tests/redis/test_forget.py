@@ -10,7 +10,7 @@ from redis.client import Pipeline
 from disco_rq.errors import JobError, RedisFull, UnknownJob
 from disco_rq.master.retention import Retention
 from disco_rq.store import keys
-from disco_rq.store.attempts import AttemptStore, Failure
+from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
@@ -27,6 +27,7 @@ from tests.redis.story import (
     expire_lease,
     fail,
     lead,
+    lose,
     put,
     race,
     started,
@@ -41,8 +42,8 @@ def live_through_everything(connection: Connection) -> None:
     submit(connection, maps=4)
     done = started(connection, "map:0")
     AttemptStore(connection).put(done, "key", b"j1", 1)
-    commit(connection, done, counters={"lines": 1}, partitions={0: 10})
-    AttemptStore(connection).lose_output(JOB, done.task, "disco://n1/out", Failure("gone"), survives=3)
+    commit(connection, done, counters={"lines": 1}, partitions={0: 10}, digests=b"some")
+    lose(connection)
     commit(connection, started(connection, "map:0", 2))
     fail(connection, started(connection, "map:1"))
     assign(connection, [("map:2", 1)])

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from disco_rq.store import keys
-from disco_rq.store.attempts import AttemptStore, Failure
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import node_about
 from tests.redis.story import (
     JOB,
+    assign,
     commit,
     control_kinds,
+    copy_of,
     everything,
     fail,
     lead,
+    lose,
     put,
     race,
+    reading,
     started,
     state_of,
     submit,
@@ -31,23 +36,20 @@ FIRST = "disco://n1/first"
 SECOND = "disco://n2/second"
 
 
-def lose(connection: Connection, address: str = FIRST, survives: int = 3) -> str:
-    return AttemptStore(connection).lose_output(JOB, "map:0", address, Failure("gone"), survives=survives)
-
-
 @pytest.fixture
 def done(connection: Connection) -> Connection:
     """A job whose first map is committed, with an OOB result and a counter."""
     lead(connection)
-    submit(connection, maps=2)
+    submit(connection, maps=2, reduces=2)
     attempt = started(connection, "map:0")
     put(connection, attempt, "key", "first")
     assert commit(connection, attempt, counters={"lines": 7}, address=FIRST) == "ok"
+    reading(connection)
     return connection
 
 
 def test_the_map_waits_again_and_its_output_is_forgotten(done: Connection) -> None:
-    assert lose(done) == "lost"
+    assert lose(done, FIRST) == "lost"
 
     assert state_of(done, "map:0") == "waiting 1"
     assert JobStore(done).outputs(JOB) == {}
@@ -58,7 +60,7 @@ def test_the_map_waits_again_and_its_output_is_forgotten(done: Connection) -> No
 
 def test_what_was_committed_stays_and_is_not_counted_again(done: Connection) -> None:
     before: dict[str, Any] = JobStore(done).record(JOB).fields
-    lose(done)
+    lose(done, FIRST)
     assert JobStore(done).oob_get(JOB, "key") == "first"
 
     again = started(done, "map:0", 2, node="n2")
@@ -79,7 +81,7 @@ def test_what_was_committed_stays_and_is_not_counted_again(done: Connection) -> 
 
 
 def test_a_failed_attempt_to_make_it_again_keeps_what_was_committed(done: Connection) -> None:
-    lose(done)
+    lose(done, FIRST)
     again = started(done, "map:0", 2)
     put(done, again, "key", "second")
 
@@ -90,7 +92,7 @@ def test_a_failed_attempt_to_make_it_again_keeps_what_was_committed(done: Connec
 
 
 def test_an_output_that_does_not_count_any_more_is_not_lost_again(done: Connection) -> None:
-    lose(done)
+    lose(done, FIRST)
     commit(done, started(done, "map:0", 2), address=SECOND)
     before = everything(done)
 
@@ -100,13 +102,16 @@ def test_an_output_that_does_not_count_any_more_is_not_lost_again(done: Connecti
 
 
 def test_two_reduces_lose_one_output_once(done: Connection, connect: Callable[[], Connection]) -> None:
-    answers = race([connect() for _ in range(4)], lambda client, _: lose(client))
+    answers = race([connect() for _ in range(4)], lambda client, _: lose(client, FIRST))
 
     assert sorted(answers) == ["kept", "kept", "kept", "lost"]
 
 
 def test_an_output_that_is_lost_too_often_ends_the_job(done: Connection) -> None:
-    assert lose(done, survives=0) == "dead"
+    assert lose(done, FIRST, survives=1) == "lost"
+    commit(done, started(done, "map:0", 2), address=FIRST)
+
+    assert lose(done, FIRST, survives=1) == "dead"
 
     record = JobStore(done).record(JOB)
     assert record.status == "dead"
@@ -120,6 +125,57 @@ def test_a_job_that_has_ended_loses_nothing(done: Connection) -> None:
     Ending(done).kill(JOB, "why")
     before = everything(done)
 
-    assert lose(done) == "kept"
+    assert lose(done, FIRST) == "kept"
 
     assert everything(done) == before
+
+
+# -- who may say so
+
+
+def test_an_attempt_that_does_not_count_any_more_loses_no_output(done: Connection) -> None:
+    zombie = reading(done)
+    fail(done, zombie)
+    current = started(done, "reduce:0", 2, node="n2", worker="w2")
+    before = everything(done)
+
+    assert lose(done, FIRST, reader=zombie) == "kept"
+    assert lose(done, FIRST, reader=replace(current, worker="w1")) == "kept"
+    assert lose(done, FIRST, reader=replace(current, number=99)) == "kept"
+
+    assert everything(done) == before
+    assert lose(done, FIRST, reader=current) == "lost"
+
+
+def test_an_attempt_that_is_queued_or_committed_loses_no_output(done: Connection) -> None:
+    reader = reading(done)
+    commit(done, started(done, "map:1"))
+    assert assign(done, [("reduce:1", 1)]) == 1
+    assert commit(done, reader) == "ok"
+    before = everything(done)
+
+    assert lose(done, FIRST, reader=reader) == "kept"
+    assert lose(done, FIRST, reader=replace(reader, task="reduce:1", worker="-")) == "kept"
+
+    assert everything(done) == before
+
+
+def test_a_copy_loses_no_output_but_its_own_chance(done: Connection) -> None:
+    first = reading(done)
+    copy = copy_of(done, first, node="n2")
+    before = everything(done)
+
+    assert lose(done, FIRST, reader=copy) == "copy"
+
+    assert everything(done) == before
+    assert fail(done, copy, survives=0) == "retry"
+    assert node_about(done, "n2")["data_error"] == "1"
+    assert lose(done, FIRST, reader=first) == "lost"
+
+
+def test_a_copy_that_has_become_the_task_s_own_attempt_may_say_so(done: Connection) -> None:
+    first = reading(done)
+    copy = copy_of(done, first, node="n2")
+    fail(done, first)
+
+    assert lose(done, FIRST, reader=copy) == "lost"

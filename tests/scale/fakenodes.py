@@ -246,8 +246,7 @@ class FakeNodes:
         if slot.is_alive:
             ms = round(took_s * 1000)
             result = StageResult(entries_in=1, records_out=1, bytes_out=100)
-            started_ms = round(time.time() * 1000) - ms
-            self._commits.append(Commit(attempt, f"disco://{attempt.node}/{attempt}", started_ms, ms, result))
+            self._commits.append(Commit(attempt, f"disco://{attempt.node}/{attempt}", ms, result))
 
     def _tell_start(self, slot: Slot, batch: Batch) -> None:
         if slot.is_alive:

@@ -1,4 +1,5 @@
 -- What every script begins with (store.py puts it in front): the server's clock and the words of a task's state.
+-- HISTORY, about how many lines a job's history keeps, comes before it: connection.py.
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -99,7 +100,7 @@ local function end_job(keys, name, status, cause, message)
   end
   redis.call('SREM', keys.active, name)
   redis.call('XADD', keys.control, '*', 'k', 'ended', 'j', name)
-  redis.call('XADD', keys.events, 'MAXLEN', '~', 10000, '*', 'h', 'master', 'k', 'sys', 'm', message)
+  redis.call('XADD', keys.events, 'MAXLEN', '~', HISTORY, '*', 'h', 'master', 'k', 'sys', 'm', message)
 end
 
 -- The same for one that did not become ready. The words are those of store/deaths.py.

@@ -22,5 +22,5 @@ redis.call('HSET', KEYS[4], ARGV[4],
   'queued ' .. ARGV[6] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' - ' .. int(now_ms()))
 redis.call('HINCRBY', KEYS[2], 'copies', 1)
 redis.call('HINCRBY', KEYS[6], 'copies', 1)
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'h', 'master', 'k', 'sys', 'm', ARGV[7])
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', HISTORY, '*', 'h', 'master', 'k', 'sys', 'm', ARGV[7])
 return 1

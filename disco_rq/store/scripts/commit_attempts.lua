@@ -1,15 +1,19 @@
 -- Purpose: the one moment at which the attempts of a batch count: state, output, OOB results, counters and history.
 -- KEYS: job, tasks, attempts, outputs, leases, oob, oob types, counters, quota, events, control, active, node,
---       oob owners, remade, partitions, copies, staged (of each attempt, in their order)
--- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON),
---       duration in ms, entries, records, bytes, how many OOB results it has put, number of counters, number of
---       partitions, then name, amount for each counter, then partition, bytes for each partition that a map wrote
--- A map that was committed before and is made again, since its output was lost, leaves its new output and no more.
+--       oob owners, remade, partitions, copies, digests, staged (of each attempt, in their order)
+-- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON object),
+--       duration in ms, how many ms ago it ended, entries, records, bytes, how many OOB results it has put,
+--       of a map the digests of its partitions (one after the other; '': it has none), of a reduce how often maps had
+--       come back different in its partition when it asked for their outputs, number of counters, number of partitions,
+--       then name, amount for each counter, then partition, bytes for each partition that a map wrote
+-- A map that was committed before and is made again, since its output was lost, leaves its new output and no more. If it
+-- comes back different where a reduce is done, that has read the first one, the job ends: two answers never mix.
 -- Of a task that has a copy the first commit counts: nothing stays of the other one but a record that it was overtaken.
 -- Returns: for each attempt 'ok', also when asked again after a lost answer; or, and nothing of it was changed, 'over'
 --          (the job has ended), 'overtaken' (not its attempt), 'incomplete' (some of what it put is not here: a
---          failover has lost it)
-local name, now = ARGV[1], int(now_ms())
+--          failover has lost it), 'stale' (a reduce has read a map output that has come back different since)
+local DIGEST_BYTES = 4  -- records/digest.py
+local name, now = ARGV[1], now_ms()
 local status, nr_maps, nr_reduces, last_phase =
   unpack(redis.call('HMGET', KEYS[1], 'status', 'nr_maps', 'nr_reduces', 'last_phase'))
 
@@ -25,10 +29,11 @@ end
 local attempts, tasks, at = {}, {}, 2
 while at < #ARGV do
   local one = {task = ARGV[at], number = tonumber(ARGV[at + 1]), worker = ARGV[at + 2], address = ARGV[at + 3],
-    record = ARGV[at + 4], ms = ARGV[at + 5], entries = ARGV[at + 6], records = ARGV[at + 7], bytes = ARGV[at + 8],
-    puts = tonumber(ARGV[at + 9]), id = ARGV[at] .. '/' .. ARGV[at + 1], counters = at + 12}
-  one.partitions = one.counters + 2 * tonumber(ARGV[at + 10])
-  at = one.partitions + 2 * tonumber(ARGV[at + 11])
+    record = ARGV[at + 4], ms = ARGV[at + 5], ended = now - tonumber(ARGV[at + 6]), entries = ARGV[at + 7],
+    records = ARGV[at + 8], bytes = ARGV[at + 9], puts = tonumber(ARGV[at + 10]), read = ARGV[at + 11],
+    id = ARGV[at] .. '/' .. ARGV[at + 1], counters = at + 14}
+  one.partitions = one.counters + 2 * tonumber(ARGV[at + 12])
+  at = one.partitions + 2 * tonumber(ARGV[at + 13])
   one.last = at - 1
   attempts[#attempts + 1], tasks[#tasks + 1] = one, one.task
 end
@@ -37,7 +42,7 @@ local found, doubles = redis.call('HMGET', KEYS[2], unpack(tasks)), redis.call('
 for i, task in ipairs(tasks) do
   states[task], copies[task] = found[i], doubles[i]
 end
-local has_staged = redis.call('EXISTS', unpack(KEYS, 18)) > 0
+local has_staged = redis.call('EXISTS', unpack(KEYS, 19)) > 0
 local has_remade = redis.call('EXISTS', KEYS[15]) > 0
 
 -- The keys that an attempt has put, and those that were put by any attempt of its task.
@@ -51,6 +56,32 @@ local function staged_of(one, key)
     end
   end
   return mine, all
+end
+
+local contradiction  -- a map that came back different, and the partition in which a reduce has read it
+
+-- Of a map that was committed before: notes where its new output is another one. Of a reduce: whether that happened in
+-- its partition since it asked for the outputs.
+local function differs(one)
+  local partition = string.match(one.task, '^reduce:(%d+)$')
+  if partition then
+    return (redis.call('HGET', KEYS[18], 'changed ' .. partition) or '0') ~= one.read
+  end
+  local before = redis.call('HGET', KEYS[18], one.task)
+  if not before or #before ~= #one.read or redis.call('SISMEMBER', KEYS[15], one.task) == 0 then
+    return false
+  end
+  one.changed = {}
+  for i = 1, #before, DIGEST_BYTES do
+    if string.sub(before, i, i + DIGEST_BYTES - 1) ~= string.sub(one.read, i, i + DIGEST_BYTES - 1) then
+      local partition = int((i - 1) / DIGEST_BYTES)
+      put_in(one.changed, partition)
+      if parse(redis.call('HGET', KEYS[2], 'reduce:' .. partition)) == 'done' then
+        contradiction = contradiction or {one = one, partition = partition}
+      end
+    end
+  end
+  return false
 end
 
 -- What to answer; 'new' if it is to count now.
@@ -71,26 +102,51 @@ local function answer_to(one, key)
   if #one.mine < one.puts then
     return 'incomplete'
   end
+  if has_remade and differs(one) then
+    return 'stale'
+  end
   one.node, one.done = node, 'done ' .. int(number) .. ' ' .. node .. ' ' .. batch .. ' ' .. worker .. ' ' .. since
   return 'new'
 end
 
 local answers, counted = {}, {}
-local done, records, outputs, leases, quotas, staged = {}, {}, {}, {}, {}, {}
+for i, one in ipairs(attempts) do
+  answers[i] = answer_to(one, KEYS[18 + i])
+  if answers[i] == 'new' then
+    states[one.task] = one.done
+  end
+end
+if contradiction then
+  local task, partition = contradiction.one.task, contradiction.partition
+  local message = task .. ' is not deterministic: its output was lost, and made again it differs in partition ' .. partition
+    .. ', which reduce:' .. partition .. ' has read before. Let it give the same pairs whenever it runs: nothing random, '
+    .. 'no time of day, no order of threads'
+  end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead', cjson.encode({
+    message = message, task = task, attempt = contradiction.one.number, node = contradiction.one.node, traceback = '', url = ''}),
+    'Job is dead. ' .. message)
+  for i, answer in ipairs(answers) do
+    answers[i] = answer == 'new' and 'over' or answer
+  end
+  return answers
+end
+
+local done, records, outputs, leases, quotas, staged, digests = {}, {}, {}, {}, {}, {}, {}
 local node_sums, job_sums, partition_sums = {}, {}, {}
 local told = {t = {}, a = {}, ms = {}}
 for i, one in ipairs(attempts) do
-  answers[i] = answer_to(one, KEYS[17 + i])
   if answers[i] == 'new' then
     answers[i] = 'ok'
     counted[#counted + 1] = one
-    states[one.task] = one.done
     put_in(done, one.task, one.done)
-    put_in(records, one.id, one.record)
+    put_in(records, one.id, '{"started":' .. int(one.ended - one.ms) .. ',"ended":' .. int(one.ended) .. ','
+      .. string.sub(one.record, 2))
     put_in(outputs, one.task, one.address)
     put_in(leases, name .. ' ' .. one.task .. ' ' .. int(one.number))
     put_in(quotas, 'put ' .. one.id)
-    put_in(staged, KEYS[17 + i])
+    put_in(staged, KEYS[18 + i])
+    if one.read ~= '' and phase_of(one.task) == 'map' then
+      put_in(digests, one.task, one.read)
+    end
     put_in(told.t, one.task)
     put_in(told.a, int(one.number))
     put_in(told.ms, one.ms)
@@ -108,6 +164,7 @@ end
 write('HSET', KEYS[2], done)
 write('HSET', KEYS[3], records)
 write('HSET', KEYS[4], outputs)
+write('HSET', KEYS[18], digests)
 for _, one in ipairs(counted) do
   local phase = phase_of(one.task)
   local remade = has_remade and redis.call('SISMEMBER', KEYS[15], one.task) == 1
@@ -125,7 +182,7 @@ for _, one in ipairs(counted) do
     for i = one.counters, one.partitions - 1, 2 do
       -- An error here would leave the commit half done: what is too large to count is told instead.
       if type(redis.pcall('HINCRBY', KEYS[8], ARGV[i], ARGV[i + 1])) == 'table' then
-        redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'h', one.node, 'k', 'sys', 'm', 'Counter ' .. ARGV[i] ..
+        redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', one.node, 'k', 'sys', 'm', 'Counter ' .. ARGV[i] ..
           ' would leave the range of 64 bits: ' .. ARGV[i + 1] .. ' of ' .. one.task .. ' not counted')
       end
     end
@@ -137,6 +194,13 @@ for _, one in ipairs(counted) do
     add(job_sums, phase .. ':bytes', one.bytes)
     add(job_sums, phase .. ':ms', one.ms)
   end
+  for _, partition in ipairs(one.changed or {}) do
+    redis.call('HINCRBY', KEYS[18], 'changed ' .. partition, 1)
+  end
+  if one.changed and #one.changed > 0 then
+    redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', one.node, 'k', 'sys', 'm', one.task ..
+      ' came back different, in partition ' .. table.concat(one.changed, ', ') .. ': who has read it reads again')
+  end
   if remade or is_live(other) then
     for _, key in ipairs(one.all) do  -- what was put and does not count is free again
       if redis.call('HEXISTS', KEYS[6], key) == 0 then
@@ -145,13 +209,13 @@ for _, one in ipairs(counted) do
     end
   end
   if is_live(other) then  -- its number is not used again
-    redis.call('HSET', KEYS[17], one.task, 'waiting ' .. int(number) .. ' - - - ' .. now)
+    redis.call('HSET', KEYS[17], one.task, 'waiting ' .. int(number) .. ' - - - ' .. int(now))
     put_in(quotas, 'put ' .. one.task .. '/' .. int(number))
     put_in(leases, name .. ' ' .. one.task .. ' ' .. int(number))
   end
   if other == 'running' then
     redis.call('HSET', KEYS[3], one.task .. '/' .. int(number), cjson.encode({node = other_node, worker = other_worker,
-      started = tonumber(other_since), ended = tonumber(now), outcome = 'overtaken'}))
+      started = tonumber(other_since), ended = now, outcome = 'overtaken'}))
   end
 end
 redis.call('DEL', unpack(staged))
@@ -166,9 +230,9 @@ redis.call('XADD', KEYS[11], '*', 'k', 'done', 'j', name, 't', table.concat(told
 local phase = phase_of(counted[1].task)  -- a batch is of one phase
 local phase_done = redis.call('HINCRBY', KEYS[1], phase .. ':done', #counted)
 if phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
-  redis.call('HSET', KEYS[1], phase .. ':ended', now)
+  redis.call('HSET', KEYS[1], phase .. ':ended', int(now))
   if phase == 'map' then
-    redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'h', 'master', 'k', 'sys', 'm', 'Map phase done')
+    redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', 'master', 'k', 'sys', 'm', 'Map phase done')
   end
   if phase == last_phase then
     end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'ready', '', 'Job is ready')

@@ -104,6 +104,6 @@ if kind == 'fatal' or (not is_copy and same > tonumber(ARGV[8])) then
   die({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, cjson.encode(failure), text)
   return 'dead'
 end
-redis.call('XADD', KEYS[10], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm', text)
+redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', node, 'k', 'sys', 'm', text)
 redis.call('XADD', KEYS[11], '*', 'k', 'failed', 'j', name, 't', task, 'a', wanted, 'n', node)
 return 'retry'

@@ -1,8 +1,11 @@
 -- Purpose: a reduce could not read the committed output of a map: the map is made again. Its OOB results and counters
---          stay committed, the new attempt adds none.
+--          stay committed, the new attempt adds none. Only a reduce whose attempt counts may say so: what a zombie or a
+--          copy cannot read may be its own misfortune.
 -- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies
--- ARGV: job's name, map task, address that could not be read, error (JSON object), failures that a task survives
--- Returns: 'lost' (the map waits again), 'kept' (that output does not count any more, or the job has ended),
+-- ARGV: job's name, map task, address that could not be read, error (JSON object), failures that a task survives,
+--       the reduce, its attempt, its worker
+-- Returns: 'lost' (the map waits again), 'kept' (that output does not count any more, the job has ended, or the attempt
+--          is not the reduce's), 'copy' (the attempt is a copy: nothing was changed),
 --          'dead' (it was lost too often: the job ended)
 local failure = cjson.decode(ARGV[4])
 local name, task = ARGV[1], ARGV[2]
@@ -10,6 +13,12 @@ local state, attempt, node = parse(redis.call('HGET', KEYS[2], task))
 if redis.call('HGET', KEYS[1], 'status') ~= 'active' or state ~= 'done'
     or redis.call('HGET', KEYS[4], task) ~= ARGV[3] then
   return 'kept'
+end
+local home, running, number, _, _, worker = find(KEYS[2], KEYS[10], ARGV[6], tonumber(ARGV[7]))
+if running ~= 'running' or number ~= tonumber(ARGV[7]) or worker ~= ARGV[8] then
+  return 'kept'
+elseif home == KEYS[10] then
+  return 'copy'
 end
 local now = now_ms()
 redis.call('SADD', KEYS[9], task)
@@ -29,6 +38,6 @@ if same > tonumber(ARGV[5]) then
   die({job = KEYS[1], active = KEYS[7], control = KEYS[6], events = KEYS[5]}, name, cjson.encode(failure), text)
   return 'dead'
 end
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'h', node, 'k', 'sys', 'm', text .. '. It is made again')
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', HISTORY, '*', 'h', node, 'k', 'sys', 'm', text .. '. It is made again')
 redis.call('XADD', KEYS[6], '*', 'k', 'lost', 'j', name, 't', task, 'a', attempt, 'n', node)
 return 'lost'

@@ -19,5 +19,5 @@ if redis.call('HINCRBY', KEYS[2], 'messages', 1) > tonumber(ARGV[3]) then
   return 0
 end
 redis.call('HSET', KEYS[2], 'sent', string.sub(sent .. ' ' .. ARGV[4], -900))
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'h', ARGV[1], 'k', 'msg', 'm', ARGV[2])
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', HISTORY, '*', 'h', ARGV[1], 'k', 'msg', 'm', ARGV[2])
 return 1

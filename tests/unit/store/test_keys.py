@@ -83,11 +83,11 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "claim_attempts": lambda it: AttemptStore(it).claim("JOB", "b", "w1", []),
     "renew_leases": lambda it: AttemptStore(it).renew("n1", "w1", "JOB", [("map:0", 1)]),
     "commit_attempts": lambda it: AttemptStore(it).commit(
-        [Commit(ATTEMPT, "disco://x", 1, 1, StageResult(1, 1, 1))]
+        [Commit(ATTEMPT, "disco://x", 1, StageResult(1, 1, 1))]
     ),
     "fail_attempt": lambda it: AttemptStore(it).fail(ATTEMPT, "data", Failure("why"), survives=1),
     "lose_output": lambda it: AttemptStore(it).lose_output(
-        "JOB", "map:0", "disco://n1/JOB/map-0.1", Failure("why"), survives=3
+        ATTEMPT, "map:0", "disco://n1/JOB/map-0.1", Failure("why"), survives=3
     ),
     "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
