@@ -131,10 +131,41 @@ def rq_list(node_name: str) -> str:
     return f"rq:queue:{queue(node_name)}"
 
 
+class RecordKey:
+    """One of the keys of a job: an attribute of its ``JobKeys``."""
+
+    __slots__ = ("suffix",)
+
+    def __init__(self, suffix: str) -> None:
+        self.suffix = suffix
+
+    def __get__(self, job: JobKeys, _: type[JobKeys]) -> str:
+        return job.prefix + self.suffix
+
+
 class JobKeys:
     """The keys of one job. Cheap to make."""
 
     __slots__ = ("job", "prefix")
+
+    spec = RecordKey("spec")
+    pack = RecordKey("pack")
+    inputs = RecordKey("inputs")
+    tasks = RecordKey("tasks")
+    copies = RecordKey("copies")
+    failures = RecordKey("failures")
+    attempts = RecordKey("attempts")
+    outputs = RecordKey("outputs")
+    digests = RecordKey("digests")
+    oob = RecordKey("oob")
+    oob_types = RecordKey("oob:types")
+    oob_owners = RecordKey("oob:owners")
+    remade = RecordKey("remade")
+    counters = RecordKey("counters")
+    nodes = RecordKey("nodes")
+    partitions = RecordKey("partitions")
+    quota = RecordKey("quota")
+    events = RecordKey("events")
 
     def __init__(self, name: str) -> None:
         # Text that no job is called, from a command line perhaps, need not be text that Redis takes.
@@ -146,91 +177,7 @@ class JobKeys:
 
     def records(self) -> list[str]:
         """Every key of the job but the staged ones."""
-        return [
-            *(
-                self.job,
-                self.spec,
-                self.pack,
-                self.inputs,
-                self.tasks,
-                self.copies,
-                self.failures,
-                self.attempts,
-                self.outputs,
-                self.digests,
-            ),
-            *(self.oob, self.oob_types, self.oob_owners, self.remade),
-            *(self.counters, self.nodes, self.partitions, self.quota, self.events),
-        ]
+        return [self.job, *(self.prefix + key.suffix for key in _record_keys)]
 
-    @property
-    def spec(self) -> str:
-        return self.prefix + "spec"
 
-    @property
-    def pack(self) -> str:
-        return self.prefix + "pack"
-
-    @property
-    def inputs(self) -> str:
-        return self.prefix + "inputs"
-
-    @property
-    def tasks(self) -> str:
-        return self.prefix + "tasks"
-
-    @property
-    def copies(self) -> str:
-        return self.prefix + "copies"
-
-    @property
-    def failures(self) -> str:
-        return self.prefix + "failures"
-
-    @property
-    def attempts(self) -> str:
-        return self.prefix + "attempts"
-
-    @property
-    def outputs(self) -> str:
-        return self.prefix + "outputs"
-
-    @property
-    def digests(self) -> str:
-        return self.prefix + "digests"
-
-    @property
-    def oob(self) -> str:
-        return self.prefix + "oob"
-
-    @property
-    def oob_types(self) -> str:
-        return self.prefix + "oob:types"
-
-    @property
-    def oob_owners(self) -> str:
-        return self.prefix + "oob:owners"
-
-    @property
-    def remade(self) -> str:
-        return self.prefix + "remade"
-
-    @property
-    def counters(self) -> str:
-        return self.prefix + "counters"
-
-    @property
-    def nodes(self) -> str:
-        return self.prefix + "nodes"
-
-    @property
-    def partitions(self) -> str:
-        return self.prefix + "partitions"
-
-    @property
-    def quota(self) -> str:
-        return self.prefix + "quota"
-
-    @property
-    def events(self) -> str:
-        return self.prefix + "events"
+_record_keys = [key for key in vars(JobKeys).values() if isinstance(key, RecordKey)]

@@ -23,7 +23,7 @@ from disco_rq.store.nodes import NodeAdmin
 SCRIPTS = sorted(path.stem for path in Path(*disco_rq.__path__, "store", "scripts").glob("[a-z]*.lua"))
 TABLE = keys.__doc__ or ""
 JOB_KEYS = keys.JobKeys("JOB")
-PROPERTIES = sorted(name for name, it in vars(keys.JobKeys).items() if isinstance(it, property))
+PROPERTIES = sorted(name for name, it in vars(keys.JobKeys).items() if isinstance(it, keys.RecordKey))
 ATTEMPT = Attempt("JOB", "map:0", 1, "n1", "w1")
 
 
