@@ -15,7 +15,7 @@ if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 'notleader'
 end
 local name, task, wanted, kind = ARGV[2], ARGV[3], ARGV[4], ARGV[6]
-local home, state, attempt, node, batch, worker, since = find(KEYS[3], KEYS[15], task, tonumber(wanted))
+local home, state, attempt, node, _, worker, since = find(KEYS[3], KEYS[15], task, tonumber(wanted))
 local is_copy = home == KEYS[15]
 local mine = attempt == tonumber(wanted) and (ARGV[5] == '*' or worker == ARGV[5])
 if not mine or not is_live(state) then
