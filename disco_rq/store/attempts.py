@@ -62,8 +62,8 @@ class Failure:
     url: str | None = None  # the input at fault
 
     def pack(self) -> str:
-        told = {"message": self.message, "traceback": self.traceback, "url": self.url or ""}
-        return json.dumps({what: readable(text) for what, text in told.items()})
+        texts = {"message": self.message, "traceback": self.traceback, "url": self.url or ""}
+        return json.dumps({what: readable(text) for what, text in texts.items()})
 
 
 @dataclass(frozen=True, slots=True)

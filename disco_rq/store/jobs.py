@@ -90,7 +90,7 @@ class JobStore:
         ]
         args += [packed_inputs, int(not inputs), secrets.token_hex(8)]
         args.append("" if spec.gc_after is None else spec.gc_after)
-        began, told = time.monotonic(), False
+        began, has_warned = time.monotonic(), False
         none_leads = f"no master leads the cluster at {self._connection.address}"
         while True:
             answer = self._connection.run("submit_job", [*script_keys, job.events], args, copied=True)
@@ -99,8 +99,8 @@ class JobStore:
             waited_s = time.monotonic() - began
             if waited_s > MASTER_PATIENCE_S:
                 raise NoMaster(f"{none_leads}: start 'disco-rq master'")
-            if waited_s > MASTER_SILENCE_S and not told:
-                told = True
+            if waited_s > MASTER_SILENCE_S and not has_warned:
+                has_warned = True
                 about = {"action": "wait"}
                 log.warning("%s: waiting up to %.0f s for one", none_leads, MASTER_PATIENCE_S, extra=about)
             time.sleep(0.05)
