@@ -19,9 +19,9 @@ from disco_rq.errors import DiscoError
 def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
     """Tell what became of each attempt of a task, such as map:3."""
     with connect(redis) as disco:
-        told = disco.story(job, task)
+        attempts = disco.story(job, task)
     if as_json:
-        print_json(told)
+        print_json(attempts)
         return
     print_table(
         ("attempt", "node", "started", "seconds", "outcome", "error"),
@@ -34,7 +34,7 @@ def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
                 one["outcome"],
                 one.get("error", ""),
             )
-            for one in told
+            for one in attempts
         ],
     )
 
@@ -64,9 +64,9 @@ def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bo
     return int(one["outcome"] in ("running", "lost"))
 
 
-def _chosen(told: list[dict[str, Any]], task: str, attempt: int | None) -> dict[str, Any]:
+def _chosen(attempts: list[dict[str, Any]], task: str, attempt: int | None) -> dict[str, Any]:
     """The attempt that is meant, or the last one that began."""
-    begun = [one for one in told if one["started"]]
+    begun = [one for one in attempts if one["started"]]
     wanted = [one for one in begun if attempt in (None, one["attempt"])]
     if wanted:
         return wanted[-1]

@@ -53,8 +53,8 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     phases = {name: phase for name, phase in phases.items() if phase.total}
     rows += phases.items()
     for phase in phases:
-        told = [f"{found[what][phase]:,} {what}" for what in ("entries", "records", "bytes")]
-        rows += [(f"{phase} output", ", ".join(told))]
+        amounts = [f"{found[what][phase]:,} {what}" for what in ("entries", "records", "bytes")]
+        rows += [(f"{phase} output", ", ".join(amounts))]
     if found["copies"]:
         rows += [("copies of tasks that lagged", found["copies"])]
     if found["msgs_dropped"]:

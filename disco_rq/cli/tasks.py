@@ -48,7 +48,7 @@ def tasks(job: str, phase: Phase | None, state: str | None, redis: str | None, a
         (
             *(task.task, task.state, task.attempt, task.failures, task.node),
             _seconds(task, now_ms),
-            *("" if told is None else told for told in (task.entries, task.records, task.bytes)),
+            *("" if amount is None else amount for amount in (task.entries, task.records, task.bytes)),
         )
         for task in found
     ]

@@ -39,7 +39,7 @@ _VARYING = re.compile(
 
 class _Failure(NamedTuple):
     task: str
-    told: Mapping[str, Any]
+    record: Mapping[str, Any]
 
 
 def failures(sources: Sources, asked: OfJob) -> shapes.Failures:
@@ -47,8 +47,10 @@ def failures(sources: Sources, asked: OfJob) -> shapes.Failures:
     found, truncated = sources.view.failures(asked.job, MOST_TASKS, MOST_BYTES)
     groups: dict[tuple[str, str], list[_Failure]] = {}
     for task, listed in found.items():
-        for told in listed:
-            groups.setdefault((told["kind"], cause_of(told["message"])), []).append(_Failure(task, told))
+        for record in listed:
+            groups.setdefault((record["kind"], cause_of(record["message"])), []).append(
+                _Failure(task, record)
+            )
     end = deaths.cause_of(head.fields) or {}
     largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:MOST_GROUPS]
     failed = head.count("map:failed") + head.count("reduce:failed")
@@ -65,26 +67,26 @@ def _group(
     sources: Sources, job: str, kind: str, cause: str, group: Sequence[_Failure], end: Mapping[str, Any]
 ) -> shapes.FailureGroup:
     named = sorted({failure.task for failure in group}, key=natural)
-    fatal = [f for f in group if f.task == end.get("task") and f.told["attempt"] == end.get("attempt")]
-    first = min(group, key=lambda failure: failure.told["at"])
+    fatal = [f for f in group if f.task == end.get("task") and f.record["attempt"] == end.get("attempt")]
+    first = min(group, key=lambda failure: failure.record["at"])
     example = (fatal or [first])[0]
-    causes = {_PLACE.sub("", failure.told["message"])[:CAUSE_MAX_CHARS] for failure in group}
+    causes = {_PLACE.sub("", failure.record["message"])[:CAUSE_MAX_CHARS] for failure in group}
     return shapes.FailureGroup(
         cause=causes.pop() if len(causes) == 1 else cause,
         kind=kind,
         count=len(group),
         tasks=named[:MOST_NAMED],
         task_count=len(named),
-        nodes=sorted({failure.told["node"] for failure in group}, key=natural),
-        first=first.told["at"],
-        last=max(failure.told["at"] for failure in group),
+        nodes=sorted({failure.record["node"] for failure in group}, key=natural),
+        first=first.record["at"],
+        last=max(failure.record["at"] for failure in group),
         example=_example(sources, job, example, end if fatal else {}),
         fatal=bool(fatal),
     )
 
 
 def _example(sources: Sources, job: str, failure: _Failure, end: Mapping[str, Any]) -> shapes.FailureExample:
-    number = failure.told["attempt"]
+    number = failure.record["attempt"]
     traceback = end.get("traceback") or ""
     if not traceback:
         story = sources.jobs.story(job, failure.task)
@@ -92,8 +94,8 @@ def _example(sources: Sources, job: str, failure: _Failure, end: Mapping[str, An
     return shapes.FailureExample(
         task=failure.task,
         attempt=number,
-        node=failure.told["node"],
-        message=failure.told["message"],
-        url=failure.told.get("url") or "",
+        node=failure.record["node"],
+        message=failure.record["message"],
+        url=failure.record.get("url") or "",
         traceback=traceback,
     )
