@@ -113,6 +113,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
         task=turn.task,
         scratch=scratch.directory,
         status=outside.status,
+        new_params=turn.unpacked.params,
         memory_bytes=0 if spec.saves(turn.task) else outside.memory_bytes,
     )
     profile = place.data.profile(spec.name, turn.task, turn.number) if spec.profile else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain, islice, repeat
 from traceback import walk_tb
@@ -20,11 +20,10 @@ from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, s
 from disco_rq.redact import redact
 from disco_rq.runtime import now_reads
 from disco_rq.stages.external import RunningProgram
+from disco_rq.stages.initialising import Initialising, Opener
 from disco_rq.stages.taskwork import TaskWork
 
 __all__ = ["MappedPairs", "Opener"]
-
-Opener = Callable[[Input], AbstractContextManager[tuple[BinaryIO, int | None]]]
 
 _MANY = sys.maxsize
 _STRICT_PAIRS = 5000
@@ -54,8 +53,7 @@ class MappedPairs:
         functions = work.functions
         self._map = functions.map
         self._reader = functions.map_reader or map_line_reader
-        self._init = functions.map_init
-        self._params = work.params
+        self._initialising = Initialising(work, self._reader, opener, len(inputs))
         self._inputs = inputs
         self._opener = opener
         self._status = work.status
@@ -87,7 +85,6 @@ class MappedPairs:
 
     def _pieces(self) -> Iterator[Iterator[Iterable[Any]]]:
         """The map's results: for each input, or for as many entries as there are between two events."""
-        init = self._init
         until_status = self._status_interval or _MANY
         for replicas in self._inputs:
             self._before += self._in_input
@@ -101,13 +98,12 @@ class MappedPairs:
                 self._entries = entries = entries_of(
                     "map_reader", self._reader, self._reader(fd, size, input.url)
                 )
-                if init is not None:
-                    init(entries, self._params)
-                    init = None
+                self._initialising.begin(input, entries, self._offset)
+                params = self._initialising.params
                 if self._through is not None:
                     entries = self._through(entries)
                 while True:
-                    self._answers, self._answered = repeat(self._params, _MANY), _MANY
+                    self._answers, self._answered = repeat(params, _MANY), _MANY
                     self._ended = False
                     results = map(self._map, chain(islice(entries, until_status), self._end()), self._answers)
                     yield filter(_is_not_none, chain(self._first(results), results))

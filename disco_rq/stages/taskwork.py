@@ -22,4 +22,5 @@ class TaskWork:
     task: TaskId
     scratch: Path  # an empty directory of this attempt, for spills; removed by the caller
     status: Callable[[str], None]  # system event: "100000 entries mapped"
+    new_params: Callable[[], Any]  # another copy of them, as the job has it
     memory_bytes: int = 0  # an output no larger than this is the result's ``content``, and no file

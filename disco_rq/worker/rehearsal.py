@@ -63,6 +63,7 @@ def rehearse(opener: Opener, store: AttemptStore, directory: Path) -> None:
         task=_MAP,
         scratch=directory,
         status=lambda _: None,
+        new_params=unpacked.params,
         memory_bytes=_SMALL_BYTES,
     )
     text, out = directory / "text", directory / "out"

@@ -45,6 +45,7 @@ class Job:
             TaskId.parse(task),
             scratch,
             self.events.append,
+            lambda: self.settings.get("params"),
         )
 
     def map(self, *inputs: str, index: int = 0) -> tuple[Path, StageResult]:
@@ -260,13 +261,13 @@ def test_the_partition_function_is_asked_with_number_and_params(start: Start) ->
     assert sorted(asked) == [(key, 3, "p") for key in "1234" for _ in ("by the map", "by the reduce")]
 
 
-def test_init_is_called_once_with_the_entries_and_may_take_some(start: Start) -> None:
+def test_an_init_that_takes_entries_is_called_for_each_file(start: Start) -> None:
     def init(entries: Iterator[str], params: dict[str, Any]) -> None:
         params["header"] = next(entries)
 
     job = start(map=lambda e, params: [(params["header"], e)], map_init=init, nr_reduces=0, params={})
-    out, _ = job.map("raw://name\na\nb", "raw://c")
-    assert list(read_pairs(out)) == [("name", "a"), ("name", "b"), ("name", "c")]
+    out, _ = job.map("raw://name\na\nb", "raw://other\nc")
+    assert list(read_pairs(out)) == [("name", "a"), ("name", "b"), ("other", "c")]
 
 
 def test_reduce_init_is_called_with_the_pairs(start: Start) -> None:
