@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
 
 import psutil
 
+log = logging.getLogger("disco_rq.orphans")
+
+PATIENCE_S = 1.0
+"""For how long a killed process is waited for."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -32,17 +38,51 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def end_orphans(spare: Collection[int]) -> None:
-    """Kill every child of this process but those spared, and all that these children started; reap them."""
-    while orphans := _children() - set(spare):
+    """Kill every child of this process but those spared, and all that these children started; reap them.
+
+    What cannot be killed (it belongs to another user, or hangs in the kernel) is told and left.
+    """
+    left: set[int] = set()
+    while orphans := _children() - left.union(spare):
         for pid in orphans:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                orphan = psutil.Process(pid)
-                for descendant in orphan.children(recursive=True):
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        descendant.kill()
-                orphan.kill()
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+            kill_family(pid)
+        deadline = time.monotonic() + PATIENCE_S
+        for pid in orphans:
+            if not _reaped(pid, deadline):
+                log.warning("process %s, left by a task, cannot be ended", pid, extra={"action": "orphan"})
+                left.add(pid)
+
+
+def kill_family(pid: int) -> None:
+    """SIGKILL to a process and to all that descends from it now."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        head = psutil.Process(pid)
+        for process in (*head.children(recursive=True), head):
+            kill(process)
+
+
+def kill(process: psutil.Process) -> bool:
+    """SIGKILL to that very process: psutil knows it by its start time too. False if we may not."""
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        pass
+    except psutil.AccessDenied:
+        return False
+    return True
+
+
+def _reaped(pid: int, deadline: float) -> bool:
+    """Whether this child has ended until then, and is reaped."""
+    while True:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return True
+        except ChildProcessError:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
 
 
 def _children() -> set[int]:

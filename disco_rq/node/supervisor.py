@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from disco_rq.machine.orphans import adopt_orphans, die_with_parent, end_orphans
+from disco_rq.machine.orphans import adopt_orphans, die_with_parent, end_orphans, kill
 from disco_rq.machine.terminal import empty_stdin
 
 log = logging.getLogger("disco_rq.supervisor")
@@ -111,11 +111,13 @@ class Supervisor:
             self._ask_to_end(max(grace_s, RQ_DEAF_S), last=False)
             self._ask_to_end(FAREWELL_S, last=False)
             self._ask_to_end(FAREWELL_S, last=True)
-        while descendants := psutil.Process().children(recursive=True):
+        beyond_us: set[psutil.Process] = set()  # of other users
+        while descendants := set(psutil.Process().children(recursive=True)) - beyond_us:
             # What we forked first: it uses what somebody else here started, such as the server.
             for process in sorted(descendants, key=lambda one: one.pid in self._spared):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()  # knows by its start time whether it is still the same process
+                if not kill(process):
+                    log.warning("%s cannot be ended", process, extra={"action": "orphan"})
+                    beyond_us.add(process)
             self._reap(unasked=False)
             time.sleep(0.002)
 

@@ -58,8 +58,10 @@ class Commits:
                     self._discard(commit)
                 if answer == "incomplete":
                     self._endings.release(attempt, "Redis has lost what it put, at a failover")
-                if answer == "stale":
+                elif answer == "stale":
                     self._endings.release(attempt, "a map that it had read came back different")
+                elif answer == "over":  # else its lease runs out, and its worker is called lost for that
+                    self._endings.release(attempt, "its job had ended before it was done")
                 log.warning(
                     "%s %s: %s", attempt.job, attempt, answer, extra={"action": answer, "job": attempt.job}
                 )

@@ -6,20 +6,21 @@ import contextlib
 import logging
 import mmap
 import os
-import select
 import signal
 import socket
 import struct
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from resource import struct_rusage
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgpack
 
-from disco_rq.machine.orphans import die_with_parent
+from disco_rq.machine.children import ChildWatch, has_children, has_ended, wait_for_words
+from disco_rq.machine.orphans import adopt_orphans, die_with_parent
 
 log = logging.getLogger("disco_rq.horse")
 
@@ -39,6 +40,9 @@ MAX_BATCHES = 1000
 """A horse is replaced after so many batches, whatever they were."""
 MAX_RSS_BYTES = 768 << 20
 """A horse that is larger between two batches is replaced: what it holds is leaked or cached by user code."""
+
+ORPHANED_S = None if sys.platform == "linux" else 1.0
+"""How often an idle horse looks whether its worker is there, where the kernel does not end it with that."""
 
 _LENGTH = struct.Struct("!I")
 _KNOWN_THREADS = {"MainThread", "fsspecIO"}  # fsspec keeps one for its remote file systems
@@ -68,8 +72,19 @@ class Progress:
         return time.monotonic() - deadline if deadline else 0.0
 
 
+class Death(NamedTuple):
+    """How a process ended: its wait status, None if somebody else has taken that, and what it used."""
+
+    status: int | None = None
+    usage: struct_rusage | None = None
+
+
 class Horse:
-    """A horse as its worker sees it. It is a session of its own, and dies with its worker."""
+    """A horse as its worker sees it. It is a session of its own, and dies with its worker.
+
+    What its tasks have forked holds its end of the socket, too, and may do so for ever: that it has died is
+    seen by its process.
+    """
 
     def __init__(self, in_child: Callable[[], Rehearsed], progress: Progress) -> None:
         """Fork. The child calls ``in_child()`` once, and what that returns for each request."""
@@ -77,7 +92,7 @@ class Horse:
         self.is_spent = False  # it must not get another batch
         self.progress = progress
         self._batches = 0
-        self._buried = False
+        self._buried, self._death = False, Death()
         self._oom_kills = _oom_kills()
         ours, theirs = socket.socketpair()
         worker_pid = os.getpid()
@@ -88,89 +103,98 @@ class Horse:
                 ours.close()
                 os.setsid()  # no terminal either: a password prompt would stop it for ever
                 die_with_parent(worker_pid)
-                _serve(theirs, *in_child())
+                adopt_orphans()  # a daemon that a task starts stays its own, and is found when it has ended
+                _serve(theirs, worker_pid, *in_child())
                 status = 0
             except BaseException:
                 log.exception("horse %s ends", os.getpid(), extra={"action": "horse"})
             finally:
                 os._exit(status)
         theirs.close()
+        ours.setblocking(False)
         self._socket = ours
+        self._watch = ChildWatch(self.pid, ours.fileno())
 
     def is_alive(self) -> bool:
         """False if something has killed it while it waited; it is not reaped by looking."""
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        except ChildProcessError:
-            return False
+        return not self._buried and not has_ended(self.pid)
 
     def start(self, job: str, batch: str, tasks: Sequence[tuple[str, int]]) -> None:
         """Hand a batch over; ``wait`` tells its end."""
         self._batches += 1
         request = msgpack.packb([job, batch, tasks])
+        self._socket.setblocking(True)
         with contextlib.suppress(OSError):  # it died while it was idle: wait() will tell
             self._socket.sendall(_LENGTH.pack(len(request)) + request)
+        self._socket.setblocking(False)
 
-    def answers_within(self, seconds: float) -> bool:
+    def answers_within(self, seconds: float | None) -> bool:
         """True if the batch is through so soon; False also for a horse that has died."""
-        if not select.select([self._socket], [], [], seconds)[0]:
-            return False
-        try:
-            return bool(self._socket.recv(1, socket.MSG_PEEK))
-        except ConnectionResetError:
-            return False
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            left_s = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+            if self._watch.wait(left_s) != "words":
+                return False
+            try:
+                if self._socket.recv(1, socket.MSG_PEEK):
+                    return True
+            except ConnectionResetError:
+                pass
+            except BlockingIOError:
+                continue
+            self._watch.hear_no_more()  # all ends are closed; it may still be busy with that
 
     def wait(self) -> int:
-        """Wait for the end of the batch: 0 if the horse lives on, else its wait status.
+        """Wait for the end of the batch: 0 if the horse lives on, else what RQ is told of its death.
 
         May be interrupted by an exception of a signal handler at any instruction and called again: nothing is
         taken here. ``settle`` takes the answer, ``bury`` the dead horse.
         """
-        try:
-            if self._socket.recv(1, socket.MSG_PEEK):
-                return 0
-        except ConnectionResetError:
-            pass
-        end = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        if end is None or end.si_code == os.CLD_EXITED:
-            # A horse ends only when told to, so that exit status 0 is no success either.
-            return (end.si_status if end else 0) << 8 or 1 << 8
-        return int(end.si_status)
+        return 0 if self.answers_within(None) else int(signal.SIGKILL)
 
     def settle(self) -> str:
         """Take the answer of the batch that ended: why it failed as a whole, ``""`` if it did not."""
-        answer = self._socket.recv(1)
+        answer = self._read(1)
         fit = answer == DONE and self._batches < MAX_BATCHES and _rss_bytes(self.pid) < MAX_RSS_BYTES
         self.is_spent = not fit
         if answer != FAILED:
             return ""
-        with self._socket.makefile("rb") as stream:
-            return stream.read(_LENGTH.unpack(stream.read(_LENGTH.size))[0]).decode()
+        length = self._read(_LENGTH.size)
+        why = self._read(_LENGTH.unpack(length)[0]) if len(length) == _LENGTH.size else b""
+        return why.decode("utf-8", "replace") or "its process ended while it told why"
+
+    def _read(self, size: int) -> bytes:
+        """So many bytes of what it says; fewer if it dies before."""
+        said = b""
+        while len(said) < size and self.answers_within(None):
+            said += self._socket.recv(size - len(said))
+        return said
 
     def out_of_memory(self) -> bool:
         """True if the kernel has killed some process for lack of memory since this horse began."""
         return _oom_kills() > self._oom_kills
 
-    def bury(self) -> struct_rusage | None:
-        """End the horse and its process group, if they are still there. Returns what it used; idempotent."""
+    def bury(self) -> Death:
+        """End the horse and its process group, if they are still there. How it ended; idempotent."""
         if self._buried:
-            return None
+            return self._death
         self._buried = True
+        for end in (os.killpg, os.kill):  # the group may not be there yet
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                end(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            self._death = Death(*os.wait4(self.pid, 0)[1:])
         self._socket.close()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        try:
-            return os.wait4(self.pid, 0)[2]
-        except ChildProcessError:
-            return None
+        self._watch.close()
+        return self._death
 
 
-def _serve(requests: socket.socket, run: RunBatch, rehearse: Callable[[], None]) -> None:
-    """The child's loop, until the parent closes its end."""
-    if not select.select([requests], [], [], 0)[0]:
+def _serve(requests: socket.socket, worker_pid: int, run: RunBatch, rehearse: Callable[[], None]) -> None:
+    """The child's loop, until the parent closes its end or is gone."""
+    if not wait_for_words(requests, 0.0):
         rehearse()
     stream = requests.makefile("rb")
-    while length := stream.read(_LENGTH.size):
+    while _is_wanted(requests, worker_pid) and (length := stream.read(_LENGTH.size)):
         job, batch, tasks = msgpack.unpackb(stream.read(_LENGTH.unpack(length)[0]))
         try:
             run(job, batch, [(task, attempt) for task, attempt in tasks])
@@ -181,15 +205,17 @@ def _serve(requests: socket.socket, run: RunBatch, rehearse: Callable[[], None])
             requests.send(SPENT if leftovers() else DONE)
 
 
+def _is_wanted(requests: socket.socket, worker_pid: int) -> bool:
+    """Wait for the worker to say something; False if it is gone and the kernel has not ended us for that."""
+    while not wait_for_words(requests, ORPHANED_S):
+        if os.getppid() != worker_pid:
+            return False
+    return True
+
+
 def leftovers() -> bool:
     """True if user code left threads or child processes behind in this process."""
-    if any(thread.name not in _KNOWN_THREADS for thread in threading.enumerate()):
-        return True
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False  # no child at all, running or ended
-    return True
+    return any(thread.name not in _KNOWN_THREADS for thread in threading.enumerate()) or has_children()
 
 
 def _rss_bytes(pid: int) -> int:
@@ -209,15 +235,28 @@ def _oom_kills() -> int:
         return 0
 
 
-def death_in_words(status: int, usage: struct_rusage | None, *, overdue: bool, out_of_memory: bool) -> str:
+def death_in_words(death: Death, *, overdue: bool, out_of_memory: bool) -> str:
     """Why the process of a task ended, in words."""
     if overdue:
         return "TaskTimeout: the task ran on after its task_timeout, and was killed"
-    if os.WIFSIGNALED(status):
-        how = f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    if death.status is None:
+        how = "ended"
+    elif os.WIFSIGNALED(death.status):
+        how = f"was killed by {_signal_name(os.WTERMSIG(death.status))}"
     else:
-        how = f"exited with status {os.waitstatus_to_exitcode(status)}"
+        how = f"exited with status {os.waitstatus_to_exitcode(death.status)} in the middle of the task"
     if out_of_memory:
         how += " (the kernel ran out of memory)"
-    peak = f", peak memory {usage.ru_maxrss // 1024} MB" if usage is not None else ""  # Linux counts KiB
+    peak = f", peak memory {_peak_bytes(death.usage) >> 20} MB" if death.usage is not None else ""
     return f"the process of the task {how}{peak}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of those for real time, which have no names
+        return f"signal {number}"
+
+
+def _peak_bytes(usage: struct_rusage) -> int:
+    return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss << 10

@@ -34,15 +34,13 @@ class Mishaps:
         self._node = node
         self._worker = worker
 
-    def horse_died(
-        self, batch: Batch, horse: Horse, status: int, excess: Excess | None, *, stopped: bool
-    ) -> bool:
+    def horse_died(self, batch: Batch, horse: Horse, excess: Excess | None, *, stopped: bool) -> bool:
         """``excess``: the memory for which it was killed, if it was. ``stopped``: the master wanted it.
 
         False: the job is not known any more.
         """
         overdue = horse.progress.overdue_s > 0
-        death = death_in_words(status, horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
+        death = death_in_words(horse.bury(), overdue=overdue, out_of_memory=horse.out_of_memory())
         if stopped:
             death = "it was stopped: its job has ended, or another attempt was first"
         return self._tell(batch, horse, self._too_much_memory(excess) if excess else death, overdue=overdue)

@@ -54,6 +54,11 @@ class Stable:
         self._retire_former()
         self._former, self._current = self._current, None
 
+    def end(self) -> None:
+        """The horse at hand ends now, and with it all that its tasks have left: nobody is to meet that."""
+        self.dismiss()
+        self._retire_former()
+
     def is_tidy(self) -> bool:
         """Whether ``tidy`` has nothing to do."""
         return self._former is None and self._spare is not None and self._spare.is_alive()

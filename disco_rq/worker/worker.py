@@ -78,7 +78,7 @@ class Ride:
 
     batch: Batch
     horse: Horse
-    died: int = 0  # the horse's wait status; 0 while it lives
+    died: bool = False
     was_stopped: bool = False  # it died because it was told to
 
 
@@ -230,9 +230,9 @@ class DiscoWorker(Worker):
 
     def _horse_died(self, ride: Ride, job: Job) -> None:
         excess, stopped = self._overuse.excess, ride.was_stopped
-        if not self._mishaps.horse_died(ride.batch, ride.horse, ride.died, excess, stopped=stopped):
+        if not self._mishaps.horse_died(ride.batch, ride.horse, excess, stopped=stopped):
             self._telling.forget(job)
-        self._stable.dismiss()
+        self._stable.end()
 
     def _batch_ended(self, ride: Ride, job: Job, queue: Queue, execution: RqExecution | None) -> None:
         failure = ride.horse.settle()
@@ -244,13 +244,14 @@ class DiscoWorker(Worker):
         else:
             self._telling.end(job, queue, execution, failure)
         if ride.horse.is_spent:
-            self._stable.dismiss()
+            self._stable.end()
 
     def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
         ride = self._ride
-        ride.died = ride.horse.wait()
+        status = ride.horse.wait()
+        ride.died = status != 0
         ride.was_stopped = self._stopped_job_id == ride.batch.id  # RQ forgets it before we tell
-        return ride.horse.pid, ride.died, None
+        return ride.horse.pid, status, None
 
     def _shutdown(self) -> None:
         """Told to leave. What RQ raises is lost where the signal meets a callback, as of a TLS socket."""

@@ -7,16 +7,16 @@ import signal
 import pytest
 
 from disco_rq.worker import horse
-from disco_rq.worker.horse import death_in_words
+from disco_rq.worker.horse import Death, death_in_words
 
 
 def test_a_death_for_lack_of_memory_says_so() -> None:
-    told = death_in_words(signal.SIGKILL, None, overdue=False, out_of_memory=True)
+    told = death_in_words(Death(signal.SIGKILL), overdue=False, out_of_memory=True)
     assert told == "the process of the task was killed by SIGKILL (the kernel ran out of memory)"
 
 
 def test_any_other_death_does_not() -> None:
-    told = death_in_words(signal.SIGKILL, None, overdue=False, out_of_memory=False)
+    told = death_in_words(Death(signal.SIGKILL), overdue=False, out_of_memory=False)
     assert told == "the process of the task was killed by SIGKILL"
 
 
