@@ -42,6 +42,8 @@ class Settings:
     """Where the others reach that, if not at the host and port on which it listens."""
     task_memory: int | None = None
     """Bytes that the processes of one task may hold on this node; None is no limit."""
+    tasks_per_process: int | None = None
+    """After so many tasks a worker's process is replaced by a new one; None is as long as it is fit."""
     min_free: int | None = None
     """Bytes of disk below which this node takes no tasks; None is 256 MiB, or 5 % of a small disk."""
     grace: float = GRACE_S
@@ -70,6 +72,7 @@ class Settings:
             data_http=env.get(PREFIX + "DATA_HTTP") or "127.0.0.1:0",
             data_url=env.get(PREFIX + "DATA_URL") or None,
             task_memory=None if task_memory is None else int(task_memory),
+            tasks_per_process=_count(env, "TASKS_PER_PROCESS"),
             min_free=None if min_free is None else int(min_free),
             grace=GRACE_S if grace is None else grace,
             gc_after=gc_after,
@@ -101,6 +104,16 @@ def more_schemes(env: Mapping[str, str]) -> frozenset[str]:
         if not _SCHEME.fullmatch(scheme):
             raise SettingsError(f"{PREFIX}SCHEMES: {scheme!r} is no scheme, such as reference or git")
     return frozenset(named)
+
+
+def _count(env: Mapping[str, str], name: str) -> int | None:
+    """A number of things, from 1; None if the variable is not set."""
+    text = env.get(PREFIX + name, "").strip()
+    if not text:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) == 0:
+        raise SettingsError(f"{PREFIX}{name}={text!r}: it takes a number from 1")
+    return int(text)
 
 
 def _number(env: Mapping[str, str], name: str, units: Mapping[str, int]) -> float | None:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 __all__ = ["Surroundings"]
 
 
 class Surroundings:
-    """Working directory, environment and ``sys.path``, as they were when it was made."""
+    """Working directory, umask, environment and ``sys.path``, as they were when it was made."""
 
     def __init__(self) -> None:
         self._directory = os.getcwd()  # noqa: PTH109  a third of the time
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
         self._environment, self._path = dict(os.environ), list(sys.path)
         self._raw_environment = dict(_raw_environment())
 
     def restore(self) -> None:
         """Let this process find them again, whatever a task has made of them."""
-        os.chdir(self._directory)
+        os.umask(self._umask)
+        try:
+            os.chdir(self._directory)
+        except FileNotFoundError:  # a task may have deleted it
+            Path(self._directory).mkdir(mode=0o700)
+            os.chdir(self._directory)
         if _raw_environment() != self._raw_environment:
             os.environ.clear()
             os.environ.update(self._environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sysconfig
 import traceback
@@ -23,6 +24,8 @@ _CALLED_BY_US = frozenset(
 _FATAL = (JobFailure, BadSignature)
 _RETRIED_ERRORS = ("RecordTypeError", "PartitionError", "ProgramError", "TaskTimeout")
 
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+
 MESSAGE_MAX_CHARS = 2_000
 TRACEBACK_MAX_CHARS = 20_000
 """What of an error's text and traceback is kept; either may hold whole records of the user's data."""
@@ -39,6 +42,18 @@ def failure_kind(error: BaseException) -> FailureKind:
     ):
         return "fatal"
     return "error"
+
+
+def is_exhaustion(error: BaseException) -> bool:
+    """Whether the process itself was at its end: no memory, no descriptor, no thread to be had."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in _EXHAUSTED):
+            return True
+        if isinstance(seen, RuntimeError) and "can't start new thread" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def describe(error: BaseException) -> Failure:

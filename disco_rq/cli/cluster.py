@@ -61,6 +61,11 @@ def master(redis: str | None, **options: str | None) -> None:
     "--task-memory", metavar="SIZE", help="What one task may hold: 2g. [default: $DISCO_RQ_TASK_MEMORY]"
 )
 @click.option(
+    "--tasks-per-process",
+    metavar="N",
+    help="A new process after so many tasks. [default: $DISCO_RQ_TASKS_PER_PROCESS]",
+)
+@click.option(
     "--min-free", metavar="SIZE", help="Takes no tasks with less disk free. [default: $DISCO_RQ_MIN_FREE]"
 )
 @click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import time
@@ -37,10 +36,7 @@ class ChildWatch:
         self._pid = pid
         self._fd = fd
         self._pidfd = _pidfd_of(pid)
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
-        if self._pidfd >= 0:
-            self._poll.register(self._pidfd, select.POLLIN)
+        self._is_silent = False
 
     def wait(self, timeout_s: float | None = None) -> News:
         """``"words"`` to be read (or the end of them, if nobody holds the other end), the child's ``"end"``,
@@ -59,8 +55,7 @@ class ChildWatch:
 
     def hear_no_more(self) -> None:
         """There are no words to come; the end is still told."""
-        with contextlib.suppress(KeyError):
-            self._poll.unregister(self._fd)
+        self._is_silent = True
 
     def close(self) -> None:
         """Idempotent."""
@@ -71,7 +66,12 @@ class ChildWatch:
     def _look(self, deadline: float | None) -> set[int]:
         steps = [] if deadline is None else [max(deadline - time.monotonic(), 0.0)]
         steps += [LOOK_S] if self._pidfd < 0 else []
-        return {fd for fd, _ in self._poll.poll(min(steps) * 1000 if steps else None)}
+        poll = select.poll()  # a new one: a signal handler may wait in the middle of another wait
+        if not self._is_silent:
+            poll.register(self._fd, select.POLLIN)
+        if self._pidfd >= 0:
+            poll.register(self._pidfd, select.POLLIN)
+        return {fd for fd, _ in poll.poll(min(steps) * 1000 if steps else None)}
 
 
 def wait_for_words(fd: HasFileno, timeout_s: float | None) -> bool:

@@ -6,6 +6,7 @@ import logging
 import time
 from pathlib import Path
 
+from disco_rq.attempt.usercode import is_exhaustion
 from disco_rq.errors import DataError
 from disco_rq.model import TaskId
 from disco_rq.outputs.addresses import output_name
@@ -89,7 +90,11 @@ class Commits:
         except OSError as error:
             self._endings.blame_disk(error)
             for commit in commits:
-                if commit.result.content is not None:
+                if commit.result.content is None:
+                    continue
+                if is_exhaustion(error):  # of the process, by whatever another task has left there
+                    self._endings.release(commit.attempt, f"its output could not be written: {error}")
+                else:
                     self._endings.fail(commit.attempt, error)
             return [commit for commit in commits if commit.result.content is None]
         return commits

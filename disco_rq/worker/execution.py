@@ -7,14 +7,17 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from disco_rq.attempt.asking import note_that_nobody_answers, refuse_breakpoints
 from disco_rq.attempt.files import opener_with
 from disco_rq.attempt.log import AttemptLog
+from disco_rq.attempt.processstate import ProcessState
 from disco_rq.attempt.running import Place, Running, TaskInput, Turn, run_attempt
 from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
+from disco_rq.attempt.usercode import is_exhaustion
 from disco_rq.errors import ConnectionLost, OtherVersion
 from disco_rq.machine.terminal import empty_stdin
 from disco_rq.model import TaskId
@@ -27,7 +30,7 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import master_address, node_about
 from disco_rq.worker.commits import Commits
 from disco_rq.worker.endings import Endings
-from disco_rq.worker.horse import Progress, leftovers
+from disco_rq.worker.horse import Fitness, Progress
 from disco_rq.worker.programs import Programs
 from disco_rq.worker.rehearsal import rehearse
 from disco_rq.worker.services import Feed, InputsMissing, TaskServices
@@ -50,11 +53,19 @@ class Execution:
         data: DataDir,
         secret: bytes | None,
         progress: Progress,
+        most_tasks: int | None = None,
     ) -> None:
+        """``most_tasks``: after so many this process is not to be used again."""
         self._connection = connection
         self._store = AttemptStore(connection)
         self._worker = worker
         self._progress = progress
+        self._most_tasks = most_tasks
+        self._done_tasks = 0
+        self._has_failed = self._is_exhausted = (
+            False  # an attempt, here; and for lack of what the process has
+        )
+        self._left = ""  # what a task left here, in words
         locator = Locator(lambda other: node_about(connection, other), own=(node, data.root), secret=secret)
         scratch = data.scratch(worker, os.getpid())
         self._place = Place(node, data, scratch, locator)
@@ -73,7 +84,7 @@ class Execution:
         empty_stdin()
         refuse_breakpoints()
         self._log.capture()
-        self._surroundings = Surroundings()
+        self._surroundings, self._state = Surroundings(), ProcessState()
 
     def rehearse(self) -> None:
         """Once after ``prepare``, while nobody waits: the first tasks are three times as fast for it."""
@@ -83,26 +94,31 @@ class Execution:
             log.info("no rehearsal: %s", error, extra={"action": "rehearse"})
         self._place.scratch.empty()
 
-    def run_batch(self, job: str, batch: str, tasks: Sequence[tuple[str, int]]) -> None:
+    def run_batch(self, job: str, batch: str, tasks: Sequence[tuple[str, int]]) -> Fitness:
         """Claim the batch, and run what was claimed; tell the parent which of its tasks is running.
 
-        An attempt that leaves threads or child processes behind is the last one in this process: the others
-        of the batch are handed back.
+        What an attempt leaves in the process (threads, child processes, descriptors) nobody else is to meet:
+        it is the last one here then, and the others of the batch are for another process. The same after one
+        that failed for lack of what the process has; after any other failure the batch goes on, and the next
+        attempt of that task finds another process.
         """
         claimed = self._store.claim(job, batch, self._worker, tasks)
-        left_behind = False
-        for i, ((task, number), task_input) in enumerate(zip(tasks, claimed, strict=True)):
-            if task_input is None:
-                continue
-            attempt = Attempt(job, task, number, self._place.node, self._worker)
-            if left_behind:
-                self._endings.release(attempt, "the task before it left threads or processes behind")
-                continue
+        mine = [i for i, task_input in enumerate(claimed) if task_input is not None]
+        for i in mine:
+            task, number = tasks[i]
             self._progress.begin(i)
-            self._run(attempt, task_input)
-            left_behind = leftovers()
-            self._commits.flush_in_time(now=left_behind)
+            self._run(Attempt(job, task, number, self._place.node, self._worker), claimed[i] or "reduce")
+            self._done_tasks += 1
+            is_last = self._is_used_up()
+            self._commits.flush_in_time(now=is_last)
+            if is_last:
+                return Fitness.REST if i != mine[-1] else Fitness.SPENT
         self._commits.flush()
+        return Fitness.SPENT if self._has_failed else Fitness.DONE
+
+    def _is_used_up(self) -> bool:
+        is_old = self._most_tasks is not None and self._done_tasks >= self._most_tasks
+        return is_old or self._is_exhausted or bool(self._left)
 
     def _run(self, attempt: Attempt, task_input: TaskInput) -> None:
         """One attempt, to its commit (which may wait for others) or to its failure."""
@@ -121,6 +137,12 @@ class Execution:
         except ConnectionLost:
             raise  # nothing can be told from here
         except BaseException as error:  # noqa: BLE001  the boundary around user code: sys.exit() too
+            self._has_failed = True
+            self._is_exhausted = is_exhaustion(error)
+            if self._is_exhausted:
+                self._state.free_reserve()
+            with suppress(OSError):  # what is told is the task's error
+                self._surroundings.restore()  # our own files are next
             self._endings.blame_disk(error)
             note_that_nobody_answers(error)
             self._commits.flush()
@@ -175,7 +197,11 @@ class Execution:
 
     def _clean_up(self, attempt: Attempt) -> None:
         """Nothing of an attempt is there for the next one; what it printed is kept."""
-        self._keep_log(attempt)
-        self._place.scratch.directory.mkdir(exist_ok=True)  # a task may have deleted it
-        self._surroundings.restore()
-        self._place.scratch.empty()
+        try:
+            self._surroundings.restore()
+            self._left = self._state.restore()
+            self._keep_log(attempt)
+            self._place.scratch.empty()
+        except OSError as error:  # what a task has made of its directory: the attempt itself ends as it did
+            self._left = f"its directory so that it cannot be emptied: {error}"
+            log.warning("%s %s left %s", attempt.job, attempt, self._left, extra={"action": "clean up"})

@@ -10,29 +10,37 @@ import signal
 import socket
 import struct
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from resource import struct_rusage
 from typing import NamedTuple, TypeAlias
 
 import msgpack
 
-from disco_rq.machine.children import ChildWatch, has_children, has_ended, wait_for_words
+from disco_rq.machine.children import ChildWatch, has_ended, wait_for_words
 from disco_rq.machine.orphans import adopt_orphans, die_with_parent
 
 log = logging.getLogger("disco_rq.horse")
 
-RunBatch: TypeAlias = Callable[[str, str, list[tuple[str, int]]], None]
+RunBatch: TypeAlias = Callable[[str, str, list[tuple[str, int]]], "Fitness"]
 """What a horse does: ``run(job, batch, [(task, attempt), …])``."""
 Rehearsed: TypeAlias = tuple[RunBatch, Callable[[], None]]
 """The same, and what a horse does before its first batch if none waits for it yet."""
 
-DONE = b"+"
-"""The horse's answer: the batch is through, send the next."""
-SPENT = b"-"
-"""The same, but something of it is left behind (threads, child processes): this horse must go."""
+
+class Fitness(StrEnum):
+    """What a horse answers, and what it is good for then."""
+
+    DONE = "+"
+    """The batch is through, send the next."""
+    SPENT = "-"
+    """The same, but something of it is left behind (threads, child processes): this horse must go."""
+    REST = "~"
+    """The same, but the tasks behind the one that it had last are another horse's."""
+
+
 FAILED = b"!"
 """The batch itself failed, and nobody has been told why; a traceback follows. This horse must go."""
 
@@ -45,7 +53,6 @@ ORPHANED_S = None if sys.platform == "linux" else 1.0
 """How often an idle horse looks whether its worker is there, where the kernel does not end it with that."""
 
 _LENGTH = struct.Struct("!I")
-_KNOWN_THREADS = {"MainThread", "fsspecIO"}  # fsspec keeps one for its remote file systems
 
 
 class Progress:
@@ -90,6 +97,7 @@ class Horse:
         """Fork. The child calls ``in_child()`` once, and what that returns for each request."""
         self.job = ""  # the disco job that it is bound to; "" none yet
         self.is_spent = False  # it must not get another batch
+        self.has_left_rest = False  # of its batch the tasks after ``progress.index``
         self.progress = progress
         self._batches = 0
         self._buried, self._death = False, Death()
@@ -155,7 +163,12 @@ class Horse:
     def settle(self) -> str:
         """Take the answer of the batch that ended: why it failed as a whole, ``""`` if it did not."""
         answer = self._read(1)
-        fit = answer == DONE and self._batches < MAX_BATCHES and _rss_bytes(self.pid) < MAX_RSS_BYTES
+        self.has_left_rest = answer == Fitness.REST.encode()
+        fit = (
+            answer == Fitness.DONE.encode()
+            and self._batches < MAX_BATCHES
+            and _rss_bytes(self.pid) < MAX_RSS_BYTES
+        )
         self.is_spent = not fit
         if answer != FAILED:
             return ""
@@ -197,12 +210,12 @@ def _serve(requests: socket.socket, worker_pid: int, run: RunBatch, rehearse: Ca
     while _is_wanted(requests, worker_pid) and (length := stream.read(_LENGTH.size)):
         job, batch, tasks = msgpack.unpackb(stream.read(_LENGTH.unpack(length)[0]))
         try:
-            run(job, batch, [(task, attempt) for task, attempt in tasks])
+            fitness = run(job, batch, [(task, attempt) for task, attempt in tasks])
         except Exception:  # noqa: BLE001  whatever it is, RQ is to keep it
             why = traceback.format_exc().encode("utf-8", "backslashreplace")
             requests.sendall(FAILED + _LENGTH.pack(len(why)) + why)
         else:
-            requests.send(SPENT if leftovers() else DONE)
+            requests.send(fitness.encode())
 
 
 def _is_wanted(requests: socket.socket, worker_pid: int) -> bool:
@@ -211,11 +224,6 @@ def _is_wanted(requests: socket.socket, worker_pid: int) -> bool:
         if os.getppid() != worker_pid:
             return False
     return True
-
-
-def leftovers() -> bool:
-    """True if user code left threads or child processes behind in this process."""
-    return any(thread.name not in _KNOWN_THREADS for thread in threading.enumerate()) or has_children()
 
 
 def _rss_bytes(pid: int) -> int:

@@ -79,6 +79,7 @@ class Ride:
     batch: Batch
     horse: Horse
     died: bool = False
+    failure: str = ""  # of the batch as a whole
     was_stopped: bool = False  # it died because it was told to
 
 
@@ -196,11 +197,18 @@ class DiscoWorker(Worker):
         self._telling.catch_up()
         execution = None
         try:
-            if not ride.horse.answers_within(SHORT_S):
-                execution = self._telling.begin(job, queue)
-                self._stable.tidy()
-                self._stop_if_over(job)
-                self.monitor_work_horse(job, queue, execution)
+            while True:
+                if not ride.horse.answers_within(SHORT_S):
+                    if execution is None:
+                        execution = self._telling.begin(job, queue)
+                        self._stable.tidy()
+                        self._stop_if_over(job)
+                    self.monitor_work_horse(job, queue, execution)
+                if not (rest := self._settle(ride)):
+                    break
+                ride = self._start(rest)
+                if self._stopped_job_id == job.id:  # while there was no horse to be stopped
+                    self.kill_horse()
         except SystemExit:  # RQ's cold shutdown: a second signal
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, signal.SIG_IGN)  # a third one would find nothing else to end
@@ -228,6 +236,19 @@ class DiscoWorker(Worker):
         horse.start(batch.job, batch.id, batch.tasks)
         return ride
 
+    def _settle(self, ride: Ride) -> Batch | None:
+        """What its horse has left of the batch for another one."""
+        if ride.died:
+            return None
+        ride.failure = ride.horse.settle()
+        if not ride.horse.has_left_rest:
+            return None
+        self._keeper.unwatch()
+        self._overuse.unwatch()
+        self._horse_pid = 0
+        self._stable.end()
+        return ride.batch._replace(tasks=ride.batch.tasks[ride.horse.progress.index + 1 :])
+
     def _horse_died(self, ride: Ride, job: Job) -> None:
         excess, stopped = self._overuse.excess, ride.was_stopped
         if not self._mishaps.horse_died(ride.batch, ride.horse, excess, stopped=stopped):
@@ -235,7 +256,7 @@ class DiscoWorker(Worker):
         self._stable.end()
 
     def _batch_ended(self, ride: Ride, job: Job, queue: Queue, execution: RqExecution | None) -> None:
-        failure = ride.horse.settle()
+        failure = ride.failure
         job.ended_at = now()
         if failure:
             self._mishaps.horse_broke_down(ride.batch, ride.horse, failure)
@@ -301,6 +322,7 @@ class DiscoWorker(Worker):
             data=self._data,
             secret=self._settings.secret,
             progress=progress,
+            most_tasks=self._settings.tasks_per_process,
         )
         executor.prepare()
         install_names()

@@ -7,7 +7,7 @@ from pathlib import Path
 from disco_rq.inputs import open_input
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
-from disco_rq.worker.horse import Horse, Progress, Rehearsed
+from disco_rq.worker.horse import Fitness, Horse, Progress, Rehearsed
 from disco_rq.worker.rehearsal import rehearse, rehearsed_pack
 from tests.cluster.conftest import wait_until
 
@@ -31,7 +31,11 @@ def _noted(log: Path) -> Rehearsed:
         with log.open("a") as file:
             file.write(word)
 
-    return (lambda *_: note("batch ")), (lambda: note("rehearsal "))
+    def run(*_: object) -> Fitness:
+        note("batch ")
+        return Fitness.DONE
+
+    return run, (lambda: note("rehearsal "))
 
 
 def test_a_horse_rehearses_before_its_first_batch_only(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_any_other_death_does_not() -> None:
 
 def test_a_horse_knows_what_the_kernel_has_killed_since_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(horse, "_oom_kills", lambda: 7)
-    one = horse.Horse(lambda: (lambda *_: None, lambda: None), horse.Progress())
+    one = horse.Horse(lambda: (lambda *_: horse.Fitness.DONE, lambda: None), horse.Progress())
     try:
         assert not one.out_of_memory()
         monkeypatch.setattr(horse, "_oom_kills", lambda: 8)
