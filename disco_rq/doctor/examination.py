@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +17,7 @@ from disco_rq.outputs.remote import NETWORK_ERRORS, ask, reason
 from disco_rq.packing import fingerprints
 from disco_rq.settings import Settings
 from disco_rq.store import keys
+from disco_rq.store.clock import local_ahead_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import closed_nodes
 from disco_rq.store.viewing import ClusterView, NodeView, ViewStore
@@ -41,7 +41,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     view = ViewStore(connection)
     round_trip_s = min(view.round_trip_s() for _ in range(3))
     info: Any = connection.redis.info()
-    found = server_findings(connection.address, info, round_trip_s, _skew_ms(connection))
+    found = server_findings(connection.address, info, round_trip_s, local_ahead_ms(connection))
     cluster = view.cluster()
     found += _master_findings(cluster)
     here = Here(
@@ -62,13 +62,6 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     )
     connection.close()
     return found
-
-
-def _skew_ms(connection: Connection) -> int:
-    """How far this machine's clock is ahead of the server's."""
-    began = time.time()
-    seconds, micros = connection.redis.time()
-    return round(((began + time.time()) / 2 - int(seconds)) * 1000 - int(micros) / 1000)
 
 
 def _packages(connection: Connection, node: str) -> Mapping[str, str]:

@@ -53,6 +53,8 @@ class Caretaker:
         silent_s = min(uptime_s, store.silent_for_s())
         self._no_loss_before = time.monotonic() + max(0.0, LEASE_S + RENEW_S - silent_s)
         self._looked_at = time.monotonic()
+        self._ahead_s = self._clock_ahead_s()
+        self._stepped_until = -math.inf  # the server's clock was ahead of itself: leases have not run out
         self._cleaned_at = 0.0
         self._to_clean: list[str] = []  # nodes
         self._clean_at_once = 0
@@ -66,13 +68,14 @@ class Caretaker:
         run_id, _ = self._store.server()
         if run_id != self._run_id:
             return False
+        self._look_at_clock()
         self.count_nodes()
         now = time.monotonic()
         if now - began > SLOW_S or began - self._looked_at > RENEW_S + SLOW_S:
             self._no_loss_before = now + LEASE_S
             log.warning("this master or Redis stood still: leases get time", extra={"action": "still"})
         self._looked_at = now
-        self._expire_leases(only_told=now < self._no_loss_before)
+        self._expire_leases(only_told=now < max(self._no_loss_before, self._stepped_until))
         self._release_lost_batches()
         self._tell_stranded()
         self._forget_in_rq()
@@ -80,9 +83,30 @@ class Caretaker:
         self._clean_registries(now)
         return True
 
+    def _look_at_clock(self) -> None:
+        """The server's clock may be stepped, or another server has another one: no lease is shorter or much
+        longer for it.
+        """
+        self._lead.take_back_leases(self._store.now_ms())
+        ahead_s = self._clock_ahead_s()
+        if abs(ahead_s - self._ahead_s) > SLOW_S:
+            log.warning(
+                "the clock of Redis was stepped by %+.0f s",
+                ahead_s - self._ahead_s,
+                extra={"action": "clock"},
+            )
+        if ahead_s - self._ahead_s > SLOW_S:
+            self._stepped_until = time.monotonic() + LEASE_S
+        self._ahead_s = ahead_s
+
+    def _clock_ahead_s(self) -> float:
+        """Of the server, against this process' own: what differs between two looks is a step."""
+        return self._store.now_ms() / 1000 - time.monotonic()
+
     def count_nodes(self) -> None:
         """Note on the board which nodes are alive, with how many workers."""
-        slots = self._store.slots(self._store.now_ms())
+        forget = time.monotonic() >= self._stepped_until
+        slots = self._store.slots(self._store.now_ms(), forget=forget)
         closed = self._store.closed()
         self._board.set_nodes(slots, self._store.blacklist(), self._store.draining(), closed)
         now = {node for node in closed if node in slots}

@@ -44,6 +44,8 @@ class Speculation:
                 continue
             now_ms = now_ms or self._store.now_ms()
             ran_s = (now_ms - state.since_ms) / 1000
+            if ran_s < 0:  # the server's clock was stepped back
+                ran_s = now_s - self._board.batches[laggard.batch_id].since_s
             if ran_s > laggard.limit_s:
                 running.append((laggard, ran_s))
         for batch_id, laggard in stuck.items():

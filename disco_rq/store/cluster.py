@@ -142,10 +142,11 @@ class ClusterStore:
     def partition_sizes(self, job_name: str) -> dict[int, int]:
         return partition_sizes(self._connection, job_name)
 
-    def slots(self, now_ms: int) -> dict[str, int]:
-        """Node -> workers that are alive. Forgets the dead ones."""
-        self._redis.zremrangebyscore(keys.SLOTS, "-inf", now_ms)
-        return live_slots(self._connection, now_ms)
+    def slots(self, now_ms: int, *, forget: bool = True) -> dict[str, int]:
+        """Node -> workers that are alive. Forgets the dead ones; without ``forget`` they count as well."""
+        if forget:
+            self._redis.zremrangebyscore(keys.SLOTS, "-inf", now_ms)
+        return live_slots(self._connection, now_ms if forget else 0)
 
     def nodes(self) -> list[str]:
         """Every node that was seen and is not forgotten."""

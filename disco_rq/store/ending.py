@@ -8,6 +8,7 @@ from typing import Any
 
 from disco_rq.errors import RedisFull
 from disco_rq.store import keys
+from disco_rq.store.clock import server_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.deaths import killed
 from disco_rq.store.jobs import JobStore
@@ -79,7 +80,7 @@ class Ending:
 
     def overdue(self, gc_after_s: float | None) -> list[str]:
         """The jobs that ended longer ago than their own ``gc_after``, or than the cluster's."""
-        seconds, _ = self._redis.time()
+        now_ms = server_ms(self._connection)
         listed = [name for name, _ in JobStore(self._connection).job_list()]
         pipe = self._redis.pipeline(transaction=False)
         for name in listed:
@@ -87,9 +88,17 @@ class Ending:
         answer = []
         for name, (ended, own) in zip(listed, pipe.execute(), strict=True):
             patience_s = float(own) if own else gc_after_s
-            if ended and patience_s is not None and int(seconds) - int(ended) / 1000 > patience_s:
+            if not ended or patience_s is None:
+                continue
+            if int(ended) > now_ms:  # by a clock that was ahead: its time begins now
+                self.end_in_the_past(name)
+            elif now_ms - int(ended) > patience_s * 1000:
                 answer.append(name)
         return answer
+
+    def end_in_the_past(self, name: str) -> None:
+        """A job cannot have ended later than now."""
+        self._connection.run("redate_job", [keys.JobKeys(name).job], [])
 
     def half_forgotten(self) -> list[str]:
         """The jobs that are listed and have no record: whoever forgot them was killed in the middle."""

@@ -15,6 +15,9 @@ from disco_rq.store.line import Arg
 from disco_rq.store.queues import Queues
 from disco_rq.store.taskstate import Lease, TaskState
 
+LEEWAY_MS = 1000
+"""A lease that is longer by so much was given by another clock."""
+
 
 class BatchPlace(NamedTuple):
     """Where a batch is to run."""
@@ -111,6 +114,18 @@ class Lead:
         call = fail_call(attempt, kind, Failure(why), survives=survives, leader=self.token)
         answer: bytes = self._connection.run(*call)
         return answer.decode()
+
+    def take_back_leases(self, now_ms: int) -> None:
+        """Let none end later than one that is given now: the server's clock was stepped back, or another
+        server answers, whose clock lags.
+        """
+        later = now_ms + LEASE_MS + LEEWAY_MS
+        pipe = self._redis.pipeline(transaction=False)
+        for key in (keys.SLOTS, keys.LEASES):
+            pipe.zrangebyscore(key, later, "+inf")
+        for key, members in zip((keys.SLOTS, keys.LEASES), pipe.execute(), strict=True):
+            if members:
+                self._redis.zadd(key, dict.fromkeys(members, now_ms + LEASE_MS), xx=True, lt=True)
 
     def forget_lease(self, lease: Lease) -> None:
         """Drop a lease whose attempt is not running any more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,7 +10,7 @@ from redis.client import Pipeline
 
 from disco_rq.errors import DiscoError, NodeAlive
 from disco_rq.store import keys
-from disco_rq.store.clock import ms_of, server_ms
+from disco_rq.store.clock import local_ahead_ms, ms_of, server_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.taskstate import Lease, TaskState
 
@@ -189,6 +188,7 @@ class NodeStore:
     """One node's own entries."""
 
     def __init__(self, connection: Connection, node: str) -> None:
+        self._connection = connection
         self._redis = connection.redis
         self._node = node
 
@@ -203,10 +203,7 @@ class NodeStore:
 
     def report(self, load: Mapping[str, int | float]) -> None:
         """How much memory and disk the node has, how busy it is, and what its clock says."""
-        began = time.time()
-        seconds, micros = self._redis.time()
-        between = (began + time.time()) / 2
-        fields: Any = {**load, "clock_ms": round((between - int(seconds)) * 1000 - int(micros) / 1000)}
+        fields: Any = {**load, "clock_ms": local_ahead_ms(self._connection)}
         self._redis.hset(keys.node(self._node), mapping=fields)
 
     def tell_packages(self, installed: Mapping[str, str]) -> None:

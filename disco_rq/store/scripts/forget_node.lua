@@ -7,6 +7,10 @@ if redis.call('SISMEMBER', KEYS[2], name) == 0 then
   return -2
 end
 local seen = tonumber(redis.call('HGET', KEYS[3], 'seen') or 0)
+if seen > now then  -- by a clock that was ahead
+  seen = now
+  redis.call('HSET', KEYS[3], 'seen', int(now))
+end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], int(now), '+inf')) do
   if string.match(member, '^%S+') == name then
     seen = math.max(seen, now)

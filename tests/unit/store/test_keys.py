@@ -92,6 +92,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
     "lead_cluster": lambda it: Lead(it, "token").take("host:1"),
+    "redate_job": lambda it: Ending(it).end_in_the_past("JOB"),
     "forget_node": lambda it: NodeAdmin(it).forget("n1"),
     "resign_lead": lambda it: Lead(it, "token").resign(),
     "assign_copy": lambda it: Lead(it, "token").assign_copy(MagicMock(), PLACE, CopyOf("map:0", 2, 1, "why")),
