@@ -77,6 +77,7 @@ class JobSpec:
     has_map: bool
     has_reduce: bool
     sort: bool = False
+    sort_values: bool = False  # those of a key, too; with sort only
     mem_sort_limit: int = 256 << 20  # bytes a task may hold before it spills
     max_failures: int = 3  # failed attempts that a task survives
     task_retries: int = 0  # re-runs for errors that are not a DataError

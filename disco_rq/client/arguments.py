@@ -62,6 +62,7 @@ class JobArguments(TypedDict, total=False):
     ext_params: Mapping[str, str | bytes] | str | bytes | None
     nr_reduces: int | None
     sort: bool
+    sort_values: bool
     mem_sort_limit: int
     files_per_task: int
     split_size: int | None

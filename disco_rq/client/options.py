@@ -50,6 +50,7 @@ _SCHEDULER: dict[str, Callable[[Any], bool]] = {
 OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "nr_reduces": (_optional(_whole(0)), "a whole number from 0 on, or None"),
     "sort": (_is_bool, "True or False"),
+    "sort_values": (_is_bool, "True or False"),
     "mem_sort_limit": (_whole(1 << 20), "a number of bytes, at least 1 MiB (1048576)"),
     "files_per_task": (_whole(1), "a whole number from 1 on"),
     "split_size": (_optional(_whole(1)), "a number of bytes, or None for one map per input"),

@@ -83,6 +83,8 @@ def build(
         raise JobArgumentError(f"new_job() has no argument {misses}; it takes {', '.join(ARGUMENTS)}")
     functions = looked_at(arguments)
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
+    if options.get("sort_values"):
+        options["sort"] = True
     scheduler = options.pop("scheduler", {})
     inputs, nr_reduces = _planned(functions, input, options, partitions_of)
     has_map = functions.map is not None

@@ -21,7 +21,7 @@ from disco_rq.shuffle.sortorder import (
     sorted_pairs,
 )
 
-__all__ = ["merged"]
+__all__ = ["merged", "merged_both"]
 
 
 def merged(runs: Sequence[Iterable[PairBatch]]) -> Iterator[PairBatch]:
@@ -37,6 +37,16 @@ def merged(runs: Sequence[Iterable[PairBatch]]) -> Iterator[PairBatch]:
         heads = [head for head in heads if head.fill()]
     for head in heads:
         yield from head.rest()
+
+
+def merged_both(runs: Sequence[Iterable[PairBatch]]) -> Iterator[PairBatch]:
+    """The same of runs that are sorted by key and value: the values of each key are in order, too."""
+    for batch in merged([map(_pairs_as_keys, run) for run in runs]):
+        yield PairBatch([key for key, _ in batch.keys], [value for _, value in batch.keys], False)
+
+
+def _pairs_as_keys(batch: PairBatch) -> PairBatch:
+    return PairBatch(list(pairs_of(batch)), [None] * len(batch.keys), False)
 
 
 class _Head:

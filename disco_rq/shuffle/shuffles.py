@@ -102,10 +102,12 @@ class Ordered:
 
 
 class Sorted:
-    """Pairs sorted by key within each partition."""
+    """Pairs sorted by key within each partition; with ``values`` those of a key are, too."""
 
-    def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
-        self._sorter = Sorter(scratch, limit_bytes, partitioner)
+    def __init__(
+        self, scratch: Path, limit_bytes: int, partitioner: Partitioner, *, values: bool = False
+    ) -> None:
+        self._sorter = Sorter(scratch, limit_bytes, partitioner, values=values)
         self._digest = partitioner.nr_partitions > 1
         self.feed = self._sorter.feed
 

@@ -1,7 +1,7 @@
 """Sorting more pairs than memory holds: buffers them by key, spills sorted runs, merges the runs.
 
 Two ways to buffer. Grouped, ``key -> [values]``: only distinct keys are sorted. As a plain list of pairs:
-when keys hardly repeat, and when they cannot be hashed.
+when keys hardly repeat, when they cannot be hashed, and when the values are sorted, too.
 """
 
 from __future__ import annotations
@@ -26,9 +26,16 @@ from disco_rq.shuffle.memory import (
     SLICE_PAIRS,
     average_bytes,
 )
-from disco_rq.shuffle.merge import merged
+from disco_rq.shuffle.merge import merged, merged_both
 from disco_rq.shuffle.partition import Partitioner
-from disco_rq.shuffle.sortorder import groups_by_key, plain_keys, plain_kind, sorted_keys, sorted_pairs
+from disco_rq.shuffle.sortorder import (
+    groups_by_key,
+    plain_keys,
+    plain_kind,
+    sorted_both,
+    sorted_keys,
+    sorted_pairs,
+)
 
 __all__ = ["Sorter"]
 
@@ -50,16 +57,27 @@ class Sorter:
     """Takes pairs, then gives them partition by partition, sorted by key, holding about ``limit_bytes``."""
 
     def __init__(
-        self, scratch: Path, limit_bytes: int, partitioner: Partitioner, *, objects: bool = False
+        self,
+        scratch: Path,
+        limit_bytes: int,
+        partitioner: Partitioner,
+        *,
+        objects: bool = False,
+        values: bool = False,
     ) -> None:
-        """``objects``: values may be of any type; what records do not hold is pickled when it is spilled."""
+        """``objects``: values may be of any type; what records do not hold is pickled when it is spilled.
+
+        ``values``: those of a key come in order, too; ``RecordTypeError`` for one that has no order.
+        """
         self._objects = objects
         self._scratch = scratch
         self._limit_bytes = limit_bytes
         self._partitioner = partitioner
         self._groups: defaultdict[Any, list[Any]] = defaultdict(list)
         self._pairs: list[tuple[Any, Any]] = []
-        self._grouping = True
+        self._grouping = not values
+        self._in_order = sorted_both if values else sorted_pairs
+        self._merged = merged_both if values else merged
         self.judging = True
         """Whether what comes now tells if keys repeat."""
         self._judged_pairs = self._judged_keys = 0
@@ -93,7 +111,7 @@ class Sorter:
         self._spill()
         self._merge_down_to(self._fan_in())
         for partition in range(self._partitioner.nr_partitions):
-            yield partition, merged(self._read(self._runs, partition))
+            yield partition, self._merged(self._read(self._runs, partition))
 
     def _group(self, sample: list[Any], pairs: Iterator[Any]) -> None:
         groups = self._groups
@@ -192,7 +210,7 @@ class Sorter:
                 pairs = list(zip(same, map(_value, pairs), strict=True))
             for partition, some in enumerate(self._by_partition(same, pairs)):
                 if some:
-                    yield partition, PairBatch(*sorted_pairs(some), False)
+                    yield partition, PairBatch(*self._in_order(some), False)
         self._taken, self._bytes = 0, 0.0
 
     def _by_partition(self, keys: list[Any], things: list[Any]) -> list[list[Any]]:
@@ -225,7 +243,7 @@ class Sorter:
             for first in range(0, len(runs), fan_in):
                 some = runs[first : first + fan_in]
                 self._write_run(
-                    (partition, merged(self._read(some, partition)))
+                    (partition, self._merged(self._read(some, partition)))
                     for partition in range(self._partitioner.nr_partitions)
                 )
                 for path in some:

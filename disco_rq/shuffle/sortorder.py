@@ -10,13 +10,16 @@ from __future__ import annotations
 import operator
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID
 
 from disco_rq.errors import RecordTypeError
+from disco_rq.records.pairs import shown
 from disco_rq.records.taken import one_nan, taken
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "plain_keys",
     "same_key",
     "sort_key",
+    "sorted_both",
     "sorted_keys",
     "sorted_pairs",
 ]
@@ -85,13 +89,36 @@ def _later_sort_key(key: Any) -> tuple[Any, ...]:
 
 
 def _without_order(key: Any) -> RecordTypeError:
-    kind, shown = type(key), repr(key)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return RecordTypeError(
-        f"sort knows no order of keys of the type {name}, and this is one: "
-        f"{shown if len(shown) <= 100 else shown[:100] + '…'}; give out a key of a plain type for it (a "
-        "str, a number, a tuple of these) and the object as the value, or leave sort away"
+        f"sort knows no order of keys of the type {_type_name(key)}, and this is one: {shown(key)}; give out "
+        "a key of a plain type for it (a str, a number, a tuple of these) and the object as the value, or "
+        "leave sort away"
     )
+
+
+def _value_without_order(key: Any, value: Any) -> RecordTypeError:
+    culprit = _unordered(value)
+    return RecordTypeError(
+        f"sort_values knows no order of values of the type {_type_name(culprit)}, and the key {shown(key)} "
+        f"has one: {shown(culprit)}; give out values of plain types, or leave sort_values away"
+    )
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _unordered(value: Any) -> Any:
+    """What in a value has no order: itself, or something that it holds."""
+    held = chain(value, value.values()) if type(value) is dict else value
+    if type(value) in (dict, tuple, list, set, frozenset):
+        for item in held:
+            with suppress(RecordTypeError):
+                sort_key(item)
+                continue
+            return _unordered(item)
+    return value
 
 
 def same_key(one: Any, other: Any) -> bool:
@@ -175,6 +202,24 @@ def sorted_pairs(pairs: list[Any]) -> tuple[list[Any], list[Any]]:
     else:
         pairs.sort(key=lambda pair: sort_key(pair[0]))
     return list(map(itemgetter(0), pairs)), list(map(itemgetter(1), pairs))
+
+
+def sorted_both(pairs: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Keys and values of ``pairs`` (which is sorted in place) by key, and by value where keys are equal."""
+    if plain_kind(pairs):
+        pairs.sort()
+    else:
+        pairs.sort(key=_key_of_both)
+    return list(map(itemgetter(0), pairs)), list(map(itemgetter(1), pairs))
+
+
+def _key_of_both(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    key, value = pair
+    order_of_key = sort_key(key)
+    try:
+        return order_of_key, sort_key(value)
+    except RecordTypeError:
+        raise _value_without_order(key, value) from None
 
 
 def least(keys: list[Any]) -> Any:

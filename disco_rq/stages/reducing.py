@@ -50,7 +50,7 @@ def reduced(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult
             _confirmed(row, partitioner, work.task.index, source.name)
             for row, source in zip(rows, sources, strict=True)
         )
-    row = _sorted(rows, work.scratch, spec.mem_sort_limit) if spec.sort else chain.from_iterable(rows)
+    row = _sorted(rows, work) if spec.sort else chain.from_iterable(rows)
     stream = RecordStream(row, is_sorted=spec.sort, passed=progress.passed)
     with RecordWriter(out, memory_bytes=work.memory_bytes) as writer:
         output = _output(functions.reduce_writer, writer, params)
@@ -110,8 +110,9 @@ def _confirmed(
     yield from row
 
 
-def _sorted(rows: Iterator[Iterator[PairBatch]], scratch: Path, limit_bytes: int) -> Iterator[PairBatch]:
-    sorter = Sorter(scratch, limit_bytes, Partitioner(None, 1, None), objects=True)
+def _sorted(rows: Iterator[Iterator[PairBatch]], work: TaskWork) -> Iterator[PairBatch]:
+    one, limit_bytes, values = Partitioner(None, 1, None), work.spec.mem_sort_limit, work.spec.sort_values
+    sorter = Sorter(work.scratch, limit_bytes, one, objects=True, values=values)
     sorter.judging = False
     for row in rows:
         for batch in row:

@@ -77,7 +77,9 @@ def _shuffle(work: TaskWork, partitioner: Partitioner) -> Shuffle:
     if write is not None:
         return Opaque(scratch, limit_bytes, partitioner, write, work.params)
     if work.spec.sort:
-        return Sorted(scratch, limit_bytes, partitioner)
+        # A reduce sorts the values of all maps: it is grouped keys that cost least on their way to it.
+        values = work.spec.sort_values and not work.spec.has_reduce
+        return Sorted(scratch, limit_bytes, partitioner, values=values)
     return Ordered(scratch, limit_bytes, partitioner)
 
 
