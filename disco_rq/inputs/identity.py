@@ -13,20 +13,11 @@ from xxhash import xxh3_64_intdigest
 
 from disco_rq.model import Identity
 
-__all__ = ["check_local", "check_remote", "local_identity", "remote_identity"]
+__all__ = ["check_local", "check_remote", "local_identity", "planned_size", "remote_identity"]
 
 _TAIL_BYTES = 4096
-_TAGS = (
-    "ETag",
-    "etag",
-    "generation",
-    "VersionId",
-    "version_id",
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "updated",
-)
+_VERSIONS = ("ETag", "etag", "generation", "VersionId", "version_id")
+_TAGS = (*_VERSIONS, "mtime", "LastModified", "last_modified", "updated")
 """What file systems call that which changes with a file, the best ones first."""
 
 
@@ -83,10 +74,29 @@ def remote_identity(size: int | None, about: Mapping[str, Any]) -> Identity | No
 def check_remote(size: int | None, about: Mapping[str, Any], then: Identity) -> None:
     """Raise ``ValueError`` unless it is the file of then, by its tag and its size."""
     check_size(size, then)
-    name, _, tag = then.tag.partition("=")
-    grown_only = name not in _TAGS[:5] and size is not None and then.size is not None and size > then.size
-    if tag and about.get(name) and str(about[name]) != tag and not grown_only:
+    name, _, _ = then.tag.partition("=")
+    grown_only = name not in _VERSIONS and size is not None and then.size is not None and size > then.size
+    if _is_same(about, then) is False and not grown_only:
         raise ValueError(f"it was rewritten since the job was submitted: its {name} is another")
+
+
+def planned_size(size: int | None, about: Mapping[str, Any], then: Identity | None) -> int | None:
+    """How much of a file of ``size`` bytes was there then: less, if it has grown since."""
+    if then is None or then.size is None or not size:
+        return size
+    if then.tag.partition("=")[0] in _VERSIONS and _is_same(about, then):
+        return size  # this version has one size: the server said another one before
+    return min(then.size, size)
+
+
+def _is_same(about: Mapping[str, Any], then: Identity) -> bool | None:
+    """Whether it has the tag of then; None if nobody tells."""
+    name, _, tag = then.tag.partition("=")
+    if not tag or not about.get(name):
+        return None
+    return str(about[name]).removeprefix("W/") == tag.removeprefix(
+        "W/"
+    )  # proxies weaken tags of what they pack
 
 
 def _tail(fd: int, size: int) -> int:

@@ -13,9 +13,9 @@ import io
 import os
 import stat
 import urllib.error
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -25,7 +25,7 @@ from disco_rq.inputs.content import HEAD_BYTES, codec_by_name, codec_of
 from disco_rq.inputs.decompress import Decoded
 from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.httpfile import HttpFile
-from disco_rq.inputs.identity import check_local, check_remote
+from disco_rq.inputs.identity import check_local, check_remote, planned_size, remote_identity
 from disco_rq.inputs.pieces import Window, own_lines
 from disco_rq.model import Identity, Input
 from disco_rq.outputs.remote import RemoteFile
@@ -41,7 +41,8 @@ _BUFFER_BYTES = 256 << 10
 _RAW = "raw://"
 _CHAIN = "map_reader=func.chain_reader reads them"
 
-_Source = tuple[io.RawIOBase | io.BufferedIOBase, int | None]
+_Stream = io.RawIOBase | io.BufferedIOBase
+_Source = tuple[_Stream, int | None]
 
 
 @contextmanager
@@ -99,12 +100,11 @@ def _open_window(
     opened: contextlib.ExitStack,
 ) -> tuple[Window, int | None, bool]:
     """The bytes that were asked for, their number, and whether they are records of ours."""
-    source, size = _open_source(inp.url, resolve, timeout_s, opened)
+    source, size = file, file_size = _open_source(inp.url, resolve, timeout_s, opened)
     opened.callback(_close, source)
     start, is_records, codec, then = 0, False, None, inp.identity
-    verify = partial(_check, source, size, then)
-    verify()
-    planned = size if then is None or then.size is None or not size else min(then.size, size)
+    _check(source, size, _about(source), then)
+    planned = planned_size(size, _about(source), then)
     has_grown = planned != size
     looked_at = inp.start > 0 or scheme_of(inp.url) == "raw"  # a piece from the middle is of a known file
     if not looked_at:
@@ -126,21 +126,48 @@ def _open_window(
         source.seek(start)
         size = stop - start
     window = Window(
-        source, start=start, length=size, convert=lambda error: _data_error(inp.url, error), verify=verify
+        source,
+        start=start,
+        length=size,
+        convert=lambda error: _data_error(inp.url, error),
+        verify=cache(partial(_check_again, file, file_size, then)),
     )
     return window, size, is_records
 
 
-def _check(source: io.RawIOBase | io.BufferedIOBase, size: int | None, then: Identity | None) -> None:
+def _about(source: Any) -> Mapping[str, Any]:
+    """What a server or file system says of the open file that changes with it."""
+    return (source.about if isinstance(source, HttpFile) else getattr(source, "details", None)) or {}
+
+
+def _check(source: _Stream, size: int | None, about: Mapping[str, Any], then: Identity | None) -> None:
     """Raise ``ValueError`` if it is not the file that it was when the job was submitted."""
     if then is None:
         return
     if isinstance(source, io.FileIO):
         check_local(source.fileno(), then)
-    elif isinstance(source, HttpFile):
-        check_remote(size, source.about, then)
     else:
-        check_remote(size, getattr(source, "details", None) or {}, then)
+        check_remote(size, about, then)
+
+
+def _check_again(source: Any, size: int | None, then: Identity | None) -> None:
+    """All was read: raise ``ValueError`` if it has become another file meanwhile."""
+    if isinstance(source, io.FileIO):
+        _check(source, size, {}, then)
+        return
+    was = then or remote_identity(size, _about(source))
+    if was is None or not was.tag:
+        return
+    if isinstance(source, HttpFile):
+        now = source.now()
+        found, found_size = (now.about, now.size) if now is not None else ({}, None)
+    elif (fs := getattr(source, "fs", None)) is not None:
+        fs.invalidate_cache()
+        found = fs.info(source.path)
+        found_size = found.get("size")
+    else:
+        return
+    check_remote(max(found_size or 0, size or 0) or None, found, was)  # so much was there when it was read
 
 
 def _buffered(
