@@ -175,11 +175,6 @@ class MapInput:
     def is_redundant(self) -> bool:
         return any(len(part) > 1 for part in self.parts)
 
-    def replica(self, number: int) -> MapInput:
-        """The same input, beginning with that replica of each part; beyond the last one it begins again."""
-        turned = [(part, number % len(part)) for part in self.parts]
-        return MapInput(tuple(part[first:] + part[:first] for part, first in turned))
-
     def first_urls(self) -> list[str]:
         """The addresses of the first replicas."""
         return [part[0].url for part in self.parts]

@@ -94,6 +94,9 @@ class RunningTask:
     puts: int = 0
     put_bytes: int = 0  # of keys and values
     reading: tuple[str | None, int] = (None, 0)  # the input that is read now, and where its piece begins
+    instead: dict[str, str] = field(
+        default_factory=dict
+    )  # the replica that is read, by the one that was to be
     doom: DiscoError | None = None  # ends the attempt even if the job function caught it
     lock: threading.Lock = field(default_factory=threading.Lock)  # a task may use threads
 
@@ -282,7 +285,8 @@ def this_master() -> str:
 
 def this_inputs() -> list[str]:
     """Addresses of this task's inputs; of a reduce: of the map outputs."""
-    return list(_task("this_inputs").inputs())
+    task = _task("this_inputs")
+    return [task.instead.get(url, url) for url in task.inputs()]
 
 
 def this_input() -> str | None:
@@ -298,10 +302,12 @@ def this_offset() -> int:
     return _task("this_offset").reading[1]
 
 
-def now_reads(url: str, offset: int) -> None:
-    """From here on the running task reads this address, from this byte on."""
+def now_reads(url: str, offset: int, *, instead_of: str | None = None) -> None:
+    """From here on the running task reads this address, from this byte on; perhaps a replica of another."""
     if _running is not None:
         _running.reading = url, offset
+        if instead_of not in (None, url):
+            _running.instead[str(instead_of)] = url
 
 
 def reads_start() -> bool:

@@ -13,13 +13,14 @@ from functools import cache, partial
 from typing import Literal, Protocol
 
 from disco_rq.attempt.files import merged_sources, opener_with, place_output
-from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId
+from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId, readable
 from disco_rq.outputs.datadir import DataDir, Scratch
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.profiles import profiled
 from disco_rq.outputs.remote import NODE_PATIENCE_S
 from disco_rq.packing import UnpackedJob
+from disco_rq.redact import redact
 from disco_rq.runtime import RunningTask, Services, enter_task
 from disco_rq.stages import TaskWork, run_map, run_reduce
 
@@ -59,11 +60,25 @@ class Turn:
     number: int
     task_input: TaskInput
 
-    def replica(self, number: int) -> Turn:
-        """The same with one replica of each part of a redundant input."""
+    def after(self, failures: Sequence[str]) -> Turn:
+        """The same, with the replicas of a redundant input that failed behind the others.
+
+        ``failures``: an address for each failure of the task so far, without passwords. One that names no
+        replica (empty: it is not known) is taken for one of the replica that was to be read.
+        """
         if self.task_input == "reduce" or not self.task_input.is_redundant:
             return self
-        return replace(self, task_input=self.task_input.replica(number))
+        parts = tuple(_put_behind(part, failures) for part in self.task_input.parts)
+        return replace(self, task_input=MapInput(parts))
+
+
+def _put_behind(part: tuple[Input, ...], failures: Sequence[str]) -> tuple[Input, ...]:
+    order = list(part)
+    for url in failures:
+        failed = next((one for one in order if readable(redact(one.url)) == url), order[0])
+        order.remove(failed)
+        order.append(failed)
+    return tuple(order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from bdb import BdbQuit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -94,17 +94,19 @@ class LocalTasks:
     def _task(self, task: TaskId, task_input: TaskInput) -> None:
         """Attempts until one succeeds, or no more are allowed."""
         failures: list[dict[str, Any]] = []
+        failed: list[str] = []
         survives = {"data": self._spec.max_failures, "error": self._spec.task_retries}
         while True:
             number = len(failures) + 1
             try:
                 with _restored():
-                    self._attempt(task, number, task_input)
+                    self._attempt(task, number, task_input, failed)
                 return
             except (KeyboardInterrupt, BdbQuit):  # the person at the keyboard, not the job
                 raise
             except BaseException as error:  # the boundary around user code: sys.exit() too
                 kind, failure = failure_kind(error), describe(error)
+                failed.append(failure.url or "")
                 failures.append({"node": NODE, "attempt": number, "kind": kind, "message": failure.message})
                 text = failure_text(task, number, NODE, failure.message)
                 same = sum(one["kind"] == kind for one in failures)
@@ -116,9 +118,9 @@ class LocalTasks:
                 self._place.scratch.out.unlink(missing_ok=True)
                 self._place.scratch.empty()
 
-    def _attempt(self, task: TaskId, number: int, task_input: TaskInput) -> None:
+    def _attempt(self, task: TaskId, number: int, task_input: TaskInput, failed: Sequence[str]) -> None:
         spec = self._spec
-        turn = Turn(spec, self._unpacked, task, number, task_input).replica(number - 1)
+        turn = Turn(spec, self._unpacked, task, number, task_input).after(failed)
         services = LocalServices(self.record, task, self._other_jobs)
         is_main = threading.current_thread() is threading.main_thread()  # signals reach no other
         outside = Running(

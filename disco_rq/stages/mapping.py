@@ -94,7 +94,7 @@ class MappedPairs:
             with _first_there(replicas, self._opener, self._left_out) as (input, fd, size):
                 self._url = input.url
                 self._offset = offset_of(fd)
-                now_reads(input.url, self._offset)
+                now_reads(input.url, self._offset, instead_of=replicas[0].url)
                 self._entries = entries = entries_of(
                     "map_reader", self._reader, self._reader(fd, size, input.url)
                 )

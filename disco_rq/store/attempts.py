@@ -187,10 +187,10 @@ class AttemptStore:
         )
         return answer.decode()
 
-    def count_failures(self, job_name: str, task: str) -> int:
-        """How often the task has failed so far."""
+    def failed_inputs(self, job_name: str, task: str) -> list[str]:
+        """The address that was at fault for each failure of the task so far; empty where it is not known."""
         listed: Any = self._connection.redis.hget(keys.JobKeys(job_name).failures, task)
-        return len(json.loads(listed)) if listed else 0
+        return [failure.get("url") or "" for failure in json.loads(listed)] if listed else []
 
     def put(self, attempt: Attempt, key: str, typed_value: bytes, count: int) -> int:
         """Stage an OOB result, the ``count``-th of the attempt. Codes: see ``put_oob.lua``."""

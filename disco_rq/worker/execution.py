@@ -160,8 +160,7 @@ class Execution:
             self._surroundings = Surroundings()  # with its files on the path
         turn = Turn(spec, program.unpacked, TaskId.parse(attempt.task), attempt.number, task_input)
         if task_input != "reduce" and task_input.is_redundant:
-            # Each failure drops the replica that was read; when all were, the first one is tried again.
-            turn = turn.replica(self._store.count_failures(attempt.job, attempt.task))
+            turn = turn.after(self._store.failed_inputs(attempt.job, attempt.task))
         feed = Feed(self._store, spec, turn.task)
         outside = Running(
             services=TaskServices(self._connection, self._store, attempt),
