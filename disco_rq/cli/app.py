@@ -6,36 +6,17 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
-from redis.exceptions import ResponseError
 
-from disco_rq.cli import attempts, cluster, completion, doctor, jobs, nodes, results, steering, tasks
-from disco_rq.cli import run as running
 from disco_rq.cli.output import printing_any_value
+from disco_rq.cli.verbs import ReaderHasLeft, Verbs
 from disco_rq.errors import DiscoError
 from disco_rq.machine.escaping import EscapingStream
 from disco_rq.version import __version__
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
-
-
-class Verbs(click.Group):
-    """Lists the verbs in the order in which one meets them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        return list(self.commands)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # click would leave with 1
-            raise ReaderHasLeft from None
-
-
-class ReaderHasLeft(Exception):
-    """The reader of our output has seen enough, as in ``disco-rq run … | head``."""
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,11 +28,6 @@ def cli() -> None:
     The first job, on this machine alone:
       disco-rq run disco_rq.examples.wordcount README.md
     """
-
-
-for part in (running, jobs, results, tasks, attempts, steering, nodes, doctor, cluster, completion):
-    for verb in part.VERBS:
-        cli.add_command(verb)
 
 
 def run(args: Sequence[str] | None = None) -> NoReturn:
@@ -80,7 +56,7 @@ def _exit_status(args: Sequence[str] | None) -> int:
     except DiscoError as error:
         click.echo(f"disco-rq: {error}", err=True)
         return 1
-    except ResponseError as error:  # such as NOPERM, of a user who may not do that
+    except _refusals() as error:  # such as NOPERM, of a user who may not do that
         click.echo(f"disco-rq: Redis refuses this: {error}", err=True)
         return 1
     except OSError as error:
@@ -96,3 +72,9 @@ def _exit_status(args: Sequence[str] | None) -> int:
 def _write_no_more() -> None:
     """Where stdout failed, the interpreter's last flush must not fail once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What Redis may have answered, if anybody has asked it."""
+    redis = sys.modules.get("redis.exceptions")
+    return (redis.ResponseError,) if redis is not None else ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -9,13 +12,15 @@ import pytest
 
 from disco_rq.cli import main
 from disco_rq.cli.app import cli
+from disco_rq.cli.verbs import VERBS, Verbs
 from disco_rq.settings import Settings
 
 PROGRAMS = {"master", "node", "up", "web-token", "completion"}
 
 
 def verbs(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    commands = group.every() if isinstance(group, Verbs) else group.commands
+    for name, command in commands.items():
         if isinstance(command, click.Group):
             yield from verbs(command, f"{above}{name} ")
         else:
@@ -29,6 +34,34 @@ def test_every_verb_of_the_specification_exists() -> None:
         *("nodes", "drain", "blacklist", "whitelist", "forget"),
         *("doctor", "master", "node", "up", "web-token", "completion"),
     }
+
+
+def test_the_list_of_verbs_says_what_their_own_help_says() -> None:
+    texts = {name: " ".join((command.help or "").split()) for name, command in cli.every().items()}
+    assert list(texts) == list(VERBS)
+    assert [name for name in VERBS if not texts[name].startswith(VERBS[name].line.rstrip("."))] == []
+
+
+COMPLETION = {"_DISCO_RQ_COMPLETE": "bash_complete", "COMP_WORDS": "disco-rq ", "COMP_CWORD": "1"}
+HEAVY = ("redis", "rq", "rich", "msgpack", "disco_rq.cli.run")
+
+
+@pytest.mark.parametrize(("words", "environment"), [(["--help"], {}), ([], COMPLETION)])
+def test_help_and_the_completion_of_verbs_import_none(words: list[str], environment: dict[str, str]) -> None:
+    code = (
+        "import sys; from disco_rq.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        f"finally: print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "purge" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("name", [name for name, _ in verbs(cli)])

@@ -98,7 +98,7 @@ def test_each_setting_is_one_and_each_command_a_verb(service: str, secrets: Path
     assert settings.redis
     assert settings.secret
     verb, *options = SERVICES[service]["command"]
-    cli.commands[verb].make_context(verb, list(options))
+    cli.every()[verb].make_context(verb, list(options))
 
 
 def test_no_password_is_in_the_compose_file() -> None:
@@ -167,7 +167,7 @@ def test_the_image_runs_our_program_as_nobody_in_particular() -> None:
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
     assert program in scripts
     verb, *options = json.loads(told["CMD"])
-    cli.commands[verb].make_context(verb, options)
+    cli.every()[verb].make_context(verb, options)
     user = told["USER"].partition(":")[0]
     assert int(user) > 0
     assert any(f"--uid {user} " in rest for word, rest in dockerfile() if word == "RUN")
