@@ -18,6 +18,8 @@ JOB_PREFIX = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]{0,99}")
 """What ``new_job`` takes: files, addresses and the ids of batches are called after the job."""
 JOB_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*@\d{8}-\d{6}-[a-z0-9]{4}")
 NODE_NAME = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
+WORKER_NAME = re.compile(r"[a-zA-Z0-9_\-][a-zA-Z0-9_.:@\-]{0,127}")
+"""Its slot, its attempts and its scratch directory are called after it."""
 
 OOB_KEY = re.compile(r"[a-zA-Z_\-:0-9]{1,256}")
 OOB_QUOTA = 1000

@@ -56,7 +56,7 @@ class Settings:
         """Read the environment. Raises ``SettingsError`` naming the variable that is wrong."""
         env = os.environ if env is None else env
         node = env.get(PREFIX + "NODE") or socket.gethostname()
-        if not NODE_NAME.fullmatch(node):
+        if not NODE_NAME.fullmatch(node) or not node.strip("."):  # . and .. are no directories of a node
             raise SettingsError(f"{PREFIX}NODE={node!r}: a node name takes 1 to 64 of [a-zA-Z0-9_.-]")
         data = env.get(PREFIX + "DATA")
         home = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")

@@ -20,6 +20,7 @@ from disco_rq.store import keys
 from disco_rq.store.clock import local_ahead_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import closed_nodes
+from disco_rq.store.unreadable import answer, lines
 from disco_rq.store.viewing import ClusterView, NodeView, ViewStore
 from disco_rq.version import PROTOCOL, __version__
 
@@ -65,8 +66,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
 
 
 def _packages(connection: Connection, node: str) -> Mapping[str, str]:
-    told: Any = connection.redis.hgetall(keys.packages(node))
-    return {name.decode(): version.decode() for name, version in told.items()}
+    return lines(answer(lambda: connection.redis.hgetall(keys.packages(node))))
 
 
 def _master_findings(cluster: ClusterView) -> list[Finding]:

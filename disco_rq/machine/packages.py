@@ -31,7 +31,7 @@ def installed() -> dict[str, str]:
             names = os.listdir(place)  # noqa: PTH208  names are all that is wanted
         except OSError:
             continue
-        for name in sorted(names):
+        for name in sorted(filter(_is_text, names)):
             if distribution := _DISTRIBUTION.fullmatch(name):
                 found[_normalised(distribution[1])] = distribution[2]
             elif name.endswith((".py", ".so")) or "." not in name:
@@ -39,6 +39,15 @@ def installed() -> dict[str, str]:
                 if module.isidentifier() and module != "__pycache__":
                     found.setdefault(module, "")
     return found
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be told: a file name need not be UTF-8, and what is not no program can import."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @cache

@@ -25,6 +25,8 @@ SLOW_S = 1.0
 """Redis or this master stood still for so long: then the workers could not renew their leases either."""
 DUTIES_EVERY_S = 0.5
 """About how often a master looks."""
+CHECK_S = 5.0
+"""How often the keys of the cluster are looked at: one of another type than ours keeps everybody waiting."""
 CLEANING_S = 60.0
 FORGETTING_S = 15.0
 """For how long RQ is searched for batches of a forgotten job: a worker may just be putting one away."""
@@ -55,7 +57,7 @@ class Caretaker:
         self._looked_at = time.monotonic()
         self._ahead_s = self._clock_ahead_s()
         self._stepped_until = -math.inf  # the server's clock was ahead of itself: leases have not run out
-        self._cleaned_at = 0.0
+        self._cleaned_at = self._checked_at = 0.0
         self._to_clean: list[str] = []  # nodes
         self._clean_at_once = 0
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
@@ -81,6 +83,9 @@ class Caretaker:
         self._forget_in_rq()
         self._retention.look()
         self._clean_registries(now)
+        if now - self._checked_at > CHECK_S:
+            self._checked_at = now
+            self._store.set_aside()
         return True
 
     def _look_at_clock(self) -> None:
@@ -158,8 +163,10 @@ class Caretaker:
             sign = "its process ended" if process_ended else f"it gave no sign of life for {LEASE_S:.0f} s"
             why = f"{where} was lost: {sign}"
             answer = self._lead.end_attempt(lease, state, "lost", why, survives=survives)
-            if answer == "overtaken":
+            if answer in ("overtaken", "unreadable"):
                 self._lead.forget_lease(lease)
+            if answer == "unreadable":
+                self._leave_out(job)
             about = {"action": "expire", "job": job}
             log.warning("%s %s/%s: %s (%s)", job, task, attempt, why, answer, extra=about)
 
@@ -176,6 +183,8 @@ class Caretaker:
         queued = self._queues.waiting({self._board.batches[batch_id].node for batch_id in late})
         lost = [batch_id for batch_id in late if batch_id not in queued]
         for batch_id, states in self._states([*unused, *lost]).items():
+            if batch_id not in self._board.batches:  # its job was left out
+                continue
             batch = self._board.batches[batch_id]
             why = f"its place in the queue of node {batch.node} was lost"
             if self._release_queued(batch_id, states, why) and batch_id not in lost:
@@ -186,6 +195,11 @@ class Caretaker:
         node = self._board.batches[batch_id].node
         if self._release_queued(batch_id, self._states([batch_id])[batch_id], why):
             self._queues.remove(node, batch_id)
+
+    def _leave_out(self, job: str) -> None:
+        """A job in whose records is something that nobody understands waits; the others go on."""
+        self._board.remove_job(job)
+        self._store.event(job, "The master cannot read a record of this job, and leaves it alone: it waits")
 
     def _states(self, batch_ids: Sequence[str]) -> dict[str, list[TaskState | None]]:
         """Of each batch the states of its attempts, in the order of its open tasks; None: it is another's."""
@@ -212,6 +226,9 @@ class Caretaker:
                 log.warning("%s %s: %s (%s)", batch.job, task, why, answer, extra=about)
                 # A worker, or another master, was faster.
                 is_claimed |= answer in ("overtaken", "notleader")
+                if answer == "unreadable":
+                    self._leave_out(batch.job)
+                    return True
             else:
                 is_claimed = True
         if is_claimed:

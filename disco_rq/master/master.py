@@ -21,6 +21,7 @@ from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
+from disco_rq.store.unreadable import REFUSED, UNREADABLE, is_unreadable
 
 log = logging.getLogger("disco_rq.master")
 
@@ -46,14 +47,30 @@ class Master:
     def run(self) -> None:
         """Lead, or stand by, until stopped. ``ConnectionLost`` when Redis is away for too long."""
         while not self._stop.is_set():
-            if self._lead.take(self._settings.http):
-                log.info("this master leads", extra={"action": "lead"})
-                self._term = Term(self._store, self._lead, self._queues, self._retention)
-                self._term.run(self._stop, self._settings.http)
-            else:
+            try:
+                self._lead_or_wait()
+            except REFUSED as error:
+                if not is_unreadable(error):
+                    raise
+                log.error("this master's term ends: %s", error, extra={"action": "aside"})
+                self._store.set_aside()
+                self._stop.wait(RENEW_S / 2)
+            except UNREADABLE:
+                # Left out where it was expected; here it is not, but all masters would end of it in turn.
+                log.exception(
+                    "this master's term ends: it met what it cannot read", extra={"action": "unreadable"}
+                )
                 self._stop.wait(RENEW_S / 2)
         self._lead.resign()
         self._for_retention.close()
+
+    def _lead_or_wait(self) -> None:
+        if self._lead.take(self._settings.http):
+            log.info("this master leads", extra={"action": "lead"})
+            self._term = Term(self._store, self._lead, self._queues, self._retention)
+            self._term.run(self._stop, self._settings.http)
+        else:
+            self._stop.wait(RENEW_S / 2)
 
 
 def run_master(settings: Settings, token: str | None = None) -> None:

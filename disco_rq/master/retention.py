@@ -13,6 +13,7 @@ from disco_rq.saving import is_saved, settle
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.unreadable import UNREADABLE, read
 
 __all__ = ["Retention"]
 
@@ -50,8 +51,8 @@ class Retention:
             for name in self._ending.half_forgotten():
                 self._ending.forget(name)
             for name in self._ending.overdue(self._gc_after_s):
-                self._purge(name)
-        except (DiscoError, RedisError, OSError) as error:  # the next time is soon
+                read("the results of", name, self._purge)
+        except (DiscoError, RedisError, OSError, *UNREADABLE) as error:  # the next time is soon
             log.warning("old jobs are not purged: %s", error, extra={"action": "purge"})
 
     def _purge(self, name: str) -> None:

@@ -23,6 +23,7 @@ from disco_rq.planning.planner import Planner
 from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot
 from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
+from disco_rq.store.unreadable import UNREADABLE, answer, leave_out
 
 log = logging.getLogger("disco_rq.master")
 
@@ -71,9 +72,18 @@ class Term:
                 continue
             position, events = self._store.read_control(position, POLL_MS)
             for event in events:
-                self._apply(event)
+                self._apply_readable(event)
             if any(event.kind == "nodes" for event in events):  # of a rack that comes, hundreds at once
                 self.caretaker.count_nodes()
+
+    def _apply_readable(self, event: ControlEvent) -> None:
+        """One that does not fit to what is known is told, and its job read again."""
+        try:
+            self._apply(event)
+        except UNREADABLE as error:
+            leave_out("what the control stream tells,", event, error)
+            self.board.remove_job(event.job)
+            self._load(event.job)
 
     def _apply(self, event: ControlEvent) -> None:
         """Note on the board what happened. Events may come twice; what was loaded already is left alone."""
@@ -107,7 +117,18 @@ class Term:
                 self.board.node_changed(event.node)
 
     def _load(self, name: str) -> None:
-        """Take an active job over as Redis has it."""
+        """Take an active job over as Redis has it. One that cannot be read is told, and left alone."""
+        try:
+            self._load_readable(name)
+        except UNREADABLE as error:
+            self.board.remove_job(name)
+            self._jobs.pop(name, None)
+            leave_out("job", name, error)
+            why = f"{type(error).__name__}: {error}"
+            told = f"This master cannot read the records of this job, which waits: {why}"
+            answer(lambda: self._store.event(name, told))
+
+    def _load_readable(self, name: str) -> None:
         snapshot = self._store.snapshot(name)
         if snapshot is None:
             return

@@ -114,8 +114,9 @@ class DataDir:
         for entry in (self.root / TMP).iterdir():
             pid = re.search(r"\.(\d+)(?:\.out|\.log|\.required)?$", entry.name)
             if pid and not _alive(int(pid[1])):
-                # Another worker of the node may be sweeping, too.
-                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+                # Another worker of the node may be sweeping, too, and what is not ours to delete stays.
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
 
     def purge(self, job: str) -> None:
         """Delete every file of a job. Idempotent."""
@@ -131,6 +132,6 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except (PermissionError, OverflowError):  # somebody else's, or no process at all
         pass
     return True

@@ -56,8 +56,9 @@ class Locator:
         node = split_address(address)[0]
         about = self._of(node, address)
         if "url" not in about:
+            host = about.get("host", "")
             raise DataError(
-                f"the files of node {node} ({about['host']}) cannot be read from here, and it serves none: "
+                f"the files of node {node} ({host}) cannot be read from here, and it serves none: "
                 "run 'disco-rq node' there",
                 url=address,
             )
@@ -85,6 +86,8 @@ def server_of(node: str, about: Mapping[str, str], secret: bytes | None) -> Serv
 
 def readable_root(about: dict[str, str]) -> Path | None:
     """The directory of a node, if it is the same one here."""
+    if not about.get("data"):
+        return None
     root = Path(about["data"])
     try:
         return root if (root / NODE_ID).read_text() == about["word"] else None

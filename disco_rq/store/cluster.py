@@ -12,11 +12,11 @@ import msgpack
 
 from disco_rq.model import PHASES, JobSpec
 from disco_rq.outputs.addresses import preferred_node
-from disco_rq.store import keys
+from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import add_event, unpack_input
 from disco_rq.store.clock import server_ms
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes, live_slots
+from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes, live_slots, node_names
 from disco_rq.store.taskstate import Lease, TaskState
 
 SAMPLE = 50
@@ -83,22 +83,26 @@ class ClusterStore:
         if not answer:
             return after, []
         entries = answer[0][1] if isinstance(answer, list) else answer[keys.CONTROL.encode()][0]
-        events = [event for _, fields in entries for event in _control_events(fields)]
+        told = unreadable.readable("what the control stream tells,", entries, _control_events)
+        events = [event for some in told for event in some]
         return entries[-1][0].decode(), events
 
     # -- jobs and nodes
 
     def active_jobs(self) -> set[str]:
         members: Any = self._redis.smembers(keys.ACTIVE)
-        return {name.decode() for name in members}
+        return set(unreadable.names("active job", members))
 
     def known_jobs(self) -> set[str]:
         """Every job that was submitted, and not cleaned or purged since."""
         members: Any = self._redis.zrange(keys.JOBS, 0, -1)
-        return {name.decode() for name in members}
+        return set(unreadable.names("job", members))
 
     def snapshot(self, job_name: str) -> JobSnapshot | None:
-        """An active job, read in one transaction; None if it has ended or gone."""
+        """An active job, read in one transaction; None if it has ended or gone.
+
+        Raises one of ``UNREADABLE`` if there is something in it that this version does not understand.
+        """
         job = keys.JobKeys(job_name)
         pipe = self._redis.pipeline(transaction=True)
         pipe.hmget(job.job, "status", "submitted", "paused")
@@ -106,7 +110,13 @@ class ClusterStore:
         pipe.hgetall(job.tasks)
         pipe.hgetall(job.failures)
         pipe.hgetall(job.copies)
-        (status, submitted, paused), spec_data, tasks, failures, copies = pipe.execute()
+        found = pipe.execute(raise_on_error=False)
+        for answer in found:
+            if unreadable.is_wrong_type(answer):
+                raise ValueError("one of its keys is of another type")
+            if isinstance(answer, Exception):
+                raise answer
+        (status, submitted, paused), spec_data, tasks, failures, copies = found
         if status != b"active" or spec_data is None:
             return None
         spec = JobSpec.from_dict(msgpack.unpackb(spec_data))
@@ -150,16 +160,15 @@ class ClusterStore:
 
     def nodes(self) -> list[str]:
         """Every node that was seen and is not forgotten."""
-        members: Any = self._redis.smembers(keys.NODES)
-        return [name.decode() for name in members]
+        return node_names(self._connection)
 
     def blacklist(self) -> set[str]:
         members: Any = self._redis.smembers(keys.BLACKLIST)
-        return {name.decode() for name in members}
+        return set(unreadable.names("blacklisted node", members))
 
     def draining(self) -> set[str]:
         members: Any = self._redis.smembers(keys.DRAINING)
-        return {name.decode() for name in members}
+        return set(unreadable.names("draining node", members))
 
     def closed(self) -> dict[str, str]:
         """Node -> why it takes no tasks now, as it said itself."""
@@ -167,7 +176,7 @@ class ClusterStore:
 
     def event(self, job_name: str, text: str) -> None:
         """A line of the master's in a job's history."""
-        add_event(self._connection, job_name, "master", text)
+        unreadable.answer(lambda: add_event(self._connection, job_name, "master", text))
 
     def server(self) -> tuple[str, int]:
         """(run id, seconds since its start) of the server: with a new id it may have lost a second."""
@@ -175,11 +184,25 @@ class ClusterStore:
         return info["run_id"], int(info["uptime_in_seconds"])
 
     def expired_leases(self, now_ms: int) -> list[ExpiredLease]:
-        """The attempts whose lease has run out, or whose worker's end was told."""
+        """The attempts whose lease has run out, or whose worker's end was told.
+
+        What is no lease goes: it would stand before those that are.
+        """
         members: Any = self._redis.zrangebyscore(
             keys.LEASES, "-inf", now_ms, start=0, num=1000, withscores=True
         )
-        return [ExpiredLease(Lease.parse(member), score == PROCESS_ENDED) for member, score in members]
+        expired = []
+        for member, score in members:
+            lease = unreadable.read("lease", member, Lease.parse)
+            if lease is None:
+                self._redis.zrem(keys.LEASES, member)
+            else:
+                expired.append(ExpiredLease(lease, score == PROCESS_ENDED))
+        return expired
+
+    def set_aside(self) -> None:
+        """Rename keys of the cluster that are of another type than ours."""
+        unreadable.set_aside(self._redis, keys.cluster_types())
 
     def task_state(self, job_name: str, task: str, attempt: int | None = None) -> TaskState | None:
         """The state of a task, or of that attempt of it while it is the task's own or its copy."""
@@ -195,18 +218,23 @@ class ClusterStore:
             job = keys.JobKeys(job_name)
             pipe.hget(job.tasks, task)
             pipe.hget(job.copies, task)
-        found = [TaskState.parse(text) if text else None for text in pipe.execute()]
+        texts = unreadable.answers(pipe)
+        found = [unreadable.read("task", text, TaskState.parse) if text else None for text in texts]
         return list(zip(found[::2], found[1::2], strict=True))
 
 
 def partition_sizes(connection: Connection, job_name: str) -> dict[int, int]:
     """Partition -> bytes that the committed maps wrote for it so far; those with none are left out."""
-    found: Any = connection.redis.hgetall(keys.JobKeys(job_name).partitions)
-    return {int(partition): int(size) for partition, size in found.items()}
+    key = keys.JobKeys(job_name).partitions
+    found: Any = unreadable.answer(lambda: connection.redis.hgetall(key)) or {}
+    return dict(
+        unreadable.readable("size of a partition", found.items(), lambda one: (int(one[0]), int(one[1])))
+    )
 
 
-def _control_events(fields: Mapping[bytes, bytes]) -> list[ControlEvent]:
+def _control_events(entry: tuple[bytes, Mapping[bytes, bytes]]) -> list[ControlEvent]:
     """What one entry of the stream tells: several tasks at once where a batch of them was committed."""
+    _, fields = entry
     tasks = fields.get(b"t", b"").decode().split(" ")
     attempts = fields.get(b"a", b"0").split(b" ")
     durations = fields[b"ms"].split(b" ") if b"ms" in fields else [b"0"] * len(tasks)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from disco_rq.errors import RedisFull
-from disco_rq.store import keys
+from disco_rq.model import NODE_NAME
+from disco_rq.store import keys, unreadable
 from disco_rq.store.clock import server_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.deaths import killed
@@ -33,7 +34,7 @@ class Ending:
             [name, killed(why), why],
             copied=True,
         )
-        return answer.decode()
+        return answer.decode("utf-8", "replace")
 
     def forget(self, name: str) -> None:
         """Delete every record of an ended job. Idempotent."""
@@ -42,13 +43,11 @@ class Ending:
         # staged results are the ones that run now; and once the tasks are gone nothing can be committed or
         # put.
         self._redis.delete(job.job)
-        tasks: Any = self._redis.hgetall(job.tasks)
-        copies: Any = self._redis.hgetall(job.copies)
-        states = [
-            (task.decode(), TaskState.parse(state))
-            for attempts in (tasks, copies)
-            for task, state in attempts.items()
-        ]
+        tasks: Any = unreadable.answer(lambda: self._redis.hgetall(job.tasks)) or {}
+        copies: Any = unreadable.answer(lambda: self._redis.hgetall(job.copies)) or {}
+        states = unreadable.readable(
+            "task", [*tasks.items(), *copies.items()], lambda one: (one[0].decode(), TaskState.parse(one[1]))
+        )
         running = [Lease(name, task, state.attempt) for task, state in states if state.state == "running"]
         staged = [job.staged(lease.task) for lease in running]
         pipe = self._redis.pipeline(transaction=True)
@@ -64,7 +63,7 @@ class Ending:
 
     def purge(self, name: str) -> list[str]:
         """End a job, delete its records, and ask the nodes, which are returned, for its files."""
-        self.kill(name, "it was purged")
+        unreadable.answer(lambda: self.kill(name, "it was purged"))
         try:
             asked = self.ask_purge(name)  # first, so that no file is left without a record of what to do
         except RedisFull:
@@ -85,16 +84,24 @@ class Ending:
         pipe = self._redis.pipeline(transaction=False)
         for name in listed:
             pipe.hmget(keys.JobKeys(name).job, "ended", "gc_after")
-        answer = []
-        for name, (ended, own) in zip(listed, pipe.execute(), strict=True):
+
+        def is_due(told: list[bytes | None] | None) -> bool:
+            ended, own = told or (None, None)
             patience_s = float(own) if own else gc_after_s
             if not ended or patience_s is None:
-                continue
-            if int(ended) > now_ms:  # by a clock that was ahead: its time begins now
+                return False
+            return now_ms - int(ended) > patience_s * 1000
+
+        answers = unreadable.answers(pipe)
+        ends = [unreadable.number(told[0]) if told else None for told in answers]
+        for name, ended in zip(listed, ends, strict=True):
+            if ended is not None and ended > now_ms:  # by a clock that was ahead: its time begins now
                 self.end_in_the_past(name)
-            elif now_ms - int(ended) > patience_s * 1000:
-                answer.append(name)
-        return answer
+        return [
+            name
+            for name, told in zip(listed, answers, strict=True)
+            if unreadable.read(f"the end of {name},", told, is_due)
+        ]
 
     def end_in_the_past(self, name: str) -> None:
         """A job cannot have ended later than now."""
@@ -118,9 +125,10 @@ class Ending:
         pipe.exists(job.job)
         pipe.smembers(job.nodes)
         pipe.smembers(keys.NODES)
-        is_known, of_job, every = pipe.execute()
+        is_known, of_job, every = unreadable.answers(pipe)
         # Not every node: one that is away for good would be asked for ever more. Nor one that was forgotten.
-        nodes = sorted(member.decode() for member in (of_job & every if is_known else every))
+        asked = of_job & (every or set()) if is_known and of_job is not None else every
+        nodes = sorted(name for name in unreadable.names("node", asked) if NODE_NAME.fullmatch(name))
         pipe = self._redis.pipeline(transaction=True)
         for node in nodes:
             pipe.sadd(keys.purges(node), name)

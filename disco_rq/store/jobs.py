@@ -7,14 +7,14 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgpack
 from redis.client import Pipeline
 
 from disco_rq.errors import JobError, NoMaster, OOBNotFound, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
-from disco_rq.store import keys
+from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.deaths import cause_of
@@ -106,18 +106,21 @@ class JobStore:
             time.sleep(0.05)
 
     def record(self, name: str) -> JobRecord:
-        fields: Any = self._redis.hgetall(keys.JobKeys(name).job)
-        if not fields:
+        fields: Any = unreadable.answer(lambda: self._redis.hgetall(keys.JobKeys(name).job))
+        if fields == {}:
             raise UnknownJob(f"unknown job {name!r}")
-        decoded = {field.decode(): value.decode() for field, value in fields.items()}
-        return JobRecord(decoded["status"], decoded)
+        decoded = unreadable.lines(fields)
+        if (status := decoded.get("status")) not in ("active", "ready", "dead"):
+            raise UnknownJob(f"job {name!r} cannot be read: its record is altered, or of another version")
+        return JobRecord(cast("JobStatus", status), decoded)
 
     def statuses(self, names: Iterable[str]) -> list[JobStatus | None]:
         """The status of each job, None for an unknown one, in one round trip."""
         pipe = self._redis.pipeline(transaction=False)
         for name in names:
             pipe.hget(keys.JobKeys(name).job, "status")
-        return [status.decode() if status else None for status in pipe.execute()]
+        known: dict[bytes | None, JobStatus] = {b"active": "active", b"ready": "ready", b"dead": "dead"}
+        return [known.get(status) for status in unreadable.answers(pipe)]
 
     def spec(self, name: str) -> JobSpec:
         packed: Any = self._redis.get(keys.JobKeys(name).spec)
@@ -137,8 +140,11 @@ class JobStore:
 
     def job_list(self, most: int = -1) -> list[tuple[str, float]]:
         """(name, seconds since 1970 of its submission), newest first."""
-        entries: Any = self._redis.zrange(keys.JOBS, 0, most, desc=True, withscores=True)
-        return [(name.decode(), score / 1000) for name, score in entries]
+        entries: Any = unreadable.answer(
+            lambda: self._redis.zrange(keys.JOBS, 0, most, desc=True, withscores=True)
+        )
+        found = unreadable.readable("job", entries, lambda entry: (entry[0].decode(), entry[1] / 1000))
+        return [entry for entry in found if entry[0]]
 
     def counters(self, name: str) -> dict[str, int]:
         counters: Any = self._redis.hgetall(keys.JobKeys(name).counters)
@@ -228,5 +234,5 @@ class JobStore:
 
     def running(self) -> list[dict[str, Any]]:
         """The attempts that run now: job, task, attempt."""
-        members: Any = self._redis.zrange(keys.LEASES, 0, -1)
-        return [Lease.parse(member)._asdict() for member in members]
+        members: Any = unreadable.answer(lambda: self._redis.zrange(keys.LEASES, 0, -1))
+        return [lease._asdict() for lease in unreadable.readable("lease", members, Lease.parse)]

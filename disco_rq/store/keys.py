@@ -105,6 +105,17 @@ CLOSED = "disco:closed"
 TOTALS = "disco:totals"
 
 
+def cluster_types() -> dict[str, str]:
+    """The keys that the whole cluster shares, and what Redis calls them."""
+    return {
+        **dict.fromkeys((LEADER, MASTER), "string"),
+        **dict.fromkeys((JOBS, SLOTS, LEASES), "zset"),
+        **dict.fromkeys((ACTIVE, NODES, BLACKLIST, DRAINING), "set"),
+        **dict.fromkeys((CLOSED, TOTALS), "hash"),
+        CONTROL: "stream",
+    }
+
+
 def node(name: str) -> str:
     return f"disco:node:{name}"
 
@@ -119,6 +130,16 @@ def purges(node_name: str) -> str:
 
 def wake(node_name: str) -> str:
     return f"disco:wake:{node_name}"
+
+
+def node_types(node_name: str) -> dict[str, str]:
+    """The keys of one node, and what Redis calls them."""
+    return {
+        node(node_name): "hash",
+        packages(node_name): "hash",
+        purges(node_name): "set",
+        wake(node_name): "list",
+    }
 
 
 def queue(node_name: str) -> str:
@@ -178,6 +199,12 @@ class JobKeys:
     def records(self) -> list[str]:
         """Every key of the job but the staged ones."""
         return [self.job, *(self.prefix + key.suffix for key in _record_keys)]
+
+    def types(self) -> dict[str, str]:
+        """Every key of the job but the staged ones, and what Redis calls them."""
+        others = {self.spec: "string", self.pack: "string", self.events: "stream"}
+        others |= dict.fromkeys((self.nodes, self.remade), "set")
+        return {key: others.get(key, "hash") for key in self.records()}
 
 
 _record_keys = [key for key in vars(JobKeys).values() if isinstance(key, RecordKey)]

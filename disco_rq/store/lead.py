@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from redis.client import Pipeline
+from redis.exceptions import ResponseError
 
 from disco_rq.planning.assignment import Assignment
 from disco_rq.store import keys
@@ -14,6 +16,9 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 from disco_rq.store.queues import Queues
 from disco_rq.store.taskstate import Lease, TaskState
+from disco_rq.store.unreadable import is_unreadable, leave_out
+
+log = logging.getLogger("disco_rq.master")
 
 LEEWAY_MS = 1000
 """A lease that is longer by so much was given by another clock."""
@@ -85,8 +90,11 @@ class Lead:
             else:
                 self.assign(pipe, to, attempts)
             queues.put(pipe, batch)
-        answers = pipe.execute()
-        return [answers[place] for place in places]
+        answers = pipe.execute(raise_on_error=False)
+        if failed := [answer for answer in answers if isinstance(answer, Exception)]:
+            log.warning("what was promised was refused: %s", failed[0], extra={"action": "promise"})
+        # A promise that met what it cannot read was not given.
+        return [0 if isinstance(answers[place], Exception) else answers[place] for place in places]
 
     def transaction(self) -> Pipeline:
         return self._redis.pipeline(transaction=True)
@@ -107,12 +115,20 @@ class Lead:
     def end_attempt(
         self, lost: Lease, state: TaskState | None, kind: FailureKind, why: str, *, survives: int = 0
     ) -> str:
-        """Fail or release an attempt whose worker cannot say it. Answers of ``fail_attempt.lua``."""
+        """Fail or release an attempt whose worker cannot say it. Answers of ``fail_attempt.lua``, or
+        ``unreadable``: there is something in the job's records that this version does not understand.
+        """
         # What is released was seen in a queue: a worker that claimed it meanwhile keeps it.
         worker = "-" if kind == "release" else "*"
         attempt = Attempt(lost.job, lost.task, lost.attempt, state.node if state else "-", worker)
         call = fail_call(attempt, kind, Failure(why), survives=survives, leader=self.token)
-        answer: bytes = self._connection.run(*call)
+        try:
+            answer: bytes = self._connection.run(*call)
+        except ResponseError as error:
+            if not is_unreadable(error):
+                raise
+            leave_out("job", lost.job, error)
+            return "unreadable"
         return answer.decode()
 
     def take_back_leases(self, now_ms: int) -> None:

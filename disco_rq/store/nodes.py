@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 from redis.client import Pipeline
 
 from disco_rq.errors import DiscoError, NodeAlive
-from disco_rq.store import keys
+from disco_rq.model import NODE_NAME
+from disco_rq.store import keys, unreadable
 from disco_rq.store.clock import local_ahead_ms, ms_of, server_ms
 from disco_rq.store.connection import Connection
-from disco_rq.store.taskstate import Lease, TaskState
+from disco_rq.store.taskstate import Lease, Slot, TaskState
 
 Cause = Literal["disk", "leave"]
 """Why a node may take no tasks of its own accord."""
@@ -26,14 +27,37 @@ PROCESS_ENDED = 0
 
 def node_about(connection: Connection, node: str) -> dict[str, str]:
     """What a node told of itself; empty for an unknown one."""
-    about: Any = connection.redis.hgetall(keys.node(node))
-    return {field.decode(): value.decode() for field, value in about.items()}
+    return about_of(unreadable.answer(lambda: connection.redis.hgetall(keys.node(node))))
+
+
+NUMBERS = {
+    "seen",
+    "done",
+    "data_error",
+    "error",
+    "lost",
+    "ms",
+    "records",
+    "bytes",
+    "clock_ms",
+    "protocol",
+} | {f"{what}_{how}" for what in ("memory", "disk") for how in ("total", "free")}
+"""Fields of a node's record that are whole numbers."""
+
+
+def about_of(told: Any) -> dict[str, str]:
+    """A node's record as Redis has it, without the fields that should be numbers and are none."""
+    about = unreadable.lines(told)
+    for field in about.keys() & (NUMBERS | {"load"}):
+        if unreadable.read(f"{field} of a node,", about[field], float if field == "load" else int) is None:
+            del about[field]
+    return about
 
 
 def node_names(connection: Connection) -> list[str]:
     """Every node that was seen and is not forgotten, sorted."""
-    members: Any = connection.redis.smembers(keys.NODES)
-    return sorted(member.decode() for member in members)
+    members: Any = unreadable.answer(lambda: connection.redis.smembers(keys.NODES))
+    return sorted(name for name in unreadable.names("node", members) if NODE_NAME.fullmatch(name))
 
 
 class NodeKit(NamedTuple):
@@ -65,9 +89,12 @@ def open_kits(connection: Connection, wanted: Sequence[str], likely: Collection[
     told = _ask_kits(pipe, wanted, sorted(likely))
     moment, slots, black, draining, closed = told.others
     now_ms = ms_of(moment)
-    alive = {member.decode().partition(" ")[0] for member, lease_end in slots if lease_end > now_ms}
-    leaving = {field.decode().removesuffix(" leave") for field in closed if field.endswith(b" leave")}
-    names = alive - {name.decode() for name in black | draining} - leaving
+    members = [member for member, lease_end in slots or () if lease_end > now_ms]
+    alive = {slot.node for slot in unreadable.readable("slot", members, Slot.parse)}
+    fields = unreadable.names("closed node", closed)
+    leaving = {field.removesuffix(" leave") for field in fields if field.endswith(" leave")}
+    shut = unreadable.names("node", [*(black or ()), *(draining or ())])
+    names = alive - set(shut) - leaving
     kits = told.kits
     if new := sorted(names - kits.keys()):
         kits |= _ask_kits(connection.redis.pipeline(transaction=False), wanted, new).kits
@@ -85,40 +112,45 @@ def _ask_kits(pipe: Pipeline, wanted: Sequence[str], names: Sequence[str]) -> _T
         pipe.hmget(keys.node(name), "python", "version", "protocol")
         pipe.exists(keys.packages(name))
         pipe.hmget(keys.packages(name), ["", *wanted])
-    answers = pipe.execute()
+    answers = unreadable.answers(pipe)
     kits = {}
     for i, name in enumerate(names):
         about, has_told, found = answers[before + 3 * i : before + 3 * i + 3]
-        python, version, protocol = ((value or b"").decode() for value in about)
+        python, version, protocol = (
+            (value or b"").decode("utf-8", "replace") for value in about or [None] * 3
+        )
         packages = {
-            key: value.decode() for key, value in zip(wanted, found[1:], strict=True) if value is not None
+            key: value.decode("utf-8", "replace")
+            for key, value in zip(wanted, (found or [None])[1:], strict=bool(found))
+            if value is not None
         }
         # The first nodes did not tell their protocol.
-        kits[name] = NodeKit(name, python, version, int(protocol or 1), packages if has_told else None)
+        speaks = unreadable.number(protocol) or 1
+        kits[name] = NodeKit(name, python, version, speaks, packages if has_told and found else None)
     return _Told(answers[:before], kits)
 
 
 def live_slots(connection: Connection, now_ms: int | None = None) -> dict[str, int]:
     """Node -> its workers whose lease has not run out, now or at that time of the server's clock."""
-    moment_ms = server_ms(connection) if now_ms is None else now_ms
-    members: Any = connection.redis.zrangebyscore(keys.SLOTS, f"({moment_ms}", "+inf")
-    return dict(Counter(member.decode().partition(" ")[0] for member in members))
+    since = f"({server_ms(connection) if now_ms is None else now_ms}"
+    members: Any = unreadable.answer(lambda: connection.redis.zrangebyscore(keys.SLOTS, since, "+inf"))
+    return dict(Counter(slot.node for slot in unreadable.readable("slot", members, Slot.parse)))
 
 
 def closed_nodes(connection: Connection) -> dict[str, str]:
     """Node -> why it takes no tasks now, for those that said so themselves."""
-    return closed_of(connection.redis.hgetall(keys.CLOSED))
+    return closed_of(unreadable.answer(lambda: connection.redis.hgetall(keys.CLOSED)))
 
 
 def closed_of(told: Any) -> dict[str, str]:
     """The same, of what Redis has of it."""
-    return {field.decode().partition(" ")[0]: why.decode() for field, why in sorted(told.items())}
+    return {field.partition(" ")[0]: why for field, why in sorted(unreadable.lines(told).items())}
 
 
 def master_address(connection: Connection) -> str:
     """``host:port`` of the leading master's HTTP address; empty if it serves none."""
-    address: Any = connection.redis.get(keys.MASTER)
-    return address.decode() if address else ""
+    address: Any = unreadable.answer(lambda: connection.redis.get(keys.MASTER))
+    return address.decode("utf-8", "replace") if address else ""
 
 
 _FORGOTTEN, _UNKNOWN = -1, -2  # what forget_node.lua answers
@@ -133,11 +165,11 @@ class NodeAdmin:
 
     def blacklist(self) -> set[str]:
         members: Any = self._redis.smembers(keys.BLACKLIST)
-        return {name.decode() for name in members}
+        return set(unreadable.names("blacklisted node", members))
 
     def draining(self) -> set[str]:
         members: Any = self._redis.smembers(keys.DRAINING)
-        return {name.decode() for name in members}
+        return set(unreadable.names("draining node", members))
 
     def close(self, node: str, *, drain: bool) -> None:
         """No new tasks for the node. What is queued there moves, or with ``drain`` is finished first.
@@ -231,22 +263,23 @@ class NodeStore:
         The master need not wait for the leases of their attempts to run out.
         """
         members: Any = self._redis.zrange(keys.LEASES, 0, -1)
+        leases = unreadable.readable("lease", members, Lease.parse)
         pipe = self._redis.pipeline(transaction=False)
-        for member in members:
-            lease = Lease.parse(member)
+        for lease in leases:
             pipe.hget(keys.JobKeys(lease.job).tasks, lease.task)
             pipe.hget(keys.JobKeys(lease.job).copies, lease.task)
-        states = [TaskState.parse(state) if state else None for state in pipe.execute()]
+        found = unreadable.answers(pipe)
+        states = [unreadable.read("task", state, TaskState.parse) if state else None for state in found]
         ended = []
-        for i, member in enumerate(members):
-            here = "running", Lease.parse(member).attempt, self._node
+        for i, lease in enumerate(leases):
+            here = "running", lease.attempt, self._node
             for state in states[2 * i : 2 * i + 2]:
                 if (
                     state
                     and (state.state, state.attempt, state.node) == here
                     and state.worker.startswith(worker)
                 ):
-                    ended.append(member)
+                    ended.append(lease.member)
         if ended:
             self._redis.zadd(keys.LEASES, dict.fromkeys(ended, PROCESS_ENDED), xx=True)
         self.drop_slots(worker)
@@ -268,7 +301,11 @@ class NodeStore:
     def purges(self) -> list[str]:
         """The jobs whose files this node is to delete."""
         members: Any = self._redis.smembers(keys.purges(self._node))
-        return [job.decode() for job in members]
+        return [job.decode("utf-8", "surrogateescape") for job in members]
+
+    def set_aside(self) -> None:
+        """Rename keys of the node that are of another type than ours."""
+        unreadable.set_aside(self._redis, keys.node_types(self._node))
 
     def wait_purge(self, timeout_s: float) -> bool:
         """Wait until a purge is asked for, at most so long. True: one was."""
@@ -276,4 +313,4 @@ class NodeStore:
 
     def purged(self, job: str) -> None:
         """The files of the job are deleted."""
-        self._redis.srem(keys.purges(self._node), job)
+        self._redis.srem(keys.purges(self._node), job.encode("utf-8", "surrogateescape"))

@@ -17,7 +17,7 @@ from rq.results import Result
 
 from disco_rq.packing import Serializer
 from disco_rq.planning.assignment import Assignment
-from disco_rq.store import keys
+from disco_rq.store import keys, unreadable
 
 __all__ = ["Queues", "delete_batch", "node_queue"]
 
@@ -79,7 +79,8 @@ class Queues:
         pipe = self._redis.pipeline(transaction=False)
         for node in nodes:
             pipe.lrange(self._of(node).key, 0, -1)
-        return {batch_id.decode() for batches in pipe.execute() for batch_id in batches}
+        found = unreadable.answers(pipe)
+        return {batch_id for batches in found for batch_id in unreadable.names("batch", batches)}
 
     def clean(self, node: str) -> list[str]:
         """Let RQ clean its registries of the node. Returns the batches that failed: their workers died."""
@@ -100,7 +101,7 @@ class Queues:
             pipe.zrange(queue.finished_job_registry.key, 0, -1)
             pipe.zrange(queue.failed_job_registry.key, 0, -1)
             pipe.lrange(queue.intermediate_queue_key, 0, -1)
-        answers = ([batch_id.decode() for batch_id in batch_ids] for batch_ids in pipe.execute())
+        answers = (unreadable.names("batch", batch_ids) for batch_ids in unreadable.answers(pipe))
         for queue in queues:
             for registry in (queue.finished_job_registry, queue.failed_job_registry):
                 for batch_id in filter(is_forgotten, next(answers)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from disco_rq.model import NODE_NAME
+
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
@@ -21,6 +23,21 @@ class TaskState:
     def parse(cls, text: bytes) -> TaskState:
         state, attempt, node, batch, worker, since = text.decode().split(" ")
         return cls(state, int(attempt), node, batch, worker, int(since))
+
+
+class Slot(NamedTuple):
+    """The name of a slot: the worker that keeps it."""
+
+    node: str
+    worker: str
+
+    @classmethod
+    def parse(cls, member: bytes) -> Slot:
+        """Raises ``ValueError`` for what is no slot. A worker of an older version may have blanks in it."""
+        node, _, worker = member.decode().partition(" ")
+        if not NODE_NAME.fullmatch(node) or not worker:
+            raise ValueError("it takes a node and a worker")
+        return cls(node, worker)
 
 
 class Lease(NamedTuple):

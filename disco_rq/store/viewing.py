@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from disco_rq.errors import UnknownJob
-from disco_rq.model import PHASES
-from disco_rq.store import keys
+from disco_rq.model import NODE_NAME, PHASES
+from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.clock import ms_of, server_ms
 from disco_rq.store.cluster import partition_sizes
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import closed_of
-from disco_rq.store.taskstate import Lease, TaskState
+from disco_rq.store.nodes import about_of, closed_of, node_names
+from disco_rq.store.taskstate import Lease, Slot, TaskState
 
 MOST_LEASES = 5_000
 """What a cluster runs is looked up for so many attempts; beyond, slots may look idle that are not."""
@@ -25,6 +25,7 @@ NodeState = Literal["alive", "closed", "draining", "drained", "blacklisted", "go
 LIFE = re.compile(r"-[0-9a-f]{6}$")
 """Each life of a slot's worker has a word of its own behind the slot's name."""
 
+STATUSES = {b"active", b"ready", b"dead"}
 HEAD_FIELDS = (
     *("status", "paused", "owner", "priority", "submitted", "ended", "nr_maps", "nr_reduces"),
     *(f"{phase}:{state}" for phase in PHASES for state in ("waiting", "running", "done", "failed")),
@@ -96,10 +97,10 @@ class JobHead(NamedTuple):
         return self.fields["status"] == "dead"
 
     def count(self, field: str) -> int:
-        return int(self.fields.get(field) or 0)
+        return unreadable.number(self.fields.get(field)) or 0
 
     def moment(self, field: str) -> int | None:
-        return int(self.fields[field]) if self.fields.get(field) else None
+        return unreadable.number(self.fields.get(field))
 
 
 class JobView(NamedTuple):
@@ -133,56 +134,59 @@ class ViewStore:
         pipe.smembers(keys.ACTIVE)
         pipe.zcard(keys.JOBS)
         pipe.hgetall(keys.CLOSED)
-        moment, master, leads, nodes, slots, black, draining, leases, active, jobs, told = pipe.execute()
+        found = unreadable.answers(pipe)
+        moment, master, leads, nodes, slots, black, draining, leases, active, jobs, told = found
         closed = closed_of(told)
         now_ms = ms_of(moment)
         held = self._held(leases)
         alive: dict[str, list[SlotView]] = {}
-        for member, lease_end in slots:
-            node, _, worker = member.decode().partition(" ")
-            if lease_end > now_ms:
-                alive.setdefault(node, []).append(
-                    SlotView(worker, int(lease_end) - LEASE_MS, held.get((node, worker)))
+        for member, lease_end in slots or ():
+            slot = unreadable.read("slot", member, Slot.parse)
+            if slot is not None and lease_end > now_ms:
+                alive.setdefault(slot.node, []).append(
+                    SlotView(slot.worker, int(lease_end) - LEASE_MS, held.get(slot))
                 )
-        names = sorted({name.decode() for name in nodes} | alive.keys(), key=natural)
+        known = {name for name in unreadable.names("node", nodes) if NODE_NAME.fullmatch(name)}
+        names = sorted(known | alive.keys(), key=natural)
         for name in names:
             pipe.hgetall(keys.node(name))
             pipe.llen(keys.rq_list(name))
-        told = pipe.execute()
+        told = unreadable.answers(pipe)
+        shut = set(unreadable.names("node", black)), set(unreadable.names("node", draining))
         views = [
             NodeView(
                 name=name,
-                about=_decoded(told[2 * i]),
+                about=about_of(told[2 * i]),
                 slots=sorted(alive.get(name, []), key=lambda slot: natural(slot.worker)),
-                blacklisted=name.encode() in black,
-                draining=name.encode() in draining,
+                blacklisted=name in shut[0],
+                draining=name in shut[1],
                 closed=closed.get(name, "") if name in alive else "",
-                queued=told[2 * i + 1],
+                queued=told[2 * i + 1] or 0,
             )
             for i, name in enumerate(names)
         ]
-        active_names = sorted(name.decode() for name in active)
-        return ClusterView(now_ms, master.decode() if master else "", bool(leads), views, active_names, jobs)
+        active_names = sorted(unreadable.names("active job", active))
+        address = master.decode("utf-8", "replace") if master else ""
+        return ClusterView(now_ms, address, bool(leads), views, active_names, jobs or 0)
 
-    def _held(self, leases: Iterable[bytes]) -> dict[tuple[str, str], Held]:
+    def _held(self, leases: Iterable[bytes] | None) -> dict[tuple[str, str], Held]:
         """(node, worker) -> what it has claimed."""
         tasks: dict[str, set[str]] = {}
-        for member in leases:
-            lease = Lease.parse(member)
+        for lease in unreadable.readable("lease", leases, Lease.parse):
             tasks.setdefault(lease.job, set()).add(lease.task)
         pipe = self._redis.pipeline(transaction=False)
         asked = [(job, sorted(wanted, key=natural)) for job, wanted in tasks.items()]
         for job, wanted in asked:
             pipe.hmget(keys.JobKeys(job).tasks, wanted)
             pipe.hmget(keys.JobKeys(job).copies, wanted)
-        told = pipe.execute() if asked else []
+        told = unreadable.answers(pipe) if asked else []
         held: dict[tuple[str, str], Held] = {}
         for i, (job, wanted) in enumerate(asked):
             for task, text in [
-                *zip(wanted, told[2 * i], strict=True),
-                *zip(wanted, told[2 * i + 1], strict=True),
+                *zip(wanted, told[2 * i] or (), strict=False),
+                *zip(wanted, told[2 * i + 1] or (), strict=False),
             ]:
-                state = TaskState.parse(text) if text else None
+                state = unreadable.read("task", text, TaskState.parse) if text else None
                 if state is None or state.state != "running":
                     continue
                 place = state.node, state.worker
@@ -194,13 +198,12 @@ class ViewStore:
 
     def node_names(self) -> set[str]:
         """Every node that was seen and is not forgotten."""
-        members: Any = self._redis.smembers(keys.NODES)
-        return {name.decode() for name in members}
+        return set(node_names(self._connection))
 
     def totals(self) -> dict[str, int]:
         """What was counted since the cluster began."""
-        found: Any = self._redis.hgetall(keys.TOTALS)
-        return {field: int(value) for field, value in _decoded(found).items()}
+        found: Any = unreadable.answer(lambda: self._redis.hgetall(keys.TOTALS))
+        return _numbers("total", found)
 
     def round_trip_s(self) -> float:
         """How long Redis takes to answer nothing."""
@@ -217,11 +220,11 @@ class ViewStore:
 
     def job_names(self, first: int, last: int) -> list[str]:
         """From the newest (0) on, both ends included."""
-        found: Any = self._redis.zrange(keys.JOBS, first, last, desc=True)
-        return [name.decode() for name in found]
+        found: Any = unreadable.answer(lambda: self._redis.zrange(keys.JOBS, first, last, desc=True))
+        return unreadable.names("job", found)
 
     def nr_jobs(self) -> int:
-        return int(self._redis.zcard(keys.JOBS))
+        return int(unreadable.answer(lambda: self._redis.zcard(keys.JOBS)) or 0)
 
     def heads(self, names: Sequence[str]) -> list[JobHead]:
         """The heads of those jobs that are there, in one round trip."""
@@ -229,19 +232,21 @@ class ViewStore:
         for name in names:
             pipe.hmget(keys.JobKeys(name).job, HEAD_FIELDS)
         heads = []
-        for name, values in zip(names, pipe.execute() if names else [], strict=True):
-            if values[0] is not None:
+        for name, values in zip(names, unreadable.answers(pipe) if names else [], strict=True):
+            if values is not None and values[0] in STATUSES:
                 told = zip(HEAD_FIELDS, values, strict=True)
-                heads.append(
-                    JobHead(name, {field: value.decode() for field, value in told if value is not None})
-                )
+                fields = {
+                    field: value.decode("utf-8", "replace") for field, value in told if value is not None
+                }
+                heads.append(JobHead(name, fields))
         return heads
 
     def ended_before(self, age_s: float) -> list[str]:
         """The jobs that ended so long ago, by the server's clock; those submitted first come first."""
         latest = server_ms(self._connection) - int(age_s * 1000)
-        found: Any = self._redis.zrangebyscore(keys.JOBS, "-inf", latest)  # submitted before that, too
-        names = [name.decode() for name in found]
+        # Submitted before that, too.
+        found: Any = unreadable.answer(lambda: self._redis.zrangebyscore(keys.JOBS, "-inf", latest))
+        names = unreadable.names("job", found)
         heads = [
             head for first in range(0, len(names), 1000) for head in self.heads(names[first : first + 1000])
         ]
@@ -262,15 +267,15 @@ class ViewStore:
         pipe.smembers(job.nodes)
         pipe.hlen(job.oob)
         pipe.xrevrange(job.events, count=1)
-        moment, fields, counters, nodes, oob, last = pipe.execute()
-        if not fields:
+        moment, fields, counters, nodes, oob, last = unreadable.answers(pipe)
+        if not fields or fields.get(b"status") not in STATUSES:
             raise UnknownJob(f"unknown job {name!r}")
         return JobView(
-            head=JobHead(name, _decoded(fields)),
+            head=JobHead(name, unreadable.lines(fields)),
             now_ms=ms_of(moment),
-            counters={name: int(value) for name, value in sorted(_decoded(counters).items())},
-            nodes=sorted((node.decode() for node in nodes), key=natural),
-            oob=oob,
+            counters=dict(sorted(_numbers("counter", counters).items())),
+            nodes=sorted(unreadable.names("node", nodes), key=natural),
+            oob=oob or 0,
             last_event=last[0][0].decode() if last else "0-0",
         )
 
@@ -289,7 +294,7 @@ class ViewStore:
             scanned: Any = self._redis.hscan(key, cursor, count=1000)
             cursor, batch = scanned
             read_bytes += sum(map(len, batch.values()))
-            found |= {task.decode(): json.loads(listed) for task, listed in batch.items()}
+            found |= dict(unreadable.readable("failure", batch.items(), _failures_of))
             if not cursor:
                 return found, False
         return found, True
@@ -300,7 +305,12 @@ def natural(text: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text))
 
 
-def _decoded(fields: dict[bytes, bytes]) -> dict[str, str]:
-    return {
-        field.decode("utf-8", "replace"): value.decode("utf-8", "replace") for field, value in fields.items()
-    }
+def _numbers(what: str, fields: dict[bytes, bytes] | None) -> dict[str, int]:
+    return dict(
+        unreadable.readable(what, unreadable.lines(fields).items(), lambda one: (one[0], int(one[1])))
+    )
+
+
+def _failures_of(entry: tuple[bytes, bytes]) -> tuple[str, list[dict[str, Any]]]:
+    task, listed = entry
+    return task.decode(), json.loads(listed)

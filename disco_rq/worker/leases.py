@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 
@@ -17,6 +18,7 @@ from disco_rq.outputs.datadir import DataDir
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeStore
+from disco_rq.store.unreadable import UNREADABLE, is_unreadable
 from disco_rq.worker.horse import Progress
 from disco_rq.worker.purging import purge_asked
 
@@ -86,9 +88,16 @@ class LeaseKeeper(threading.Thread):
                 self._look_at_disk()
                 self._report()
                 self._purge()
-            except (DiscoError, RedisError, OSError) as error:
+            except (DiscoError, RedisError, OSError, *UNREADABLE) as error:
                 log.warning("leases of %s not renewed: %s", self._worker, error, extra={"action": "renew"})
+                self._set_aside(error)
                 self._ended.wait(RENEW_S / 2)
+
+    def _set_aside(self, error: Exception) -> None:
+        """What keeps a node from telling of itself, a key of another type, goes out of the way."""
+        if is_unreadable(error):
+            with suppress(DiscoError, RedisError):
+                self._nodes.set_aside()
 
     def _renew(self) -> None:
         with self._lock:

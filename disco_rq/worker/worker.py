@@ -22,10 +22,11 @@ from rq.job import Job
 from rq.utils import now
 from rq.worker.base import WorkerStatus
 
-from disco_rq.errors import DiscoError
+from disco_rq.errors import DiscoError, SettingsError
 from disco_rq.machine.about import about_node
 from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
 from disco_rq.machine.orphans import adopt_orphans
+from disco_rq.model import NODE_NAME, WORKER_NAME
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.packing import Serializer, fingerprints
 from disco_rq.runtime import install_names
@@ -117,6 +118,11 @@ class DiscoWorker(Worker):
         connection.set_retry(PatientRetry(REDIS_PATIENCE_S))
         queue = Queue(keys.queue(self.node), connection=connection, serializer=Serializer)
         worker_name = name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}"
+        if not WORKER_NAME.fullmatch(worker_name):
+            raise SettingsError(
+                f"worker name {worker_name!r}: it takes 1 to 128 of [a-zA-Z0-9_.:@-], no . : @ first; "
+                "give another with 'rq worker -n NAME', or none"
+            )
         super().__init__([queue], worker_name, connection=connection, **options | _RQ_OPTIONS)
         self.log_result_lifespan = False
         if not has_hash_seed():
@@ -336,11 +342,16 @@ class DiscoWorker(Worker):
 
 
 def _node_of(queues: Any) -> str:
-    """The node whose queue it is. Raises ``DiscoError`` for anything but one queue ``disco.<node>``."""
+    """The node whose queue it is. Raises ``DiscoError`` for anything but one queue ``disco.<node>``, where
+    ``<node>`` may be the name of one.
+    """
     listed = queues if isinstance(queues, list | tuple) else [queues]
     names = [queue if isinstance(queue, str) else queue.name for queue in listed]
     if len(names) != 1 or not names[0].startswith(_QUEUE_PREFIX) or names[0] == _QUEUE_PREFIX:
         raise DiscoError(
             f"a DiscoWorker listens to one queue, {_QUEUE_PREFIX}NODE, not to {', '.join(names) or 'none'}"
         )
-    return cast(str, names[0].removeprefix(_QUEUE_PREFIX))
+    node = cast(str, names[0].removeprefix(_QUEUE_PREFIX))
+    if not NODE_NAME.fullmatch(node):
+        raise SettingsError(f"queue {names[0]!r}: a node name takes 1 to 64 of [a-zA-Z0-9_.-]")
+    return node

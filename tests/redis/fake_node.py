@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from redis.exceptions import ResponseError
 from rq.job import Job
 
 from disco_rq.master.master import Master
@@ -66,11 +67,12 @@ def working(
                 stop.wait(0.002)
                 continue
             job, batch, tasks = taken
-            inputs = AttemptStore(connection).claim(job, batch, worker, tasks)
-            for (task, number), task_input in zip(tasks, inputs, strict=True):
-                if task_input is not None:
-                    claimed.append(Attempt(job, task, number, node, worker))
-                    outcome(connection, claimed[-1])
+            with suppress(ResponseError, ValueError):  # as a horse breaks down of it
+                inputs = AttemptStore(connection).claim(job, batch, worker, tasks)
+                for (task, number), task_input in zip(tasks, inputs, strict=True):
+                    if task_input is not None:
+                        claimed.append(Attempt(job, task, number, node, worker))
+                        outcome(connection, claimed[-1])
 
     threads = [threading.Thread(target=work, args=[connect(), f"{node}.{i}"]) for i in range(slots)]
     for thread in threads:

@@ -19,6 +19,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
+def test_a_name_that_is_no_text_is_left_out(place: Path) -> None:
+    (place / "\udcff\udcfe").mkdir()
+    (place / "\udcff-1.0.dist-info").mkdir()
+    (place / "müll.py").touch()
+
+    assert installed() == {"müll": ""}
+
+
 def test_distributions_and_modules_are_told_by_their_names_alone(place: Path) -> None:
     for folder in ("PyYAML-6.0.2.dist-info", "yaml", "ruamel.yaml-0.18.1.dist-info", "__pycache__", "numpy"):
         (place / folder).mkdir()

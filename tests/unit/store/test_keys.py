@@ -174,6 +174,16 @@ def test_the_table_has_no_key_that_there_is_not() -> None:
     assert stated == cluster | nodes | {f":{name}" for name in jobs} | {":staged:<task>"}
 
 
+def test_the_types_of_the_keys_are_those_of_the_table() -> None:
+    types = keys.cluster_types() | keys.node_types("<node>") | JOB_KEYS.types()
+    types[":staged:<task>"] = "hash"
+    types["(the key itself)"] = types.pop(JOB_KEYS.job)
+
+    stated = re.findall(r"^(disco:\S+|:[a-z]\S*|\(the key itself\))\s+([a-z]+) {2,}", TABLE, re.MULTILINE)
+
+    assert dict(stated) == {key.replace(JOB_KEYS.prefix, ":"): kind for key, kind in types.items()}
+
+
 def test_the_records_of_a_job_are_all_its_keys() -> None:
     assert sorted(JOB_KEYS.records()) == sorted(
         [JOB_KEYS.job, *(getattr(JOB_KEYS, name) for name in PROPERTIES)]
