@@ -10,6 +10,7 @@ from disco_rq.cli.arguments import connect, job_argument, json_option, redis_opt
 from disco_rq.cli.output import check_reader, json_of, local_time, print_facts, print_json, print_table
 from disco_rq.client.progress import PhaseCounts, event_text
 from disco_rq.client.waiting import REFRESH_S
+from disco_rq.store.nodes import SUSPENDED
 
 FIRST, NOW = "0-0", "now"
 
@@ -44,6 +45,8 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
         ("job", job),
         ("status", "active, paused" if found["paused"] else found["active"]),
     ]
+    if found["suspended"]:
+        rows += [("waits", SUSPENDED)]
     if found["cause"]:
         rows += [("cause", " ".join(str(found["cause"][part]) for part in ("task", "message")).strip())]
     rows += [("started", local_time(found["timestamp"]))]

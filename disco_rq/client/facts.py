@@ -22,6 +22,7 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "ended": record.count("ended") / 1000 if "ended" in record.fields else None,
         "active": record.status,
         "paused": record.status == "active" and record.count("paused") == 1,
+        "suspended": record.status == "active" and store.is_suspended(),
         "mapi": record.phase("map"),
         "redi": record.phase("reduce"),
         "reduce": record.count("nr_reduces") > 0,

@@ -99,7 +99,8 @@ class Job:
     def jobinfo(self) -> dict[str, Any]:
         """The job in numbers.
 
-        ``timestamp`` (seconds since 1970), ``active`` (its status), ``paused``, ``mapi`` and ``redi``
+        ``timestamp`` (seconds since 1970), ``active`` (its status), ``paused``,
+        ``suspended`` (by ``rq suspend``), ``mapi`` and ``redi``
         (``[waiting, running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100),
         ``nodes``; and
         ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``copies`` (of tasks

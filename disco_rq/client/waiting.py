@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from disco_rq.client.results import Results
 from disco_rq.client.session import Session
-from disco_rq.errors import JobError
+from disco_rq.errors import JobError, UnknownJob
 from disco_rq.model import ResultStatus
 from disco_rq.store.jobs import JobRecord
 
@@ -33,8 +33,17 @@ def wait_for_end(
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     interval = poll_interval if display is None else min(poll_interval, REFRESH_S)
     offset = _last_event(session, name) if display is None else "0-0"
+    record: JobRecord | None = None
     while True:
-        record = store.record(name)
+        try:
+            record = store.record(name)
+        except UnknownJob:
+            if record is None:
+                raise
+            raise UnknownJob(
+                f"Redis has forgotten the job {name}: somebody purged or cleaned it, or Redis was "
+                "emptied (FLUSHDB), evicted it, or was started without its data"
+            ) from None
         if display is not None:
             for event in session.history.events(name, offset):
                 offset = event.offset

@@ -19,7 +19,7 @@ from disco_rq.settings import Settings
 from disco_rq.store import keys
 from disco_rq.store.clock import local_ahead_ms
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import closed_nodes
+from disco_rq.store.nodes import closed_nodes, is_suspended
 from disco_rq.store.unreadable import answer, lines
 from disco_rq.store.viewing import ClusterView, NodeView, ViewStore
 from disco_rq.version import PROTOCOL, __version__
@@ -45,6 +45,10 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     found = server_findings(connection.address, info, round_trip_s, local_ahead_ms(connection))
     cluster = view.cluster()
     found += _master_findings(cluster)
+    if is_suspended(connection.redis):
+        found.append(
+            Finding("fail", "rq", "suspended on this Redis: no worker takes anything", "'rq resume'")
+        )
     here = Here(
         python=platform.python_version(),
         version=__version__,

@@ -14,6 +14,7 @@ from disco_rq.planning.board import Board
 from disco_rq.planning.stranded import stranded
 from disco_rq.store.cluster import ClusterStore, JobSnapshot
 from disco_rq.store.lead import Lead
+from disco_rq.store.nodes import SUSPENDED
 from disco_rq.store.queues import Queues
 from disco_rq.store.taskstate import Lease, TaskState
 
@@ -62,6 +63,7 @@ class Caretaker:
         self._clean_at_once = 0
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
         self._closed: set[str] = set()  # nodes that said that they take no tasks
+        self._suspended = False
         self._stranded: dict[str, str] = {}  # jobs that wait for a node -> what they were told
 
     def look(self) -> bool:
@@ -85,7 +87,7 @@ class Caretaker:
         self._clean_registries(now)
         if now - self._checked_at > CHECK_S:
             self._checked_at = now
-            self._store.set_aside()
+            self._lead.set_aside()
         return True
 
     def _look_at_clock(self) -> None:
@@ -113,7 +115,9 @@ class Caretaker:
         forget = time.monotonic() >= self._stepped_until
         slots = self._store.slots(self._store.now_ms(), forget=forget)
         closed = self._store.closed()
-        self._board.set_nodes(slots, self._store.blacklist(), self._store.draining(), closed)
+        self._suspended = self._queues.is_suspended()
+        shut = {**dict.fromkeys(slots, SUSPENDED), **closed} if self._suspended else closed
+        self._board.set_nodes(slots, self._store.blacklist(), self._store.draining(), shut)
         now = {node for node in closed if node in slots}
         for node in sorted(now ^ self._closed):
             if node in now:
@@ -187,8 +191,18 @@ class Caretaker:
                 continue
             batch = self._board.batches[batch_id]
             why = f"its place in the queue of node {batch.node} was lost"
-            if self._release_queued(batch_id, states, why) and batch_id not in lost:
+            tasks = sorted(batch.open_tasks)
+            if not self._release_queued(batch_id, states, why):
+                continue
+            if batch_id not in lost:
                 self._queues.remove(batch.node, batch_id)
+            elif tasks:
+                more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
+                told = (
+                    f"{tasks[0]}{more} went out of the queue of node {batch.node} before any worker began, "
+                    "as by 'rq empty', or with a worker that died: given out again"
+                )
+                self._store.event(batch.job, told)
 
     def hand_back(self, batch_id: str, why: str) -> None:
         """Let those tasks of a batch that nobody has claimed wait again, uncounted, and be it anywhere."""
@@ -237,9 +251,14 @@ class Caretaker:
 
     def _tell_stranded(self) -> None:
         """A job that waits for a node says so in its history, and says when one has come."""
-        waiting = stranded(self._board)
+        waiting = dict.fromkeys(self._board.jobs, SUSPENDED) if self._suspended else stranded(self._board)
         for job in (self._stranded.keys() - waiting.keys()) & self._board.jobs.keys():
-            self._store.event(job, "A node is there again: the job goes on")
+            what = (
+                "RQ is not suspended any more"
+                if self._stranded[job] == SUSPENDED
+                else "A node is there again"
+            )
+            self._store.event(job, f"{what}: the job goes on")
         for job, why in waiting.items():
             if self._stranded.get(job) != why:  # new, or it waits for something else now
                 self._store.event(job, why)

@@ -53,7 +53,7 @@ class Master:
                 if not is_unreadable(error):
                     raise
                 log.error("this master's term ends: %s", error, extra={"action": "aside"})
-                self._store.set_aside()
+                self._lead.set_aside()
                 self._stop.wait(RENEW_S / 2)
             except UNREADABLE:
                 # Left out where it was expected; here it is not, but all masters would end of it in turn.

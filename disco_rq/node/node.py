@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -94,13 +94,19 @@ class Node:
             store.open("leave")
         connection.close()
 
-    def look_without_workers(self, vigil: Vigil) -> None:
-        """A node that only serves files has nobody else to delete those of purged jobs."""
+    def look_after(
+        self, vigil: Vigil, connection: Connection, about: Mapping[str, str], *, deletes: bool
+    ) -> None:
+        """Tell ``about`` again to a Redis that has forgotten it.
+
+        ``deletes``: a node that only serves files has nobody else to delete those of purged jobs.
+        """
         vigil.look()
-        connection = Connection(self.redis, patience_s=1.0)
+        store = NodeStore(connection, self.name)
         with suppress(DiscoError, RedisError, OSError):
-            purge_asked(NodeStore(connection, self.name), DataDir(self.settings.data))
-        connection.close()
+            store.tell_again(about)
+            if deletes:
+                purge_asked(store, DataDir(self.settings.data))
 
 
 def start_workers(
@@ -145,7 +151,8 @@ def run_node(settings: Settings, slots: int) -> None:
     life = new_life()
     url_seal = seal(settings.secret, settings.node, life, port.url)
     about |= {"url": port.url, "life": life, "url_seal": url_seal}
-    store.register(about | {"secret": " ".join(fingerprints(settings.secret))})
+    about |= {"secret": " ".join(fingerprints(settings.secret))}
+    store.register(about)
     store.open("leave")  # of a life before, which was killed
     connection.close()
     supervisor = Supervisor()
@@ -156,8 +163,9 @@ def run_node(settings: Settings, slots: int) -> None:
     here.start_workers(supervisor, slots, in_child=let_go)
     grace_s = settings.grace
     leaving = nullcontext() if slots == 0 else here.closed()
+    look = partial(here.look_after, vigil, Connection(here.redis, patience_s=1.0), about, deletes=slots == 0)
     try:
-        supervisor.watch(look=vigil.look if slots else partial(here.look_without_workers, vigil))
+        supervisor.watch(look=look)
     except ConnectionLost:
         grace_s = 0.0  # what runs cannot be committed
         raise

@@ -200,10 +200,6 @@ class ClusterStore:
                 expired.append(ExpiredLease(lease, score == PROCESS_ENDED))
         return expired
 
-    def set_aside(self) -> None:
-        """Rename keys of the cluster that are of another type than ours."""
-        unreadable.set_aside(self._redis, keys.cluster_types())
-
     def task_state(self, job_name: str, task: str, attempt: int | None = None) -> TaskState | None:
         """The state of a task, or of that attempt of it while it is the task's own or its copy."""
         [states] = self.states([(job_name, task)])

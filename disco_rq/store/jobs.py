@@ -18,6 +18,7 @@ from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import pack_input, read_oob, unpack_input
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.deaths import cause_of
+from disco_rq.store.nodes import is_suspended
 from disco_rq.store.taskstate import Lease, TaskState
 
 log = logging.getLogger("disco_rq.store")
@@ -231,6 +232,10 @@ class JobStore:
 
         # So that it never brings back a job that is forgotten meanwhile.
         self._redis.transaction(change, job.job)
+
+    def is_suspended(self) -> bool:
+        """Whether all workers of this Redis were told to take nothing."""
+        return is_suspended(self._redis)
 
     def running(self) -> list[dict[str, Any]]:
         """The attempts that run now: job, task, attempt."""

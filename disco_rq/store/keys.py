@@ -152,6 +152,11 @@ def rq_list(node_name: str) -> str:
     return f"rq:queue:{queue(node_name)}"
 
 
+def rq_suspended() -> str:
+    """The key that RQ has while its workers are suspended; only to be looked at."""
+    return "rq:suspended"
+
+
 class RecordKey:
     """One of the keys of a job: an attribute of its ``JobKeys``."""
 

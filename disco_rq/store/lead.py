@@ -16,7 +16,7 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 from disco_rq.store.queues import Queues
 from disco_rq.store.taskstate import Lease, TaskState
-from disco_rq.store.unreadable import is_unreadable, leave_out
+from disco_rq.store.unreadable import is_unreadable, leave_out, set_aside
 
 log = logging.getLogger("disco_rq.master")
 
@@ -70,6 +70,10 @@ class Lead:
     def trim_control(self, before: str) -> None:
         """Forget the events before an id: the leader has read them, and a new one loads the jobs whole."""
         self._redis.xtrim(keys.CONTROL, minid=before, approximate=True)
+
+    def set_aside(self) -> None:
+        """Rename keys of the cluster that are of another type than ours."""
+        set_aside(self._redis, keys.cluster_types())
 
     # -- decisions
 

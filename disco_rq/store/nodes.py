@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from redis import Redis
 from redis.client import Pipeline
+from redis.exceptions import NoPermissionError
 
 from disco_rq.errors import DiscoError, NodeAlive
 from disco_rq.model import NODE_NAME
@@ -20,6 +22,9 @@ Cause = Literal["disk", "leave"]
 
 GONE_FOR_S = 60.0
 """A node that has given no sign of life for so long may be forgotten: one that is cut off ends before."""
+
+SUSPENDED = "RQ is suspended on this Redis: 'rq resume'"
+"""Why no node takes tasks when somebody, of another program perhaps, told all workers here to stop."""
 
 PROCESS_ENDED = 0
 """In place of the end of a lease: nobody will renew it."""
@@ -147,6 +152,15 @@ def closed_of(told: Any) -> dict[str, str]:
     return {field.partition(" ")[0]: why for field, why in sorted(unreadable.lines(told).items())}
 
 
+def is_suspended(redis: Redis) -> bool:
+    """Whether RQ's workers, ours too, were told by ``rq suspend`` to take nothing."""
+    try:
+        return bool(redis.exists(keys.rq_suspended()))
+    except NoPermissionError as error:  # users of an older ``ops/users.conf``
+        unreadable.leave_out("the key", keys.rq_suspended(), error)
+        return False
+
+
 def master_address(connection: Connection) -> str:
     """``host:port`` of the leading master's HTTP address; empty if it serves none."""
     address: Any = unreadable.answer(lambda: connection.redis.get(keys.MASTER))
@@ -233,10 +247,28 @@ class NodeStore:
         pipe.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
         pipe.execute()
 
+    def tell_again(self, about: Mapping[str, str]) -> bool:
+        """Register once more if Redis has forgotten the node, or a part of what this process told of it: it
+        was emptied, or started without its data. True: it had.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.sismember(keys.NODES, self._node)
+        pipe.hmget(keys.node(self._node), list(about))
+        is_known, told = pipe.execute()
+        # What another life of the node has told since is left alone.
+        if is_known and None not in told:
+            return False
+        self.register(about)
+        return True
+
     def report(self, load: Mapping[str, int | float]) -> None:
         """How much memory and disk the node has, how busy it is, and what its clock says."""
         fields: Any = {**load, "clock_ms": local_ahead_ms(self._connection)}
         self._redis.hset(keys.node(self._node), mapping=fields)
+
+    def has_told_packages(self) -> bool:
+        """Whether Redis has what is installed there: a node that tells nothing may well have nothing."""
+        return bool(self._redis.exists(keys.packages(self._node)))
 
     def tell_packages(self, installed: Mapping[str, str]) -> None:
         """What is installed there: modules and distributions, as ``installed`` tells them."""

@@ -18,6 +18,7 @@ from rq.results import Result
 from disco_rq.packing import Serializer
 from disco_rq.planning.assignment import Assignment
 from disco_rq.store import keys, unreadable
+from disco_rq.store.nodes import is_suspended
 
 __all__ = ["Queues", "delete_batch", "node_queue"]
 
@@ -66,6 +67,10 @@ class Queues:
         # Not started, or through: then its claim will be refused, or there is nothing to stop.
         with contextlib.suppress(NoSuchJobError, InvalidJobOperation):
             send_stop_job_command(self._redis, batch_id, serializer=Serializer)
+
+    def is_suspended(self) -> bool:
+        """Whether all workers of this Redis were told to take nothing."""
+        return is_suspended(self._redis)
 
     def remove(self, node: str, batch_id: str) -> None:
         """Take a batch out of the queue of its node: its tasks are for others."""

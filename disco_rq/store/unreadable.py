@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgpack
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 log = logging.getLogger("disco_rq.store")
 
@@ -114,10 +114,15 @@ def set_aside(redis: Redis, types: Mapping[str, str]) -> list[str]:
     pipe = redis.pipeline(transaction=False)
     for key in types:
         pipe.type(key)
+    try:
+        found = pipe.execute()
+    except NoPermissionError as error:  # users of an older ``ops/users.conf``
+        leave_out("the type of", "our keys", error)
+        return []
     strange = [
         key
-        for (key, kind), found in zip(types.items(), pipe.execute(), strict=True)
-        if found not in (b"none", kind.encode())
+        for (key, kind), one in zip(types.items(), found, strict=True)
+        if one not in (b"none", kind.encode())
     ]
     for key in strange:
         redis.rename(key, key + ASIDE)

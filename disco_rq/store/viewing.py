@@ -15,7 +15,7 @@ from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.clock import ms_of, server_ms
 from disco_rq.store.cluster import partition_sizes
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import about_of, closed_of, node_names
+from disco_rq.store.nodes import SUSPENDED, about_of, closed_of, is_suspended, node_names
 from disco_rq.store.taskstate import Lease, Slot, TaskState
 
 MOST_LEASES = 5_000
@@ -136,6 +136,7 @@ class ViewStore:
         pipe.hgetall(keys.CLOSED)
         found = unreadable.answers(pipe)
         moment, master, leads, nodes, slots, black, draining, leases, active, jobs, told = found
+        shut_by_rq = SUSPENDED if is_suspended(self._redis) else ""
         closed = closed_of(told)
         now_ms = ms_of(moment)
         held = self._held(leases)
@@ -160,7 +161,7 @@ class ViewStore:
                 slots=sorted(alive.get(name, []), key=lambda slot: natural(slot.worker)),
                 blacklisted=name in shut[0],
                 draining=name in shut[1],
-                closed=closed.get(name, "") if name in alive else "",
+                closed=closed.get(name, shut_by_rq) if name in alive else "",
                 queued=told[2 * i + 1] or 0,
             )
             for i, name in enumerate(names)

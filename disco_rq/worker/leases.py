@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from redis.exceptions import RedisError
@@ -46,7 +46,9 @@ class LeaseKeeper(threading.Thread):
         data: DataDir,
         min_free: int | None,
         end_horse: Callable[[], None],
+        about: Callable[[], Mapping[str, str]],
     ) -> None:
+        """``about``: what the node tells of itself, from its first renewal on."""
         super().__init__(name="leases", daemon=True)
         self._nodes = NodeStore(connection, node)
         self._store = AttemptStore(connection)
@@ -56,6 +58,7 @@ class LeaseKeeper(threading.Thread):
         self._min_free = min_free
         self._was_full = False
         self._end_horse = end_horse
+        self._about = about
         self._lock = threading.Lock()
         self._job = ""
         self._tasks: Sequence[tuple[str, int]] = ()
@@ -85,6 +88,7 @@ class LeaseKeeper(threading.Thread):
         while not self._ended.is_set():
             try:
                 self._renew()
+                self._tell_again()
                 self._look_at_disk()
                 self._report()
                 self._purge()
@@ -98,6 +102,12 @@ class LeaseKeeper(threading.Thread):
         if is_unreadable(error):
             with suppress(DiscoError, RedisError):
                 self._nodes.set_aside()
+
+    def _tell_again(self) -> None:
+        """A Redis that was emptied hears all again that it was told once."""
+        if self._nodes.tell_again(self._about()):
+            log.warning("Redis had forgotten node %s: told again", self._node, extra={"action": "register"})
+            self._report_at = 0.0
 
     def _renew(self) -> None:
         with self._lock:
@@ -139,7 +149,8 @@ class LeaseKeeper(threading.Thread):
         if time.monotonic() >= self._report_at:
             self._report_at = time.monotonic() + REPORT_S
             self._nodes.report(node_load(self._data.root))
-            if (found := installed()) != self._installed:  # also what was installed while it runs
+            # Also what was installed while it runs, and when Redis was emptied.
+            if (found := installed()) != self._installed or not self._nodes.has_told_packages():
                 self._nodes.tell_packages(found)
                 self._installed = found
 

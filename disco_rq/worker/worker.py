@@ -15,7 +15,7 @@ from resource import struct_rusage
 from typing import Any, cast
 
 from redis import Redis
-from rq import Queue, Worker
+from rq import Queue, Worker, worker_registration
 from rq.exceptions import StopRequested
 from rq.executions import Execution as RqExecution
 from rq.job import Job
@@ -94,6 +94,8 @@ class DiscoWorker(Worker):
 
     _ride: Ride
     """The batch that runs, or the one before; RQ asks for it only while there is one."""
+    _about: dict[str, str]
+    """What its node tells of itself; where its files are served, the node's own program adds."""
 
     def __init__(
         self,
@@ -117,12 +119,7 @@ class DiscoWorker(Worker):
         connection = open_client(self._address)
         connection.set_retry(PatientRetry(REDIS_PATIENCE_S))
         queue = Queue(keys.queue(self.node), connection=connection, serializer=Serializer)
-        worker_name = name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}"
-        if not WORKER_NAME.fullmatch(worker_name):
-            raise SettingsError(
-                f"worker name {worker_name!r}: it takes 1 to 128 of [a-zA-Z0-9_.:@-], no . : @ first; "
-                "give another with 'rq worker -n NAME', or none"
-            )
+        worker_name = _checked(name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}")
         super().__init__([queue], worker_name, connection=connection, **options | _RQ_OPTIONS)
         self.log_result_lifespan = False
         if not has_hash_seed():
@@ -148,6 +145,7 @@ class DiscoWorker(Worker):
             data=self._data,
             min_free=self._settings.min_free,
             end_horse=self.kill_horse,
+            about=lambda: self._about,
         )
 
     def _connect(self) -> Connection:
@@ -167,10 +165,15 @@ class DiscoWorker(Worker):
         gc.freeze()
         self._stable.tidy()
         self._store.renew(self.node, self.name)
+        secret = " ".join(fingerprints(self._settings.secret))
+        self._about = about_node(self._data.root, word) | {"secret": secret}
+        self._nodes.register(self._about)
         self._keeper.start()
         self._overuse.start()
-        secret = " ".join(fingerprints(self._settings.secret))
-        self._nodes.register(about_node(self._data.root, word) | {"secret": secret})
+
+    def _is_forgotten(self) -> bool:
+        """Whether Redis has lost that this worker was born: RQ would list it no more."""
+        return not self.connection.hexists(self.key, "birth")
 
     def register_death(self) -> None:
         self._keeper.stop()
@@ -292,6 +295,9 @@ class DiscoWorker(Worker):
             if not self._telling.is_heartbeat_due():
                 return
             with self.connection.pipeline(transaction=False) as pipe:
+                if self._is_forgotten():
+                    pipe.hset(self.key, mapping=self.serialize())
+                    worker_registration.register(self, pipe)
                 super().heartbeat(timeout, pipe)
                 pipe.execute()
         else:
@@ -339,6 +345,16 @@ class DiscoWorker(Worker):
         if self.scheduler is None or self.scheduler._process is None:
             return set()
         return {self.scheduler._process.pid}
+
+
+def _checked(name: str) -> str:
+    """Raises ``SettingsError`` for the name of a worker that no key and no path can hold."""
+    if not WORKER_NAME.fullmatch(name):
+        raise SettingsError(
+            f"worker name {name!r}: it takes 1 to 128 of [a-zA-Z0-9_.:@-], no . : @ first; "
+            "give another with 'rq worker -n NAME', or none"
+        )
+    return name
 
 
 def _node_of(queues: Any) -> str:
