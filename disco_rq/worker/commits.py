@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 from disco_rq.attempt.usercode import is_exhaustion
@@ -15,6 +14,7 @@ from disco_rq.records import write_outputs
 from disco_rq.saving import discard, is_saved, publish
 from disco_rq.store.attempts import AttemptStore, Commit
 from disco_rq.worker.endings import Endings
+from disco_rq.worker.finished import Finished
 
 __all__ = ["Commits"]
 
@@ -24,31 +24,55 @@ FLUSH_S = 0.02
 """Commits of small tasks are sent together, but none waits longer than this for the next task to end."""
 
 
+LATE_S = 0.035
+"""What has waited for so long is committed by the worker: the horse had its chance."""
+
+
 class Commits:
     """Of attempts that have ended well, until Redis knows of them."""
 
-    def __init__(self, store: AttemptStore, data: DataDir, aside: Path, endings: Endings) -> None:
-        """``aside``: a path on the disk of ``data``, to write to."""
+    def __init__(
+        self, store: AttemptStore, data: DataDir, aside: Path, endings: Endings, finished: Finished
+    ) -> None:
+        """``aside``: a path on the disk of ``data``, to write to. ``finished``: where they wait."""
         self._store = store
         self._data = data
         self._aside = aside
         self._endings = endings
-        self._waiting: list[Commit] = []
-        self._waiting_since = 0.0
+        self._finished = finished
 
     def add(self, commit: Commit) -> None:
-        if not self._waiting:
-            self._waiting_since = time.monotonic()
-        self._waiting.append(commit)
+        """Of the process that runs the attempts: this one is done."""
+        with self._finished.held():
+            if not self._finished.add(commit):
+                self._commit([*self._finished.all(), commit])
+                self._finished.clear()
 
     def flush_in_time(self, *, now: bool) -> None:
         """Commit what waits, if it has waited long enough, or ``now``."""
-        if self._waiting and (now or time.monotonic() - self._waiting_since > FLUSH_S):
+        waits_s = self._finished.waits_s
+        if waits_s and (now or waits_s > FLUSH_S):
             self.flush()
 
     def flush(self) -> None:
-        """Commit what has ended. An attempt that does not count leaves no file behind."""
-        commits, self._waiting = self._waiting, []
+        """Commit what has ended."""
+        with self._finished.held():
+            self.flush_held()
+
+    def flush_for_other(self) -> None:
+        """The same for another process, which is at its next task, if it is not at this just now."""
+        if self._finished.waits_s > LATE_S:
+            with self._finished.held_if_free() as is_held:
+                if is_held:
+                    self.flush_held()
+
+    def flush_held(self) -> None:
+        """Commit what has ended; nobody else can be at it."""
+        self._commit(self._finished.all())
+        self._finished.clear()
+
+    def _commit(self, commits: list[Commit]) -> None:
+        """An attempt that does not count leaves no file behind. Each may have been committed before."""
         commits = self._write_small(commits)
         for commit, answer in zip(commits, self._store.commit(commits) if commits else [], strict=True):
             attempt = commit.attempt

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from typing import NoReturn
 
 from disco_rq.attempt.asking import note_that_nobody_answers, refuse_breakpoints
 from disco_rq.attempt.files import opener_with
@@ -30,6 +33,7 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import master_address, node_about
 from disco_rq.worker.commits import Commits
 from disco_rq.worker.endings import Endings
+from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Fitness, Progress
 from disco_rq.worker.programs import Programs
 from disco_rq.worker.rehearsal import rehearse
@@ -53,6 +57,7 @@ class Execution:
         data: DataDir,
         secret: bytes | None,
         progress: Progress,
+        finished: Finished,
         most_tasks: int | None = None,
     ) -> None:
         """``most_tasks``: after so many this process is not to be used again."""
@@ -72,7 +77,7 @@ class Execution:
         self._programs = Programs(self._store, self._place, secret)
         self._log = AttemptLog(scratch.log)
         self._endings = Endings(self._store, self._place, spec_of=self._programs.spec_of)
-        self._commits = Commits(self._store, data, scratch.out, self._endings)
+        self._commits = Commits(self._store, data, scratch.out, self._endings, finished)
 
     def prepare(self) -> None:
         """Once in a new process: its own working directory, no input, its output to the attempt's log."""
@@ -123,8 +128,14 @@ class Execution:
     def _run(self, attempt: Attempt, task_input: TaskInput) -> None:
         """One attempt, to its commit (which may wait for others) or to its failure."""
         fields = {"action": "attempt", "job": attempt.job}
+        horse_pid = os.getpid()
         try:
-            self._commits.add(self._attempt(attempt, task_input))
+            try:
+                commit = self._attempt(attempt, task_input)
+            finally:
+                if os.getpid() != horse_pid:
+                    _end_fork()
+            self._commits.add(commit)
         except Overtaken:
             log.warning("%s %s was overtaken", attempt.job, attempt, extra=fields)
             self._keep_log(attempt)
@@ -204,3 +215,11 @@ class Execution:
         except OSError as error:  # what a task has made of its directory: the attempt itself ends as it did
             self._left = f"its directory so that it cannot be emptied: {error}"
             log.warning("%s %s left %s", attempt.job, attempt, self._left, extra={"action": "clean up"})
+
+
+def _end_fork() -> NoReturn:
+    """A child that the task has forked comes back from the task's code: it would go on as if it were us."""
+    error = sys.exc_info()[1]
+    if error is not None and not isinstance(error, SystemExit):
+        traceback.print_exception(error)  # to the attempt's log, as any program ends
+    os._exit(0 if error is None else 1)

@@ -21,6 +21,7 @@ import msgpack
 
 from disco_rq.machine.children import ChildWatch, has_ended, wait_for_words
 from disco_rq.machine.orphans import adopt_orphans, die_with_parent
+from disco_rq.worker.finished import Finished
 
 log = logging.getLogger("disco_rq.horse")
 
@@ -93,12 +94,12 @@ class Horse:
     seen by its process.
     """
 
-    def __init__(self, in_child: Callable[[], Rehearsed], progress: Progress) -> None:
+    def __init__(self, in_child: Callable[[], Rehearsed], progress: Progress, finished: Finished) -> None:
         """Fork. The child calls ``in_child()`` once, and what that returns for each request."""
         self.job = ""  # the disco job that it is bound to; "" none yet
         self.is_spent = False  # it must not get another batch
         self.has_left_rest = False  # of its batch the tasks after ``progress.index``
-        self.progress = progress
+        self.progress, self.finished = progress, finished
         self._batches = 0
         self._buried, self._death = False, Death()
         self._oom_kills = _oom_kills()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from disco_rq.machine.orphans import end_orphans
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.store.connection import Connection
+from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Horse, Progress, Rehearsed
 
 __all__ = ["Stable"]
@@ -22,7 +23,7 @@ class Stable:
         worker: str,
         *,
         connect: Callable[[], Connection],
-        enter: Callable[[Connection, Progress], Rehearsed],
+        enter: Callable[[Connection, Progress, Finished], Rehearsed],
         others: Callable[[], Collection[int]],
     ) -> None:
         """``enter`` is called in each new horse, with the connection that it was given. ``others``: children
@@ -78,11 +79,11 @@ class Stable:
                 self._retire(horse)
 
     def _new(self) -> Horse:
-        progress = Progress()
+        progress, finished = Progress(), Finished()
         # Connected here, used there: what a forked process touches first costs it several times as much.
         connection = self._connect()
         connection.line.open()
-        horse = Horse(lambda: self._enter(connection, progress), progress)
+        horse = Horse(lambda: self._enter(connection, progress, finished), progress, finished)
         connection.line.give_away()
         return horse
 
@@ -100,6 +101,7 @@ class Stable:
     def _retire(self, horse: Horse) -> None:
         """End a horse and all that its tasks have started, and delete its scratch files."""
         horse.bury()
+        horse.finished.close()
         kept = (self._current, self._spare, self._former)
         ours = {one.pid for one in kept if one is not None and one is not horse}
         end_orphans(spare=ours.union(self._others()))

@@ -7,6 +7,7 @@ runs is ``run_batch``: ids only, the rest is read from Redis by the horse (``exe
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import secrets
 import signal
@@ -22,12 +23,14 @@ from rq.job import Job
 from rq.utils import now
 from rq.worker.base import WorkerStatus
 
+from disco_rq.attempt.running import Place
 from disco_rq.errors import DiscoError, SettingsError
 from disco_rq.machine.about import about_node
 from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
 from disco_rq.machine.orphans import adopt_orphans
 from disco_rq.model import NODE_NAME, WORKER_NAME
 from disco_rq.outputs.datadir import DataDir
+from disco_rq.outputs.locator import Locator
 from disco_rq.packing import Serializer, fingerprints
 from disco_rq.runtime import install_names
 from disco_rq.settings import Settings
@@ -37,11 +40,14 @@ from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.clients import open_client
 from disco_rq.store.connection import Connection, PatientRetry, load_scripts
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import NodeStore
+from disco_rq.store.nodes import NodeStore, node_about
 from disco_rq.worker import rehearsal
 from disco_rq.worker.batch import Batch
+from disco_rq.worker.commits import FLUSH_S
 from disco_rq.worker.execution import Execution
+from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Horse, Progress, Rehearsed
+from disco_rq.worker.latecommits import LateCommits
 from disco_rq.worker.leases import LeaseKeeper
 from disco_rq.worker.mishaps import Mishaps
 from disco_rq.worker.overuse import OveruseWatch
@@ -122,11 +128,7 @@ class DiscoWorker(Worker):
         worker_name = _checked(name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}")
         super().__init__([queue], worker_name, connection=connection, **options | _RQ_OPTIONS)
         self.log_result_lifespan = False
-        if not has_hash_seed():
-            self.log.warning(
-                "start workers with %s=%s, as 'disco-rq node' does: otherwise hash() differs between them",
-                *(NAME, HASH_SEED),
-            )
+        _warn_of_hash_seed(self.log)
         own = self._connect()
         self._store = AttemptStore(own)
         self._jobs = JobStore(own)
@@ -138,6 +140,7 @@ class DiscoWorker(Worker):
         )
         self._mishaps = Mishaps(self._store, self._data, node=self.node, worker=self.name)
         self._overuse = OveruseWatch(self._settings.task_memory, self.kill_horse)
+        self._late = LateCommits(self._connect(), _place_of(self.name, self.node, self._data, own))
         self._keeper = LeaseKeeper(
             Connection(self._address, patience_s=LEASE_PATIENCE_S, waits_for_memory=True),
             node=self.node,
@@ -170,6 +173,7 @@ class DiscoWorker(Worker):
         self._nodes.register(self._about)
         self._keeper.start()
         self._overuse.start()
+        self._late.start()
 
     def _is_forgotten(self) -> bool:
         """Whether Redis has lost that this worker was born: RQ would list it no more."""
@@ -178,6 +182,7 @@ class DiscoWorker(Worker):
     def register_death(self) -> None:
         self._keeper.stop()
         self._overuse.stop()
+        self._late.stop()
         self._telling.catch_up()
         self._stable.close()
         self._nodes.drop_slots(self.name)
@@ -207,7 +212,7 @@ class DiscoWorker(Worker):
         execution = None
         try:
             while True:
-                if not ride.horse.answers_within(SHORT_S):
+                if not _is_short(ride, self._late):
                     if execution is None:
                         execution = self._telling.begin(job, queue)
                         self._stable.tidy()
@@ -221,14 +226,14 @@ class DiscoWorker(Worker):
         except SystemExit:  # RQ's cold shutdown: a second signal
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, signal.SIG_IGN)  # a third one would find nothing else to end
-            self._keeper.unwatch()
+            self._unwatch()
             ride.horse.bury()
+            self._late.finish(ride.horse.finished)
             self._mishaps.worker_leaves(ride.batch)
             self._telling.end(job, queue, execution)
             raise
         self._horse_pid = 0
-        self._keeper.unwatch()
-        self._overuse.unwatch()
+        self._unwatch()
         if ride.died:
             self._horse_died(ride, job)
         else:
@@ -245,6 +250,11 @@ class DiscoWorker(Worker):
         horse.start(batch.job, batch.id, batch.tasks)
         return ride
 
+    def _unwatch(self) -> None:
+        self._keeper.unwatch()
+        self._overuse.unwatch()
+        self._late.unwatch()
+
     def _settle(self, ride: Ride) -> Batch | None:
         """What its horse has left of the batch for another one."""
         if ride.died:
@@ -252,13 +262,13 @@ class DiscoWorker(Worker):
         ride.failure = ride.horse.settle()
         if not ride.horse.has_left_rest:
             return None
-        self._keeper.unwatch()
-        self._overuse.unwatch()
+        self._unwatch()
         self._horse_pid = 0
         self._stable.end()
         return ride.batch._replace(tasks=ride.batch.tasks[ride.horse.progress.index + 1 :])
 
     def _horse_died(self, ride: Ride, job: Job) -> None:
+        self._late.finish(ride.horse.finished)
         excess, stopped = self._overuse.excess, ride.was_stopped
         if not self._mishaps.horse_died(ride.batch, ride.horse, excess, stopped=stopped):
             self._telling.forget(job)
@@ -268,6 +278,7 @@ class DiscoWorker(Worker):
         failure = ride.failure
         job.ended_at = now()
         if failure:
+            self._late.finish(ride.horse.finished)
             self._mishaps.horse_broke_down(ride.batch, ride.horse, failure)
         if execution is None and not failure:
             self._telling.end_later(job, queue)
@@ -323,7 +334,7 @@ class DiscoWorker(Worker):
 
     # -- for the stable
 
-    def _enter_horse(self, connection: Connection, progress: Progress) -> Rehearsed:
+    def _enter_horse(self, connection: Connection, progress: Progress, finished: Finished) -> Rehearsed:
         """In the new child, which uses none of its parent's connections but the one that it was given."""
         self.setup_work_horse_signals()  # type: ignore[no-untyped-call]
         self._is_horse = True
@@ -334,6 +345,7 @@ class DiscoWorker(Worker):
             data=self._data,
             secret=self._settings.secret,
             progress=progress,
+            finished=finished,
             most_tasks=self._settings.tasks_per_process,
         )
         executor.prepare()
@@ -355,6 +367,29 @@ def _checked(name: str) -> str:
             "give another with 'rq worker -n NAME', or none"
         )
     return name
+
+
+def _warn_of_hash_seed(log: logging.Logger) -> None:
+    if not has_hash_seed():
+        log.warning(
+            "start workers with %s=%s, as 'disco-rq node' does: otherwise hash() differs between them",
+            *(NAME, HASH_SEED),
+        )
+
+
+def _is_short(ride: Ride, late: LateCommits) -> bool:
+    """Whether the batch is through at once; if not, ``late`` sees to it that what is done counts."""
+    if ride.horse.answers_within(FLUSH_S):
+        return True
+    if len(ride.batch.tasks) > 1:
+        late.watch(ride.horse.finished)
+    return ride.horse.answers_within(SHORT_S - FLUSH_S)
+
+
+def _place_of(worker: str, node: str, data: DataDir, connection: Connection) -> Place:
+    """Of a worker itself: it runs no attempts and fetches nothing, but may commit what its horse has done."""
+    locator = Locator(lambda other: node_about(connection, other), own=(node, data.root), secret=None)
+    return Place(node, data, data.scratch(worker, os.getpid()), locator)
 
 
 def _node_of(queues: Any) -> str:

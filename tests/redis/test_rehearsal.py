@@ -7,6 +7,7 @@ from pathlib import Path
 from disco_rq.inputs import open_input
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
+from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Fitness, Horse, Progress, Rehearsed
 from disco_rq.worker.rehearsal import rehearse, rehearsed_pack
 from tests.cluster.conftest import wait_until
@@ -40,7 +41,7 @@ def _noted(log: Path) -> Rehearsed:
 
 def test_a_horse_rehearses_before_its_first_batch_only(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    horse = Horse(lambda: _noted(log), Progress())
+    horse = Horse(lambda: _noted(log), Progress(), Finished())
     try:
         wait_until(log.exists)
         for _ in range(2):
@@ -60,7 +61,7 @@ def test_a_horse_for_which_a_batch_waits_does_not_rehearse(tmp_path: Path) -> No
         wait_until(gate.exists)
         return _noted(log)
 
-    horse = Horse(begun, Progress())
+    horse = Horse(begun, Progress(), Finished())
     try:
         horse.start(*BATCH)
         gate.touch()

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from disco_rq.worker import horse
+from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Death, death_in_words
 
 
@@ -22,7 +23,7 @@ def test_any_other_death_does_not() -> None:
 
 def test_a_horse_knows_what_the_kernel_has_killed_since_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(horse, "_oom_kills", lambda: 7)
-    one = horse.Horse(lambda: (lambda *_: horse.Fitness.DONE, lambda: None), horse.Progress())
+    one = horse.Horse(lambda: (lambda *_: horse.Fitness.DONE, lambda: None), horse.Progress(), Finished())
     try:
         assert not one.out_of_memory()
         monkeypatch.setattr(horse, "_oom_kills", lambda: 8)
