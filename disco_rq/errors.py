@@ -18,6 +18,7 @@
     │   │   ├── CorruptData      a record file is truncated, altered or gone
     │   │   └── TaskMemoryExceeded  its processes held more memory than its node allows
     │   ├── WrongContent         an input is no text, or another kind of file than its reader reads
+    │   ├── BadEntryError        an entry cannot be used, and none may be left out
     │   ├── RecordTypeError      the record format does not hold a type (also a TypeError)
     │   ├── ProgramError         an external program died, or broke the protocol
     │   ├── PartitionError       a partition function answered outside [0, nr_reduces)
@@ -38,6 +39,7 @@ Unless a class says otherwise, an error that a job function lets through ends it
 from collections.abc import Sequence
 
 __all__ = [
+    "BadEntryError",
     "BadSignature",
     "ConnectionLost",
     "CorruptData",
@@ -132,6 +134,13 @@ class JobFailure(TaskError):
 
 class WrongContent(TaskError):
     """An input is nothing that its reader reads; the text says what it is and what reads it. Ends a job."""
+
+
+class BadEntryError(TaskError):
+    """An entry of an input cannot be used; the text has its address, the byte where it begins, and why.
+
+    Raised by ``skip_entry`` and by readers. Ends the job.
+    """
 
 
 class DataError(TaskError):

@@ -18,7 +18,16 @@ from typing import Any, BinaryIO, Protocol
 import cloudpickle
 
 from disco_rq.errors import DataError, NotInTask
-from disco_rq.readers import BytesLines, TextReader, map_line_reader
+from disco_rq.readers import map_line_reader
+from disco_rq.readers.making import (
+    bytes_lines,
+    csv_reader,
+    file_reader,
+    jsonl_reader,
+    parquet_batches,
+    parquet_reader,
+    text_reader,
+)
 from disco_rq.records import read_pairs
 from disco_rq.records.netstr import netstr_pairs
 from disco_rq.runtime import msg, this_offset
@@ -29,7 +38,10 @@ __all__ = [
     "at_start",
     "bytes_lines",
     "chain_reader",
+    "csv_reader",
     "default_partition",
+    "file_reader",
+    "jsonl_reader",
     "kvgroup",
     "make_range_partition",
     "map_line_reader",
@@ -39,6 +51,8 @@ __all__ = [
     "nop_reduce",
     "object_reader",
     "object_writer",
+    "parquet_batches",
+    "parquet_reader",
     "re_reader",
     "sum_combiner",
     "sum_reduce",
@@ -59,24 +73,6 @@ class Output(Protocol):
 def at_start() -> bool:
     """Whether the piece that a map reads now begins with the start of its file: where a header is."""
     return this_offset() == 0
-
-
-def text_reader(encoding: str = "utf-8") -> TextReader:
-    r"""A ``map_reader``: lines of text in an encoding, without their end (``\n`` or ``\r\n``).
-
-    A byte-order mark at the start goes. What is no such text raises ``WrongContent``. Raises ``ValueError``
-    for an encoding that Python does not know.
-    """
-    try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise ValueError(f"text_reader(encoding={encoding!r}): there is no such encoding") from None
-    return TextReader(encoding)
-
-
-def bytes_lines() -> BytesLines:
-    r"""A ``map_reader``: lines as bytes, without their end (``\n`` or ``\r\n``)."""
-    return BytesLines()
 
 
 def chain_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[tuple[Any, Any]]:  # noqa: ARG001

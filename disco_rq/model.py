@@ -135,25 +135,32 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file, or one piece of it, that a map reads. ``length`` None: to the end."""
+    """One file, or one piece of it, that a map reads. ``length`` None: to the end.
+
+    ``is_whole``: the reader gets the file whole, and takes from it what lies in the piece; else the piece
+    is cut where lines end.
+    """
 
     url: str
     start: int = 0
     length: int | None = None
     identity: Identity | None = field(default=None, compare=False)
+    is_whole: bool = False
 
     def __str__(self) -> str:
         return self.url
 
     def pack(self) -> list[Any]:
         then = self.identity
-        known = [] if then is None else [list(astuple(then))]
-        return [self.url, self.start, self.length, *known]
+        known = None if then is None else list(astuple(then))
+        more = [known, True] if self.is_whole else [] if known is None else [known]
+        return [self.url, self.start, self.length, *more]
 
     @classmethod
     def unpack(cls, data: list[Any]) -> Input:
-        url, start, length, *known = data
-        return cls(url, start, length, Identity(*known[0]) if known else None)
+        url, start, length, *more = data
+        known = more[0] if more else None
+        return cls(url, start, length, Identity(*known) if known else None, is_whole=len(more) > 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol
 
 from disco_rq.errors import (
+    BadEntryError,
     ConnectionLost,
     DataError,
     DiscoError,
@@ -40,6 +41,7 @@ from disco_rq.model import (
     TaskId,
     readable,
 )
+from disco_rq.redact import redact
 
 __all__ = [
     "counter",
@@ -48,6 +50,7 @@ __all__ = [
     "get",
     "msg",
     "put",
+    "skip_entry",
     "this_host",
     "this_input",
     "this_inputs",
@@ -74,6 +77,16 @@ class Services(Protocol):
         """1 sent, 0 dropped."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a map reads now."""
+
+    url: str | None = None
+    offset: int = 0  # the byte at which its piece begins
+    length: int | None = None  # of the piece; None: to the end
+    head: Callable[[int], bytes] | None = None  # the first bytes of the file, also for a piece further on
+
+
 class Overtaken(BaseException):
     """This attempt is not the task's any more; it ends silently. Not an ``Exception``: user code must not
     catch it.
@@ -93,7 +106,7 @@ class RunningTask:
     counters: Counter[str] = field(default_factory=Counter)
     puts: int = 0
     put_bytes: int = 0  # of keys and values
-    reading: tuple[str | None, int] = (None, 0)  # the input that is read now, and where its piece begins
+    reading: Reading = Reading()
     instead: dict[str, str] = field(
         default_factory=dict
     )  # the replica that is read, by the one that was to be
@@ -106,6 +119,8 @@ _KINDS: dict[bytes | None, OOBKind] = {b"j": "json", b"b": "bytes"}
 
 COUNTER_MAX = 2**63 - 1
 """Redis counts in 64 bits."""
+
+_SHOWN_CHARS = 200
 
 _running: RunningTask | None = None
 
@@ -268,6 +283,31 @@ def data_err(message: object, url: str | None = None) -> NoReturn:
     raise DataError(str(message), url)
 
 
+def skip_entry(entry: object, why: str = "") -> None:
+    """Leave an entry out that cannot be used. No entry of a job may be bad: raises ``BadEntryError``, which
+    names the input, and ends the job.
+    """
+    reading = _task("skip_entry").reading
+    leave_out(entry, why, reading.url or "", reading.offset)
+
+
+def leave_out(entry: object, why: str, url: str, offset: int) -> None:
+    """What ``skip_entry`` does, for a reader, which knows where the entry begins, and runs without a task,
+    too.
+    """
+    try:
+        shown = repr(entry)
+    except Exception as problem:  # noqa: BLE001  a __repr__ of the user's, or an int of very many digits
+        shown = f"<{type(entry).__qualname__} that cannot be shown: {type(problem).__name__}>"
+    if len(shown) > _SHOWN_CHARS:
+        shown = f"{shown[:_SHOWN_CHARS]}…"
+    place = f"{redact(url)}, byte {offset}: " if url else ""
+    error = BadEntryError(f"{place}{f'{why}: ' if why else 'a bad entry: '}{shown}")
+    if _running is not None:
+        _running.doom = error
+    raise error
+
+
 def this_partition() -> int:
     """Map: the number of this map, in ``[0, nr_maps)``. Reduce: its partition, in ``[0, nr_reduces)``."""
     return _task("this_partition").task.index
@@ -291,7 +331,7 @@ def this_inputs() -> list[str]:
 
 def this_input() -> str | None:
     """The address that this map reads now, also where a task has several; None in a reduce."""
-    return _task("this_input").reading[0]
+    return _task("this_input").reading.url
 
 
 def this_offset() -> int:
@@ -299,20 +339,25 @@ def this_offset() -> int:
 
     Entries are counted from there: ``tail -c +N``, with N one more, begins with the first one.
     """
-    return _task("this_offset").reading[1]
+    return _task("this_offset").reading.offset
 
 
-def now_reads(url: str, offset: int, *, instead_of: str | None = None) -> None:
-    """From here on the running task reads this address, from this byte on; perhaps a replica of another."""
+def now_reads(reading: Reading, *, instead_of: str | None = None) -> None:
+    """From here on the running task reads this; perhaps a replica of another address."""
     if _running is not None:
-        _running.reading = url, offset
-        if instead_of not in (None, url):
-            _running.instead[str(instead_of)] = url
+        _running.reading = reading
+        if instead_of not in (None, reading.url):
+            _running.instead[str(instead_of)] = str(reading.url)
+
+
+def is_read_now() -> Reading:
+    """What the running task reads; outside a task a file from its start to its end."""
+    return _running.reading if _running is not None else Reading()
 
 
 def reads_start() -> bool:
     """Whether what is read now begins with the start of its file; so does all that is read outside a task."""
-    return _running is None or _running.reading[1] == 0
+    return is_read_now().offset == 0
 
 
 def this_name() -> str:

@@ -22,6 +22,7 @@ from disco_rq.model import JOB_PREFIX, Functions, JobSpec
 from disco_rq.outputs.addresses import preferred_node
 from disco_rq.packing import gather, pack_functions, sign_for
 from disco_rq.params import Params
+from disco_rq.readers import borders_of, check_packages, packages_of
 from disco_rq.saving import check_target
 
 MAX_DEFAULT_REDUCES = 100
@@ -82,6 +83,7 @@ def build(
         misses = ", ".join(with_near_miss(name, ARGUMENTS) for name in unknown)
         raise JobArgumentError(f"new_job() has no argument {misses}; it takes {', '.join(ARGUMENTS)}")
     functions = looked_at(arguments)
+    check_packages(functions.map_reader)
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
     if options.get("sort_values"):
         options["sort"] = True
@@ -105,7 +107,8 @@ def build(
     spec = replace(spec, details={**spec.details, "arguments": _plain_arguments(spec, input, arguments)})
     params = arguments.get("params", _DEFAULTS["params"])
     pack = pack_functions(functions, params, job=spec.name, secret=secret, required=required)
-    return Submission(spec, pack.data, inputs, functions, pack.modules)
+    modules = pack.modules.union(packages_of(functions.map_reader))
+    return Submission(spec, pack.data, inputs, functions, modules)
 
 
 def _planned(
@@ -122,7 +125,13 @@ def _planned(
     if functions.map is None:
         return plan_merge(input, nr_reduces, partitions_of)
     line_based = functions.map_reader is None or getattr(functions.map_reader, "line_based", False)
-    maps = plan_inputs(input, line_based=line_based, split_size=split_size, files_per_task=files_per_task)
+    maps = plan_inputs(
+        input,
+        line_based=line_based,
+        split_size=split_size,
+        files_per_task=files_per_task,
+        borders=borders_of(functions.map_reader),
+    )
     if nr_reduces is None:
         nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0
     return maps, nr_reduces

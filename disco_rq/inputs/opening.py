@@ -32,7 +32,7 @@ from disco_rq.outputs.remote import RemoteFile
 from disco_rq.records import OpaqueStream, all_blocks, is_record_file, open_output
 from disco_rq.redact import redact
 
-__all__ = ["HTTP_TIMEOUT_S", "first_bytes", "offset_of", "open_input"]
+__all__ = ["HTTP_TIMEOUT_S", "first_bytes", "head_of", "offset_of", "open_input"]
 
 HTTP_TIMEOUT_S = 60.0
 """A web server that sends nothing for so long has stalled."""
@@ -68,7 +68,13 @@ def open_input(
 def offset_of(fd: BinaryIO) -> int:
     """The byte of the file at which the stream of a piece begins."""
     raw = getattr(fd, "raw", None)
-    return raw.start if isinstance(raw, Window) else 0
+    return raw.offset if isinstance(raw, Window) else 0
+
+
+def head_of(fd: BinaryIO, size: int) -> bytes:
+    """The first bytes of the file of which the stream is a piece."""
+    raw = getattr(fd, "raw", None)
+    return raw.head(size) if isinstance(raw, Window) else b""
 
 
 def first_bytes(url: str) -> bytes:
@@ -117,11 +123,15 @@ def _open_window(
             if has_grown:  # what came later may end within a stream
                 source = Window(source, start=0, length=planned, convert=lambda error: error)
             source, size = Decoded(_buffered(source, opened), codec), None
-    if inp.start or inp.length is not None or (codec is None and has_grown):
+    is_piece = inp.start > 0 or inp.length is not None
+    if inp.is_whole and codec is None:
+        size = planned
+    if inp.is_whole and is_piece:
         if size is None or not source.seekable():
-            raise DataError(
-                f"cannot read {redact(inp.url)} in pieces, as it was planned: no seek", redact(inp.url)
-            )
+            raise _no_seek(inp)
+    elif is_piece or (codec is None and has_grown and not inp.is_whole):
+        if size is None or not source.seekable():
+            raise _no_seek(inp)
         start, stop = own_lines(source, inp.start, inp.length, size, planned)
         source.seek(start)
         size = stop - start
@@ -131,8 +141,13 @@ def _open_window(
         length=size,
         convert=lambda error: _data_error(inp.url, error),
         verify=cache(partial(_check_again, file, file_size, then)),
+        offset=inp.start if inp.is_whole else None,
     )
     return window, size, is_records
+
+
+def _no_seek(inp: Input) -> DataError:
+    return DataError(f"cannot read {redact(inp.url)} in pieces, as it was planned: no seek", redact(inp.url))
 
 
 def _about(source: Any) -> Mapping[str, Any]:

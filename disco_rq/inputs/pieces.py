@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Protocol
 
-__all__ = ["Readable", "Window", "cut", "own_lines"]
+__all__ = ["Readable", "Window", "cut", "own_lines", "pieces_between"]
 
 _CHUNK_BYTES = 64 << 10
 
@@ -28,7 +28,11 @@ def cut(size: int, piece_size: int) -> list[tuple[int, int | None]]:
     """``(start, length)`` of evenly sized pieces of at most ``piece_size`` bytes. The last has no length: it
     reads to the end of the file, also if that was appended to in the meantime."""
     count = max(-(-size // piece_size), 1)
-    starts = [i * size // count for i in range(count)]
+    return pieces_between([i * size // count for i in range(count)])
+
+
+def pieces_between(starts: list[int]) -> list[tuple[int, int | None]]:
+    """``(start, length)`` of the pieces that begin there; the last one reads to the end of the file."""
     lengths = [stop - start for start, stop in pairwise(starts)]
     return list(zip(starts, [*lengths, None], strict=True))
 
@@ -85,9 +89,12 @@ class Window(io.RawIOBase):
         length: int | None,
         convert: Callable[[Exception], Exception],
         verify: Callable[[], None] = lambda: None,
+        offset: int | None = None,
     ) -> None:
+        """``offset``: where the piece begins for which this is opened, if not where the window does."""
         self._source = source
         self.start = start
+        self.offset = start if offset is None else offset
         self._length = length
         self._at = 0
         self._convert = convert
@@ -131,3 +138,15 @@ class Window(io.RawIOBase):
 
     def tell(self) -> int:
         return self._at
+
+    def head(self, size: int) -> bytes:
+        """The first bytes of the file, if it can seek; what is read next stays the same."""
+        head = b""
+        try:
+            self._source.seek(0)
+            while len(head) < size and (data := self._source.read(size - len(head))):
+                head += data
+            self._source.seek(self.start + self._at)
+        except Exception as error:  # as in readinto
+            raise self._convert(error) from error
+        return head

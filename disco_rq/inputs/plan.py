@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
+from disco_rq.inputs.addresses import local_path
 from disco_rq.inputs.content import codec_by_name, codec_of
 from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
-from disco_rq.inputs.opening import first_bytes
-from disco_rq.inputs.pieces import cut
+from disco_rq.inputs.opening import first_bytes, open_input
+from disco_rq.inputs.pieces import cut, pieces_between
 from disco_rq.model import Input, MapInput
-from disco_rq.readers import refuse_other_than_text
+from disco_rq.readers import FindsBorders, refuse_other_than_text
 from disco_rq.redact import redact
 
 __all__ = ["Planned", "plan_inputs"]
@@ -42,13 +44,19 @@ class Planned(list[MapInput]):
 
 
 def plan_inputs(
-    inputs: Sequence[Entry], *, line_based: bool, split_size: int | None = 64 << 20, files_per_task: int = 1
+    inputs: Sequence[Entry],
+    *,
+    line_based: bool,
+    split_size: int | None = 64 << 20,
+    files_per_task: int = 1,
+    borders: FindsBorders | None = None,
 ) -> Planned:
     """One ``MapInput`` a map task, in the order of ``inputs``.
 
     An entry that is a list names redundant replicas of one file: the first one that can be read is. Files
     over ``split_size`` bytes are cut into even pieces when they are ``line_based``, not compressed, and can
-    seek; replicas only if all of them can and are of one size. ``files_per_task`` groups the whole files of
+    seek; replicas only if all of them can and are of one size. Others are cut where ``borders`` says, if they
+    have no replicas. ``files_per_task`` groups the whole files of
     one directory or glob. Raises ``JobArgumentError``, naming the argument and the address, for what is
     missing as far as the client can see (for replicas: when all are), for empty directories and globs, and
     for wrong types.
@@ -59,14 +67,14 @@ def plan_inputs(
         raise JobArgumentError(f"input takes a list of addresses, not {type(inputs).__name__}")
     entries = [_entry(entry) for entry in inputs]
     web = look_up_web(address for addresses in entries for address in addresses)
-    piece_size = split_size if line_based else None
+    cutter = _Cutter(split_size, line_based, borders)
     planned = Planned()
     for entry, addresses in zip(inputs, entries, strict=True):
         if isinstance(entry, str | os.PathLike):
             found, is_many = expand(addresses[0], web, planned.left_out)
-            planned += _tasks([(file,) for file in found], piece_size, files_per_task if is_many else 1)
+            planned += _tasks([(file,) for file in found], cutter, files_per_task if is_many else 1)
         else:
-            planned += _tasks([_replicas(addresses, web)], piece_size, 1)
+            planned += _tasks([_replicas(addresses, web)], cutter, 1)
     return planned
 
 
@@ -122,18 +130,14 @@ def _replicas(addresses: Iterable[str], web: dict[str, Found]) -> tuple[Found, .
     return tuple(found)
 
 
-def _tasks(
-    files: Iterable[tuple[Found, ...]], piece_size: int | None, files_per_task: int
-) -> Iterable[MapInput]:
+def _tasks(files: Iterable[tuple[Found, ...]], cutter: _Cutter, files_per_task: int) -> Iterable[MapInput]:
     group: list[tuple[Input, ...]] = []
     for replicas in files:
-        pieces = _pieces(replicas, piece_size)
+        pieces = cutter.pieces(replicas)
         if len(pieces) > 1:
-            yield from (
-                MapInput((tuple(Input(r.url, *piece, r.identity) for r in replicas),)) for piece in pieces
-            )
+            yield from (MapInput((cutter.inputs(replicas, *piece),)) for piece in pieces)
             continue
-        group.append(tuple(Input(r.url, identity=r.identity) for r in replicas))
+        group.append(cutter.inputs(replicas))
         if len(group) == files_per_task:
             yield MapInput(tuple(group))
             group = []
@@ -141,12 +145,40 @@ def _tasks(
         yield MapInput(tuple(group))
 
 
-def _pieces(replicas: tuple[Found, ...], piece_size: int | None) -> list[tuple[int, int | None]]:
-    size = replicas[0].size
-    if not piece_size or not size or size <= piece_size:
-        return [(0, None)]
-    same = all(r.can_seek and r.size == size and codec_by_name(r.url) is None for r in replicas)
-    return cut(size, piece_size) if same and all(_is_plain(r.url) for r in replicas) else [(0, None)]
+@dataclass(frozen=True, slots=True)
+class _Cutter:
+    """Cuts large files into pieces."""
+
+    piece_size: int | None
+    line_based: bool
+    borders: FindsBorders | None
+
+    def inputs(
+        self, replicas: tuple[Found, ...], start: int = 0, length: int | None = None
+    ) -> tuple[Input, ...]:
+        is_whole = self.borders is not None and self.borders.is_whole
+        return tuple(Input(r.url, start, length, r.identity, is_whole) for r in replicas)
+
+    def pieces(self, replicas: tuple[Found, ...]) -> list[tuple[int, int | None]]:
+        size = replicas[0].size
+        if not self.piece_size or not size or size <= self.piece_size:
+            return [(0, None)]
+        same = all(r.can_seek and r.size == size and codec_by_name(r.url) is None for r in replicas)
+        if not same:
+            return [(0, None)]
+        if self.line_based:
+            return cut(size, self.piece_size) if all(_is_plain(r.url) for r in replicas) else [(0, None)]
+        return self._found_pieces(replicas[0], size, self.piece_size) if len(replicas) == 1 else [(0, None)]
+
+    def _found_pieces(self, file: Found, size: int, piece_size: int) -> list[tuple[int, int | None]]:
+        if self.borders is None or (self.borders.reads_through and local_path(file.url) is None):
+            return [(0, None)]
+        try:
+            with open_input(Input(file.url, identity=file.identity, is_whole=True)) as (fd, found):
+                starts = self.borders.borders(fd, size, piece_size) if found == size else []
+        except Exception:  # noqa: BLE001  the task that reads it whole tells it better
+            starts = []
+        return pieces_between([0, *starts])
 
 
 def _is_plain(url: str) -> bool:

@@ -9,16 +9,14 @@ from itertools import chain
 from typing import BinaryIO
 
 from disco_rq.errors import WrongContent
-from disco_rq.readers.telling import UTF_8_BOM, refuse_other_than_text
+from disco_rq.readers.telling import UTF_8_BOM, has_newline_byte, refuse_other_than_text
 from disco_rq.redact import redact
-from disco_rq.runtime import reads_start
+from disco_rq.runtime import is_read_now, reads_start
 
 __all__ = ["BytesLines", "TextReader", "map_line_reader"]
 
 _CHUNK_BYTES = 256 << 10
 _HEAD_BYTES = 512
-_NEWLINE_IS_A_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "koi8-")
-"""Encodings whose newline is the byte 10, and that byte nothing else."""
 
 
 def map_line_reader(fd: BinaryIO, size: int | None, fname: str) -> Iterator[str]:  # noqa: ARG001
@@ -44,7 +42,7 @@ class TextReader:
     @property
     def line_based(self) -> bool:
         """Whether files may be cut where a byte says that a line ends."""
-        return codecs.lookup(self.encoding).name.startswith(_NEWLINE_IS_A_BYTE)
+        return has_newline_byte(self.encoding)
 
     def __call__(self, fd: BinaryIO, size: int | None, fname: str) -> Iterator[str]:  # noqa: ARG002
         if self.line_based:
@@ -82,34 +80,48 @@ def _text_lines(fd: BinaryIO, fname: str, encoding: str) -> Iterator[str]:
 
 def _whole_lines(fd: BinaryIO, fname: str, encoding: str = "utf-8") -> Iterator[bytes]:
     r"""Some lines at a time, with ``\n`` between them and not behind the last one."""
+    for _, lines in raw_lines(fd, fname, encoding):
+        if b"\r" in lines:
+            lines = lines.replace(b"\r\n", b"\n")
+        yield lines.removesuffix(b"\n")
+
+
+def raw_lines(fd: BinaryIO, fname: str, encoding: str = "utf-8") -> Iterator[tuple[int, bytes]]:
+    """The byte of the file at which some lines begin, and these lines with their ends.
+
+    A file from its start is looked at, whether it is text, and its mark of UTF-8 goes.
+    """
     pieces: list[bytes] = []  # of a line whose end has not come yet
-    chunks: Iterable[bytes] = iter(lambda: fd.read(_CHUNK_BYTES), b"")
-    if reads_start():
+    chunks: Iterator[bytes] = iter(lambda: fd.read(_CHUNK_BYTES), b"")
+    at = is_read_now().offset
+    if at == 0:
         chunks = _looked_at(chunks, fname, encoding)
+        first = next(chunks)
+        if first.startswith(UTF_8_BOM) and codecs.lookup(encoding).name == "utf-8":
+            first = first.removeprefix(UTF_8_BOM)
+            at = len(UTF_8_BOM)
+        chunks = chain([first], chunks)
     for chunk in chunks:
         end = chunk.rfind(b"\n")
         if end < 0:
             pieces.append(chunk)
             continue
-        pieces.append(chunk[:end])
+        pieces.append(chunk[: end + 1])
         lines = b"".join(pieces)
-        if b"\r" in lines:
-            lines = lines.removesuffix(b"\r").replace(b"\r\n", b"\n")
-        yield lines
+        yield at, lines
+        at += len(lines)
         pieces = [chunk[end + 1 :]] if end + 1 < len(chunk) else []
     if rest := b"".join(pieces):
-        yield rest
+        yield at, rest
 
 
 def _looked_at(chunks: Iterable[bytes], fname: str, encoding: str) -> Iterator[bytes]:
-    """The chunks of a file from its start, if they are text, without the byte-order mark of UTF-8."""
+    """The chunks of a file from its start, if they are text: one at least."""
     chunks = iter(chunks)
     first = next(chunks, b"")
     while len(first) < _HEAD_BYTES and (more := next(chunks, b"")):
         first += more
     refuse_other_than_text(first[:_HEAD_BYTES], fname, encoding)
-    if codecs.lookup(encoding).name.startswith("utf-8"):
-        first = first.removeprefix(UTF_8_BOM)
     yield first
     yield from chunks
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+
 from disco_rq.errors import WrongContent
 from disco_rq.records import is_record_file
 from disco_rq.redact import redact
 
-__all__ = ["UTF_8_BOM", "refuse_other_than_text"]
+__all__ = ["UTF_8_BOM", "has_newline_byte", "refuse_other_than_text"]
 
 UTF_8_BOM = b"\xef\xbb\xbf"
 _BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -30,10 +32,17 @@ _KINDS = (
     (b"\xff\x06\x00\x00sNaPpY", "a file of snappy"),
 )
 _WHITE = (b"\n", b"\r", b"\t")
+_NEWLINE_IS_A_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "koi8-")
+"""Encodings whose newline is the byte 10, and that byte nothing else."""
 _TAR_HEADER_BYTES, _TAR_SUM = 512, slice(148, 156)
 _FEWEST_UNITS = 4
 _SHORTER = {".tgz", ".tbz2", ".tbz", ".txz", ".tzst", ".tar", ".gz", ".bz2", ".xz", ".zst"}
 """Suffixes by which a tar archive is opened, whatever packs it."""
+
+
+def has_newline_byte(encoding: str) -> bool:
+    """Whether files may be cut where a byte says that a line ends."""
+    return codecs.lookup(encoding).name.startswith(_NEWLINE_IS_A_BYTE)
 
 
 def refuse_other_than_text(head: bytes, name: str, encoding: str = "utf-8") -> None:

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
+from functools import partial
 from typing import Any, BinaryIO
 
 from disco_rq.errors import TaskError
+from disco_rq.inputs.opening import head_of
 from disco_rq.model import Input
 from disco_rq.records.pairs import entries_of
 from disco_rq.redact import redact
-from disco_rq.runtime import now_reads
+from disco_rq.runtime import Reading, now_reads
 from disco_rq.stages.taskwork import TaskWork
 
 __all__ = ["Initialising", "Opener", "Reader"]
@@ -38,8 +40,8 @@ class Initialising:
         self._nr_files = nr_files
         self._last: _Entries | None = None
 
-    def begin(self, input: Input, entries: Iterator[Any], offset: int) -> None:
-        """Before the first entry of an input. ``offset``: the byte at which its entries begin."""
+    def begin(self, input: Input, entries: Iterator[Any], reading: Reading) -> None:
+        """Before the first entry of an input. ``reading``: what the entries are read from."""
         if self._init is None:
             return
         is_whole = input.start == 0 and input.length is None
@@ -50,27 +52,28 @@ class Initialising:
             if not self._last.was_asked:
                 return
             self.params = self._new_params()
-        with closing(self._from_start(input, offset)) as start:
+        with closing(self._from_start(input, reading)) as start:
             self._last = _Entries(entries if input.start == 0 else start, "" if is_whole else input.url)
             self._init(self._last, self.params)
             self._last.go_on(entries)
 
-    def _from_start(self, input: Input, offset: int) -> Generator[Any, None, None]:
+    def _from_start(self, input: Input, reading: Reading) -> Generator[Any, None, None]:
         """The entries at the start of the file of which ``input`` is a piece; opened when asked for one."""
         with self._opener(replace(input, start=0, length=input.start)) as (fd, size):
-            now_reads(input.url, 0)
+            first = Reading(input.url, 0, input.start, partial(head_of, fd))
+            now_reads(first)
             try:
                 entries = entries_of("map_reader", self._reader, self._reader(fd, size, input.url))
                 while True:
-                    now_reads(input.url, 0)
+                    now_reads(first)
                     try:
                         entry = next(entries)
                     except StopIteration:
                         return
-                    now_reads(input.url, offset)
+                    now_reads(reading)
                     yield entry
             finally:
-                now_reads(input.url, offset)
+                now_reads(reading)
 
 
 class _Entries:

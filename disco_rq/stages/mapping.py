@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 
 from disco_rq.errors import DataError, TaskError
 from disco_rq.func import map_line_reader
-from disco_rq.inputs.opening import offset_of
+from disco_rq.inputs.opening import head_of, offset_of
 from disco_rq.model import Input
 from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, shown, taken_pairs
 from disco_rq.redact import redact
-from disco_rq.runtime import now_reads
+from disco_rq.runtime import Reading, now_reads
 from disco_rq.stages.external import RunningProgram
 from disco_rq.stages.initialising import Initialising, Opener
 from disco_rq.stages.taskwork import TaskWork
@@ -94,11 +94,12 @@ class MappedPairs:
             with _first_there(replicas, self._opener, self._left_out) as (input, fd, size):
                 self._url = input.url
                 self._offset = offset_of(fd)
-                now_reads(input.url, self._offset, instead_of=replicas[0].url)
+                reading = Reading(input.url, self._offset, input.length, partial(head_of, fd))
+                now_reads(reading, instead_of=replicas[0].url)
                 self._entries = entries = entries_of(
                     "map_reader", self._reader, self._reader(fd, size, input.url)
                 )
-                self._initialising.begin(input, entries, self._offset)
+                self._initialising.begin(input, entries, reading)
                 params = self._initialising.params
                 if self._through is not None:
                     entries = self._through(entries)

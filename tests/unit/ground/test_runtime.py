@@ -79,6 +79,7 @@ OUTSIDE: dict[str, Callable[[], object]] = {
     "get": lambda: runtime.get("k"),
     "msg": lambda: runtime.msg("x"),
     "put": lambda: runtime.put("k", 1),
+    "skip_entry": lambda: runtime.skip_entry("x"),
     "this_host": runtime.this_host,
     "this_input": runtime.this_input,
     "this_inputs": runtime.this_inputs,

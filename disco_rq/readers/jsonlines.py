@@ -1,0 +1,53 @@
+"""JSON lines: what each line holds, as Python's ``json`` reads it, four times as fast."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import msgspec
+
+from disco_rq.readers.lines import raw_lines
+from disco_rq.runtime import leave_out
+
+__all__ = ["JsonlReader", "json_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonlReader:
+    """``func.jsonl_reader``: what each line holds. Blank lines hold nothing."""
+
+    line_based = True
+
+    def __call__(self, fd: BinaryIO, size: int | None, fname: str) -> Iterator[Any]:  # noqa: ARG002
+        for values in json_lines(fd, fname):
+            yield from values
+
+
+def json_lines(fd: BinaryIO, fname: str) -> Iterator[Iterator[Any] | list[Any]]:
+    """The values of some lines at a time."""
+    decode = msgspec.json.Decoder().decode
+    for offset, lines in raw_lines(fd, fname):
+        try:
+            yield list(map(decode, filter(None, lines.split(b"\n"))))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield _one_by_one(lines, fname, offset, decode)
+
+
+def _one_by_one(lines: bytes, fname: str, at: int, decode: Callable[[bytes], Any]) -> Iterator[Any]:
+    """Where a line is blank, or holds what only ``json`` reads, or nothing that anyone does."""
+    for line in lines.split(b"\n"):
+        if line.strip():
+            try:
+                value = decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                try:
+                    value = json.loads(line.decode())
+                except (ValueError, RecursionError) as error:
+                    leave_out(line, f"no JSON: {error}", fname, at)
+                    at += len(line) + 1
+                    continue
+            yield value
+        at += len(line) + 1
