@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from disco_rq.doctor.finding import Finding, Level
 from disco_rq.doctor.server import SKEW_MS
+from disco_rq.machine.hashseed import HASH_SEED, NAME
 from disco_rq.machine.packages import same_line
 from disco_rq.store.viewing import NodeView
 
@@ -49,6 +50,7 @@ def node_findings(
     found += _or_ok("clocks", "every node's is as the server's", _clocks(alive))
     found += _or_ok("files", "every node's can be read from here", _files(alive, reached))
     found += _or_ok("python", f"{here.python} here and on every node", _pythons(alive, here))
+    found += _or_ok("hash seed", f"{HASH_SEED} on every node", _hash_seeds(alive))
     found += _or_ok("disco-rq", f"{here.version} here and on every node", _versions(alive, here))
     found += _or_ok("packages", "compatible here and on every node", _packages(packages, here.packages))
     found += _or_ok("secret", "the same here and on every node", _secrets(alive, here.secret))
@@ -116,6 +118,13 @@ def _pythons(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:
         named = _named(node.name for node in others if node.about["python"] == python)
         do = "use the same major.minor: functions travel as byte code, and these hand their tasks back"
         yield Finding(level, "python", f"{python} on {named}, {here.python} here", do)
+
+
+def _hash_seeds(alive: Sequence[NodeView]) -> Iterator[Finding]:
+    others = [node.name for node in alive if node.about.get("hash_seed", HASH_SEED) != HASH_SEED]
+    if others:
+        told = f"another on {_named(others)}: partition functions that call hash() end their jobs there"
+        yield Finding("warn", "hash seed", told, f"start the workers there with {NAME}={HASH_SEED}")
 
 
 def _versions(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ _DIR = "dir://"
 _OPEN_FILES = ("/dev/fd/", "/proc/self/fd/")
 """Of the process that opens them."""
 _GLOB = frozenset("*?[{")
+_LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _PROBE_S = 5.0
 _PROBES_AT_ONCE = 16
 _GONE = (404, 410)
@@ -121,15 +123,20 @@ def _there(file: Found) -> Found:
 def _expand_local(url: str, path: str, left_out: list[str]) -> tuple[list[Found], bool]:
     if path in ("-", "/dev/stdin") or path.startswith(_OPEN_FILES):
         raise JobArgumentError(f"input {path}: tasks cannot read what is open here: write it to a file first")
-    if path != url and not os.path.lexists(path) and os.path.lexists(unquote(path)):
-        path = unquote(path)  # as Path.as_uri() writes it
+    unquoted = unquote(path, errors="surrogateescape")
+    if path != url and not os.path.lexists(path) and os.path.lexists(unquoted):
+        path = unquoted  # as Path.as_uri() writes it
     address = absolute(url, path)
     try:
         info = os.stat(path)  # noqa: PTH116  any text is an address, not only good paths
     except (FileNotFoundError, NotADirectoryError):
+        if path.endswith("/") and os.path.lexists(path.rstrip("/")):
+            raise JobArgumentError(f"input {url}: not a directory") from None
         if _GLOB.isdisjoint(path):
             raise MissingFile(Found(address)) from None
-        return _many(address, _each_once(url, walk_pattern(path, left_out)), is_directory=False), True
+        return _many(
+            address, _each_once(url, walk_pattern(path, left_out), left_out), is_directory=False
+        ), True
     except OSError as error:
         raise JobArgumentError(f"input {address}: {error.strerror}") from None
     if not stat.S_ISDIR(info.st_mode):
@@ -138,21 +145,28 @@ def _expand_local(url: str, path: str, left_out: list[str]) -> tuple[list[Found]
         os.scandir(path).close()
     except OSError as error:
         raise JobArgumentError(f"input {address}: {error.strerror}") from None
-    return _many(address, _each_once(url, walk_directory(path, left_out)), is_directory=True), True
+    return _many(address, _each_once(url, walk_directory(path, left_out), left_out), is_directory=True), True
 
 
-def _each_once(url: str, paths: Iterable[str]) -> list[Found]:
-    """The files, each under one name: what links lead to may have several. Hard links count as files."""
+def _each_once(url: str, paths: Iterable[str], left_out: list[str]) -> list[Found]:
+    """The files, each under one name: what links lead to may have several. Hard links count as files, links
+    to nothing are left out.
+    """
     found: list[Found] = []
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[int, int] | str] = set()
     for path in paths:
         try:
             info = os.stat(path)  # noqa: PTH116
-        except OSError:  # gone meanwhile, or a link to nothing
+        except OSError as error:
+            if error.errno not in _LEADS_NOWHERE:
+                raise JobArgumentError(f"input {absolute(url, path)}: {error.strerror}") from None
+            if os.path.lexists(path):  # else it is gone meanwhile
+                left_out.append(path)
             continue
-        if stat.S_ISDIR(info.st_mode) or (info.st_nlink == 1 and (info.st_dev, info.st_ino) in seen):
+        one = (info.st_dev, info.st_ino) if info.st_nlink == 1 else os.path.realpath(path)
+        if stat.S_ISDIR(info.st_mode) or one in seen:
             continue
-        seen.add((info.st_dev, info.st_ino))
+        seen.add(one)
         found.append(_found_local(absolute(url, path), info))
     return found
 

@@ -40,7 +40,9 @@ class Planned(list[MapInput]):
         if not self.left_out:
             return ""
         count, first = len(self.left_out), redact(self.left_out[0])
-        return f"Left out of the input: {count} hidden files and markers of other systems, such as {first}"
+        return (
+            f"Left out of the input: {count} hidden files and markers, or links to nothing, such as {first}"
+        )
 
 
 def plan_inputs(

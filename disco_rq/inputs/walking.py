@@ -12,12 +12,15 @@ import stat
 from collections.abc import Iterator
 from fnmatch import translate
 
+from disco_rq.errors import JobArgumentError
+
 __all__ = ["braced", "is_left_out", "walk_directory", "walk_pattern"]
 
 _MARKERS = re.compile(
     r"_SUCCESS|_metadata|_common_metadata|_temporary|_committed_.*|_started_.*|_delta_log", re.DOTALL
 )
-_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_BRACES = re.compile(r"(?:(?<!\[)\{|\{(?!\]))([^{}]*,[^{}]*)\}")
+"""But ``[{]``, which is a brace."""
 _MAGIC = frozenset("*?[")
 
 
@@ -117,5 +120,7 @@ def _files_in(directory: str, left_out: list[str]) -> Iterator[str]:
 def _names(directory: str) -> list[str]:
     try:
         return sorted(os.listdir(directory or "."))  # noqa: PTH208
-    except OSError:  # no directory, or none that may be looked into
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:  # what lies there would be missing
+        raise JobArgumentError(f"input {os.path.abspath(directory)}: {error.strerror}") from None  # noqa: PTH100

@@ -6,6 +6,7 @@ import platform
 import socket
 from pathlib import Path
 
+from disco_rq.machine.hashseed import HASH_SEED, has_hash_seed
 from disco_rq.version import PROTOCOL, __version__
 
 __all__ = ["about_node"]
@@ -20,4 +21,5 @@ def about_node(data: Path, word: str) -> dict[str, str]:
         "python": platform.python_version(),
         "version": __version__,
         "protocol": str(PROTOCOL),
+        "hash_seed": HASH_SEED if has_hash_seed() else "its own",
     }

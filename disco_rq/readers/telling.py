@@ -35,7 +35,11 @@ _WHITE = (b"\n", b"\r", b"\t")
 _NEWLINE_IS_A_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "koi8-")
 """Encodings whose newline is the byte 10, and that byte nothing else."""
 _TAR_HEADER_BYTES, _TAR_SUM = 512, slice(148, 156)
+_LAYOUTS = (("utf-16-le", 2, 0), ("utf-16-be", 2, 1), ("utf-32-le", 4, 0), ("utf-32-be", 4, 3))
+"""How letters of ASCII and Latin-1 lie in units: encoding, bytes, which of them is not zero."""
 _FEWEST_UNITS = 4
+_MANY_UNITS = 32
+"""In so many there need be no newline."""
 _SHORTER = {".tgz", ".tbz2", ".tbz", ".txz", ".tzst", ".tar", ".gz", ".bz2", ".xz", ".zst"}
 """Suffixes by which a tar archive is opened, whatever packs it."""
 
@@ -90,19 +94,24 @@ def _is_tar(head: bytes) -> bool:
 
 
 def _wide_encoding(head: bytes) -> str | None:
-    """UTF-16 or UTF-32: by its mark, or by the zeros beside each letter and a whole newline."""
+    """UTF-16 or UTF-32: by its mark, or by the zeros beside each letter."""
     for mark, encoding in _BOMS:
         if head.startswith(mark):
             return encoding
-    units = len(head) // 2
-    first, second = head[: 2 * units : 2], head[1 : 2 * units : 2]
-    if units < _FEWEST_UNITS:
-        return None
-    if b"\n" in first and not any(second) and 0 not in first:
-        return "utf-16-le"
-    if b"\n" in second and not any(first) and 0 not in second:
-        return "utf-16-be"
+    for encoding, width, letter in _LAYOUTS:
+        if _is_wide(head, width, letter):
+            return encoding
     return None
+
+
+def _is_wide(head: bytes, width: int, letter: int) -> bool:
+    """Whether each unit of ``width`` bytes is a letter in one of them, and zeros."""
+    units = len(head) // width
+    columns = [head[i : units * width : width] for i in range(width)]
+    letters = columns.pop(letter)
+    if units < _FEWEST_UNITS or 0 in letters or any(map(any, columns)):
+        return False
+    return b"\n" in letters or units >= _MANY_UNITS
 
 
 def _is_narrow(encoding: str) -> bool:

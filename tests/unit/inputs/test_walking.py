@@ -135,3 +135,59 @@ class TestObjectStores:
     def test_two_colons_are_letters_of_a_name(self) -> None:
         fs, path = filesystem("s3://bucket/x/A::B.log")
         assert (fs.protocol[0], path) == ("s3", "bucket/x/A::B.log")
+
+
+def test_a_link_to_a_file_that_has_two_names_is_no_third_file(tmp_path: Path) -> None:
+    make(tmp_path, "d/one")
+    os.link(tmp_path / "d" / "one", tmp_path / "d" / "two")
+    (tmp_path / "d" / "link").symlink_to("one")
+    (tmp_path / "e").symlink_to("d")
+    assert len(names(tmp_path, "d")) == len(names(tmp_path, "**/*")) == len(names(tmp_path, "*/*")) == 2
+
+
+@pytest.mark.parametrize("pattern", ["", "*", "**"])
+def test_a_link_to_nothing_is_left_out_and_counted(tmp_path: Path, pattern: str) -> None:
+    make(tmp_path, "a")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "itself").symlink_to("itself")
+    assert names(tmp_path, pattern) == ["a"]
+    note = plan(f"{tmp_path}/{pattern}").note()
+    assert note.startswith("Left out of the input: 2 ")
+    assert note.endswith(f", such as {tmp_path}/gone")
+
+
+@pytest.mark.parametrize("pattern", ["**/*", "*/*"])
+def test_a_directory_that_cannot_be_looked_into_is_told_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    make(tmp_path, "a", "closed/b")
+    listed = os.listdir
+
+    def refuse(path: str) -> list[str]:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(JobArgumentError, match=f"{tmp_path}/closed: Permission denied"):
+        plan(f"{tmp_path}/{pattern}")
+
+
+def test_a_brace_in_brackets_is_a_brace(tmp_path: Path) -> None:
+    make(tmp_path, "{a,b}", "a", "b", "{", "}")
+    assert names(tmp_path, "[{]a,b[}]") == ["{a,b}"]
+    assert names(tmp_path, "[{]") == ["{"]
+    assert names(tmp_path, "[{}]") == ["{", "}"]
+    assert names(tmp_path, "[a]*") == ["a"]
+
+
+def test_a_file_with_a_slash_behind_it_is_told_as_no_directory(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    with pytest.raises(JobArgumentError, match=f"{tmp_path}/a/: not a directory"):
+        plan(f"{tmp_path}/a/")
+
+
+def test_an_address_with_quoted_bytes_finds_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "odd\udcff name"
+    path.write_text("x\n")
+    assert [task.urls() for task in plan(path.as_uri())] == [[f"file://{path}"]]
