@@ -33,6 +33,7 @@ from disco_rq.records.netstr import netstr_pairs
 from disco_rq.runtime import msg, this_offset
 from disco_rq.shuffle.grouping import RecordStream, kvgroup
 from disco_rq.shuffle.partition import default_partition, make_range_partition
+from disco_rq.shuffle.ranges import total_order
 
 __all__ = [
     "at_start",
@@ -57,6 +58,7 @@ __all__ = [
     "sum_combiner",
     "sum_reduce",
     "text_reader",
+    "total_order",
 ]
 
 

@@ -199,6 +199,7 @@ class StageResult:
     counters: Mapping[str, int] = field(default_factory=dict)
     content: bytes | None = None  # the output, if it is small and not in the file
     partition_bytes: Mapping[int, int] = field(default_factory=dict)  # of a partitioned map output
+    ranges: str = ""  # digest of the ranges of keys that a map went by, if the job has some
     digests: bytes = b""  # of its partitions, one after the other: records.digest
 
 

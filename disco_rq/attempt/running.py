@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Literal, Protocol
 
 from disco_rq.attempt.files import merged_sources, opener_with, place_output
+from disco_rq.attempt.ranges import KeptRanges, with_ranges
 from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId, readable
 from disco_rq.outputs.datadir import DataDir, Scratch
 from disco_rq.outputs.fetch import reduce_sources
@@ -87,6 +89,7 @@ class Running:
 
     services: Services
     feed: Feed
+    ranges: KeptRanges
     master: Callable[[], str]
     status: Callable[[str], None]  # system event: "100000 entries mapped"
     limit: AbstractContextManager[None]  # of its time, from its first entry to its complete output
@@ -137,6 +140,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
     enter_task(running)
     try:
         with outside.limit:
+            work, ranges = _with_ranges(turn, work, place, outside, running)
             with profiled(profile):
                 result = _stage(turn, work, place, outside, read)
             if running.doom is not None:
@@ -146,8 +150,24 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    counted = replace(result, counters=dict(running.counters))
+    counted = replace(result, counters=dict(running.counters), ranges=ranges)
     return Outcome(address, counted, running.puts, running.put_bytes)
+
+
+def _with_ranges(
+    turn: Turn, work: TaskWork, place: Place, outside: Running, running: RunningTask
+) -> tuple[TaskWork, str]:
+    """The work as the stage takes it, and the digest of the ranges of keys that it goes by."""
+    if turn.task.phase != "map":
+        return work, ""
+    required = turn.unpacked.required
+
+    def link(directory: Path) -> None:
+        if required:
+            required.link(place.data.required(turn.spec.name), into=directory)
+
+    opener = opener_with(place.locator, outside.patience_s)
+    return with_ranges(work, running, outside.ranges, opener, link)
 
 
 def _stage(

@@ -24,6 +24,7 @@ from disco_rq.packing import gather, pack_functions, sign_for
 from disco_rq.params import Params
 from disco_rq.readers import borders_of, check_packages, packages_of
 from disco_rq.saving import check_target
+from disco_rq.shuffle.ranges import total_order
 
 MAX_DEFAULT_REDUCES = 100
 _DEFAULTS: dict[str, Any] = {  # of what is no field of JobSpec
@@ -85,7 +86,7 @@ def build(
     functions = looked_at(arguments)
     check_packages(functions.map_reader)
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
-    if options.get("sort_values"):
+    if options.get("sort_values") or functions.partition is total_order:
         options["sort"] = True
     scheduler = options.pop("scheduler", {})
     inputs, nr_reduces = _planned(functions, input, options, partitions_of)
@@ -132,6 +133,10 @@ def _planned(
         files_per_task=files_per_task,
         borders=borders_of(functions.map_reader),
     )
+    if functions.partition is total_order and not functions.reduce and not nr_reduces:
+        raise JobArgumentError(
+            "partition=func.total_order: without a reduce it takes nr_reduces, its partitions"
+        )
     if nr_reduces is None:
         nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0
     return maps, nr_reduces

@@ -23,7 +23,7 @@ from disco_rq.model import Input, MapInput
 from disco_rq.readers import FindsBorders, refuse_other_than_text
 from disco_rq.redact import redact
 
-__all__ = ["Planned", "plan_inputs"]
+__all__ = ["Planned", "is_plain", "plan_inputs"]
 
 Entry = str | Sequence[str]
 
@@ -169,7 +169,7 @@ class _Cutter:
         if not same:
             return [(0, None)]
         if self.line_based:
-            return cut(size, self.piece_size) if all(_is_plain(r.url) for r in replicas) else [(0, None)]
+            return cut(size, self.piece_size) if all(is_plain(r.url) for r in replicas) else [(0, None)]
         return self._found_pieces(replicas[0], size, self.piece_size) if len(replicas) == 1 else [(0, None)]
 
     def _found_pieces(self, file: Found, size: int, piece_size: int) -> list[tuple[int, int | None]]:
@@ -183,7 +183,7 @@ class _Cutter:
         return pieces_between([0, *starts])
 
 
-def _is_plain(url: str) -> bool:
+def is_plain(url: str) -> bool:
     """Whether the file can be cut where a line ends: by what it begins with."""
     try:
         head = first_bytes(url)

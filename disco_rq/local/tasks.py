@@ -25,7 +25,7 @@ from disco_rq.client.submission import Submission
 from disco_rq.errors import JobError
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.local.services import LocalServices
-from disco_rq.model import Input, TaskId
+from disco_rq.model import Input, MapInput, TaskId
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
 from disco_rq.packing import unpack_functions
@@ -56,6 +56,7 @@ class LocalTasks:
         self._inputs = submission.inputs
         self._place = Place(NODE, data, data.scratch("local", os.getpid()), locator)
         self._other_jobs = other_jobs
+        self._ranges: bytes | None = None
         self._master = Settings.from_env().http
 
     def run(self) -> None:
@@ -126,6 +127,7 @@ class LocalTasks:
         outside = Running(
             services=services,
             feed=self,
+            ranges=self,
             master=lambda: self._master,
             status=lambda text: self.record.tell(NODE, f"{task}: {text}"),
             limit=time_limit(spec.task_timeout) if is_main else nullcontext(),
@@ -151,6 +153,21 @@ class LocalTasks:
     def inputs(self) -> list[Input]:
         """The inputs of a job without a map."""
         return [part[0] for entry in self._inputs for part in entry.parts]
+
+    # -- the ranges of its keys
+
+    def ranges(self) -> bytes | None:
+        """As they were fixed, if they were."""
+        return self._ranges
+
+    def fix_ranges(self, packed: bytes, digest: str) -> bytes:  # noqa: ARG002
+        """Fix these."""
+        self._ranges = packed
+        return packed
+
+    def some_inputs(self) -> list[tuple[int, MapInput]]:
+        """What the maps read."""
+        return list(enumerate(self._inputs))
 
     def _death(self, task: TaskId, failure: Failure, failures: list[dict[str, Any]]) -> JobError:
         why = {"message": failure.message, "traceback": failure.traceback, "failures": failures}

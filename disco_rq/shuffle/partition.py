@@ -13,6 +13,7 @@ from zlib import crc32
 from disco_rq.errors import DiscoError, PartitionError
 from disco_rq.records.pairs import shown
 from disco_rq.records.taken import PLAIN, taken
+from disco_rq.shuffle.ranges import Ranges
 from disco_rq.shuffle.sortorder import sort_key
 
 __all__ = ["Partitioner", "default_partition", "make_range_partition"]
@@ -140,7 +141,7 @@ class Partitioner:
                 except UnicodeEncodeError:
                     pass  # lone surrogates
             return [_digest(key) % nr_partitions for key in keys]
-        return self._asked(keys)
+        return self._function.many(keys) if isinstance(self._function, Ranges) else self._asked(keys)
 
     def _asked(self, keys: Sequence[Any]) -> list[int]:
         function, nr_partitions, params = self._function, self.nr_partitions, self._params

@@ -25,6 +25,7 @@ from disco_rq.shuffle.cutting import BLOCK_BYTES, Cutter
 from disco_rq.shuffle.grouping import RecordStream
 from disco_rq.shuffle.memory import average_bytes
 from disco_rq.shuffle.partition import Partitioner, default_partition
+from disco_rq.shuffle.ranges import total_order
 from disco_rq.shuffle.sorter import Sorter
 from disco_rq.stages.taskwork import TaskWork
 
@@ -96,7 +97,7 @@ def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition:
 def _can_confirm(work: TaskWork) -> bool:
     """Whether the keys are those that the partition function of the maps was asked about."""
     functions, spec = work.functions, work.spec
-    own = functions.partition is not None and functions.partition is not default_partition
+    own = functions.partition not in (None, default_partition, total_order)
     return own and spec.has_map and spec.nr_reduces > 1 and functions.reduce_reader in (None, object_reader)
 
 

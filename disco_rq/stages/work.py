@@ -19,7 +19,7 @@ from disco_rq.stages.mapping import MappedPairs, Opener
 from disco_rq.stages.reducing import reduced
 from disco_rq.stages.taskwork import TaskWork
 
-__all__ = ["run_map", "run_reduce"]
+__all__ = ["answer", "run_map", "run_reduce"]
 
 
 def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener = open_input) -> StageResult:
@@ -31,7 +31,7 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
     """
     if isinstance(work.functions.map, ExternalProgram):
         with running_program(work.functions.map, work.scratch) as program:
-            answered = replace(work, functions=replace(work.functions, map=_answer))
+            answered = replace(work, functions=replace(work.functions, map=answer))
             return _mapped(answered, task_input, out, opener, program)
     return _mapped(work, task_input, out, opener)
 
@@ -65,7 +65,7 @@ def _mapped(
     )
 
 
-def _answer(entry: Any, _params: Any) -> Any:
+def answer(entry: Any, _params: Any) -> Any:
     """The map where a program has made pairs of an entry before."""
     return entry
 

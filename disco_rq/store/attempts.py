@@ -286,7 +286,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         args += [commit.duration_ms, round(ago_s * 1000)]
         args += [result.entries_in, result.records_out, result.bytes_out, commit.puts]
         is_map = attempt.task.startswith("map:")
-        args.append(result.digests if is_map else commit.changes_seen)
+        args += [result.digests if is_map else commit.changes_seen, result.ranges]
         args += [len(result.counters), len(result.partition_bytes)]
         args += [*_flat(result.counters.items()), *_flat(result.partition_bytes.items())]
     return "commit_attempts", script_keys, args

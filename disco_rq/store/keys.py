@@ -51,11 +51,14 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               map:waiting, map:running, map:done, map:failed, map:entries, map:records,
                               map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
                               the same for reduce:, copies (that were started), cause (JSON, of a dead job),
-                              msgs_dropped, paused. W: submit; claim, copy, commit, fail, kill; message; pause
+                              msgs_dropped, paused, ranges (digest of its ranges). W: submit; claim,
+                              copy, commit, fail, kill; message; pause; fix
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
 :inputs               hash    index of a map -> its input (msgpack of model.MapInput); without a map, of what
                               every reduce reads. W: submit
+:ranges               string  the bounds of its partitions (packed by shuffle.ranges), where it has ranges.
+                              W: fix
 :tasks                hash    task -> "state attempt node batch worker since": queued, running, done, waiting.
                               No field: waiting, never tried. W: assign, claim, commit, fail, lose
 :copies               hash    the same of a second attempt of a task that runs and lags: queued, running;
@@ -177,6 +180,7 @@ class JobKeys:
     spec = RecordKey("spec")
     pack = RecordKey("pack")
     inputs = RecordKey("inputs")
+    ranges = RecordKey("ranges")
     tasks = RecordKey("tasks")
     copies = RecordKey("copies")
     failures = RecordKey("failures")
@@ -207,7 +211,10 @@ class JobKeys:
 
     def types(self) -> dict[str, str]:
         """Every key of the job but the staged ones, and what Redis calls them."""
-        others = {self.spec: "string", self.pack: "string", self.events: "stream"}
+        others = {
+            **dict.fromkeys((self.spec, self.pack, self.ranges), "string"),
+            self.events: "stream",
+        }
         others |= dict.fromkeys((self.nodes, self.remade), "set")
         return {key: others.get(key, "hash") for key in self.records()}
 

@@ -37,7 +37,7 @@ from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Fitness, Progress
 from disco_rq.worker.programs import Programs
 from disco_rq.worker.rehearsal import rehearse
-from disco_rq.worker.services import Feed, InputsMissing, TaskServices
+from disco_rq.worker.services import Feed, InputsMissing, Ranges, TaskServices
 
 log = logging.getLogger("disco_rq.execution")
 
@@ -176,6 +176,7 @@ class Execution:
         outside = Running(
             services=TaskServices(self._connection, self._store, attempt),
             feed=feed,
+            ranges=Ranges(self._connection, spec),
             master=partial(master_address, self._connection),
             status=lambda text: self._store.event(attempt.job, self._place.node, f"{attempt.task}: {text}"),
             limit=time_limit(spec.task_timeout),

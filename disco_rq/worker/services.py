@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from disco_rq.errors import OOBNotFound, OOBNotReadable
-from disco_rq.model import Input, JobSpec, TaskId
+from disco_rq.model import Input, JobSpec, MapInput, TaskId
+from disco_rq.runtime import Overtaken
 from disco_rq.store.attempts import Attempt, AttemptStore, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.ranges import RangeStore
 
-__all__ = ["Feed", "InputsMissing", "TaskServices"]
+__all__ = ["Feed", "InputsMissing", "Ranges", "TaskServices"]
 
 
 class TaskServices:
@@ -39,6 +41,31 @@ class TaskServices:
 
     def message(self, text: str) -> int:
         return self._store.message(self._attempt.job, self._attempt.node, text)
+
+
+MOST_INPUTS = 1000
+"""So many maps' inputs are looked at for the ranges of a job's keys."""
+
+
+class Ranges:
+    """The ranges of one job's keys, in Redis."""
+
+    def __init__(self, connection: Connection, spec: JobSpec) -> None:
+        self._store = RangeStore(connection, spec.name)
+        self._nr_maps = spec.nr_maps
+
+    def ranges(self) -> bytes | None:
+        return self._store.ranges()
+
+    def fix_ranges(self, packed: bytes, digest: str) -> bytes:
+        """Fix these, unless some are. ``Overtaken`` when the job is over."""
+        fixed = self._store.fix(packed, digest)
+        if fixed is None:
+            raise Overtaken
+        return fixed
+
+    def some_inputs(self) -> Sequence[tuple[int, MapInput]]:
+        return self._store.inputs(range(0, self._nr_maps, -(-self._nr_maps // MOST_INPUTS)))
 
 
 class InputsMissing(BaseException):

@@ -4,18 +4,19 @@
 -- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON object),
 --       duration in ms, how many ms ago it ended, entries, records, bytes, how many OOB results it has put,
 --       of a map the digests of its partitions (one after the other; '': it has none), of a reduce how often maps had
---       come back different in its partition when it asked for their outputs, number of counters, number of partitions,
+--       come back different in its partition when it asked for their outputs, digest of the ranges of keys that it went by
+--       ('': by none), number of counters, number of partitions,
 --       then name, amount for each counter, then partition, bytes for each partition that a map wrote
 -- A map that was committed before and is made again, since its output was lost, leaves its new output and no more. If it
 -- comes back different where a reduce is done, that has read the first one, the job ends: two answers never mix.
 -- Of a task that has a copy the first commit counts: nothing stays of the other one but a record that it was overtaken.
 -- Returns: for each attempt 'ok', also when asked again after a lost answer; or, and nothing of it was changed, 'over'
---          (the job has ended), 'overtaken' (not its attempt), 'incomplete' (some of what it put is not here: a
---          failover has lost it), 'stale' (a reduce has read a map output that has come back different since)
+--          (the job has ended), 'overtaken' (not its attempt), 'incomplete' (some of what it put, or the ranges,
+--          are not here: a failover has lost them), 'stale' (a reduce has read a map output that has come back different since)
 local DIGEST_BYTES = 4  -- records/digest.py
 local name, now = ARGV[1], now_ms()
-local status, nr_maps, nr_reduces, last_phase =
-  unpack(redis.call('HMGET', KEYS[1], 'status', 'nr_maps', 'nr_reduces', 'last_phase'))
+local status, nr_maps, nr_reduces, last_phase, ranges =
+  unpack(redis.call('HMGET', KEYS[1], 'status', 'nr_maps', 'nr_reduces', 'last_phase', 'ranges'))
 
 -- The upper end, in ms, of the class that a duration falls into: model.DURATION_CLASSES_MS.
 local function duration_class(ms)
@@ -31,9 +32,9 @@ while at < #ARGV do
   local one = {task = ARGV[at], number = tonumber(ARGV[at + 1]), worker = ARGV[at + 2], address = ARGV[at + 3],
     record = ARGV[at + 4], ms = ARGV[at + 5], ended = now - tonumber(ARGV[at + 6]), entries = ARGV[at + 7],
     records = ARGV[at + 8], bytes = ARGV[at + 9], puts = tonumber(ARGV[at + 10]), read = ARGV[at + 11],
-    id = ARGV[at] .. '/' .. ARGV[at + 1], counters = at + 14}
-  one.partitions = one.counters + 2 * tonumber(ARGV[at + 12])
-  at = one.partitions + 2 * tonumber(ARGV[at + 13])
+    id = ARGV[at] .. '/' .. ARGV[at + 1], ranges = ARGV[at + 12], counters = at + 15}
+  one.partitions = one.counters + 2 * tonumber(ARGV[at + 13])
+  at = one.partitions + 2 * tonumber(ARGV[at + 14])
   one.last = at - 1
   attempts[#attempts + 1], tasks[#tasks + 1] = one, one.task
 end
@@ -99,7 +100,7 @@ local function answer_to(one, key)
     return 'overtaken'
   end
   one.staged, one.mine, one.all = key, staged_of(one, key)
-  if #one.mine < one.puts then
+  if #one.mine < one.puts or (one.ranges ~= '' and one.ranges ~= ranges) then
     return 'incomplete'
   end
   if has_remade and differs(one) then

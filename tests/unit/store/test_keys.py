@@ -19,6 +19,7 @@ from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import BatchPlace, CopyOf, Lead
 from disco_rq.store.nodes import NodeAdmin
+from disco_rq.store.ranges import RangeStore
 
 SCRIPTS = sorted(path.stem for path in Path(*disco_rq.__path__, "store", "scripts").glob("[a-z]*.lua"))
 TABLE = keys.__doc__ or ""
@@ -91,6 +92,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     ),
     "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
+    "fix_ranges": lambda it: RangeStore(it, "JOB").fix(b"", ""),
     "lead_cluster": lambda it: Lead(it, "token").take("host:1"),
     "redate_job": lambda it: Ending(it).end_in_the_past("JOB"),
     "forget_node": lambda it: NodeAdmin(it).forget("n1"),

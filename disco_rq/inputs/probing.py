@@ -1,0 +1,99 @@
+"""A few places of a job's inputs, to see what its keys are like before the job begins."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from disco_rq.inputs.addresses import local_path, scheme_of
+from disco_rq.inputs.content import codec_by_name
+from disco_rq.inputs.plan import is_plain
+from disco_rq.model import Input, MapInput
+
+__all__ = ["Probe", "probes"]
+
+_RAW = "raw://"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One place to read: of which map, and how much of the whole one byte there stands for."""
+
+    index: int
+    part: tuple[Input, ...]  # redundant replicas
+    weight: float
+    share: int = 1  # of the places, where one cannot be read alone
+
+    @property
+    def input(self) -> MapInput:
+        return MapInput((self.part,))
+
+
+def probes(
+    inputs: Sequence[tuple[int, MapInput]], *, line_based: bool, number: int, size_bytes: int
+) -> list[Probe]:
+    """About ``number`` places, evenly spaced over all bytes, in random order; all, where that is not more.
+
+    ``inputs``: the maps' with their indices. Where a file cannot be cut, its beginning stands for it.
+    """
+    parts = [(index, part) for index, entry in inputs for part in entry.parts]
+    sizes = [_size(part) for _, part in parts]
+    known = [size for size in sizes if size is not None]
+    if len(known) == len(sizes) and sum(known) <= number * size_bytes:
+        found = [Probe(index, part, 1.0) for index, part in parts]
+    else:
+        mean = max(sum(known) / len(known), 1.0) if known else 1.0
+        ends = list(accumulate(mean if size is None else size for size in sizes))
+        found = list(_spaced(parts, sizes, ends, line_based=line_based, number=number, size_bytes=size_bytes))
+    random.Random(0).shuffle(found)
+    return found
+
+
+def _spaced(
+    parts: Sequence[tuple[int, tuple[Input, ...]]],
+    sizes: Sequence[int | None],
+    ends: Sequence[float],
+    *,
+    line_based: bool,
+    number: int,
+    size_bytes: int,
+) -> Iterator[Probe]:
+    spacing = ends[-1] / number
+    places: dict[int, list[int]] = {}
+    for i in range(number):
+        at = (i + 0.5) * spacing
+        hit = bisect_right(ends, at)
+        places.setdefault(hit, []).append(int(at - (ends[hit - 1] if hit else 0)))
+    for hit, offsets in places.items():
+        (index, part), size = parts[hit], sizes[hit]
+        if line_based and size is not None and size > size_bytes and _can_cut(part):
+            for offset in offsets:
+                length = min(size_bytes, size - offset)
+                pieces = tuple(replace(one, start=one.start + offset, length=length) for one in part)
+                yield Probe(index, pieces, spacing / size_bytes)
+        else:
+            yield Probe(index, part, 1.0, len(offsets))
+
+
+def _size(part: Sequence[Input]) -> int | None:
+    first = part[0]
+    if first.length is not None:
+        return first.length
+    if scheme_of(first.url) == "raw":
+        return len(first.url) - len(_RAW)
+    if first.identity is None or first.identity.size is None:
+        return None
+    return max(first.identity.size - first.start, 0)
+
+
+def _can_cut(part: Sequence[Input]) -> bool:
+    """Whether it is a piece already, or a local file that can be one."""
+    return all(
+        one.start > 0
+        or one.length is not None
+        or (local_path(one.url) is not None and codec_by_name(one.url) is None and is_plain(one.url))
+        for one in part
+    )

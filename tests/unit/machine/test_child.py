@@ -1,0 +1,51 @@
+"""Asking a child process: its answer, whole, or none; nothing else of it stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+from disco_rq.machine.child import answer_of_child
+
+STATE: list[int] = []
+
+
+def test_the_answer_comes_and_the_change_does_not() -> None:
+    def work() -> bytes:
+        STATE.append(1)
+        print("heard by nobody")
+        return b"x" * 1_000_000
+
+    assert answer_of_child(work, 30) == b"x" * 1_000_000
+    assert STATE == []
+
+
+def test_one_that_raises_or_dies_has_no_answer() -> None:
+    def dies() -> bytes:
+        os._exit(3)
+
+    def fails() -> bytes:
+        raise ValueError
+
+    assert [answer_of_child(dies, 30), answer_of_child(fails, 30)] == [None, None]
+
+
+def test_one_that_takes_too_long_is_killed_and_buried(tmp_path: Path) -> None:
+    def hangs() -> bytes:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        time.sleep(600)
+        return b""
+
+    assert answer_of_child(hangs, 1) is None
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+def test_one_that_asks_a_debugger_or_its_terminal_is_not_waited_for() -> None:
+    def asks() -> bytes:
+        breakpoint()
+        return input().encode()
+
+    assert answer_of_child(asks, 30) is None
