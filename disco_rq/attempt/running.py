@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 from disco_rq.attempt.files import merged_sources, opener_with, place_output
 from disco_rq.attempt.ranges import KeptRanges, with_ranges
+from disco_rq.func import netstr_reader, object_reader
 from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId, readable
 from disco_rq.outputs.datadir import DataDir, Scratch
 from disco_rq.outputs.fetch import reduce_sources
@@ -44,6 +45,9 @@ class Place:
 
 class Feed(Protocol):
     """What a reduce reads."""
+
+    def is_empty(self) -> bool:
+        """Whether no map has written anything for this reduce."""
 
     def map_outputs(self) -> Sequence[str]:
         """The addresses of all map outputs, in the order of the maps."""
@@ -179,6 +183,9 @@ def _stage(
     if not turn.spec.has_map:
         sources = merged_sources(work, outside.feed.inputs(), place.locator, patience_s)
         return run_reduce(work, sources, out)
+    # A reader of the job's own may make something of nothing; another one need not be called for it.
+    if work.functions.reduce_reader in (None, object_reader, netstr_reader) and outside.feed.is_empty():
+        return run_reduce(work, [], out)
     sources = reduce_sources(place.locator, read(), turn.task.index, work.scratch, patience_s=patience_s)
     return run_reduce(work, sources, out)
 

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from bdb import BdbQuit
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -57,6 +58,8 @@ class LocalTasks:
         self._place = Place(NODE, data, data.scratch("local", os.getpid()), locator)
         self._other_jobs = other_jobs
         self._ranges: bytes | None = None
+        self._written: Counter[int] = Counter()  # bytes of each partition, by all maps
+        self._reduce = 0
         self._master = Settings.from_env().http
 
     def run(self) -> None:
@@ -90,6 +93,7 @@ class LocalTasks:
                 self._task(TaskId("map", index), task_input)
             self.record.tell("master", "Map phase done")
         for partition in range(nr_reduces):
+            self._reduce = partition
             self._task(TaskId("reduce", partition), "reduce")
 
     def _task(self, task: TaskId, task_input: TaskInput) -> None:
@@ -143,8 +147,13 @@ class LocalTasks:
             self.record.profiles.append(self._place.data.profile(spec.name, task, number))
         self.record.oob.update(services.staged)
         self.record.counters.update(outcome.result.counters)
+        self._written.update(outcome.result.partition_bytes)
 
     # -- what a reduce reads
+
+    def is_empty(self) -> bool:
+        """Whether no map has written anything for the reduce that runs."""
+        return not self._written[self._reduce]
 
     def map_outputs(self) -> list[str]:
         """The addresses of all map outputs."""

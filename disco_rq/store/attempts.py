@@ -225,6 +225,19 @@ class AttemptStore:
         packed: Any = self._connection.redis.hgetall(keys.JobKeys(job_name).inputs)
         return [part[0] for index in sorted(packed, key=int) for part in unpack_input(packed[index]).parts]
 
+    def written_for(self, job_name: str, partition: int) -> tuple[int | None, int, int]:
+        """Of the committed maps: bytes in that partition, None where one that was made again may have others;
+        how many there are; and how often such maps have come back different in that partition.
+        """
+        job = keys.JobKeys(job_name)
+        pipe = self._connection.redis.pipeline(transaction=True)
+        pipe.hget(job.partitions, str(partition))
+        pipe.exists(job.remade)
+        pipe.hget(job.job, "map:done")
+        pipe.hget(job.digests, f"changed {partition}")
+        size, is_remade, done, changes = pipe.execute()
+        return None if is_remade else int(size or 0), int(done or 0), int(changes or 0)
+
     def map_outputs(self, job_name: str, partition: int = 0) -> tuple[dict[int, str], int]:
         """Index of each map -> address of its committed output; and how often maps that were made again have
         come back different in that partition.

@@ -82,11 +82,24 @@ class Feed:
         self._store = store
         self._spec = spec
         self._task = task
-        self.changes_seen = 0
+        self._changes_seen: int | None = None
+
+    @property
+    def changes_seen(self) -> int:
+        return self._changes_seen or 0
+
+    def is_empty(self) -> bool:
+        """Whether no map has written anything for this reduce; ``InputsMissing`` if one is not there now."""
+        size, nr_maps, self._changes_seen = self._store.written_for(self._spec.name, self._task.index)
+        if nr_maps < self._spec.nr_maps:
+            raise InputsMissing
+        return size == 0
 
     def map_outputs(self) -> Sequence[str]:
         """The addresses of all map outputs; ``InputsMissing`` if one is not there now."""
-        outputs, self.changes_seen = self._store.map_outputs(self._spec.name, self._task.index)
+        outputs, changes = self._store.map_outputs(self._spec.name, self._task.index)
+        if self._changes_seen is None:  # what has changed since the first look is not what was read
+            self._changes_seen = changes
         if len(outputs) < self._spec.nr_maps:
             raise InputsMissing
         return [outputs[index] for index in range(self._spec.nr_maps)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 from disco_rq import Disco
-from tests.benchmarks import groupby, memory, noop, oob, smalljob, sortlines, wordcount
+from tests.benchmarks import emptyparts, groupby, memory, noop, oob, smalljob, sortlines, wordcount
 from tests.benchmarks.inputs import CACHE
 from tests.benchmarks.measure import WORKERS, Bench, Line, pin
 
@@ -19,6 +19,7 @@ ROWS: dict[str, Callable[[Bench], list[Line]]] = {
     "groupby": groupby.run,
     "sort": sortlines.run,
     "noop": noop.run,
+    "emptyparts": emptyparts.run,
     "smalljob": smalljob.run,
     "put": oob.run,
     "memory": memory.run,
