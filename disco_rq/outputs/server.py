@@ -28,7 +28,7 @@ from disco_rq.machine.httpserver import HttpServer, welcome
 from disco_rq.model import JOB_NAME
 from disco_rq.outputs.wire import CHUNK_BYTES, FILE, OUTPUT, FrameKind, pack_frame, tokens
 from disco_rq.records import open_output
-from disco_rq.records.layout import read_file_index
+from disco_rq.records.layout import read_place
 
 __all__ = ["data_app", "serve"]
 
@@ -202,10 +202,7 @@ def _frames(files: _Files, job: str, partition: int, wanted: Sequence[_Wanted]) 
 def _blocks(files: _Files, job: str, want: _Wanted, partition: int) -> Iterator[bytes]:
     """The blocks of one partition as they are in the file: whoever decodes them checks them."""
     with files.open(job, want.file) as file:
-        index = read_file_index(file, want.file)
-        if partition >= len(index):
-            raise CorruptData(f"it has {len(index)} partitions, no partition {partition}")
-        place = index[partition]
+        place = read_place(file, partition, want.file)
         left = place.length - want.offset
         if left < 0:
             raise CorruptData(f"its partition {partition} has become shorter")

@@ -30,6 +30,7 @@ __all__ = [
     "read_file_index",
     "read_footer",
     "read_header",
+    "read_place",
 ]
 
 VERSION = 1
@@ -101,17 +102,34 @@ def read_footer(stream: Readable, name: str) -> int:
 
 
 def parse_index(block: Block, name: str) -> Index:
-    if block.kind != Kind.INDEX or len(block.data) != block.size * _PLACE.size:
-        raise CorruptData(f"{name} is altered: no index where it should be", name)
+    _check_index(block, name)
     return tuple(PartitionPlace(*place) for place in _PLACE.iter_unpack(block.data))
 
 
 def read_file_index(file: BinaryIO, name: str) -> Index:
     """The index of a file that can seek."""
+    return parse_index(_index_block(file, name), name)
+
+
+def read_place(file: BinaryIO, partition: int, name: str) -> PartitionPlace:
+    """Where one partition is in a file that can seek: of hundreds, the others are not looked at."""
+    block = _index_block(file, name)
+    _check_index(block, name)
+    if partition >= block.size:
+        raise CorruptData(f"{name} has {block.size} partitions, no partition {partition}", name)
+    return PartitionPlace(*_PLACE.unpack_from(block.data, partition * _PLACE.size))
+
+
+def _check_index(block: Block, name: str) -> None:
+    if block.kind != Kind.INDEX or len(block.data) != block.size * _PLACE.size:
+        raise CorruptData(f"{name} is altered: no index where it should be", name)
+
+
+def _index_block(file: BinaryIO, name: str) -> Block:
     nr_partitions = read_header(file, name)
     file.seek(-_FOOTER_BYTES, os.SEEK_END)
     file.seek(read_footer(file, name))
-    index = parse_index(read_block(file, name), name)
-    if len(index) != nr_partitions:
+    block = read_block(file, name)
+    if block.size != nr_partitions:
         raise CorruptData(f"{name} is altered: header and index disagree", name)
-    return index
+    return block

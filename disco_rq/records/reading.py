@@ -25,6 +25,7 @@ from disco_rq.records.layout import (
     read_file_index,
     read_footer,
     read_header,
+    read_place,
 )
 from disco_rq.records.opaque import OpaqueStream
 from disco_rq.records.typed import unpack_columns
@@ -91,12 +92,7 @@ class FileSource:
     def blocks(self, partition: int) -> Iterator[Block]:
         """The blocks of one partition, streamed. Raises ``CorruptData`` also when the file is missing."""
         with _opened(self.path, self.name) as file, _readable(self.name):
-            index = read_file_index(file, self.name)
-            if partition >= len(index):
-                raise CorruptData(
-                    f"{self.name} has {len(index)} partitions, no partition {partition}", self.name
-                )
-            file.seek(index[partition].offset)
+            file.seek(read_place(file, partition, self.name).offset)
             yield from read_blocks(file, partition, self.name)
 
 
