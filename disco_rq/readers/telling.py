@@ -31,6 +31,15 @@ _KINDS = (
     (b"LZIP\x01", "a file of lzip"),
     (b"\xff\x06\x00\x00sNaPpY", "a file of snappy"),
 )
+_PACKED = "packed a second time: unpack it once"
+_PACKINGS = {  # what packs the file itself is undone before
+    b"\x1f\x8b\x08": f"gzip data, {_PACKED}",
+    b"\xfd7zXZ\0": f"xz data, {_PACKED}",
+    b"\x28\xb5\x2f\xfd": f"zstd data, {_PACKED}",
+    b"\x04\x22\x4d\x18": f"lz4 data, {_PACKED}",
+    **{b"BZh%d1AY&SY" % level: f"bz2 data, {_PACKED}" for level in range(1, 10)},
+    b"]\0\0": "a file of the old lzma format: pack it with xz, or gzip",
+}
 _WHITE = (b"\n", b"\r", b"\t")
 _NEWLINE_IS_A_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "koi8-")
 """Encodings whose newline is the byte 10, and that byte nothing else."""
@@ -65,6 +74,9 @@ def refuse_other_than_text(head: bytes, name: str, encoding: str = "utf-8") -> N
         if head.startswith(magic):
             advice = f': the address "{_inside("zip", name)}" reads what is in it' if "zip" in what else ""
             raise WrongContent(f"{name} is {what}, and no text{advice}")
+    for magic, what in _PACKINGS.items():
+        if head.startswith(magic):
+            raise WrongContent(f"{name} is {what}")
     found = _wide_encoding(head)
     if found is not None and _is_narrow(encoding):
         raise WrongContent(f'{name} is {found.upper()} text: map_reader=func.text_reader("{found}") reads it')

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -109,6 +111,10 @@ class TestWhatIsNoText:
             ("a\nb\n".encode("utf-32-be"), r'func.text_reader\("utf-32-be"\)'),
             (("ab" * 20).encode("utf-16-le"), r'func.text_reader\("utf-16-le"\)'),
             ("a\nb\nc\n".encode("utf-16-be"), r'func.text_reader\("utf-16-be"\)'),
+            (gzip.compress(b"a\n"), "gzip data, packed a second time: unpack it once"),
+            (bz2.compress(b"a\n"), "bz2 data, packed a second time"),
+            (lzma.compress(b"a\n"), "xz data, packed a second time"),
+            (lzma.compress(b"a\n", format=lzma.FORMAT_ALONE), "old lzma format"),
             (tar(), "tar archive"),
             (old_tar(), "tar archive"),
             (zipped(), r"zip archive.* \"zip://\*\*::file://in.txt\""),
