@@ -6,6 +6,7 @@ Nothing here knows Redis. Whoever runs an attempt says where it is, what the run
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -141,6 +142,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
     profile = place.data.profile(spec.name, turn.task, turn.number) if spec.profile else None
     if turn.unpacked.required:
         turn.unpacked.required.link(place.data.required(spec.name), into=scratch.directory)
+    pid = os.getpid()
     enter_task(running)
     try:
         with outside.limit:
@@ -152,7 +154,8 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
             in_memory = result.content is not None
             address = place_output(work, turn.number, aside, place.data, place.node, in_memory=in_memory)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        if os.getpid() == pid:  # and not a fork of the task
+            aside.unlink(missing_ok=True)
         raise
     counted = replace(result, counters=dict(running.counters), ranges=ranges)
     return Outcome(address, counted, running.puts, running.put_bytes)

@@ -21,6 +21,7 @@ from disco_rq.outputs.remote import NETWORK_ERRORS, NODE_PATIENCE_S, Patience, a
 from disco_rq.outputs.wire import CHUNK_BYTES, FRAME, FrameKind, partitions_path
 from disco_rq.records import FileSource, Source, read_blocks
 from disco_rq.records.blocks import Block
+from disco_rq.records.spool import private
 
 __all__ = ["reduce_sources"]
 
@@ -117,7 +118,7 @@ class _Fetch:
     def run(self) -> list[_Spooled]:
         """Fetch them all. For a thread."""
         self._patience.renew()
-        with open(self._spool, "wb", buffering=_BUFFER_BYTES) as spool:
+        with open(self._spool, "wb", buffering=_BUFFER_BYTES, opener=private) as spool:
             while self._rest and not self._stop.is_set():
                 try:
                     with self._asked() as body:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["Spool"]
+__all__ = ["Spool", "private"]
 
 _BUFFER_BYTES = 256 << 10
+
+
+def private(path: str, flags: int) -> int:
+    """For ``open``: a file of ours is ours to read and write, whatever umask a task has set."""
+    fd = os.open(path, flags, 0o600)
+    os.fchmod(fd, 0o600)
+    return fd
 
 
 class Spool:
@@ -40,6 +48,6 @@ class Spool:
         return b"".join(self._pieces) if self._file is None else None
 
     def _spill(self) -> None:
-        self._file = open(self._path, "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115 - closed by close()
+        self._file = open(self._path, "wb", buffering=_BUFFER_BYTES, opener=private)  # noqa: SIM115 - closed by close()
         self._file.writelines(self._pieces)
         self._pieces.clear()

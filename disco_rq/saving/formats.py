@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from disco_rq.errors import CorruptData, RecordTypeError
 from disco_rq.records import read_pairs, read_with
+from disco_rq.records.spool import private
 from disco_rq.saving.parquet import read_parquet, write_parquet
 from disco_rq.saving.refusal import refusal
 
@@ -56,7 +57,7 @@ def _same(records: Path, _to: Path) -> Path:
 
 
 def _write_raw(records: Path, to: Path) -> Path:
-    with open(to, "wb", _BUFFER_BYTES) as out:
+    with open(to, "wb", _BUFFER_BYTES, opener=private) as out:
         for chunk in read_with(lambda fd, _size, _name: iter(lambda: fd.read(_BUFFER_BYTES), b""), records):
             out.write(chunk)
     return to
@@ -73,7 +74,7 @@ def _read_raw(_file: BinaryIO, name: str) -> Iterator[Any]:
 
 
 def _write_jsonl(records: Path, to: Path) -> Path:
-    with open(to, "wb", _BUFFER_BYTES) as out:
+    with open(to, "wb", _BUFFER_BYTES, opener=private) as out:
         for key, value in read_pairs(records):
             _check_json(key, "key", key)
             _check_json(value, "value", key)
@@ -125,7 +126,9 @@ def _read_jsonl(file: BinaryIO, name: str) -> Iterator[Any]:
 
 
 def _write_text(records: Path, to: Path) -> Path:
-    with open(to, "w", _BUFFER_BYTES, encoding="utf-8", errors="surrogateescape", newline="") as out:
+    with open(
+        to, "w", _BUFFER_BYTES, encoding="utf-8", errors="surrogateescape", newline="", opener=private
+    ) as out:
         for key, value in read_pairs(records):
             for what, item in (("key", key), ("value", value)):
                 if type(item) not in _TEXT:

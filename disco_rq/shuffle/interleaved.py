@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from disco_rq.records.blocks import pack_block
+from disco_rq.records.spool import private
 from disco_rq.records.writer import EncodedBlock, PackedBlocks, RecordWriter
 
 __all__ = ["Interleaved"]
@@ -63,7 +64,7 @@ class Interleaved:
                 writer.add_packed(partition, packed)
 
     def _spill(self) -> None:
-        with open(self._path, "ab") as file:
+        with open(self._path, "ab", opener=private) as file:
             file.seek(0, os.SEEK_END)
             for held in self._held:
                 if held.blocks:
