@@ -21,8 +21,10 @@ from disco_rq.errors import DataError, NotInTask
 from disco_rq.readers import map_line_reader
 from disco_rq.readers.making import (
     bytes_lines,
+    csv_batches,
     csv_reader,
     file_reader,
+    jsonl_batches,
     jsonl_reader,
     parquet_batches,
     parquet_reader,
@@ -39,9 +41,11 @@ __all__ = [
     "at_start",
     "bytes_lines",
     "chain_reader",
+    "csv_batches",
     "csv_reader",
     "default_partition",
     "file_reader",
+    "jsonl_batches",
     "jsonl_reader",
     "kvgroup",
     "make_range_partition",

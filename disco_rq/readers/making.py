@@ -9,6 +9,7 @@ import codecs
 from collections.abc import Iterable
 from typing import Any
 
+from disco_rq.readers.batches import CsvBatches, JsonlBatches
 from disco_rq.readers.csvfiles import CsvReader
 from disco_rq.readers.files import FileReader
 from disco_rq.readers.jsonlines import JsonlReader
@@ -17,8 +18,10 @@ from disco_rq.readers.parquet import ParquetBatches, ParquetReader
 
 __all__ = [
     "bytes_lines",
+    "csv_batches",
     "csv_reader",
     "file_reader",
+    "jsonl_batches",
     "jsonl_reader",
     "parquet_batches",
     "parquet_reader",
@@ -66,13 +69,32 @@ def csv_reader(
     ``quotechar=None``: quotes mean nothing, each line is a record. A record with another number of columns
     than the header, or whose quote is not closed, goes to ``skip_entry``.
     """
-    _check_character("csv_reader", "delimiter", delimiter)
-    if quotechar is not None:
-        _check_character("csv_reader", "quotechar", quotechar)
-    if quotechar == delimiter:
-        raise ValueError(f"csv_reader(quotechar={quotechar!r}): that is the delimiter")
-    names = header if isinstance(header, bool) else _names("csv_reader", "header", header)
-    return CsvReader(names, delimiter, quotechar, _encoding("csv_reader", encoding))
+    return _csv("csv_reader", header, delimiter, quotechar, encoding)
+
+
+def csv_batches(
+    header: bool | Iterable[str] = True,
+    delimiter: str = ",",
+    quotechar: str | None = '"',
+    encoding: str = "utf-8",
+) -> CsvBatches:
+    """A ``map_reader``: what ``csv_reader`` reads, as ``pyarrow.RecordBatch``es of at most 10,000 records.
+
+    Every column is of text: no type depends on where a file is cut. Needs pyarrow (``disco-rq[arrow]``), and
+    names: ``header=False`` is a ``ValueError``.
+    """
+    if header is False:
+        raise ValueError("csv_batches(header=False): columns need names, header=[…]")
+    return CsvBatches(_csv("csv_batches", header, delimiter, quotechar, encoding))
+
+
+def jsonl_batches() -> JsonlBatches:
+    """A ``map_reader``: lines of JSON objects as ``pyarrow.RecordBatch``es of at most 10,000 lines.
+
+    A batch has a column for each key that its lines have; its type is that of the values in the batch. Needs
+    pyarrow (``disco-rq[arrow]``).
+    """
+    return JsonlBatches()
 
 
 def parquet_reader(columns: Iterable[str] | None = None) -> ParquetReader:
@@ -86,6 +108,16 @@ def parquet_batches(columns: Iterable[str] | None = None) -> ParquetBatches:
     Needs pyarrow (``disco-rq[arrow]``).
     """
     return ParquetBatches(None if columns is None else _names("parquet_batches", "columns", columns))
+
+
+def _csv(reader: str, header: Any, delimiter: str, quotechar: str | None, encoding: str) -> CsvReader:
+    _check_character(reader, "delimiter", delimiter)
+    if quotechar is not None:
+        _check_character(reader, "quotechar", quotechar)
+    if quotechar == delimiter:
+        raise ValueError(f"{reader}(quotechar={quotechar!r}): that is the delimiter")
+    names = header if isinstance(header, bool) else _names(reader, "header", header)
+    return CsvReader(names, delimiter, quotechar, _encoding(reader, encoding))
 
 
 def _encoding(reader: str, encoding: Any) -> str:
