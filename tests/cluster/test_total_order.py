@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -179,3 +181,30 @@ def test_the_sample_finds_the_files_that_the_job_requires(run: Run, tmp_path: Pa
         required_files={"shift": b"10"},
     )
     assert [len(row) for row in rows(job)] == [500, 500]
+
+
+def dying(line: str, params: str) -> Iterator[tuple[int, int]]:
+    if line == "500":
+        with open(params, "a+b", buffering=0) as deaths:
+            deaths.write(b".")
+            if deaths.tell() <= 3:  # the sample, and attempts behind it
+                os.kill(os.getpid(), signal.SIGKILL)
+    yield int(line), 1
+
+
+def test_deaths_of_the_sample_and_of_maps_lose_and_double_nothing(disco: Disco, tmp_path: Path) -> None:
+    lines = random.Random(7).sample(range(1000), 1000)
+    (tmp_path / "lines").write_text("\n".join(map(str, lines)))
+    job = disco.new_job(
+        "order",
+        [str(tmp_path / "lines")],
+        map=dying,
+        reduce=func.nop_reduce,
+        nr_reduces=3,
+        params=str(tmp_path / "deaths"),
+        partition=func.total_order,
+        split_size=500,
+        max_failures=9,
+    )
+    assert list(result_iterator(job.wait(timeout=PATIENCE_S))) == [(n, 1) for n in range(1000)]
+    assert (tmp_path / "deaths").stat().st_size >= 4
