@@ -17,6 +17,7 @@ from pathlib import Path
 
 from disco_rq.client.embedded import OPEN, START_TIMEOUT_S
 from disco_rq.errors import DiscoError
+from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.logs import EMBEDDED, log_to_stderr
 from disco_rq.machine.redisserver import PrivateServer
 from disco_rq.machine.streams import open_closed_streams
@@ -56,9 +57,10 @@ def main() -> None:
 
 def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int, *, has_open_page: bool) -> None:
     os.chdir("/")
+    environment = Settings.from_env()
+    hide_secret()
     with PrivateServer(directory) as server:
         supervisor.spare(server.pid)
-        environment = Settings.from_env()
         settings = replace(
             environment,
             redis=server.url,

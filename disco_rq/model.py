@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, fields
 from typing import Any, Literal
 
+import msgpack
+
 from disco_rq.version import PROTOCOL
 
 JobStatus = Literal["active", "ready", "dead"]
@@ -97,6 +99,7 @@ class JobSpec:
     force_local: bool = False
     force_remote: bool = False
     speculative: bool = True  # tasks that lag may have copies
+    nr_inputs: int = 0  # of a job without a map: what every reduce reads
     protocol: int = PROTOCOL  # of the client that made it
     # on_nodes (whether any input is on a node), arguments (as jobspec() tells them)
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -112,6 +115,10 @@ class JobSpec:
 
     def to_dict(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def pack(self) -> bytes:
+        """As Redis keeps it, and as it is signed: the same bytes for the same spec."""
+        return bytes(msgpack.packb(self.to_dict()))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> JobSpec:
@@ -168,13 +175,14 @@ class MapInput:
     """What one map task reads: parts, one after the other; each part a tuple of redundant replicas."""
 
     parts: tuple[tuple[Input, ...], ...]
+    signature: bytes = field(default=b"", compare=False, repr=False)  # of the client, as it was read
 
     def pack(self) -> list[Any]:
         return [[replica.pack() for replica in part] for part in self.parts]
 
     @classmethod
-    def unpack(cls, data: list[Any]) -> MapInput:
-        return cls(tuple(tuple(map(Input.unpack, part)) for part in data))
+    def unpack(cls, data: list[Any], signature: bytes = b"") -> MapInput:
+        return cls(tuple(tuple(map(Input.unpack, part)) for part in data), signature)
 
     def urls(self) -> list[str]:
         """The addresses, replicas after one another."""

@@ -14,6 +14,9 @@ from disco_rq.model import NODE_NAME
 
 PREFIX = "DISCO_RQ_"
 OFF = "off"
+SECRETS = (f"{PREFIX}SECRET", f"{PREFIX}SECRET_FILE")
+KEPT = f"{PREFIX}SECRET_KEPT"
+"""In the environment of tasks: there is a secret, and it is not for them."""
 GRACE_S = 30.0
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-_]*")
@@ -85,6 +88,10 @@ def _secret(env: Mapping[str, str]) -> bytes | None:
     if secret and file:
         raise SettingsError(f"{PREFIX}SECRET and {PREFIX}SECRET_FILE are both set: give one of them")
     if not file:
+        if not secret and env.get(KEPT):
+            raise SettingsError(
+                f"the secret of this cluster is kept from tasks: set {PREFIX}SECRET for what is to have it"
+            )
         return secret.encode() if secret else None
     try:
         content = Path(file).read_bytes().strip()

@@ -13,6 +13,7 @@ from disco_rq.cli.run import stopped_like_ctrl_c
 from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
 from disco_rq.machine.hashseed import start_again_with_hash_seed
+from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.logs import log_to_stderr
 from disco_rq.node.node import run_node
 from disco_rq.settings import PREFIX, Settings
@@ -33,6 +34,7 @@ def master(redis: str | None, **options: str | None) -> None:
     """Run a master until it is stopped. Several may run: one leads, another takes over when it dies."""
     log_to_stderr()
     settings = settings_with(redis=redis, **options)
+    hide_secret()
     port = WebPort(settings)
     _tell_page(port.url, port.problem)
     run_master_with_page(settings, port)

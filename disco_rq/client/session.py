@@ -10,11 +10,13 @@ from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import build
 from disco_rq.errors import DiscoError
 from disco_rq.outputs.locator import Locator
+from disco_rq.packing import Signer
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import add_event
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.history import History
+from disco_rq.store.identity import cluster_id
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
 
@@ -44,15 +46,17 @@ class Session:
     def submit(self, name: str, input: Any, arguments: Any) -> str:
         """Check, pack and store a job. Returns its whole name; raises what ``Disco.new_job`` says."""
         partitions_of = partial(count_partitions, self.locator)
-        submission = build(name, input, arguments, self.settings.secret, partitions_of)
+        secret = self.settings.secret
+        signer = Signer(secret, cluster_id(self.connection) if secret else "")
+        submission = build(name, input, arguments, signer, partitions_of)
         if self._fitness is not None:
             self._fitness.check(submission.modules)
         for _ in range(MOST_NAMES):
-            if self.store.submit(submission.spec, submission.pack, submission.inputs):
+            if self.store.submit(submission.spec, submission.pack, submission.inputs, submission.seal):
                 if note := submission.inputs.note():
                     add_event(self.connection, submission.spec.name, "client", note)
                 return submission.spec.name
-            taken, submission = submission.spec.name, submission.renamed(self.settings.secret)
+            taken, submission = submission.spec.name, submission.renamed()
         raise DiscoError(f"no free name for a job {name!r}: {MOST_NAMES} are taken, {taken} among them")
 
     def results_of(self, name: str, *, settled: bool = True) -> Results:

@@ -20,7 +20,7 @@ from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import Planned, plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec
 from disco_rq.outputs.addresses import preferred_node
-from disco_rq.packing import gather, pack_functions, sign_for
+from disco_rq.packing import JobSeal, Signer, gather, pack_functions, sign_for
 from disco_rq.params import Params
 from disco_rq.readers import borders_of, check_packages, packages_of
 from disco_rq.saving import check_target
@@ -47,15 +47,22 @@ class Submission:
     pack: bytes
     inputs: Planned
     functions: Functions
+    signer: Signer
     modules: frozenset[str]
     """Of installed packages, without which no node can unpack it."""
 
-    def renamed(self, secret: bytes | None) -> Submission:
+    @property
+    def seal(self) -> JobSeal:
+        """The signatures of this job."""
+        return self.signer.seal(self.spec.name)
+
+    def renamed(self) -> Submission:
         """The same job under another name: nothing else is made again but the signature, which has it."""
         name = unique_name(self.spec.name.partition("@")[0])
         arguments = {**self.spec.details["arguments"], "name": name}
         spec = replace(self.spec, name=name, details={**self.spec.details, "arguments": arguments})
-        return replace(self, spec=spec, pack=sign_for(self.pack, job=name, secret=secret))
+        pack = sign_for(self.pack, self.signer.seal(name), spec=spec.pack())
+        return replace(self, spec=spec, pack=pack)
 
 
 def no_results(address: str) -> int:
@@ -67,7 +74,7 @@ def build(
     name: Any,
     input: Any,
     arguments: Mapping[str, Any],
-    secret: bytes | None,
+    signer: Signer | None,
     partitions_of: PartitionsOf = no_results,
 ) -> Submission:
     """Check every argument and pack the job. Raises ``JobArgumentError`` naming what is wrong.
@@ -98,6 +105,7 @@ def build(
     spec = JobSpec(
         name=unique_name(name),
         nr_maps=len(inputs) if has_map else 0,
+        nr_inputs=0 if has_map else len(inputs),
         nr_reduces=nr_reduces,
         has_map=has_map,
         has_reduce=functions.reduce is not None,
@@ -107,9 +115,10 @@ def build(
     )
     spec = replace(spec, details={**spec.details, "arguments": _plain_arguments(spec, input, arguments)})
     params = arguments.get("params", _DEFAULTS["params"])
-    pack = pack_functions(functions, params, job=spec.name, secret=secret, required=required)
+    signer = signer or Signer()
+    pack = pack_functions(functions, params, signer.seal(spec.name), spec=spec.pack(), required=required)
     modules = pack.modules.union(packages_of(functions.map_reader))
-    return Submission(spec, pack.data, inputs, functions, modules)
+    return Submission(spec, pack.data, inputs, functions, signer, modules)
 
 
 def _planned(

@@ -127,7 +127,7 @@ def run(
 
 
 def _planned(name: Any, input: Any, arguments: Mapping[str, Any]) -> Submission:
-    plan = partial(build, name, input, secret=None, partitions_of=partial(count_partitions, _here.locator))
+    plan = partial(build, name, input, signer=None, partitions_of=partial(count_partitions, _here.locator))
     submission: Submission = plan(arguments)
     spec = submission.spec
     if not spec.has_map:

@@ -29,7 +29,7 @@ from disco_rq.local.services import LocalServices
 from disco_rq.model import Input, MapInput, TaskId
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
-from disco_rq.packing import unpack_functions
+from disco_rq.packing import JobSeal, unpack_functions
 from disco_rq.runtime import enter_task
 from disco_rq.saving import final_address, is_saved, publish
 from disco_rq.settings import Settings
@@ -84,7 +84,9 @@ class LocalTasks:
     def _run_phases(self, nr_reduces: int) -> None:
         name, aside = self._spec.name, self._place.scratch.required
         required = self._place.data.required(name)
-        unpacked = unpack_functions(self._pack, job=name, secret=None, directory=required, aside=aside)
+        unpacked = unpack_functions(
+            self._pack, JobSeal(name, None), spec=self._spec.pack(), directory=required, aside=aside
+        )
         # The functions themselves, not copies of them: so breakpoints stop.
         self._unpacked = replace(unpacked, functions=self._functions)
         os.chdir(self._place.scratch.directory)

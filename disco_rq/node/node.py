@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from disco_rq.errors import ConnectionLost, DiscoError, SettingsError
 from disco_rq.machine.about import about_node
+from disco_rq.machine.hiding import hide_secret
 from disco_rq.node.dataport import DataPort
 from disco_rq.node.lock import lock_node
 from disco_rq.node.supervisor import Supervisor
@@ -26,6 +27,7 @@ from disco_rq.store import keys
 from disco_rq.store.clients import open_client
 from disco_rq.store.connection import Connection, Vigil
 from disco_rq.store.nodes import NodeStore, live_slots, node_about
+from disco_rq.worker.membership import join_cluster
 from disco_rq.worker.purging import purge_asked
 from disco_rq.worker.worker import DiscoWorker
 
@@ -135,6 +137,7 @@ def run_node(settings: Settings, slots: int) -> None:
 
     Without slots it only serves the files of the node, whose workers are run by other means.
     """
+    hide_secret()
     here = Node(settings)
     settings = here.settings
     connection, vigil = Connection(here.redis), Vigil(here.redis)
@@ -147,6 +150,7 @@ def run_node(settings: Settings, slots: int) -> None:
         port.close()
         hold.close()
 
+    join_cluster(connection, DataDir(settings.data), settings.secret)
     store = NodeStore(connection, settings.node)
     life = new_life()
     url_seal = seal(settings.secret, settings.node, life, port.url)

@@ -3,7 +3,8 @@
 Everything lies under one root: ``<job>/map-3.1`` (output of the first attempt of map 3), beside it
 ``map-3.1.log`` (what it printed) and ``map-3.1.prof`` (its profile), ``<job>/required/`` (what the job brings
 along) and ``tmp/`` (work in progress). ``.node-id`` holds a random word that the node also tells in Redis:
-who finds the same word at the same path may read the files directly.
+who finds the same word at the same path may read the files directly. ``.cluster-id`` holds the word of the
+cluster that the node has joined, where jobs are signed.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from pathlib import Path
 
 from disco_rq.model import JOB_NAME, TaskId
 from disco_rq.outputs.addresses import output_name
+from disco_rq.outputs.purged import PurgedJobs
 
-__all__ = ["NODE_ID", "DataDir", "Scratch"]
+__all__ = ["CLUSTER_ID", "NODE_ID", "DataDir", "Scratch"]
 
 NODE_ID = ".node-id"
+CLUSTER_ID = ".cluster-id"
 TMP = "tmp"
 
 
@@ -77,14 +80,29 @@ class DataDir:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.root / TMP).mkdir(mode=0o700, exist_ok=True)
         (self.root / TMP).chmod(0o700)  # an earlier version's may be open
-        word_file = self.root / NODE_ID
-        if not word_file.exists():
-            aside = self.root / TMP / f"{NODE_ID}.{os.getpid()}"
-            aside.write_text(secrets.token_hex(8))
+        return self._noted(NODE_ID, secrets.token_hex(8))
+
+    def cluster(self) -> str | None:
+        """The word of the cluster that the node belongs to; None if it has joined none."""
+        try:
+            return (self.root / CLUSTER_ID).read_text()
+        except FileNotFoundError:
+            return None
+
+    def join(self, cluster: str) -> str:
+        """Belong to that cluster for good, unless the node belongs to one. Returns the one that it is."""
+        return self._noted(CLUSTER_ID, cluster)
+
+    def _noted(self, name: str, word: str) -> str:
+        """What a file of one word says; this word, if there is none yet."""
+        file = self.root / name
+        if not file.exists():
+            aside = self.root / TMP / f"{name}.{os.getpid()}"
+            aside.write_text(word)
             with contextlib.suppress(FileExistsError):  # another worker of this node was first
-                os.link(aside, word_file)
+                os.link(aside, file)
             aside.unlink()
-        return word_file.read_text()
+        return file.read_text()
 
     def output(self, job: str, task: TaskId, attempt: int) -> Path:
         return self.job(job) / output_name(task, attempt)
@@ -110,7 +128,8 @@ class DataDir:
         return Scratch(self.root / TMP / f"{worker}.{pid}")
 
     def sweep(self) -> None:
-        """Delete the scratch files of processes that are gone."""
+        """Delete the scratch files of processes that are gone, and what need not be remembered."""
+        self.purged.sweep()
         for entry in (self.root / TMP).iterdir():
             pid = re.search(r"\.(\d+)(?:\.out|\.log|\.required)?$", entry.name)
             if pid and not _alive(int(pid[1])):
@@ -119,8 +138,16 @@ class DataDir:
                     shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
 
     def purge(self, job: str) -> None:
-        """Delete every file of a job. Idempotent."""
-        shutil.rmtree(self.job(job), ignore_errors=True)
+        """Delete every file of a job. Idempotent. Where jobs are signed, it is remembered."""
+        directory = self.job(job)
+        if self.cluster() is not None:
+            self.purged.note(job)
+        shutil.rmtree(directory, ignore_errors=True)
+
+    @property
+    def purged(self) -> PurgedJobs:
+        """The jobs that are gone for good."""
+        return PurgedJobs(self.root)
 
     def jobs(self) -> list[str]:
         """The jobs that have files here."""

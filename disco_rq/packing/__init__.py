@@ -1,7 +1,8 @@
 """What travels through Redis: control messages (msgpack), and function packs (cloudpickle, signed).
 
-``packs`` makes and opens a pack, ``serializer`` is how RQ stores what it stores for us; ``gathering``,
-``localcode`` and ``shipping`` find what functions use and send it, ``culprits`` says what cannot be sent.
+``packs`` makes and opens a pack, ``signing`` signs it and all else that a worker acts upon, ``serializer`` is
+how RQ stores what it stores for us; ``gathering``, ``localcode`` and ``shipping`` find what functions use and
+send it, ``culprits`` says what cannot be sent.
 """
 
 from disco_rq.packing.gathering import gather
@@ -9,20 +10,21 @@ from disco_rq.packing.packs import (
     MAX_PACK_BYTES,
     Pack,
     UnpackedJob,
-    fingerprints,
     pack_functions,
-    secret_keys,
     sign_for,
     unpack_functions,
 )
 from disco_rq.packing.required import Required
 from disco_rq.packing.serializer import Serializer
+from disco_rq.packing.signing import JobSeal, Signer, fingerprints, secret_keys
 
 __all__ = [
     "MAX_PACK_BYTES",
+    "JobSeal",
     "Pack",
     "Required",
     "Serializer",
+    "Signer",
     "UnpackedJob",
     "fingerprints",
     "gather",

@@ -1,47 +1,35 @@
 """Function packs: a job's functions and params, cloudpickled and signed.
 
-A pack is ``magic, signed?, signature, body``; the body is the packer's Python version, two
-shipments, the functions and the params, and what the job requires besides (``required``). The signature is an
-HMAC-SHA256 over a context, the job's name and the body, so a pack is good for its own job only.
+A pack is ``magic, signature, body``; the body is the packer's Python version, two shipments, the functions
+and the params, and what the job requires besides (``required``). The signature is one of the job's spec, too,
+and good for its own job in its own cluster only (``signing``).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import struct
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from disco_rq.errors import BadSignature, OtherVersion, SettingsError, Unshippable
+from disco_rq.errors import BadSignature, OtherVersion, Unshippable
 from disco_rq.model import Functions
 from disco_rq.packing.culprits import why_unshippable
 from disco_rq.packing.required import Required
 from disco_rq.packing.shipping import Shipment, ship, shipment, unship
+from disco_rq.packing.signing import JobSeal
 
-__all__ = [
-    "MAX_PACK_BYTES",
-    "Pack",
-    "UnpackedJob",
-    "fingerprints",
-    "pack_functions",
-    "secret_keys",
-    "sign_for",
-    "unpack_functions",
-]
+__all__ = ["MAX_PACK_BYTES", "Pack", "UnpackedJob", "pack_functions", "sign_for", "unpack_functions"]
 
 MAX_PACK_BYTES = 32 << 20
 """Functions and params of one job, packed. More belongs into files: Redis keeps the pack as long as the
 job."""
 
-_MAGIC = b"DRQ2"
-_CONTEXT = b"disco-rq function pack 1"
-_HEAD = struct.Struct(">4s?32s")  # magic, signed?, signature
+_MAGIC = b"DRQ3"
+_HEAD = struct.Struct(">4s32s")  # magic, signature
 # Python major, minor, lengths of the functions' shipment and of the params'; the rest is what is required.
 _BODY = struct.Struct(">BBQQ")
-_UNSIGNED = bytes(32)
 _NOTHING = Required()
 _NO_PARAMS = Shipment(b"", frozenset())
 
@@ -69,13 +57,12 @@ class Pack(NamedTuple):
 
 
 def pack_functions(
-    functions: Functions, params: Any, *, job: str, secret: bytes | None, required: Required = _NOTHING
+    functions: Functions, params: Any, seal: JobSeal, *, spec: bytes = b"", required: Required = _NOTHING
 ) -> Pack:
     """The functions and params as bytes, for ``unpack_functions`` under the same Python (major.minor).
 
-    ``secret`` may hold several keys separated by commas, for rotation: the first one signs. None: the pack is
-    unsigned. Raises ``Unshippable`` naming the job argument, and the variable at fault as far as it can be
-    found.
+    ``seal`` signs them, with the packed spec. Raises ``Unshippable`` naming the job argument, and the
+    variable at fault as far as it can be found.
     """
     arguments = {f.name: getattr(functions, f.name) for f in fields(functions)}
     try:
@@ -89,37 +76,33 @@ def pack_functions(
     _check_size({**arguments, "params": params}, len(shipped) + len(shipped_params))
     lengths = _BODY.pack(*sys.version_info[:2], len(shipped), len(shipped_params))
     body = lengths + shipped + shipped_params + required.pack()
-    return Pack(_signed(body, job, secret), modules | more | required.installed_modules())
+    return Pack(_signed(body, seal, spec), modules | more | required.installed_modules())
 
 
-def sign_for(data: bytes, *, job: str, secret: bytes | None) -> bytes:
+def sign_for(data: bytes, seal: JobSeal, *, spec: bytes) -> bytes:
     """A pack of ours for a job of another name."""
-    return _signed(data[_HEAD.size :], job, secret)
+    return _signed(data[_HEAD.size :], seal, spec)
 
 
 def unpack_functions(
-    data: bytes, *, job: str, secret: bytes | None, directory: Path | None = None, aside: Path | None = None
+    data: bytes, seal: JobSeal, *, spec: bytes = b"", directory: Path | None = None, aside: Path | None = None
 ) -> UnpackedJob:
     """The job that ``pack_functions`` packed. What it requires is first installed in ``directory``, written
     ``aside``.
 
-    With a secret (any of its comma-separated keys), an unsigned, altered or differently signed pack, or the
-    pack of another job, raises ``BadSignature`` before a byte of it is unpickled. Without a secret nothing
-    can be checked, so every pack is taken, signed or not: whoever can write to Redis can then run code here.
-    Raises ``OtherVersion`` when the pack needs another version of Python, ``Unshippable`` when it needs a
-    module that this node does not have, ``OSError`` when its files cannot be written.
+    Where the seal has a secret, an unsigned, altered or differently signed pack, another spec, or the pack of
+    another job or cluster, raises ``BadSignature`` before a byte of it is unpickled. Raises
+    ``OtherVersion`` when the pack needs another version of Python, ``Unshippable`` when it needs a module
+    that this node does not have, ``OSError`` when its files cannot be written.
     """
+    job = seal.job
     if len(data) < _HEAD.size + _BODY.size or data[:4] != _MAGIC:
         raise BadSignature(
             f"the function pack of {job} is not one of this version of disco-rq, or is cut off"
         )
-    _, signed, signature = _HEAD.unpack_from(data)
+    _, signature = _HEAD.unpack_from(data)
     body = data[_HEAD.size :]
-    keys = secret_keys(secret)
-    if keys and not signed:
-        raise BadSignature(f"the function pack of {job} is unsigned: its client has no DISCO_RQ_SECRET")
-    if keys and not any(hmac.compare_digest(_sign(key, job, body), signature) for key in keys):
-        raise BadSignature(f"the function pack of {job} is altered, or signed with another DISCO_RQ_SECRET")
+    seal.check(signature, spec, body)
     major, minor, functions_length, params_length = _BODY.unpack_from(body)
     if (major, minor) != sys.version_info[:2]:
         raise OtherVersion(
@@ -144,36 +127,9 @@ def unpack_functions(
         ) from error
 
 
-def secret_keys(secret: bytes | None) -> list[bytes]:
-    """The keys in ``secret``; none at all only when there is no secret."""
-    if secret is None:
-        return []
-    keys = [key for part in secret.split(b",") if (key := part.strip())]
-    if not keys:
-        raise SettingsError("DISCO_RQ_SECRET holds no key: unset it, or give it one")
-    return keys
-
-
-def fingerprints(secret: bytes | None) -> list[str]:
-    """What tells keys apart and does not tell them; in the order of the secret.
-
-    Who sees it can try keys out, as with any pack that is signed.
-    """
-    digests = (hmac.new(key, b"disco-rq fingerprint 1", hashlib.sha256) for key in secret_keys(secret))
-    return [digest.hexdigest()[:8] for digest in digests]
-
-
-def _signed(body: bytes, job: str, secret: bytes | None) -> bytes:
-    """The body behind its head: signed with the first key, if there is one."""
-    keys = secret_keys(secret)
-    return _HEAD.pack(_MAGIC, bool(keys), _sign(keys[0], job, body) if keys else _UNSIGNED) + body
-
-
-def _sign(key: bytes, job: str, body: bytes) -> bytes:
-    name = job.encode()
-    mac = hmac.new(key, _CONTEXT + struct.pack(">I", len(name)) + name, hashlib.sha256)
-    mac.update(body)
-    return mac.digest()
+def _signed(body: bytes, seal: JobSeal, spec: bytes) -> bytes:
+    """The body behind its head."""
+    return _HEAD.pack(_MAGIC, seal.sign(spec, body)) + body
 
 
 def _check_size(arguments: dict[str, Any], size_bytes: int) -> None:

@@ -18,12 +18,12 @@ from disco_rq.model import (
     OOB_BYTES,
     OOB_KEY,
     OOB_QUOTA,
-    Input,
     JobSpec,
     MapInput,
     StageResult,
     readable,
 )
+from disco_rq.packing.signing import INPUT_SIGNATURE_BYTES, JobSeal
 from disco_rq.runtime import untyped
 from disco_rq.store import keys
 from disco_rq.store.connection import HISTORY, Connection
@@ -220,10 +220,10 @@ class AttemptStore:
         """A line of the system's own in a job's history; counts against no quota."""
         add_event(self._connection, job_name, host, text)
 
-    def inputs(self, job_name: str) -> list[Input]:
-        """What every reduce of a job with a reduce only reads, in order."""
+    def inputs(self, job_name: str) -> dict[int, MapInput]:
+        """What every reduce of a job with a reduce only reads, in order. Not checked."""
         packed: Any = self._connection.redis.hgetall(keys.JobKeys(job_name).inputs)
-        return [part[0] for index in sorted(packed, key=int) for part in unpack_input(packed[index]).parts]
+        return {int(index): unpack_input(packed[index]) for index in sorted(packed, key=int)}
 
     def written_for(self, job_name: str, partition: int) -> tuple[int | None, int, int]:
         """Of the committed maps: bytes in that partition, None where one that was made again may have others;
@@ -258,8 +258,21 @@ def pack_input(task_input: MapInput) -> bytes:
     return bytes(msgpack.packb(task_input.pack(), unicode_errors="surrogatepass"))
 
 
-def unpack_input(packed: bytes) -> MapInput:
-    return MapInput.unpack(msgpack.unpackb(packed, unicode_errors="surrogatepass"))
+def seal_input(task_input: MapInput, index: int, seal: JobSeal) -> bytes:
+    """The same as Redis keeps it: its signature comes first."""
+    packed = pack_input(task_input)
+    return seal.sign_input(index, packed) + packed
+
+
+def unpack_input(sealed: bytes) -> MapInput:
+    """What ``seal_input`` made. Not checked: whoever acts upon it calls ``check_input``."""
+    signature, packed = sealed[:INPUT_SIGNATURE_BYTES], sealed[INPUT_SIGNATURE_BYTES:]
+    return MapInput.unpack(msgpack.unpackb(packed, unicode_errors="surrogatepass"), signature)
+
+
+def check_input(task_input: MapInput, index: int, seal: JobSeal) -> None:
+    """``BadSignature`` if it is not what the client has signed for this index."""
+    seal.check_input(index, pack_input(task_input), task_input.signature)
 
 
 def add_event(connection: Connection, job_name: str, host: str, text: str) -> None:

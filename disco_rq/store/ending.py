@@ -13,6 +13,7 @@ from disco_rq.store.clock import server_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.deaths import killed
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import live_slots
 from disco_rq.store.taskstate import Lease, TaskState
 
 __all__ = ["Ending"]
@@ -118,14 +119,18 @@ class Ending:
     def ask_purge(self, name: str) -> list[str]:
         """Note for every node that has files of an ended job that it is to delete them. Returns the nodes.
 
-        For a job of which nothing is known, it may have been cleaned, that is every node.
+        For a job of which nothing is known, it may have been cleaned, that is every node. Where jobs are
+        signed, those that are alive are asked, too: they remember that its signatures are of no use any more.
         """
         job = keys.JobKeys(name)
         pipe = self._redis.pipeline(transaction=True)
         pipe.exists(job.job)
         pipe.smembers(job.nodes)
         pipe.smembers(keys.NODES)
-        is_known, of_job, every = unreadable.answers(pipe)
+        pipe.exists(keys.CLUSTER)
+        is_known, of_job, every, is_signed = unreadable.answers(pipe)
+        if is_known and is_signed and of_job is not None:
+            of_job = of_job | {node.encode() for node in live_slots(self._connection)}
         # Not every node: one that is away for good would be asked for ever more. Nor one that was forgotten.
         asked = of_job & (every or set()) if is_known and of_job is not None else every
         nodes = sorted(name for name in unreadable.names("node", asked) if NODE_NAME.fullmatch(name))

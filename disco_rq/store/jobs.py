@@ -14,8 +14,9 @@ from redis.client import Pipeline
 
 from disco_rq.errors import JobError, NoMaster, OOBNotFound, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
+from disco_rq.packing.signing import JobSeal
 from disco_rq.store import keys, unreadable
-from disco_rq.store.attempts import pack_input, read_oob, unpack_input
+from disco_rq.store.attempts import read_oob, seal_input, unpack_input
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.deaths import cause_of
 from disco_rq.store.nodes import is_suspended
@@ -64,11 +65,17 @@ class JobStore:
         self._connection = connection
         self._redis = connection.redis
 
-    def submit(self, spec: JobSpec, pack: bytes, inputs: Sequence[MapInput]) -> bool:
-        """Make the job exist, in one transition. False: the name is taken. Raises ``NoMaster``."""
+    def submit(
+        self, spec: JobSpec, pack: bytes, inputs: Sequence[MapInput], seal: JobSeal | None = None
+    ) -> bool:
+        """Make the job exist, in one transition. ``seal`` signs the inputs. False: the name is taken. Raises
+        ``NoMaster``.
+        """
+        seal = seal or JobSeal(spec.name, None)
         job = keys.JobKeys(spec.name)
         # The server's own msgpack knows the format's older strings only.
-        packed_inputs = msgpack.packb([pack_input(entry) for entry in inputs], use_bin_type=False)
+        sealed = [seal_input(entry, index, seal) for index, entry in enumerate(inputs)]
+        packed_inputs = msgpack.packb(sealed, use_bin_type=False)
         reduces = spec.nr_reduces if spec.has_reduce else 0
         script_keys = [
             keys.LEADER,
@@ -82,7 +89,7 @@ class JobStore:
         ]
         args: list[Any] = [
             spec.name,
-            msgpack.packb(spec.to_dict()),
+            spec.pack(),
             pack,
             spec.owner,
             spec.priority,

@@ -8,6 +8,7 @@ The cluster:
 ====================  ======  =============================================================================
 disco:leader          string  token of the leading master. W: master, every 2 s. Expires with its lease
 disco:master          string  "host:port" of the leading master's HTTP address. W: master
+disco:cluster         string  a random word, which it is: where there is a secret. W: node, client; told again
 disco:control         stream  what happened, for the master: k (kind), j (job), t (task), a (attempt),
                               n (node), ms (duration), w (why); of a batch that is done t, a and ms of
                               each task, with blanks between. W: every transition. Trimmed by the master
@@ -96,6 +97,7 @@ from __future__ import annotations
 
 LEADER = "disco:leader"
 MASTER = "disco:master"
+CLUSTER = "disco:cluster"
 CONTROL = "disco:control"
 JOBS = "disco:jobs"
 ACTIVE = "disco:active"

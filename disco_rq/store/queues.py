@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
@@ -20,16 +21,35 @@ from disco_rq.planning.assignment import Assignment
 from disco_rq.store import keys, unreadable
 from disco_rq.store.nodes import is_suspended
 
-__all__ = ["Queues", "delete_batch", "node_queue"]
+__all__ = ["RUN_BATCH", "BatchJob", "Queues", "delete_batch", "node_queue"]
 
 RUN_BATCH = "disco_rq.worker.run_batch"
 RESULT_TTL_S = 60
 FAILURE_TTL_S = 4 * 3600
 
 
+class BatchJob(Job):
+    """A batch, as RQ keeps it: an id and arguments.
+
+    Whoever can write to Redis can give it more: callbacks, which RQ would look up and call, in the worker and
+    in whoever cleans up; webhooks; retries. None of these is read. A record that makes no sense is no job.
+    """
+
+    def restore(self, raw_data: Any) -> None:
+        try:
+            super().restore(raw_data)
+        except Exception as error:  # noqa: BLE001  its numbers and times are anybody's
+            raise NoSuchJobError(f"{self.id} cannot be read: {error}") from None
+        self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
+        self.webhooks = []
+        self.meta = {}
+        self._dependency_ids = []
+        self.retries_left = self.repeats_left = None
+
+
 def node_queue(redis: Redis, node: str) -> Queue:
     """The RQ queue of a node, with our serializer."""
-    return Queue(keys.queue(node), connection=redis, serializer=Serializer)
+    return Queue(keys.queue(node), connection=redis, serializer=Serializer, job_class=BatchJob)
 
 
 def delete_batch(redis: Redis, batch_id: str) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from disco_rq.errors import DiscoError
+from rq.job import Job
 
-__all__ = ["Batch", "run_batch"]
+from disco_rq.errors import DiscoError
+from disco_rq.model import JOB_NAME
+from disco_rq.store.queues import RUN_BATCH
+
+_TASK = re.compile("(map|reduce):[0-9]{1,9}")
+
+__all__ = ["Batch", "batch_of", "run_batch"]
 
 
 class Batch(NamedTuple):
@@ -16,6 +23,31 @@ class Batch(NamedTuple):
     job: str
     id: str
     tasks: Sequence[tuple[str, int]]
+
+
+def batch_of(job: Job) -> Batch | None:
+    """The batch that an RQ job brings; None if it is none: whoever can write to Redis can put any job there.
+
+    Its function is never looked up, whatever its name.
+    """
+    try:
+        if job.func_name != RUN_BATCH or job.instance is not None or job.kwargs:
+            return None
+        name, batch_id, listed = job.args
+        tasks = [(task, attempt) for task, attempt in listed]
+    except Exception:  # noqa: BLE001  what it holds is anybody's
+        return None
+    is_ours = (
+        _is_text(JOB_NAME, name)
+        and isinstance(batch_id, str)
+        and bool(tasks)
+        and all(_is_text(_TASK, task) and type(attempt) is int and attempt > 0 for task, attempt in tasks)
+    )
+    return Batch(name, batch_id, tasks) if is_ours else None
+
+
+def _is_text(pattern: re.Pattern[str], text: object) -> bool:
+    return isinstance(text, str) and pattern.fullmatch(text) is not None
 
 
 def run_batch(job: str, batch: str, tasks: list[list[Any]]) -> None:

@@ -27,6 +27,7 @@ from disco_rq.model import TaskId
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import patience_of
+from disco_rq.packing import Signer
 from disco_rq.runtime import Overtaken, enter_task
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.connection import Connection
@@ -55,7 +56,7 @@ class Execution:
         node: str,
         worker: str,
         data: DataDir,
-        secret: bytes | None,
+        signer: Signer,
         progress: Progress,
         finished: Finished,
         most_tasks: int | None = None,
@@ -71,10 +72,11 @@ class Execution:
             False  # an attempt, here; and for lack of what the process has
         )
         self._left = ""  # what a task left here, in words
-        locator = Locator(lambda other: node_about(connection, other), own=(node, data.root), secret=secret)
+        own, secret = (node, data.root), signer.secret
+        locator = Locator(lambda other: node_about(connection, other), own, secret)
         scratch = data.scratch(worker, os.getpid())
         self._place = Place(node, data, scratch, locator)
-        self._programs = Programs(self._store, self._place, secret)
+        self._programs = Programs(self._store, self._place, signer)
         self._log = AttemptLog(scratch.log)
         self._endings = Endings(self._store, self._place, spec_of=self._programs.spec_of)
         self._commits = Commits(self._store, data, scratch.out, self._endings, finished)
@@ -166,13 +168,14 @@ class Execution:
     def _attempt(self, attempt: Attempt, task_input: TaskInput) -> Commit:
         is_new = self._programs.spec_of(attempt.job) is None
         program = self._programs.of(attempt.job)
-        spec = program.spec
+        spec, task = program.spec, TaskId.parse(attempt.task)
+        program.check(task, task_input)
         if is_new and program.unpacked.required:
             self._surroundings = Surroundings()  # with its files on the path
-        turn = Turn(spec, program.unpacked, TaskId.parse(attempt.task), attempt.number, task_input)
+        turn = Turn(spec, program.unpacked, task, attempt.number, task_input)
         if task_input != "reduce" and task_input.is_redundant:
             turn = turn.after(self._store.failed_inputs(attempt.job, attempt.task))
-        feed = Feed(self._store, spec, turn.task)
+        feed = Feed(self._store, spec, turn.task, program.seal)
         outside = Running(
             services=TaskServices(self._connection, self._store, attempt),
             feed=feed,

@@ -17,6 +17,7 @@ from disco_rq.model import RENEW_S
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.identity import tell_cluster
 from disco_rq.store.nodes import NodeStore
 from disco_rq.store.unreadable import UNREADABLE, is_unreadable
 from disco_rq.worker.horse import Progress
@@ -50,6 +51,7 @@ class LeaseKeeper(threading.Thread):
     ) -> None:
         """``about``: what the node tells of itself, from its first renewal on."""
         super().__init__(name="leases", daemon=True)
+        self._connection = connection
         self._nodes = NodeStore(connection, node)
         self._store = AttemptStore(connection)
         self._node = node
@@ -89,6 +91,7 @@ class LeaseKeeper(threading.Thread):
             try:
                 self._renew()
                 self._tell_again()
+                self._tell_cluster()
                 self._look_at_disk()
                 self._report()
                 self._purge()
@@ -128,6 +131,11 @@ class LeaseKeeper(threading.Thread):
         if overtaken:
             log.warning("%s %s is not ours any more", job, current, extra={"action": "overtaken", "job": job})
             self._end_horse()
+
+    def _tell_cluster(self) -> None:
+        """Again, if Redis has forgotten it: a client would make up another one."""
+        if word := self._data.cluster():
+            tell_cluster(self._connection, word)
 
     def _look_at_disk(self) -> None:
         """A node without room takes no tasks. Told when it changes, and now and then: others tell it too."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from disco_rq.attempt.running import Place
-from disco_rq.errors import OtherVersion
-from disco_rq.model import JobSpec
-from disco_rq.packing import UnpackedJob, unpack_functions
+from disco_rq.attempt.running import Place, TaskInput
+from disco_rq.errors import BadSignature, OtherVersion
+from disco_rq.model import JobSpec, TaskId
+from disco_rq.packing import JobSeal, Signer, UnpackedJob, unpack_functions
 from disco_rq.runtime import Overtaken
-from disco_rq.store.attempts import AttemptStore
+from disco_rq.store.attempts import AttemptStore, check_input
 from disco_rq.version import PROTOCOL, __version__
 
 __all__ = ["Program", "Programs"]
@@ -21,20 +21,36 @@ class Program:
 
     spec: JobSpec
     unpacked: UnpackedJob
+    seal: JobSeal
+
+    def check(self, task: TaskId, task_input: TaskInput) -> None:
+        """``BadSignature`` unless the job has this task, and its client has signed that it reads this."""
+        spec = self.spec
+        tasks = {"map": spec.nr_maps, "reduce": spec.nr_reduces if spec.has_reduce else 0}[task.phase]
+        if not 0 <= task.index < tasks:
+            raise BadSignature(f"{spec.name} has no {task}, as its client has signed it")
+        if task.phase == "map" and task_input == "reduce":
+            raise BadSignature(f"input {task.index} of {spec.name} is not there")
+        if task_input != "reduce":
+            check_input(task_input, task.index, self.seal)
 
 
 class Programs:
     """One at a time: the modules and globals of a job stay in the process."""
 
-    def __init__(self, store: AttemptStore, place: Place, secret: bytes | None) -> None:
+    def __init__(self, store: AttemptStore, place: Place, signer: Signer) -> None:
         self._store = store
         self._place = place
-        self._secret = secret
+        self._signer = signer
         self._name = ""
         self._program: Program | None = None
 
     def of(self, job: str) -> Program:
-        """The job, unpacked when it is asked for first. ``OtherVersion``; ``Overtaken`` if it is gone."""
+        """The job, unpacked when it is asked for first. ``OtherVersion``; ``Overtaken`` if it is gone;
+        ``BadSignature``.
+        """
+        if self._signer.secret is not None:
+            self._place.data.purged.check(job)
         if self._program is None or self._name != job:
             self._program = self._unpacked(job)
             self._name = job
@@ -55,6 +71,6 @@ class Programs:
                 f"protocol {PROTOCOL}: use the same version on both"
             )
         directory, aside = self._place.data.required(job), self._place.scratch.required
-        return Program(
-            spec, unpack_functions(pack, job=job, secret=self._secret, directory=directory, aside=aside)
-        )
+        seal = self._signer.seal(job)
+        unpacked = unpack_functions(pack, seal, spec=spec.pack(), directory=directory, aside=aside)
+        return Program(spec, unpacked, seal)

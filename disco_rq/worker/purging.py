@@ -29,5 +29,6 @@ def purge_asked(nodes: NodeStore, data: DataDir, meanwhile: Callable[[], None] =
 
 
 def _delete(data: DataDir, job: str) -> None:
-    with suppress(ValueError):  # what is no job's name has no files, and must not end who asks
+    # What is no job's name has no files, and must not end who asks; nor must a full disk.
+    with suppress(ValueError, OSError):
         data.purge(job)

@@ -20,7 +20,7 @@ from disco_rq.outputs.addresses import output_address, output_name
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
-from disco_rq.packing import pack_functions, unpack_functions
+from disco_rq.packing import JobSeal, pack_functions, unpack_functions
 from disco_rq.records import write_outputs
 from disco_rq.stages import TaskWork, run_map, run_reduce
 from disco_rq.stages.mapping import Opener
@@ -48,14 +48,14 @@ def _totals(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:  # noqa: ARG0
 @cache
 def rehearsed_pack() -> bytes:
     """The job's functions; made once, before the forks."""
-    return pack_functions(Functions(map=_words, reduce=_totals), None, job=JOB, secret=None).data
+    return pack_functions(Functions(map=_words, reduce=_totals), None, JobSeal(JOB, None)).data
 
 
 def rehearse(opener: Opener, store: AttemptStore, directory: Path) -> None:
     """Claim, unpack, map, write, read, reduce, commit, in an empty directory; the caller empties it again."""
     store.claim(JOB, JOB, _NODE, [(str(task), 1) for task in _TASKS])
     store.job(JOB)
-    unpacked = unpack_functions(rehearsed_pack(), job=JOB, secret=None, directory=directory, aside=directory)
+    unpacked = unpack_functions(rehearsed_pack(), JobSeal(JOB, None), directory=directory, aside=directory)
     work = TaskWork(
         spec=JobSpec(JOB, 1, 1, has_map=True, has_reduce=True, sort=True),
         functions=unpacked.functions,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from disco_rq.errors import OOBNotFound, OOBNotReadable
+from disco_rq.errors import BadSignature, OOBNotFound, OOBNotReadable
 from disco_rq.model import Input, JobSpec, MapInput, TaskId
+from disco_rq.outputs.addresses import map_task_of
+from disco_rq.packing import JobSeal
+from disco_rq.redact import redact
 from disco_rq.runtime import Overtaken
-from disco_rq.store.attempts import Attempt, AttemptStore, read_oob
+from disco_rq.store.attempts import Attempt, AttemptStore, check_input, read_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.ranges import RangeStore
@@ -73,15 +76,16 @@ class InputsMissing(BaseException):
 
 
 class Feed:
-    """What a reduce reads.
+    """What a reduce reads. ``BadSignature`` for what is not of its job, or not as its client has signed it.
 
     ``changes_seen``: how often maps had come back different in its partition when it asked for their outputs.
     """
 
-    def __init__(self, store: AttemptStore, spec: JobSpec, task: TaskId) -> None:
+    def __init__(self, store: AttemptStore, spec: JobSpec, task: TaskId, seal: JobSeal) -> None:
         self._store = store
         self._spec = spec
         self._task = task
+        self._seal = seal
         self._changes_seen: int | None = None
 
     @property
@@ -102,8 +106,17 @@ class Feed:
             self._changes_seen = changes
         if len(outputs) < self._spec.nr_maps:
             raise InputsMissing
+        for index in range(self._spec.nr_maps):
+            address = outputs.get(index)
+            if map_task_of(self._spec.name, address) != TaskId("map", index):
+                raise BadSignature(f"{redact(str(address))} is not an output of map:{index} of this job")
         return [outputs[index] for index in range(self._spec.nr_maps)]
 
     def inputs(self) -> Sequence[Input]:
         """The inputs of a job without a map."""
-        return self._store.inputs(self._spec.name)
+        found = self._store.inputs(self._spec.name)
+        if list(found) != list(range(self._spec.nr_inputs)):
+            raise BadSignature(f"the inputs of {self._spec.name} are not those that its client has signed")
+        for index, entry in found.items():
+            check_input(entry, index, self._seal)
+        return [part[0] for entry in found.values() for part in entry.parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,9 +14,11 @@ from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.utils import now
 
-from disco_rq.store.queues import delete_batch
+from disco_rq.store.queues import FAILURE_TTL_S, delete_batch
 
 __all__ = ["Telling"]
+
+log = logging.getLogger("disco_rq.worker")
 
 HEARTBEAT_S = 2.0
 """RQ asks for a heartbeat several times a job; more often than this they tell nothing."""
@@ -74,6 +77,17 @@ class Telling:
             job.cleanup(ttl, pipe, remove_from_queue=False)
             worker.cleanup_execution(job, pipe, execution)
             pipe.execute()
+
+    def refuse(self, job: Job, queue: Queue) -> None:
+        """It is no batch of ours: RQ finds it failed, and nothing of it was looked at."""
+        with self._worker.connection.pipeline() as pipe:
+            pipe.lrem(queue.intermediate_queue_key, 1, job.id)
+            pipe.delete(queue.intermediate_queue.get_first_seen_key(job.id))
+            pipe.hset(job.key, "status", JobStatus.FAILED.value)
+            pipe.expire(job.key, FAILURE_TTL_S)
+            pipe.execute()
+        about = {"action": "refuse"}
+        log.warning("%r in %s is no batch of disco-rq: nothing of it is run", job.id, queue.name, extra=about)
 
     def forget(self, job: Job) -> None:
         """The disco job was purged, and this batch stopped for it: RQ need not remember it either."""

@@ -27,6 +27,7 @@ from disco_rq.attempt.running import Place
 from disco_rq.errors import DiscoError, SettingsError
 from disco_rq.machine.about import about_node
 from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
+from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.orphans import adopt_orphans
 from disco_rq.model import NODE_NAME, WORKER_NAME
 from disco_rq.outputs.datadir import DataDir
@@ -41,14 +42,16 @@ from disco_rq.store.clients import open_client
 from disco_rq.store.connection import Connection, PatientRetry, load_scripts
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeStore, node_about
+from disco_rq.store.queues import BatchJob
 from disco_rq.worker import rehearsal
-from disco_rq.worker.batch import Batch
+from disco_rq.worker.batch import Batch, batch_of
 from disco_rq.worker.commits import FLUSH_S
 from disco_rq.worker.execution import Execution
 from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Horse, Progress, Rehearsed
 from disco_rq.worker.latecommits import LateCommits
 from disco_rq.worker.leases import LeaseKeeper
+from disco_rq.worker.membership import join_cluster
 from disco_rq.worker.mishaps import Mishaps
 from disco_rq.worker.overuse import OveruseWatch
 from disco_rq.worker.stable import Stable
@@ -72,6 +75,7 @@ fork another. A server at rest looks at what has waited long enough ``hz`` times
 _QUEUE_PREFIX = keys.queue("")
 _RQ_OPTIONS = {
     "serializer": Serializer,
+    "job_class": BatchJob,
     "worker_ttl": WORKER_TTL_S,
     "default_worker_ttl": None,
     "job_monitoring_interval": MONITORING_S,
@@ -116,6 +120,7 @@ class DiscoWorker(Worker):
             super().__init__(queues, name, connection=connection, **options)
             return
         self._settings = settings or Settings.from_env()
+        hide_secret()
         self.node = _node_of(queues)
         if connection is None:
             raise DiscoError("a DiscoWorker needs a Redis connection")
@@ -124,12 +129,12 @@ class DiscoWorker(Worker):
         # it, at the first error.
         connection = open_client(self._address)
         connection.set_retry(PatientRetry(REDIS_PATIENCE_S))
-        queue = Queue(keys.queue(self.node), connection=connection, serializer=Serializer)
+        queue = Queue(keys.queue(self.node), connection=connection, serializer=Serializer, job_class=BatchJob)
         worker_name = _checked(name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}")
         super().__init__([queue], worker_name, connection=connection, **options | _RQ_OPTIONS)
         self.log_result_lifespan = False
         _warn_of_hash_seed(self.log)
-        own = self._connect()
+        self._own = own = self._connect()
         self._store = AttemptStore(own)
         self._jobs = JobStore(own)
         self._nodes = NodeStore(own, self.node)
@@ -159,6 +164,7 @@ class DiscoWorker(Worker):
     def register_birth(self) -> None:
         adopt_orphans()
         word = self._data.prepare()
+        self._signer = join_cluster(self._own, self._data, self._settings.secret)
         self._data.sweep()
         super().register_birth()  # type: ignore[no-untyped-call]
         # Shared with the horses for good: a collection in one would touch, and so copy, every page.
@@ -207,7 +213,13 @@ class DiscoWorker(Worker):
         self._state = WorkerStatus.BUSY  # from here on a signal lets the batch end first
         job.started_at = now()
         job.worker_name = self.name
-        ride = self._start(Batch(*job.args))
+        batch = batch_of(job)
+        if batch is None:
+            self._telling.catch_up()
+            self._telling.refuse(job, queue)
+            self.set_state(WorkerStatus.IDLE)
+            return
+        ride = self._start(batch)
         self._telling.catch_up()
         execution = None
         try:
@@ -343,7 +355,7 @@ class DiscoWorker(Worker):
             node=self.node,
             worker=self.name,
             data=self._data,
-            secret=self._settings.secret,
+            signer=self._signer,
             progress=progress,
             finished=finished,
             most_tasks=self._settings.tasks_per_process,

@@ -11,7 +11,7 @@ import pytest
 from disco_rq.client.fitness import LANGUAGE, FitnessCheck
 from disco_rq.errors import UnfitNodes
 from disco_rq.model import Functions
-from disco_rq.packing import pack_functions
+from disco_rq.packing import JobSeal, pack_functions
 from disco_rq.packing.required import Required
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
@@ -158,9 +158,7 @@ def test_the_second_look_asks_once(connection: Connection, monkeypatch: pytest.M
 
 
 def modules_of(function: Any, params: Any = None, required: Required = NOTHING) -> set[str]:
-    return set(
-        pack_functions(Functions(map=function), params, job="j", secret=None, required=required).modules
-    )
+    return set(pack_functions(Functions(map=function), params, JobSeal("j", None), required=required).modules)
 
 
 def test_a_pack_knows_the_packages_that_its_functions_name() -> None:

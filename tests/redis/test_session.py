@@ -13,10 +13,11 @@ from disco_rq.client.session import MOST_NAMES, Session
 from disco_rq.client.submission import build
 from disco_rq.errors import BadSignature, DiscoError
 from disco_rq.machine.redisserver import PrivateServer
-from disco_rq.packing import unpack_functions
+from disco_rq.packing import Signer, unpack_functions
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.identity import cluster_id
 from tests.redis.story import lead
 
 SECRET = b"the key"
@@ -70,9 +71,11 @@ def test_a_job_whose_name_is_taken_is_built_once_and_signed_for_its_other_name(
     assert stored is not None
     spec, pack = stored
     assert spec.name == spec.details["arguments"]["name"] == FREE
-    assert unpack_functions(pack, job=FREE, secret=SECRET).functions.map("a", None) == [("a", "result")]
+    signer, packed = Signer(SECRET, cluster_id(connection)), spec.pack()
+    unpacked = unpack_functions(pack, signer.seal(FREE), spec=packed)
+    assert unpacked.functions.map("a", None) == [("a", "result")]
     with pytest.raises(BadSignature):
-        unpack_functions(pack, job=TAKEN, secret=SECRET)
+        unpack_functions(pack, signer.seal(TAKEN), spec=packed)
 
 
 def test_a_job_that_finds_no_free_name_says_so(

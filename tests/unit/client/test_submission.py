@@ -15,7 +15,7 @@ from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.submission import Submission, build, unique_name
 from disco_rq.errors import JobArgumentError, Unshippable
 from disco_rq.model import JOB_NAME
-from disco_rq.packing import unpack_functions
+from disco_rq.packing import JobSeal, unpack_functions
 from disco_rq.params import Params
 
 
@@ -71,7 +71,7 @@ def test_an_empty_input_is_a_job_of_no_maps() -> None:
 
 def test_functions_and_params_are_packed() -> None:
     made = submission(reduce=a_reduce, params=Params(limit=3))
-    unpacked = unpack_functions(made.pack, job=made.spec.name, secret=None)
+    unpacked = unpack_functions(made.pack, JobSeal(made.spec.name, None))
 
     assert list(unpacked.functions.map("x", None)) == [("x", 1)]
     assert unpacked.params().limit == 3

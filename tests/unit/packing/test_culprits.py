@@ -15,12 +15,12 @@ import pytest
 
 from disco_rq.errors import Unshippable
 from disco_rq.model import Functions
-from disco_rq.packing import pack_functions
+from disco_rq.packing import JobSeal, pack_functions
 
 
 def refusal(params: Any = None, **functions: Any) -> str:
     with pytest.raises(Unshippable) as caught:
-        pack_functions(Functions(**functions), params, job="j", secret=None)
+        pack_functions(Functions(**functions), params, JobSeal("j", None))
     text = str(caught.value)
     assert "\n" not in text
     assert caught.value.__cause__ is None

@@ -21,16 +21,16 @@ ROOT = Path(__file__).resolve().parents[3]
 PACK = """
 from pathlib import Path
 from disco_rq.model import Functions
-from disco_rq.packing import pack_functions
+from disco_rq.packing import JobSeal, pack_functions
 def pack(**functions):
     params = functions.pop("params", None)
-    Path(PACK_FILE).write_bytes(pack_functions(Functions(**functions), params, job="j", secret=None).data)
+    Path(PACK_FILE).write_bytes(pack_functions(Functions(**functions), params, JobSeal("j", None)).data)
 """
 RUN = """
 import sys
 from pathlib import Path
-from disco_rq.packing import unpack_functions
-job = unpack_functions(Path(sys.argv[1]).read_bytes(), job="j", secret=None)
+from disco_rq.packing import JobSeal, unpack_functions
+job = unpack_functions(Path(sys.argv[1]).read_bytes(), JobSeal("j", None))
 print(list(job.functions.map("e", job.params())))
 """
 

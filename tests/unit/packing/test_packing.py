@@ -14,7 +14,7 @@ from rq.serializers import resolve_serializer
 
 from disco_rq.errors import BadSignature, OtherVersion, SettingsError, Unshippable
 from disco_rq.model import Functions
-from disco_rq.packing import Serializer, UnpackedJob, pack_functions, packs, unpack_functions
+from disco_rq.packing import JobSeal, Serializer, UnpackedJob, pack_functions, packs, unpack_functions
 
 JOB = "count@20240101-000000-abcd"
 KEY = b"the key"
@@ -25,11 +25,11 @@ def echo(*args: Any, **kwargs: Any) -> Any:
 
 
 def pack(params: Any = None, *, secret: bytes | None = None, **functions: Any) -> bytes:
-    return pack_functions(Functions(**functions), params, job=JOB, secret=secret).data
+    return pack_functions(Functions(**functions), params, JobSeal(JOB, secret)).data
 
 
 def unpack(data: bytes, *, secret: bytes | None = None, job: str = JOB) -> UnpackedJob:
-    return unpack_functions(data, job=job, secret=secret)
+    return unpack_functions(data, JobSeal(job, secret))
 
 
 class TestSerializer:
