@@ -113,7 +113,7 @@ TOTALS = "disco:totals"
 def cluster_types() -> dict[str, str]:
     """The keys that the whole cluster shares, and what Redis calls them."""
     return {
-        **dict.fromkeys((LEADER, MASTER), "string"),
+        **dict.fromkeys((LEADER, MASTER, CLUSTER), "string"),
         **dict.fromkeys((JOBS, SLOTS, LEASES), "zset"),
         **dict.fromkeys((ACTIVE, NODES, BLACKLIST, DRAINING), "set"),
         **dict.fromkeys((CLOSED, TOTALS), "hash"),

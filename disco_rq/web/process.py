@@ -17,7 +17,7 @@ from disco_rq.errors import DiscoError
 from disco_rq.machine.httpserver import HttpServer
 from disco_rq.machine.logs import EMBEDDED, PROGRAM, log_to_stderr
 from disco_rq.machine.orphans import die_with_parent
-from disco_rq.settings import Settings
+from disco_rq.settings import KEPT, Settings
 from disco_rq.web.app import create_app
 
 __all__ = ["main"]
@@ -42,6 +42,7 @@ def main() -> None:
     limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     os.nice(NICE)
+    os.environ.pop(KEPT, None)  # no task is run here
     status = 0
     try:
         _serve(order)

@@ -179,7 +179,7 @@ class Execution:
         outside = Running(
             services=TaskServices(self._connection, self._store, attempt),
             feed=feed,
-            ranges=Ranges(self._connection, spec),
+            ranges=Ranges(self._connection, spec, program.seal),
             master=partial(master_address, self._connection),
             status=lambda text: self._store.event(attempt.job, self._place.node, f"{attempt.task}: {text}"),
             limit=time_limit(spec.task_timeout),

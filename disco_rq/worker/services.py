@@ -53,7 +53,8 @@ MOST_INPUTS = 1000
 class Ranges:
     """The ranges of one job's keys, in Redis."""
 
-    def __init__(self, connection: Connection, spec: JobSpec) -> None:
+    def __init__(self, connection: Connection, spec: JobSpec, seal: JobSeal) -> None:
+        self._seal = seal
         self._store = RangeStore(connection, spec.name)
         self._nr_maps = spec.nr_maps
 
@@ -68,7 +69,10 @@ class Ranges:
         return fixed
 
     def some_inputs(self) -> Sequence[tuple[int, MapInput]]:
-        return self._store.inputs(range(0, self._nr_maps, -(-self._nr_maps // MOST_INPUTS)))
+        found = self._store.inputs(range(0, self._nr_maps, -(-self._nr_maps // MOST_INPUTS)))
+        for index, entry in found:
+            check_input(entry, index, self._seal)
+        return found
 
 
 class InputsMissing(BaseException):

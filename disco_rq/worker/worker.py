@@ -135,8 +135,7 @@ class DiscoWorker(Worker):
         self.log_result_lifespan = False
         _warn_of_hash_seed(self.log)
         self._own = own = self._connect()
-        self._store = AttemptStore(own)
-        self._jobs = JobStore(own)
+        self._store, self._jobs = AttemptStore(own), JobStore(own)
         self._nodes = NodeStore(own, self.node)
         self._data = DataDir(self._settings.data.absolute())
         self._telling = Telling(self)

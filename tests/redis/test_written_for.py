@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from disco_rq.model import JobSpec, StageResult, TaskId
+from disco_rq.packing import JobSeal
 from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore, Commit
 from disco_rq.store.connection import Connection
@@ -15,12 +16,14 @@ from tests.redis.story import JOB, lead, started, submit
 def commit(connection: Connection, task: str, sizes: dict[int, int]) -> None:
     result = StageResult(entries_in=1, records_out=1, bytes_out=1, partition_bytes=sizes)
     attempt = started(connection, task)
-    assert AttemptStore(connection).commit([Commit(attempt, "disco://n1/out", 1, result)]) == ["ok"]
+    assert AttemptStore(connection).commit(
+        [Commit(attempt, f"disco://n1/{JOB}/{task.replace(':', '-')}.1", 1, result)]
+    ) == ["ok"]
 
 
 def feed(connection: Connection, partition: int) -> Feed:
     spec = JobSpec(JOB, 2, 3, has_map=True, has_reduce=True)
-    return Feed(AttemptStore(connection), spec, TaskId("reduce", partition))
+    return Feed(AttemptStore(connection), spec, TaskId("reduce", partition), JobSeal(JOB, None))
 
 
 def test_a_reduce_for_which_no_map_has_written_knows_it(connection: Connection) -> None:

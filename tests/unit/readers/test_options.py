@@ -52,7 +52,7 @@ def test_a_wrong_option_is_named(make: Callable[[], Any], told: str) -> None:
 )
 def test_a_reader_travels_with_its_options(reader: Any) -> None:
     assert pickle.loads(pickle.dumps(reader)) == reader
-    assert build("job", ["raw://a"], {"map": func.nop_map, "map_reader": reader}, secret=None)
+    assert build("job", ["raw://a"], {"map": func.nop_map, "map_reader": reader}, signer=None)
 
 
 def test_a_package_that_is_missing_is_told_at_submit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,9 +60,9 @@ def test_a_package_that_is_missing_is_told_at_submit(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else there(name))
     arguments = {"map": func.nop_map, "map_reader": func.parquet_reader()}
     with pytest.raises(JobArgumentError, match=r"ParquetReader.* pip install 'disco-rq\[arrow\]'"):
-        build("job", ["raw://a"], arguments, secret=None)
+        build("job", ["raw://a"], arguments, signer=None)
 
 
 def test_the_nodes_are_asked_for_it() -> None:
     arguments = {"map": func.nop_map, "map_reader": func.parquet_reader()}
-    assert "pyarrow" in build("job", ["raw://a"], arguments, secret=None).modules
+    assert "pyarrow" in build("job", ["raw://a"], arguments, signer=None).modules
