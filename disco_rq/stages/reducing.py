@@ -58,7 +58,7 @@ def reduced(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult
         with _located_errors(stream):
             if functions.reduce_init is not None:
                 functions.reduce_init(stream, params)
-            _call(functions.reduce, stream, output, params)
+            _call(work, stream, output)
         output.finish()
     return StageResult(
         entries_in=progress.nr_pairs,
@@ -243,15 +243,16 @@ class _Opaque(_Misused):
         self._file.hand_on_rest()
 
 
-def _call(reduce: Callable[..., Any], stream: RecordStream, output: _Output, params: Any) -> None:
+def _call(work: TaskWork, stream: RecordStream, output: _Output) -> None:
     """Either form: ``reduce(iter, out, params)``, or ``reduce(iter, params)`` that yields pairs."""
+    reduce, params = work.functions.reduce, work.params
     takes_out = _takes_out(reduce)
     pairs = reduce(stream, output, params) if takes_out else reduce(stream, params)
     if pairs is None:
         if not takes_out and not runtime.has_put_or_counted():
-            raise TaskError(
-                "reduce gave nothing: it must yield (key, value) pairs, or take out, as in "
-                f"reduce(pairs, out, params), and call out.add(key, value) ({place_of(reduce)})"
+            # Not an error: it may have written elsewhere. But a forgotten yield is worth a line.
+            work.status(
+                f"reduce gave nothing: it yields (key, value) pairs, or takes out ({place_of(reduce)})"
             )
         return
     if not isinstance(pairs, Iterable) or isinstance(pairs, str | bytes | dict):

@@ -46,10 +46,13 @@ def deletes_its_directory(entry: str, params: Any) -> list[tuple[str, int]]:
     return [(entry, 1)]
 
 
-def puts_a_file_in_its_place(entry: str, params: Any) -> list[tuple[str, int]]:
-    here = Path.cwd()
-    here.rmdir()
-    here.touch()
+def breaks_our_own_code(entry: str, params: Any) -> list[tuple[str, int]]:
+    from disco_rq.worker.commits import Commits
+
+    def broken(*_: Any) -> None:
+        raise FileExistsError("broken")
+
+    Commits.flush = broken  # type: ignore[assignment]
     return [(entry, 1)]
 
 
@@ -65,7 +68,7 @@ def test_the_next_task_finds_things_as_new(disco: Disco, does: Callable[..., Any
 
 
 def test_what_breaks_the_process_of_a_task_is_its_cause(disco: Disco) -> None:
-    job = disco.new_job("breaks", ["raw://x"], map=puts_a_file_in_its_place, max_failures=1)
+    job = disco.new_job("breaks", ["raw://x"], map=breaks_our_own_code, max_failures=1)
 
     with pytest.raises(JobError, match=r"the process of the task broke down: FileExistsError") as told:
         job.wait(timeout=30)

@@ -211,7 +211,6 @@ def gives_words(pairs: Any, params: Any) -> list[str]:
     [
         (calls_out, "a pair is given out by out.add(key, value)"),
         (takes_the_values, "disco_rq.func.kvgroup(pairs) gives the values of each key"),
-        (forgets, "reduce gave nothing: it must yield (key, value) pairs, or take out"),
         (gives_words, "reduce must return or yield (key, value) pairs, and this is not a pair: 'ab'"),
     ],
 )
@@ -219,6 +218,16 @@ def test_a_reduce_that_is_meant_for_another_system_is_told_how_it_is_here(
     dead: Death, reduce: Callable[..., Any], told: str
 ) -> None:
     assert told in dead(map=ones, reduce=reduce)
+
+
+def test_a_reduce_that_gives_nothing_is_told_in_the_history(disco: Disco) -> None:
+    for job in (
+        disco.new_job("none", ["raw://a"], map=ones, reduce=forgets),
+        local.run("none", ["raw://a"], map=ones, reduce=forgets),
+    ):
+        assert list(result_iterator(job.wait())) == []
+        told = "reduce:0: reduce gave nothing: it yields (key, value) pairs, or takes out (forgets at "
+        assert any(line.startswith(told) for _, (_, _, line) in job.events())
 
 
 def test_a_reduce_that_only_counts_needs_no_pairs(results: Run) -> None:

@@ -77,8 +77,8 @@ def test_no_secret_is_seen_anywhere(guarded: NodeCluster, monkeypatch: pytest.Mo
         stranger.new_job("forged", ["raw://c"], map=pairs).wait(timeout=30)
     told.append(f"{error.value!r} {error.value} {stranger!r} {disco!r}")
     stranger.close()
-    wait_until(lambda: guarded.nodes["n1"].workers())  # the one horse went with the failed attempt
-    guarded.nodes["n1"].workers()[0].kill()
+    # the one horse went with the failed attempt
+    wait_until(lambda: guarded.nodes["n1"].workers())[0].kill()
     wait_until(lambda: "ended with" in guarded.nodes["n1"].said)
     # and programs that complain: of a Redis that is not there, of a wrong password
     for url in (f"redis://:{PASSWORD}@127.0.0.1:1/0", guarded.url.replace(PASSWORD, f"not-{PASSWORD}")):

@@ -79,7 +79,8 @@ class NumberServer(ThreadingHTTPServer):
 class _Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, NumberServer)
-        body = self.server.answer(int(self.path[1:]))
+        is_probe = "Range" in self.headers  # of who plans: what fails once, fails for a task
+        body = None if is_probe else self.server.answer(int(self.path[1:]))
         self.send_response(200 if body else 503)
         self.send_header("Content-Length", str(len(body or b"")))
         self.end_headers()
