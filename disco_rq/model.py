@@ -104,9 +104,13 @@ class JobSpec:
     # on_nodes (whether any input is on a node), arguments (as jobspec() tells them)
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def gives_result(self, task: TaskId) -> bool:
+        """Whether the task's output is a result; a map's that reduces read can be made again."""
+        return task.phase == ("reduce" if self.has_reduce else "map")
+
     def saves(self, task: TaskId) -> bool:
         """Whether the task's output is a result that is saved."""
-        return self.save is not None and task.phase == ("reduce" if self.has_reduce else "map")
+        return self.save is not None and self.gives_result(task)
 
     @property
     def nr_partitions(self) -> int:

@@ -13,7 +13,7 @@ from disco_rq.errors import SettingsError
 from disco_rq.model import NODE_NAME
 
 PREFIX = "DISCO_RQ_"
-OFF = "off"
+ON, OFF = "on", "off"
 SECRETS = (f"{PREFIX}SECRET", f"{PREFIX}SECRET_FILE")
 KEPT = f"{PREFIX}SECRET_KEPT"
 """In the environment of tasks: there is a secret, and it is not for them."""
@@ -49,6 +49,8 @@ class Settings:
     """After so many tasks a worker's process is replaced by a new one; None is as long as it is fit."""
     min_free: int | None = None
     """Bytes of disk below which this node takes no tasks; None is 256 MiB, or 5 % of a small disk."""
+    fsync: bool = True
+    """Results are on the disk before they count."""
     grace: float = GRACE_S
     """Seconds for which a node that is asked to leave lets its tasks run on, before it hands them back."""
     gc_after: float | None = None
@@ -77,9 +79,18 @@ class Settings:
             task_memory=None if task_memory is None else int(task_memory),
             tasks_per_process=_count(env, "TASKS_PER_PROCESS"),
             min_free=None if min_free is None else int(min_free),
+            fsync=_is_on(env, "FSYNC"),
             grace=GRACE_S if grace is None else grace,
             gc_after=gc_after,
         )
+
+
+def _is_on(env: Mapping[str, str], name: str) -> bool:
+    """``on`` or ``off``; on if the variable is not set."""
+    text = env.get(PREFIX + name, "").strip().lower() or ON
+    if text not in (ON, OFF):
+        raise SettingsError(f"{PREFIX}{name}={text!r}: it takes {ON} or {OFF}")
+    return text == ON
 
 
 def _secret(env: Mapping[str, str]) -> bytes | None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from disco_rq.attempt.place import Place
 from disco_rq.inputs import open_input
 from disco_rq.model import Input
 from disco_rq.outputs.addresses import output_address, preferred_node
-from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import NODE_PATIENCE_S, RemoteFile
-from disco_rq.records import Source
+from disco_rq.records import Source, sync_directory, sync_file
 from disco_rq.saving import upload
 from disco_rq.stages import TaskWork
 from disco_rq.stages.inputsource import InputSource
@@ -49,27 +49,33 @@ def merged_sources(
     ]
 
 
-def place_output(
-    work: TaskWork, attempt: int, aside: Path, data: DataDir, node: str, *, in_memory: bool = False
-) -> str:
+def place_output(work: TaskWork, attempt: int, place: Place, *, in_memory: bool = False) -> str:
     """Bring the complete output to where its commit says that it is: saved, or a file of this node.
 
-    Returns the address. An output ``in_memory`` is left there: small ones are written together.
+    Returns the address. An output ``in_memory`` is left there: small ones are written together. A
+    result is on the disk then, where ``place`` says so.
     """
-    spec, task = work.spec, work.task
+    spec, task, aside = work.spec, work.task, place.scratch.out
     if spec.saves(task):
-        address = upload(spec, task, attempt, aside, work.scratch)
+        address = upload(spec, task, attempt, aside, work.scratch, sync=place.fsync)
         aside.unlink(missing_ok=True)
         return address
     if not in_memory:
-        _move(aside, data.output(spec.name, task, attempt))
-    return output_address(node, spec.name, task, attempt)
+        _move(
+            aside, place.data.output(spec.name, task, attempt), sync=place.fsync and spec.gives_result(task)
+        )
+    return output_address(place.node, spec.name, task, attempt)
 
 
-def _move(aside: Path, out: Path) -> None:
+def _move(aside: Path, out: Path, *, sync: bool) -> None:
     """Rename a complete file to its place; the first output of a job here makes its directory."""
+    if sync:
+        sync_file(aside)
     try:
         aside.rename(out)
     except FileNotFoundError:
         out.parent.mkdir(mode=0o700, exist_ok=True)
         aside.rename(out)
+    if sync:
+        sync_directory(out.parent)
+        sync_directory(out.parent.parent)

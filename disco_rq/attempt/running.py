@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from disco_rq.attempt.files import merged_sources, opener_with, place_output
+from disco_rq.attempt.place import Place
 from disco_rq.attempt.ranges import KeptRanges, with_ranges
 from disco_rq.func import netstr_reader, object_reader
 from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId, readable
-from disco_rq.outputs.datadir import DataDir, Scratch
 from disco_rq.outputs.fetch import reduce_sources
-from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.profiles import profiled
 from disco_rq.outputs.remote import NODE_PATIENCE_S
 from disco_rq.packing import UnpackedJob
@@ -28,20 +27,10 @@ from disco_rq.redact import redact
 from disco_rq.runtime import RunningTask, Services, enter_task
 from disco_rq.stages import TaskWork, run_map, run_reduce
 
-__all__ = ["Feed", "Outcome", "Place", "Running", "TaskInput", "Turn", "run_attempt"]
+__all__ = ["Feed", "Outcome", "Running", "TaskInput", "Turn", "run_attempt"]
 
 TaskInput = MapInput | Literal["reduce"]
 """What a map reads, one replica of each part; a reduce finds its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where attempts run: a node, its data directory, this process' scratch, and the way to other outputs."""
-
-    node: str
-    data: DataDir
-    scratch: Scratch
-    locator: Locator
 
 
 class Feed(Protocol):
@@ -152,7 +141,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
             if running.doom is not None:
                 raise running.doom
             in_memory = result.content is not None
-            address = place_output(work, turn.number, aside, place.data, place.node, in_memory=in_memory)
+            address = place_output(work, turn.number, place, in_memory=in_memory)
     except BaseException:
         if os.getpid() == pid:  # and not a fork of the task
             aside.unlink(missing_ok=True)

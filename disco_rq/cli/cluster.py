@@ -71,6 +71,11 @@ def master(redis: str | None, **options: str | None) -> None:
     "--min-free", metavar="SIZE", help="Takes no tasks with less disk free. [default: $DISCO_RQ_MIN_FREE]"
 )
 @click.option(
+    "--fsync",
+    type=click.Choice(["on", "off"]),
+    help="Results are on the disk before they count. [default: $DISCO_RQ_FSYNC or on]",
+)
+@click.option(
     "--grace",
     metavar="TIME",
     help="Its tasks may run on so long when it ends. [default: $DISCO_RQ_GRACE]",

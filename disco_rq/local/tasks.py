@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from disco_rq.attempt.running import Place, Running, TaskInput, Turn, run_attempt
+from disco_rq.attempt.place import Place
+from disco_rq.attempt.running import Running, TaskInput, Turn, run_attempt
 from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import describe, failure_kind

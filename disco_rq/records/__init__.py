@@ -6,6 +6,7 @@ what lies where, ``bundle`` puts the small outputs of a batch into one file; ``n
 
 from disco_rq.records.blocks import read_blocks
 from disco_rq.records.bundle import open_output, write_outputs
+from disco_rq.records.durable import sync_directory, sync_file
 from disco_rq.records.layout import Index, PartitionPlace
 from disco_rq.records.opaque import OpaqueStream
 from disco_rq.records.reading import (
@@ -39,5 +40,7 @@ __all__ = [
     "read_index",
     "read_pairs",
     "read_with",
+    "sync_directory",
+    "sync_file",
     "write_outputs",
 ]

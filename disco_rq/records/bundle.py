@@ -20,6 +20,7 @@ from typing import BinaryIO
 from xxhash import xxh32_intdigest
 
 from disco_rq.errors import CorruptData
+from disco_rq.records.durable import sync_directory, sync_file
 
 __all__ = ["open_output", "write_outputs"]
 
@@ -27,15 +28,23 @@ _HEADER = struct.Struct("<8sII")
 _MAGIC = b"disco-rb"
 
 
-def write_outputs(directory: Path, outputs: Mapping[str, bytes], aside: Path) -> None:
+def write_outputs(directory: Path, outputs: Mapping[str, bytes], aside: Path, *, sync: bool = False) -> None:
     """Make the outputs appear in the directory under their names, each complete from its first moment.
 
-    ``aside`` is a path on the same file system, to write to.
+    ``aside`` is a path on the same file system, to write to. ``sync``: they are on the disk when this
+    returns, which takes as long for many outputs as for one.
     """
     directory.mkdir(mode=0o700, exist_ok=True)
+    _write(directory, outputs, aside, sync)
+    if sync:
+        sync_directory(directory)
+        sync_directory(directory.parent)  # it may be the first one of its job here
+
+
+def _write(directory: Path, outputs: Mapping[str, bytes], aside: Path, sync: bool) -> None:
     try:
         if len(outputs) > 1:
-            aside.write_bytes(_bundled(outputs))
+            _fill(aside, _bundled(outputs), sync)
             for name in outputs:
                 _link(aside, directory / name)
             return
@@ -45,11 +54,17 @@ def write_outputs(directory: Path, outputs: Mapping[str, bytes], aside: Path) ->
         aside.unlink(missing_ok=True)
     for name, content in outputs.items():
         try:
-            aside.write_bytes(content)
+            _fill(aside, content, sync)
             aside.rename(directory / name)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+
+
+def _fill(file: Path, content: bytes, sync: bool) -> None:
+    file.write_bytes(content)
+    if sync:
+        sync_file(file)
 
 
 def open_output(file: BinaryIO, name: str) -> BinaryIO:

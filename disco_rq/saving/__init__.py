@@ -17,6 +17,7 @@ right to write it away from an attempt that was given up.
 
 from disco_rq.saving.formats import FORMATS
 from disco_rq.saving.parts import discard, final_address, publish, settle, upload
+from disco_rq.saving.places import sync_place
 from disco_rq.saving.reading import is_saved, read_saved
 from disco_rq.saving.target import check_target
 
@@ -29,5 +30,6 @@ __all__ = [
     "publish",
     "read_saved",
     "settle",
+    "sync_place",
     "upload",
 ]

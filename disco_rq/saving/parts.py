@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.saving.formats import FORMATS
-from disco_rq.saving.places import has_rename, move, place, prepare, problem, remove
+from disco_rq.saving.places import has_rename, move, place, prepare, problem, remove, sync_place
 
 __all__ = ["discard", "final_address", "publish", "settle", "upload"]
 
@@ -24,11 +24,14 @@ _PAUSE_MAX_S = 0.5
 _ATTEMPT = re.compile(r"\.(part-\d{5,})\.\d+-[0-9a-f]{8}(\.\w+)")
 
 
-def upload(spec: JobSpec, task: TaskId, attempt: int, records: Path, scratch: Path) -> str:
+def upload(
+    spec: JobSpec, task: TaskId, attempt: int, records: Path, scratch: Path, *, sync: bool = False
+) -> str:
     """Save a task's complete record file under a name of this attempt. Returns its address, for the commit.
 
     Raises ``RecordTypeError`` for what the format does not hold, ``DataError`` naming the address when it
     cannot be written; nothing is left then. Converted on disk first, so that what is uploaded is whole.
+    ``sync``: on this machine's disk it is there, whatever happens to the power.
     """
     format = FORMATS[spec.save_format or "msgpack"]
     directory = f"{spec.save}/{spec.name}"
@@ -39,6 +42,8 @@ def upload(spec: JobSpec, task: TaskId, attempt: int, records: Path, scratch: Pa
         prepare(directory)
         fs, path = place(address)
         fs.put_file(str(converted), path)
+        if sync:
+            sync_place(address)
     except BaseException as error:
         remove(address)
         if isinstance(error, Exception):

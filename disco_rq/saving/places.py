@@ -11,9 +11,12 @@ from fsspec.implementations.local import LocalFileSystem
 from disco_rq.errors import DataError, DiscoError
 from disco_rq.inputs.addresses import local_path, scheme_of
 from disco_rq.inputs.filesystems import filesystem
+from disco_rq.records import sync_directory, sync_file
 from disco_rq.redact import redact
 
-__all__ = ["has_rename", "move", "place", "prepare", "problem", "reason", "remove"]
+__all__ = [
+    *("has_rename", "move", "place", "prepare", "problem", "reason", "remove", "sync_place"),
+]
 
 # Object stores: no directories to make (s3fs would make the bucket), no rename.
 _OBJECTS = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "tos"))
@@ -50,6 +53,21 @@ def move(source: str, target: str) -> None:
         fs.rm_file(path)
     else:
         fs.mv(path, final)
+
+
+def sync_place(address: str) -> None:
+    """A local file with its name, or the names of a local directory, are on the disk when this returns; what
+    is elsewhere is its keeper's affair.
+    """
+    if (path := local_path(address)) is None:
+        return
+    if os.path.isdir(path):  # noqa: PTH112  any text is an address
+        sync_directory(path)
+        return
+    sync_file(path)
+    directory = os.path.dirname(path)  # noqa: PTH120
+    sync_directory(directory)
+    sync_directory(os.path.dirname(directory))  # noqa: PTH120  the job's own, which may be new
 
 
 def remove(address: str) -> None:

@@ -77,6 +77,8 @@ class Commit:
     puts: int = 0
     """How many OOB results it has put: a server that was made the master may know of fewer."""
     put_bytes: int = 0
+    is_result: bool = False
+    """Nothing makes it again: it is on the disk before it counts, where a node is told so."""
     ended_s: float | None = None
     """When it ended, by ``time.monotonic()``; None: now."""
     changes_seen: int = 0

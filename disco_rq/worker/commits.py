@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import suppress
 
+from disco_rq.attempt.place import Place
 from disco_rq.attempt.usercode import is_exhaustion
 from disco_rq.errors import DataError
 from disco_rq.model import TaskId
 from disco_rq.outputs.addresses import output_name
-from disco_rq.outputs.datadir import DataDir
 from disco_rq.records import write_outputs
-from disco_rq.saving import discard, is_saved, publish
+from disco_rq.saving import discard, is_saved, publish, sync_place
 from disco_rq.store.attempts import AttemptStore, Commit
 from disco_rq.worker.endings import Endings
 from disco_rq.worker.finished import Finished
@@ -31,13 +32,10 @@ LATE_S = 0.035
 class Commits:
     """Of attempts that have ended well, until Redis knows of them."""
 
-    def __init__(
-        self, store: AttemptStore, data: DataDir, aside: Path, endings: Endings, finished: Finished
-    ) -> None:
-        """``aside``: a path on the disk of ``data``, to write to. ``finished``: where they wait."""
+    def __init__(self, store: AttemptStore, place: Place, endings: Endings, finished: Finished) -> None:
+        """``finished``: where they wait."""
         self._store = store
-        self._data = data
-        self._aside = aside
+        self._place, self._data = place, place.data
         self._endings = endings
         self._finished = finished
 
@@ -74,10 +72,12 @@ class Commits:
     def _commit(self, commits: list[Commit]) -> None:
         """An attempt that does not count leaves no file behind. Each may have been committed before."""
         commits = self._write_small(commits)
+        directories: set[str] = set()  # of saved results
         for commit, answer in zip(commits, self._store.commit(commits) if commits else [], strict=True):
             attempt = commit.attempt
             if answer == "ok":
                 _publish(commit)
+                directories.add(commit.address.rpartition("/")[0])
             else:
                 if not self._store.is_given_again(attempt):
                     self._discard(commit)
@@ -91,6 +91,8 @@ class Commits:
                     "%s %s: %s", attempt.job, attempt, answer, extra={"action": answer, "job": attempt.job}
                 )
                 self._endings.forget_if_gone(attempt)
+        if self._place.fsync:
+            _sync_names(directories)
 
     def _discard(self, commit: Commit) -> None:
         attempt = commit.attempt
@@ -109,8 +111,9 @@ class Commits:
         }
         if not small:
             return commits
+        sync = self._place.fsync and any(commit.is_result for commit in commits)
         try:
-            write_outputs(self._data.job(commits[0].attempt.job), small, self._aside)
+            write_outputs(self._data.job(commits[0].attempt.job), small, self._place.scratch.out, sync=sync)
         except OSError as error:
             self._endings.blame_disk(error)
             for commit in commits:
@@ -135,3 +138,11 @@ def _publish(commit: Commit) -> None:
     except DataError as error:
         fields = {"action": "publish", "job": commit.attempt.job}
         log.warning("%s %s: %s", commit.attempt.job, commit.attempt, error, extra=fields)
+
+
+def _sync_names(directories: Iterable[str]) -> None:
+    """The final names of saved results, once for a directory. What fails here has its attempt's name."""
+    for directory in directories:
+        if is_saved(directory):
+            with suppress(OSError):
+                sync_place(directory)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 
-from disco_rq.attempt.running import Place
+from disco_rq.attempt.place import Place
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.errors import OtherVersion
 from disco_rq.model import JobSpec, TaskId

@@ -16,8 +16,9 @@ from typing import NoReturn
 from disco_rq.attempt.asking import note_that_nobody_answers, refuse_breakpoints
 from disco_rq.attempt.files import opener_with
 from disco_rq.attempt.log import AttemptLog
+from disco_rq.attempt.place import Place
 from disco_rq.attempt.processstate import ProcessState
-from disco_rq.attempt.running import Place, Running, TaskInput, Turn, run_attempt
+from disco_rq.attempt.running import Running, TaskInput, Turn, run_attempt
 from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import is_exhaustion
@@ -60,6 +61,7 @@ class Execution:
         progress: Progress,
         finished: Finished,
         most_tasks: int | None = None,
+        fsync: bool = False,
     ) -> None:
         """``most_tasks``: after so many this process is not to be used again."""
         self._connection = connection
@@ -75,11 +77,11 @@ class Execution:
         own, secret = (node, data.root), signer.secret
         locator = Locator(lambda other: node_about(connection, other), own, secret)
         scratch = data.scratch(worker, os.getpid())
-        self._place = Place(node, data, scratch, locator)
+        self._place = Place(node, data, scratch, locator, fsync)
         self._programs = Programs(self._store, self._place, signer)
         self._log = AttemptLog(scratch.log)
         self._endings = Endings(self._store, self._place, spec_of=self._programs.spec_of)
-        self._commits = Commits(self._store, data, scratch.out, self._endings, finished)
+        self._commits = Commits(self._store, self._place, self._endings, finished)
 
     def prepare(self) -> None:
         """Once in a new process: its own working directory, no input, its output to the attempt's log."""
@@ -192,6 +194,7 @@ class Execution:
         ended = time.monotonic()
         return Commit(
             attempt=attempt,
+            is_result=spec.gives_result(turn.task),
             address=outcome.address,
             duration_ms=round((ended - started) * 1000),
             result=outcome.result,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from redis.exceptions import RedisError
 
-from disco_rq.attempt.running import Place
+from disco_rq.attempt.place import Place
 from disco_rq.errors import DiscoError
 from disco_rq.model import JobSpec
 from disco_rq.store.attempts import AttemptStore
@@ -78,7 +78,7 @@ class LateCommits(threading.Thread):
             log.warning("not committed: %s", error, extra={"action": "commit"})
 
     def _commits_of(self, finished: Finished) -> Commits:
-        return Commits(self._store, self._place.data, self._place.scratch.out, self._endings, finished)
+        return Commits(self._store, self._place, self._endings, finished)
 
     def _spec_of(self, job: str) -> JobSpec | None:
         found = self._store.job(job)

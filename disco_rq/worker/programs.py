@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from disco_rq.attempt.running import Place, TaskInput
+from disco_rq.attempt.place import Place
+from disco_rq.attempt.running import TaskInput
 from disco_rq.errors import BadSignature, OtherVersion
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.packing import JobSeal, Signer, UnpackedJob, unpack_functions

@@ -23,7 +23,7 @@ from rq.job import Job
 from rq.utils import now
 from rq.worker.base import WorkerStatus
 
-from disco_rq.attempt.running import Place
+from disco_rq.attempt.place import Place
 from disco_rq.errors import DiscoError, SettingsError
 from disco_rq.machine.about import about_node
 from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
@@ -144,7 +144,8 @@ class DiscoWorker(Worker):
         )
         self._mishaps = Mishaps(self._store, self._data, node=self.node, worker=self.name)
         self._overuse = OveruseWatch(self._settings.task_memory, self.kill_horse)
-        self._late = LateCommits(self._connect(), _place_of(self.name, self.node, self._data, own))
+        place = _place_of(self.name, self.node, self._data, own, fsync=self._settings.fsync)
+        self._late = LateCommits(self._connect(), place)
         self._keeper = LeaseKeeper(
             Connection(self._address, patience_s=LEASE_PATIENCE_S, waits_for_memory=True),
             node=self.node,
@@ -358,6 +359,7 @@ class DiscoWorker(Worker):
             progress=progress,
             finished=finished,
             most_tasks=self._settings.tasks_per_process,
+            fsync=self._settings.fsync,
         )
         executor.prepare()
         install_names()
@@ -397,10 +399,10 @@ def _is_short(ride: Ride, late: LateCommits) -> bool:
     return ride.horse.answers_within(SHORT_S - FLUSH_S)
 
 
-def _place_of(worker: str, node: str, data: DataDir, connection: Connection) -> Place:
+def _place_of(worker: str, node: str, data: DataDir, connection: Connection, *, fsync: bool) -> Place:
     """Of a worker itself: it runs no attempts and fetches nothing, but may commit what its horse has done."""
     locator = Locator(lambda other: node_about(connection, other), own=(node, data.root), secret=None)
-    return Place(node, data, data.scratch(worker, os.getpid()), locator)
+    return Place(node, data, data.scratch(worker, os.getpid()), locator, fsync)
 
 
 def _node_of(queues: Any) -> str:

@@ -1,0 +1,21 @@
+"""Where attempts run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from disco_rq.outputs.datadir import DataDir, Scratch
+from disco_rq.outputs.locator import Locator
+
+__all__ = ["Place"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where attempts run: a node, its data directory, this process' scratch, and the way to other outputs."""
+
+    node: str
+    data: DataDir
+    scratch: Scratch
+    locator: Locator
+    fsync: bool = False  # results are on the disk before they count
