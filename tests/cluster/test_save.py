@@ -215,9 +215,9 @@ def dies_once(entry: str, params: Any) -> Iterator[tuple[str, str]]:
     module = taskfiles if params.dies_in == "upload" else commits
     before = getattr(module, params.dies_in)
 
-    def killed(*arguments: Any) -> None:
+    def killed(*arguments: Any, **options: Any) -> None:
         if params.dies_in == "upload":
-            before(*arguments)
+            before(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(module, params.dies_in, killed)
@@ -264,8 +264,8 @@ def late_once(entry: str, params: Any) -> Iterator[tuple[str, str]]:
         return
     upload, discard = vars(taskfiles)["upload"], vars(commits)["discard"]
 
-    def waiting(*arguments: Any) -> str:
-        address: str = upload(*arguments)
+    def waiting(*arguments: Any, **options: Any) -> str:
+        address: str = upload(*arguments, **options)
         (directory / f"uploaded,{this_host()},{os.getpid()}").touch()
         wait_for_file(str(directory / "go-on"))
         return address
