@@ -53,3 +53,10 @@ def redis_cli() -> Path:
 def redis_server() -> Path:
     """A server that was not shipped with our wheels: Debian's."""
     return require_program("redis-server")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are not for names of tests: packed ones differ from second to second, and so from process to
+    process.
+    """
+    return argname if isinstance(val, bytes) else None
