@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,4 +94,5 @@ def _wait_for_workers(connection: Connection, workers: int) -> None:
 
 
 def _say(answers: int, **said: str) -> None:
-    os.write(answers, (json.dumps(said) + "\n").encode())
+    with suppress(BrokenPipeError):  # the owner has gone meanwhile: then there is nobody to tell
+        os.write(answers, (json.dumps(said) + "\n").encode())

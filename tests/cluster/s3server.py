@@ -13,6 +13,7 @@ from typing import Any
 
 import fsspec
 import pytest
+import s3fs
 
 BUCKET = "bucket"
 _PROGRAM = """
@@ -87,6 +88,7 @@ def s3_server(log: Path) -> Iterator[S3Server]:
             patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
             patch.setenv("AWS_CONFIG_FILE", os.devnull)
             patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+            s3fs.S3FileSystem.clear_instance_cache()  # those of the server of another file of tests
             fs = fsspec.filesystem("s3", skip_instance_cache=True)
             fs.mkdir(BUCKET)
             yield S3Server(url, fs)

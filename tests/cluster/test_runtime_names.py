@@ -188,6 +188,7 @@ def test_outside_a_task_a_name_says_so(name: str) -> None:
         "counter": ("c",),
         "err": ("e",),
         "data_err": ("d",),
+        "skip_entry": ("s",),
     }
 
     with pytest.raises(NotInTask, match=name):

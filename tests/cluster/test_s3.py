@@ -205,9 +205,9 @@ def dies_once(entry: str, params: Any) -> list[tuple[str, str]]:
     module = taskfiles if params.dies_in == "upload" else commits
     before = getattr(module, params.dies_in)
 
-    def killed(*arguments: Any) -> None:
+    def killed(*arguments: Any, **options: Any) -> None:
         if params.dies_in == "upload":
-            before(*arguments)
+            before(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(module, params.dies_in, killed)

@@ -98,7 +98,7 @@ def left_by(connection: Connection) -> dict[str, Any]:
         del record[name]
     return {
         "keys": found,
-        "leases": connection.redis.zrange(keys.LEASES, 0, -1),
+        "leases": sorted(connection.redis.zrange(keys.LEASES, 0, -1)),  # scores may be equal
         "attempts": {attempt: told["outcome"] for attempt, told in jobs.attempts(JOB).items()},
         "states": [
             tuple((state.state, state.attempt, state.node, state.worker) if state else None for state in pair)

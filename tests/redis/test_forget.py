@@ -51,6 +51,7 @@ def live_through_everything(connection: Connection) -> None:
     put(connection, running, "other")
     put(connection, copy_of(connection, running), "other")
     AttemptStore(connection).message(JOB, "n1", "hello")
+    connection.redis.set(keys.JobKeys(JOB).ranges, b"of a total order")
 
 
 def test_every_kind_of_key_of_a_job_is_there_before(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from tests.web.browser import Visit, scrolls_sideways
 from tests.web.conftest import WebCluster
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
-LONG_NAME = "a_name_that_is_" + "very_" * 20 + "long"
+LONG_NAME = "a_name_that_is_" + "very_" * 16 + "long"
 
 PAIRS = [
     *(("--text", "--ground"), ("--text", "--surface"), ("--muted", "--ground"), ("--muted", "--surface")),
