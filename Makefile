@@ -72,4 +72,4 @@ chromium:
 	else echo "chromium is not installed: the tests of the pages will be skipped"; fi
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
