@@ -40,6 +40,7 @@ def calls(document: Path) -> Iterator[tuple[str, list[str]]]:
 def wrong_in(words: list[str]) -> str:
     """What of a call there is not: the verb, or an option of it. Empty if all of it is there."""
     command: click.Command = cli
+    cli.every()  # a verb is imported when it is asked for
     while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z-]+", words[0]):
         if words[0] not in command.commands:
             return "" if command is not cli else words[0]
