@@ -194,7 +194,7 @@ class Job:
         if status == "active":
             raise JobError(f"job {self.name} is active: kill it, or wait for its end, before it is cleaned")
         if status == "ready":
-            self._session.results_of(self.name)  # saved results get their names, while these are known
+            self._session.settle(self.name)
         self._session.ending.forget(self.name)
 
     def purge(self) -> None:
@@ -206,7 +206,7 @@ class Job:
         if not JOB_NAME.fullmatch(self.name):
             return  # no job is called so, and no node has files of it
         if self._store.statuses([self.name]) == ["ready"]:
-            self._session.results_of(self.name)
+            self._session.settle(self.name)
         asked = self._session.ending.purge(self.name)
         deadline = time.monotonic() + PURGE_PATIENCE_S
         while time.monotonic() < deadline:

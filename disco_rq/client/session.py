@@ -9,8 +9,10 @@ from disco_rq.client.fitness import FitnessCheck
 from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import build
 from disco_rq.errors import DiscoError
+from disco_rq.model import JobSpec
 from disco_rq.outputs.locator import Locator
 from disco_rq.packing import Signer
+from disco_rq.saving import check_outputs, genuine_parts, settle
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import add_event
 from disco_rq.store.connection import Connection
@@ -31,13 +33,17 @@ class Session:
 
     def __init__(self, address: str, settings: Settings, *, is_own: bool) -> None:
         """``is_own``: the cluster is this very installation, so that its workers have what is here."""
-        self.settings = settings
         self.connection = Connection(address)
         self.store = JobStore(self.connection)
         self.history = History(self.connection)
         self.ending = Ending(self.connection)
-        self.locator = Locator(lambda node: node_about(self.connection, node), secret=settings.secret)
+        self.use_secret(settings.secret)
         self._fitness = None if is_own else FitnessCheck(self.connection)
+
+    def use_secret(self, secret: bytes | None) -> None:
+        """For a program that does not have it from its environment."""
+        self._secret = secret
+        self.locator = Locator(lambda node: node_about(self.connection, node), secret=secret)
 
     def close(self) -> None:
         """Idempotent."""
@@ -46,9 +52,7 @@ class Session:
     def submit(self, name: str, input: Any, arguments: Any) -> str:
         """Check, pack and store a job. Returns its whole name; raises what ``Disco.new_job`` says."""
         partitions_of = partial(count_partitions, self.locator)
-        secret = self.settings.secret
-        signer = Signer(secret, cluster_id(self.connection) if secret else "")
-        submission = build(name, input, arguments, signer, partitions_of)
+        submission = build(name, input, arguments, self.signer(), partitions_of)
         if self._fitness is not None:
             self._fitness.check(submission.modules)
         for _ in range(MOST_NAMES):
@@ -59,9 +63,25 @@ class Session:
             taken, submission = submission.spec.name, submission.renamed()
         raise DiscoError(f"no free name for a job {name!r}: {MOST_NAMES} are taken, {taken} among them")
 
+    def signer(self) -> Signer:
+        """The signatures of this cluster."""
+        return Signer(self._secret, cluster_id(self.connection) if self._secret else "")
+
+    def signed_spec(self, name: str) -> JobSpec:
+        """``BadSignature`` if it is not as its client has signed it; ``UnknownJob``."""
+        return self.store.signed_spec(name, self.signer())
+
     def results_of(self, name: str, *, settled: bool = True) -> Results:
-        """The results of a job that is ready. ``settled``: saved ones have their final names."""
-        return results_of(self.store.outputs(name), self.locator, settled=settled)
+        """The results of a job that is ready. ``settled``: saved ones have their final names.
+        ``BadSignature`` if an address of one is not the job's own.
+        """
+        outputs = self.store.outputs(name)
+        check_outputs(name, outputs, lambda: self.signed_spec(name))
+        return results_of(outputs, self.locator, settled=settled)
+
+    def settle(self, name: str) -> None:
+        """Saved results of a job that is ready get their final names, before the job is forgotten."""
+        settle(genuine_parts(name, self.store.outputs(name), lambda: self.signed_spec(name)))
 
 
 class HasSession(Protocol):

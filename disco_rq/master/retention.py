@@ -9,9 +9,11 @@ import time
 from redis.exceptions import RedisError
 
 from disco_rq.errors import DiscoError, RedisFull
-from disco_rq.saving import is_saved, settle
+from disco_rq.packing import Signer
+from disco_rq.saving import genuine_parts, settle
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
+from disco_rq.store.identity import cluster_id
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.unreadable import UNREADABLE, read
 
@@ -31,7 +33,9 @@ class Retention:
     In a thread, since what holds the saved results may be slow.
     """
 
-    def __init__(self, connection: Connection, gc_after_s: float | None) -> None:
+    def __init__(self, connection: Connection, gc_after_s: float | None, secret: bytes | None = None) -> None:
+        self._connection = connection
+        self._secret = secret
         self._store = JobStore(connection)
         self._ending = Ending(connection)
         self._gc_after_s = gc_after_s
@@ -55,10 +59,14 @@ class Retention:
         except (DiscoError, RedisError, OSError, *UNREADABLE) as error:  # the next time is soon
             log.warning("old jobs are not purged: %s", error, extra={"action": "purge"})
 
+    def _signer(self) -> Signer:
+        return Signer(self._secret, cluster_id(self._connection) if self._secret else "")
+
     def _purge(self, name: str) -> None:
         try:
             if self._store.statuses([name]) == ["ready"]:
-                settle([address for address in self._store.outputs(name).values() if is_saved(address)])
+                outputs = self._store.outputs(name)
+                settle(genuine_parts(name, outputs, lambda: self._store.signed_spec(name, self._signer())))
         except (DiscoError, OSError) as error:
             log.warning("%s is old, but kept: %s", name, error, extra={"action": "purge", "job": name})
             return

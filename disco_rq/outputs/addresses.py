@@ -7,7 +7,7 @@ import re
 from disco_rq.errors import DataError
 from disco_rq.model import JOB_NAME, NODE_NAME, TaskId
 
-__all__ = ["map_task_of", "output_address", "output_name", "preferred_node", "split_address"]
+__all__ = ["map_task_of", "output_address", "output_name", "preferred_node", "split_address", "task_of"]
 
 ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/((?:map|reduce)-\d+\.\d+)")
 
@@ -30,12 +30,18 @@ def split_address(address: str) -> tuple[str, str, str]:
     return node, job, name
 
 
+def task_of(job: str, address: str | None) -> TaskId | None:
+    """The task of the job whose output is at the address, or None if it is no such output."""
+    match = ADDRESS.fullmatch(address or "")
+    if match is None or match[2] != job:
+        return None
+    return TaskId.parse(match[3].partition(".")[0].replace("-", ":"))
+
+
 def map_task_of(job: str, address: str | None) -> TaskId | None:
     """The map of the job whose output is at the address, or None if it is no such output."""
-    match = ADDRESS.fullmatch(address or "")
-    if match is None or match[2] != job or not match[3].startswith("map-"):
-        return None
-    return TaskId("map", int(match[3].removeprefix("map-").partition(".")[0]))
+    task = task_of(job, address)
+    return task if task is not None and task.phase == "map" else None
 
 
 def preferred_node(url: str) -> str | None:

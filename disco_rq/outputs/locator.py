@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,11 +86,14 @@ def server_of(node: str, about: Mapping[str, str], secret: bytes | None) -> Serv
 
 
 def readable_root(about: dict[str, str]) -> Path | None:
-    """The directory of a node, if it is the same one here."""
+    """The directory of a node, if it is the same one here, and of our own user: whoever can write to Redis
+    and has a shell here could else have us read a directory of theirs.
+    """
     if not about.get("data"):
         return None
-    root = Path(about["data"])
     try:
-        return root if (root / NODE_ID).read_text() == about["word"] else None
+        root = Path(about["data"]).resolve()
+        is_ours = root.stat().st_uid == os.geteuid()
+        return root if is_ours and (root / NODE_ID).read_text() == about["word"] else None
     except (OSError, ValueError):  # not there, not ours to read, or not a text
         return None

@@ -7,27 +7,36 @@ send it, ``culprits`` says what cannot be sent.
 
 from disco_rq.packing.gathering import gather
 from disco_rq.packing.packs import (
+    HEAD_BYTES,
     MAX_PACK_BYTES,
     Pack,
     UnpackedJob,
+    check_spec,
+    checked_body,
+    open_pack,
     pack_functions,
     sign_for,
     unpack_functions,
 )
 from disco_rq.packing.required import Required
 from disco_rq.packing.serializer import Serializer
-from disco_rq.packing.signing import JobSeal, Signer, fingerprints, secret_keys
+from disco_rq.packing.signing import JobSeal, Signer, TaskSeal, fingerprints, secret_keys
 
 __all__ = [
+    "HEAD_BYTES",
     "MAX_PACK_BYTES",
     "JobSeal",
     "Pack",
     "Required",
     "Serializer",
     "Signer",
+    "TaskSeal",
     "UnpackedJob",
+    "check_spec",
+    "checked_body",
     "fingerprints",
     "gather",
+    "open_pack",
     "pack_functions",
     "secret_keys",
     "sign_for",

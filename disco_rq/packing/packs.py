@@ -1,8 +1,8 @@
 """Function packs: a job's functions and params, cloudpickled and signed.
 
-A pack is ``magic, signature, body``; the body is the packer's Python version, two shipments, the functions
-and the params, and what the job requires besides (``required``). The signature is one of the job's spec, too,
-and good for its own job in its own cluster only (``signing``).
+A pack is ``magic, signature, digest, body``; the body is the packer's Python version, two shipments, the
+functions and the params, and what the job requires besides (``required``). The signature is that of the
+job's spec and of the body's digest, and good for its own job in its own cluster only (``signing``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import sys
 from dataclasses import dataclass, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +21,27 @@ from disco_rq.packing.required import Required
 from disco_rq.packing.shipping import Shipment, ship, shipment, unship
 from disco_rq.packing.signing import JobSeal
 
-__all__ = ["MAX_PACK_BYTES", "Pack", "UnpackedJob", "pack_functions", "sign_for", "unpack_functions"]
+__all__ = [
+    "HEAD_BYTES",
+    "MAX_PACK_BYTES",
+    "Pack",
+    "UnpackedJob",
+    "check_spec",
+    "checked_body",
+    "open_pack",
+    "pack_functions",
+    "sign_for",
+    "unpack_functions",
+]
 
 MAX_PACK_BYTES = 32 << 20
 """Functions and params of one job, packed. More belongs into files: Redis keeps the pack as long as the
 job."""
 
-_MAGIC = b"DRQ3"
-_HEAD = struct.Struct(">4s32s")  # magic, signature
+_MAGIC = b"DRQ4"
+_HEAD = struct.Struct(">4s32s32s")  # magic, signature, SHA-256 of the body
+HEAD_BYTES = _HEAD.size
+"""Of a pack: enough for ``check_spec``."""
 # Python major, minor, lengths of the functions' shipment and of the params'; the rest is what is required.
 _BODY = struct.Struct(">BBQQ")
 _NOTHING = Required()
@@ -95,14 +109,35 @@ def unpack_functions(
     ``OtherVersion`` when the pack needs another version of Python, ``Unshippable`` when it needs a module
     that this node does not have, ``OSError`` when its files cannot be written.
     """
-    job = seal.job
-    if len(data) < _HEAD.size + _BODY.size or data[:4] != _MAGIC:
+    return open_pack(checked_body(data, seal, spec=spec), seal.job, directory=directory, aside=aside)
+
+
+def check_spec(head: bytes, seal: JobSeal, *, spec: bytes) -> bytes:
+    """``BadSignature`` unless the head of the job's pack signs the spec. Returns the digest of the body that
+    it signs, too.
+    """
+    if len(head) < _HEAD.size or head[:4] != _MAGIC:
         raise BadSignature(
-            f"the function pack of {job} is not one of this version of disco-rq, or is cut off"
+            f"the function pack of {seal.job} is not one of this version of disco-rq, or is cut off"
         )
-    _, signature = _HEAD.unpack_from(data)
+    _, signature, digest = _HEAD.unpack_from(head)
+    seal.check(signature, spec, digest)
+    return bytes(digest)
+
+
+def checked_body(data: bytes, seal: JobSeal, *, spec: bytes) -> bytes:
+    """The body of a pack. ``BadSignature`` unless it is signed with the spec; nothing is unpickled."""
+    digest = check_spec(data, seal, spec=spec)
     body = data[_HEAD.size :]
-    seal.check(signature, spec, body)
+    if (seal.signs and sha256(body).digest() != digest) or len(body) < _BODY.size:
+        raise BadSignature(f"the function pack of {seal.job} is altered, or cut off")
+    return body
+
+
+def open_pack(
+    body: bytes, job: str, *, directory: Path | None = None, aside: Path | None = None
+) -> UnpackedJob:
+    """The job in a body that is right. As ``unpack_functions``, but for ``BadSignature``."""
     major, minor, functions_length, params_length = _BODY.unpack_from(body)
     if (major, minor) != sys.version_info[:2]:
         raise OtherVersion(
@@ -129,7 +164,8 @@ def unpack_functions(
 
 def _signed(body: bytes, seal: JobSeal, spec: bytes) -> bytes:
     """The body behind its head."""
-    return _HEAD.pack(_MAGIC, seal.sign(spec, body)) + body
+    digest = sha256(body).digest() if seal.signs else bytes(32)
+    return _HEAD.pack(_MAGIC, seal.sign(spec, digest), digest) + body
 
 
 def _check_size(arguments: dict[str, Any], size_bytes: int) -> None:

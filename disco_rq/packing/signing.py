@@ -1,8 +1,10 @@
 """What a client signs of a job, and a worker checks before it acts upon it: all that Redis keeps for it.
 
-Each key of the secret gives each job of each cluster a key of its own. With that the pack is signed together
-with the spec, and each input together with its index: so a worker checks the input that it has claimed and
-reads no other. Nothing that is signed is good for another job, nor in another cluster.
+Each key of the secret gives each job of each cluster a key of its own. With that the spec is signed together
+with the digest of the pack, so that who needs the spec only need not read the pack. A key derived from that
+is for the tasks: with it each input is signed together with its index, so a worker checks the input that it
+has claimed and reads no other; and so are the ranges that the first task makes. Nothing that is signed is
+good for another job, nor in another cluster.
 """
 
 from __future__ import annotations
@@ -10,18 +12,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from disco_rq.errors import BadSignature, SettingsError
 
-__all__ = ["INPUT_SIGNATURE_BYTES", "UNSIGNED", "JobSeal", "Signer", "fingerprints", "secret_keys"]
+__all__ = ["TASK_SIGNATURE_BYTES", "UNSIGNED", "JobSeal", "Signer", "TaskSeal", "fingerprints", "secret_keys"]
 
-INPUT_SIGNATURE_BYTES = 16
+TASK_SIGNATURE_BYTES = 16
+"""Of an input, and of ranges."""
 UNSIGNED = bytes(32)
 """What is in the place of a signature when the client has no secret."""
 
-_CONTEXT = b"disco-rq job 2"
-_INPUT = b"disco-rq input"  # at most 16 bytes
+_CONTEXT = b"disco-rq job 3"
+_INPUT, _RANGES = b"disco-rq input", b"disco-rq ranges"  # at most 16 bytes
 _LENGTH, _INDEX = struct.Struct(">I"), struct.Struct(">Q")
 
 
@@ -37,57 +41,86 @@ class Signer:
         return JobSeal(job, self.secret, self.cluster)
 
 
-class JobSeal:
-    """The signatures of one job: the first key of the secret makes them, any is right.
+class TaskSeal:
+    """What the tasks of one job check: their inputs, and the ranges of its keys.
 
     Without a secret nothing is signed, and all is right: whoever can write to Redis can run code then.
     """
 
-    __slots__ = ("_input_keys", "_keys", "job")
+    __slots__ = ("_task_keys", "job")
+
+    def __init__(self, job: str, task_keys: Sequence[bytes]) -> None:
+        self.job = job
+        self._task_keys = task_keys
+
+    def sign_input(self, index: int, packed: bytes) -> bytes:
+        """The signature of what the map of this index reads."""
+        if not self._task_keys:
+            return UNSIGNED[:TASK_SIGNATURE_BYTES]
+        return _sign_input(self._task_keys[0], index, packed)
+
+    def check_input(self, index: int, packed: bytes, signature: bytes) -> None:
+        """``BadSignature`` if it is not that of this input."""
+        if self._task_keys and not any(
+            hmac.compare_digest(_sign_input(key, index, packed), signature) for key in self._task_keys
+        ):
+            raise BadSignature(f"input {index} of {self.job} is not the one that its client has signed")
+
+    def seal_ranges(self, packed: bytes) -> bytes:
+        """The ranges with their signature before them."""
+        signature = (
+            _sign_ranges(self._task_keys[0], packed) if self._task_keys else UNSIGNED[:TASK_SIGNATURE_BYTES]
+        )
+        return signature + packed
+
+    def opened_ranges(self, sealed: bytes) -> bytes:
+        """What ``seal_ranges`` was given. ``BadSignature`` if no task of the job has made them."""
+        signature, packed = sealed[:TASK_SIGNATURE_BYTES], sealed[TASK_SIGNATURE_BYTES:]
+        if self._task_keys and not any(
+            hmac.compare_digest(_sign_ranges(key, packed), signature) for key in self._task_keys
+        ):
+            raise BadSignature(f"the ranges of keys of {self.job} are not those that one of its tasks made")
+        return packed
+
+
+class JobSeal(TaskSeal):
+    """The signatures of one job: the first key of the secret makes them, any is right."""
+
+    __slots__ = ("_keys",)
 
     def __init__(self, job: str, secret: bytes | None, cluster: str = "") -> None:
-        self.job = job
         context = _CONTEXT + b"".join(
             _LENGTH.pack(len(part)) + part for part in (cluster.encode(), job.encode())
         )
         self._keys = [hmac.digest(key, context, "sha256") for key in secret_keys(secret)]
-        self._input_keys = [hmac.digest(key, _INPUT, "sha256") for key in self._keys]
+        super().__init__(job, [hmac.digest(key, _INPUT, "sha256") for key in self._keys])
 
     @property
     def signs(self) -> bool:
         """Whether there is a secret."""
         return bool(self._keys)
 
-    def sign(self, spec: bytes, body: bytes) -> bytes:
-        """The signature of the spec and the body of the pack."""
-        return _sign(self._keys[0], spec, body) if self._keys else UNSIGNED
+    def of_tasks(self) -> TaskSeal:
+        """The part of it that tasks need: with that nobody signs another spec, or other functions."""
+        return TaskSeal(self.job, self._task_keys)
 
-    def check(self, signature: bytes, spec: bytes, body: bytes) -> None:
+    def sign(self, spec: bytes, digest: bytes) -> bytes:
+        """The signature of the spec and of the digest of the pack's body."""
+        return _sign(self._keys[0], spec, digest) if self._keys else UNSIGNED
+
+    def check(self, signature: bytes, spec: bytes, digest: bytes) -> None:
         """``BadSignature`` if it is not that of both, for this job of this cluster."""
         if self._keys and signature == UNSIGNED:
             raise BadSignature(
                 f"the function pack of {self.job} is unsigned: its client has no DISCO_RQ_SECRET"
             )
         if self._keys and not any(
-            hmac.compare_digest(_sign(key, spec, body), signature) for key in self._keys
+            hmac.compare_digest(_sign(key, spec, digest), signature) for key in self._keys
         ):
             raise BadSignature(
                 f"the function pack of {self.job}, or its spec, is altered, signed with another "
                 "DISCO_RQ_SECRET, or of another cluster"
             )
-
-    def sign_input(self, index: int, packed: bytes) -> bytes:
-        """The signature of what the map of this index reads."""
-        if not self._input_keys:
-            return UNSIGNED[:INPUT_SIGNATURE_BYTES]
-        return _sign_input(self._input_keys[0], index, packed)
-
-    def check_input(self, index: int, packed: bytes, signature: bytes) -> None:
-        """``BadSignature`` if it is not that of this input."""
-        if self._input_keys and not any(
-            hmac.compare_digest(_sign_input(key, index, packed), signature) for key in self._input_keys
-        ):
-            raise BadSignature(f"input {index} of {self.job} is not the one that its client has signed")
 
 
 def secret_keys(secret: bytes | None) -> list[bytes]:
@@ -109,14 +142,16 @@ def fingerprints(secret: bytes | None) -> list[str]:
     return [digest.hexdigest()[:8] for digest in digests]
 
 
-def _sign(key: bytes, spec: bytes, body: bytes) -> bytes:
-    mac = hmac.new(key, _LENGTH.pack(len(spec)) + spec, hashlib.sha256)
-    mac.update(body)
-    return mac.digest()
+def _sign(key: bytes, spec: bytes, digest: bytes) -> bytes:
+    return hmac.digest(key, _LENGTH.pack(len(spec)) + spec + digest, "sha256")
 
 
 def _sign_input(key: bytes, index: int, packed: bytes) -> bytes:
     # Keyed BLAKE2: a job may have 50,000 inputs, and this takes a third of what HMAC-SHA256 does.
     return hashlib.blake2b(
-        _INDEX.pack(index) + packed, key=key, digest_size=INPUT_SIGNATURE_BYTES, person=_INPUT
+        _INDEX.pack(index) + packed, key=key, digest_size=TASK_SIGNATURE_BYTES, person=_INPUT
     ).digest()
+
+
+def _sign_ranges(key: bytes, packed: bytes) -> bytes:
+    return hashlib.blake2b(packed, key=key, digest_size=TASK_SIGNATURE_BYTES, person=_RANGES).digest()

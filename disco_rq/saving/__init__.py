@@ -16,6 +16,7 @@ right to write it away from an attempt that was given up.
 """
 
 from disco_rq.saving.formats import FORMATS
+from disco_rq.saving.genuine import check_outputs, genuine_parts
 from disco_rq.saving.parts import discard, final_address, publish, settle, upload
 from disco_rq.saving.places import sync_place
 from disco_rq.saving.reading import is_saved, read_saved
@@ -23,9 +24,11 @@ from disco_rq.saving.target import check_target
 
 __all__ = [
     "FORMATS",
+    "check_outputs",
     "check_target",
     "discard",
     "final_address",
+    "genuine_parts",
     "is_saved",
     "publish",
     "read_saved",

@@ -13,7 +13,7 @@ from disco_rq.model import JobSpec, TaskId
 from disco_rq.saving.formats import FORMATS
 from disco_rq.saving.places import has_rename, move, place, prepare, problem, remove, sync_place
 
-__all__ = ["discard", "final_address", "publish", "settle", "upload"]
+__all__ = ["discard", "final_address", "is_part_of", "publish", "settle", "upload"]
 
 COPY_PATIENCE_S = 10.0
 """For how long a client leaves it to the workers to publish what they have committed, if that is a copy."""
@@ -57,6 +57,19 @@ def final_address(address: str) -> str:
     directory, _, name = address.rpartition("/")
     match = _ATTEMPT.fullmatch(name)
     return f"{directory}/{match[1]}{match[2]}" if match else address
+
+
+def is_part_of(spec: JobSpec, task: TaskId, address: str) -> bool:
+    """Whether it is where an attempt of the task saves its result; ``spec`` as its client has signed it."""
+    directory, _, name = address.rpartition("/")
+    match = _ATTEMPT.fullmatch(name)
+    return (
+        spec.saves(task)
+        and match is not None
+        and directory == f"{spec.save}/{spec.name}"
+        and match[1] == f"part-{task.index:05d}"
+        and match[2] == FORMATS[spec.save_format or "msgpack"].extension
+    )
 
 
 def publish(address: str) -> None:

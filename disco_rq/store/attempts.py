@@ -23,7 +23,7 @@ from disco_rq.model import (
     StageResult,
     readable,
 )
-from disco_rq.packing.signing import INPUT_SIGNATURE_BYTES, JobSeal
+from disco_rq.packing.signing import TASK_SIGNATURE_BYTES, TaskSeal
 from disco_rq.runtime import untyped
 from disco_rq.store import keys
 from disco_rq.store.connection import HISTORY, Connection
@@ -260,7 +260,7 @@ def pack_input(task_input: MapInput) -> bytes:
     return bytes(msgpack.packb(task_input.pack(), unicode_errors="surrogatepass"))
 
 
-def seal_input(task_input: MapInput, index: int, seal: JobSeal) -> bytes:
+def seal_input(task_input: MapInput, index: int, seal: TaskSeal) -> bytes:
     """The same as Redis keeps it: its signature comes first."""
     packed = pack_input(task_input)
     return seal.sign_input(index, packed) + packed
@@ -268,11 +268,11 @@ def seal_input(task_input: MapInput, index: int, seal: JobSeal) -> bytes:
 
 def unpack_input(sealed: bytes) -> MapInput:
     """What ``seal_input`` made. Not checked: whoever acts upon it calls ``check_input``."""
-    signature, packed = sealed[:INPUT_SIGNATURE_BYTES], sealed[INPUT_SIGNATURE_BYTES:]
+    signature, packed = sealed[:TASK_SIGNATURE_BYTES], sealed[TASK_SIGNATURE_BYTES:]
     return MapInput.unpack(msgpack.unpackb(packed, unicode_errors="surrogatepass"), signature)
 
 
-def check_input(task_input: MapInput, index: int, seal: JobSeal) -> None:
+def check_input(task_input: MapInput, index: int, seal: TaskSeal) -> None:
     """``BadSignature`` if it is not what the client has signed for this index."""
     seal.check_input(index, pack_input(task_input), task_input.signature)
 

@@ -14,7 +14,7 @@ from redis.client import Pipeline
 
 from disco_rq.errors import JobError, NoMaster, OOBNotFound, UnknownJob
 from disco_rq.model import JobSpec, JobStatus, MapInput
-from disco_rq.packing.signing import JobSeal
+from disco_rq.packing import HEAD_BYTES, JobSeal, Signer, check_spec
 from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import read_oob, seal_input, unpack_input
 from disco_rq.store.connection import HISTORY, Connection
@@ -136,10 +136,25 @@ class JobStore:
             raise UnknownJob(f"unknown job {name!r}")
         return JobSpec.from_dict(msgpack.unpackb(packed))
 
+    def signed_spec(self, name: str, signer: Signer) -> JobSpec:
+        """The spec as its client has signed it. ``BadSignature``; ``UnknownJob``."""
+        job = keys.JobKeys(name)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.get(job.spec)
+        pipe.getrange(job.pack, 0, HEAD_BYTES - 1)
+        packed, head = pipe.execute()
+        if packed is None:
+            raise UnknownJob(f"unknown job {name!r}")
+        check_spec(head, signer.seal(name), spec=packed)
+        return JobSpec.from_dict(msgpack.unpackb(packed))
+
     def outputs(self, name: str) -> dict[str, str]:
-        """Task -> address of its committed output."""
+        """Task -> address of its committed output. Not checked: whoever acts upon one does that."""
         outputs: Any = self._redis.hgetall(keys.JobKeys(name).outputs)
-        return {task.decode(): address.decode() for task, address in outputs.items()}
+        return {
+            task.decode(errors="replace"): address.decode(errors="replace")
+            for task, address in outputs.items()
+        }
 
     def inputs(self, name: str, most: int) -> list[MapInput]:
         """The first inputs, in order."""

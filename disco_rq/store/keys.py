@@ -58,8 +58,8 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :pack                 string  its functions and params, signed (packing). W: submit
 :inputs               hash    index of a map -> its input (msgpack of model.MapInput); without a map, of what
                               every reduce reads. W: submit
-:ranges               string  the bounds of its partitions (packed by shuffle.ranges), where it has ranges.
-                              W: fix
+:ranges               string  the bounds of its partitions (packed by shuffle.ranges), signed by the task that
+                              made them, where it has ranges. W: fix
 :tasks                hash    task -> "state attempt node batch worker since": queued, running, done, waiting.
                               No field: waiting, never tried. W: assign, claim, commit, fail, lose
 :copies               hash    the same of a second attempt of a task that runs and lags: queued, running;

@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from disco_rq.client.results import first_pairs, results_of
-from disco_rq.errors import DiscoError
+from disco_rq.errors import BadSignature, DiscoError
 from disco_rq.redact import redact
-from disco_rq.saving import final_address
+from disco_rq.saving import check_outputs, final_address
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJobPage, OfPreview
 from disco_rq.views.problem import Problem
@@ -63,10 +63,15 @@ def preview(sources: Sources, asked: OfPreview) -> shapes.Preview:
     """The first records of a result."""
     head = sources.view.head(asked.job)
     phase = "reduce" if head.count("nr_reduces") else "map"
-    [address] = sources.browse.outputs(asked.job, [f"{phase}:{asked.index}"])
+    task = f"{phase}:{asked.index}"
+    [address] = sources.browse.outputs(asked.job, [task])
     if address is None:
         raise Problem("not-found", f"job {asked.job} has no result {asked.index}")
-    found = results_of({f"{phase}:{asked.index}": address}, sources.locator, settled=head.is_ready)
+    try:
+        check_outputs(asked.job, {task: address}, lambda: sources.disco.session.signed_spec(asked.job))
+    except BadSignature as problem:
+        return shapes.Preview(asked.index, redact(address), [], False, str(problem))
+    found = results_of({task: address}, sources.locator, settled=head.is_ready)
     records: list[shapes.PreviewRecord] = []
     error = None
     more = False

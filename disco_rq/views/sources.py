@@ -78,6 +78,7 @@ class Sources:
             connection = Connection(url, patience_s=VISITOR_PATIENCE_S)
             undo.callback(connection.close)
             disco = Disco(url)
+            disco.session.use_secret(secret)
             undo.pop_all()
         tasks = TaskStore(connection)
         return cls(

@@ -8,7 +8,7 @@ from disco_rq.attempt.place import Place
 from disco_rq.attempt.running import TaskInput
 from disco_rq.errors import BadSignature, OtherVersion
 from disco_rq.model import JobSpec, TaskId
-from disco_rq.packing import JobSeal, Signer, UnpackedJob, unpack_functions
+from disco_rq.packing import Signer, TaskSeal, UnpackedJob, checked_body, open_pack
 from disco_rq.runtime import Overtaken
 from disco_rq.store.attempts import AttemptStore, check_input
 from disco_rq.version import PROTOCOL, __version__
@@ -22,7 +22,7 @@ class Program:
 
     spec: JobSpec
     unpacked: UnpackedJob
-    seal: JobSeal
+    seal: TaskSeal
 
     def check(self, task: TaskId, task_input: TaskInput) -> None:
         """``BadSignature`` unless the job has this task, and its client has signed that it reads this."""
@@ -73,5 +73,5 @@ class Programs:
             )
         directory, aside = self._place.data.required(job), self._place.scratch.required
         seal = self._signer.seal(job)
-        unpacked = unpack_functions(pack, seal, spec=spec.pack(), directory=directory, aside=aside)
-        return Program(spec, unpacked, seal)
+        body = checked_body(pack, seal, spec=spec.pack())
+        return Program(spec, open_pack(body, job, directory=directory, aside=aside), seal.of_tasks())

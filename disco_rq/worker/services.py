@@ -8,7 +8,7 @@ from typing import Any
 from disco_rq.errors import BadSignature, OOBNotFound, OOBNotReadable
 from disco_rq.model import Input, JobSpec, MapInput, TaskId
 from disco_rq.outputs.addresses import map_task_of
-from disco_rq.packing import JobSeal
+from disco_rq.packing import TaskSeal
 from disco_rq.redact import redact
 from disco_rq.runtime import Overtaken
 from disco_rq.store.attempts import Attempt, AttemptStore, check_input, read_oob
@@ -51,22 +51,23 @@ MOST_INPUTS = 1000
 
 
 class Ranges:
-    """The ranges of one job's keys, in Redis."""
+    """The ranges of one job's keys, in Redis. ``BadSignature`` for what none of its tasks has put there."""
 
-    def __init__(self, connection: Connection, spec: JobSpec, seal: JobSeal) -> None:
+    def __init__(self, connection: Connection, spec: JobSpec, seal: TaskSeal) -> None:
         self._seal = seal
         self._store = RangeStore(connection, spec.name)
         self._nr_maps = spec.nr_maps
 
     def ranges(self) -> bytes | None:
-        return self._store.ranges()
+        sealed = self._store.ranges()
+        return None if sealed is None else self._seal.opened_ranges(sealed)
 
     def fix_ranges(self, packed: bytes, digest: str) -> bytes:
         """Fix these, unless some are. ``Overtaken`` when the job is over."""
-        fixed = self._store.fix(packed, digest)
+        fixed = self._store.fix(self._seal.seal_ranges(packed), digest)
         if fixed is None:
             raise Overtaken
-        return fixed
+        return self._seal.opened_ranges(fixed)
 
     def some_inputs(self) -> Sequence[tuple[int, MapInput]]:
         found = self._store.inputs(range(0, self._nr_maps, -(-self._nr_maps // MOST_INPUTS)))
@@ -85,7 +86,7 @@ class Feed:
     ``changes_seen``: how often maps had come back different in its partition when it asked for their outputs.
     """
 
-    def __init__(self, store: AttemptStore, spec: JobSpec, task: TaskId, seal: JobSeal) -> None:
+    def __init__(self, store: AttemptStore, spec: JobSpec, task: TaskId, seal: TaskSeal) -> None:
         self._store = store
         self._spec = spec
         self._task = task
