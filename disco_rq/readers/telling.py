@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import zlib
 
 from disco_rq.errors import WrongContent
+from disco_rq.readers.wide import wide_encoding
 from disco_rq.records import is_record_file
 from disco_rq.redact import redact
 
@@ -44,11 +46,9 @@ _WHITE = (b"\n", b"\r", b"\t")
 _NEWLINE_IS_A_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "koi8-")
 """Encodings whose newline is the byte 10, and that byte nothing else."""
 _TAR_HEADER_BYTES, _TAR_SUM = 512, slice(148, 156)
-_LAYOUTS = (("utf-16-le", 2, 0), ("utf-16-be", 2, 1), ("utf-32-le", 4, 0), ("utf-32-be", 4, 3))
-"""How letters of ASCII and Latin-1 lie in units: encoding, bytes, which of them is not zero."""
-_FEWEST_UNITS = 4
-_MANY_UNITS = 32
-"""In so many there need be no newline."""
+_ZLIB_HEADERS = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
+_ENOUGH_BYTES = 512
+"""What so much is unpacked from is no text by chance."""
 _SHORTER = {".tgz", ".tbz2", ".tbz", ".txz", ".tzst", ".tar", ".gz", ".bz2", ".xz", ".zst"}
 """Suffixes by which a tar archive is opened, whatever packs it."""
 
@@ -77,8 +77,11 @@ def refuse_other_than_text(head: bytes, name: str, encoding: str = "utf-8") -> N
     for magic, what in _PACKINGS.items():
         if head.startswith(magic):
             raise WrongContent(f"{name} is {what}")
-    found = _wide_encoding(head)
-    if found is not None and _is_narrow(encoding):
+    if _is_zlib(head):
+        raise WrongContent(
+            f"{name} is zlib data, and no text: func.file_reader() gives it to zlib.decompress"
+        )
+    if _is_narrow(encoding) and (found := _marked_encoding(head) or wide_encoding(head)) is not None:
         raise WrongContent(f'{name} is {found.upper()} text: map_reader=func.text_reader("{found}") reads it')
 
 
@@ -105,25 +108,21 @@ def _is_tar(head: bytes) -> bool:
     return told == sum(header) - sum(header[_TAR_SUM]) + 8 * ord(" ")
 
 
-def _wide_encoding(head: bytes) -> str | None:
-    """UTF-16 or UTF-32: by its mark, or by the zeros beside each letter."""
-    for mark, encoding in _BOMS:
-        if head.startswith(mark):
-            return encoding
-    for encoding, width, letter in _LAYOUTS:
-        if _is_wide(head, width, letter):
-            return encoding
-    return None
-
-
-def _is_wide(head: bytes, width: int, letter: int) -> bool:
-    """Whether each unit of ``width`` bytes is a letter in one of them, and zeros."""
-    units = len(head) // width
-    columns = [head[i : units * width : width] for i in range(width)]
-    letters = columns.pop(letter)
-    if units < _FEWEST_UNITS or 0 in letters or any(map(any, columns)):
+def _is_zlib(head: bytes) -> bool:
+    """A stream without a file's header. Text may begin so, and is not unpacked for long."""
+    if not head.startswith(_ZLIB_HEADERS):
         return False
-    return b"\n" in letters or units >= _MANY_UNITS
+    stream = zlib.decompressobj()
+    try:
+        content = stream.decompress(head)
+    except zlib.error:
+        return False
+    return stream.eof or (bool(content) and len(head) >= _ENOUGH_BYTES)
+
+
+def _marked_encoding(head: bytes) -> str | None:
+    """UTF-16 or UTF-32, by its mark."""
+    return next((encoding for mark, encoding in _BOMS if head.startswith(mark)), None)
 
 
 def _is_narrow(encoding: str) -> bool:

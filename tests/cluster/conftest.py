@@ -10,7 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from disco_rq import Disco
+from disco_rq import Disco, local, result_iterator
+
+Rows = Callable[..., list[Any]]
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +20,17 @@ def disco() -> Iterator[Disco]:
     """An embedded cluster with two workers, shared by all tests that kill nothing."""
     with Disco(workers=2) as cluster:
         yield cluster
+
+
+@pytest.fixture(params=["cluster", "local"])
+def rows(request: pytest.FixtureRequest) -> Rows:
+    """Runs a job to its end, on the cluster and in this process; the pairs of its results."""
+    run = local.run if request.param == "local" else request.getfixturevalue("disco").new_job
+
+    def pairs(inputs: list[Any], **arguments: Any) -> list[Any]:
+        return list(result_iterator(run("rows", inputs, **arguments).wait(timeout=60)))
+
+    return pairs
 
 
 @pytest.fixture

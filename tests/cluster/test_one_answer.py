@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,7 @@ from hypothesis import strategies as st
 
 from disco_rq import Disco, JobError, func, local, result_iterator
 from disco_rq.records.taken import one_nan
-from tests.cluster.small_jobs import PATIENCE_S
-
-Run = Callable[..., list[Any]]
-
-
-@pytest.fixture(params=["cluster", "local"])
-def rows(request: pytest.FixtureRequest) -> Run:
-    """Runs a job, and gives the pairs of its results."""
-    if request.param == "local":
-        return lambda inputs, **arguments: list(result_iterator(local.run("one", inputs, **arguments).wait()))
-    disco: Disco = request.getfixturevalue("disco")
-    return lambda inputs, **arguments: list(
-        result_iterator(disco.new_job("one", inputs, **arguments).wait(timeout=PATIENCE_S))
-    )
+from tests.cluster.conftest import Rows
 
 
 def counted(pairs: Any, params: Any) -> Iterator[tuple[Any, int]]:
@@ -49,7 +36,7 @@ def listed(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize(("number", "limit"), [(6, 256 << 20), (30_000, 256 << 20), (30_000, 1 << 20)])
 @pytest.mark.parametrize("sort", [True, False])
-def test_groups_left_behind_raise_at_any_size(rows: Run, number: int, limit: int, sort: bool) -> None:
+def test_groups_left_behind_raise_at_any_size(rows: Rows, number: int, limit: int, sort: bool) -> None:
     with pytest.raises(JobError, match="the values of the key 'key0' were left behind"):
         rows(
             ["raw://x"], map=many, reduce=listed, params=number, sort=sort, nr_reduces=1, mem_sort_limit=limit
@@ -57,7 +44,7 @@ def test_groups_left_behind_raise_at_any_size(rows: Run, number: int, limit: int
 
 
 @pytest.mark.parametrize("split_size", [None, 8])
-def test_nan_is_one_key_however_the_input_is_cut(rows: Run, split_size: int | None, tmp_path: Path) -> None:
+def test_nan_is_one_key_however_the_input_is_cut(rows: Rows, split_size: int | None, tmp_path: Path) -> None:
     path = tmp_path / "n.txt"
     path.write_text("nan\n" * 6)
 
@@ -82,7 +69,7 @@ class Opaque:
     """Has no order."""
 
 
-def test_a_key_without_an_order_is_refused_by_type_and_task_whatever_it_weighs(rows: Run) -> None:
+def test_a_key_without_an_order_is_refused_by_type_and_task_whatever_it_weighs(rows: Rows) -> None:
     def things(line: str, params: Any) -> Iterator[tuple[Any, int]]:
         for _ in range(params):
             yield Opaque(), 1
@@ -102,7 +89,7 @@ def test_a_key_without_an_order_is_refused_by_type_and_task_whatever_it_weighs(r
             )
 
 
-def test_values_of_any_type_are_sorted_by_their_keys_also_when_they_spill(rows: Run) -> None:
+def test_values_of_any_type_are_sorted_by_their_keys_also_when_they_spill(rows: Rows) -> None:
     def things(line: str, params: Any) -> Iterator[tuple[Any, Any]]:
         for n in range(30_000):
             yield date(2024, 1, 1 + n % 3), complex(n)
@@ -138,19 +125,19 @@ def keys(line: str, params: Any) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("sort", [True, False])
 @pytest.mark.parametrize("function", [by_hash, by_crc])
-def test_hash_is_the_same_in_all_our_processes(rows: Run, function: Any, sort: bool) -> None:
+def test_hash_is_the_same_in_all_our_processes(rows: Rows, function: Any, sort: bool) -> None:
     inputs = [f"raw://{n}" for n in range(4)]
     found = rows(inputs, map=keys, partition=function, reduce=func.sum_reduce, sort=sort, nr_reduces=3)
     assert sorted(found) == sorted((f"key{n}", 4) for n in range(300))
 
 
 @pytest.mark.parametrize("sort", [True, False])
-def test_a_partition_function_that_answers_otherwise_ends_the_job(rows: Run, sort: bool) -> None:
+def test_a_partition_function_that_answers_otherwise_ends_the_job(rows: Rows, sort: bool) -> None:
     with pytest.raises(JobError, match=r"partition function by_chance does not answer the same.*'key\d+'"):
         rows(["raw://x"], map=keys, partition=by_chance, reduce=counted, sort=sort, nr_reduces=3)
 
 
-def test_a_partition_function_that_only_a_map_can_ask_is_believed(rows: Run) -> None:
+def test_a_partition_function_that_only_a_map_can_ask_is_believed(rows: Rows) -> None:
     def prepare(entries: Any, params: Any) -> None:
         params["parts"] = 3
 
@@ -256,7 +243,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 def held_against_a_plain_program(
-    rows: Run, directory: Path, lines: list[list[tuple[Any, Any]]], options: dict[str, Any]
+    rows: Rows, directory: Path, lines: list[list[tuple[Any, Any]]], options: dict[str, Any]
 ) -> None:
     for number in range(2):
         (directory / f"{number}.txt").write_text(
@@ -294,6 +281,6 @@ def test_on_a_cluster_any_job_answers_as_a_plain_program(
     disco: Disco, tmp_path_factory: pytest.TempPathFactory, lines: Any, options: Any
 ) -> None:
     def rows(inputs: list[str], **arguments: Any) -> list[Any]:
-        return list(result_iterator(disco.new_job("one", inputs, **arguments).wait(timeout=PATIENCE_S)))
+        return list(result_iterator(disco.new_job("one", inputs, **arguments).wait(timeout=60)))
 
     held_against_a_plain_program(rows, tmp_path_factory.mktemp("lines"), lines, options)
