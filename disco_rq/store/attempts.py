@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgpack
 
@@ -83,6 +83,10 @@ class Commit:
     """When it ended, by ``time.monotonic()``; None: now."""
     changes_seen: int = 0
     """Of a reduce: how often maps had come back different in its partition when it asked for the outputs."""
+    oob_changes_seen: int | None = None
+    """Of a reduce: how often OOB results of maps had been replaced when it first read one; None: never."""
+    difference: str = ""
+    """Of a map that was made again: how it differs from its first output, as far as its worker knows."""
 
     @property
     def weight(self) -> float:
@@ -180,7 +184,7 @@ class AttemptStore:
             "lose_output",
             [
                 *(job.job, job.tasks, job.failures, job.outputs, job.events, keys.CONTROL, keys.ACTIVE),
-                *(keys.node(node), job.remade, job.copies),
+                *(keys.node(node), job.remade, job.copies, job.given),
             ],
             [
                 *(reader.job, task, address, failure.pack(), survives),
@@ -295,7 +299,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
     script_keys = [
         *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.oob, job.oob_types, job.counters),
         *(job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(first.node), job.oob_owners),
-        *(job.remade, job.partitions, job.copies, job.digests),
+        *(job.remade, job.partitions, job.copies, job.digests, job.given),
         *(job.staged(commit.attempt.task) for commit in commits),
     ]
     args: list[Any] = [first.job]
@@ -308,6 +312,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
             "entries": result.entries_in,
             "records": result.records_out,
             "bytes": result.bytes_out,
+            "put": commit.puts,
         }
         args += [attempt.task, attempt.number, attempt.worker, commit.address, json.dumps(record)]
         ago_s = 0.0 if commit.ended_s is None else time.monotonic() - commit.ended_s
@@ -315,6 +320,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         args += [result.entries_in, result.records_out, result.bytes_out, commit.puts]
         is_map = attempt.task.startswith("map:")
         args += [result.digests if is_map else commit.changes_seen, result.ranges]
+        args += ["" if commit.oob_changes_seen is None else commit.oob_changes_seen, commit.difference]
         args += [len(result.counters), len(result.partition_bytes)]
         args += [*_flat(result.counters.items()), *_flat(result.partition_bytes.items())]
     return "commit_attempts", script_keys, args
@@ -343,19 +349,35 @@ def _flat(pairs: Iterable[tuple[str | int, int]]) -> list[Arg]:
     return [part for pair in pairs for part in pair]
 
 
-def read_oob(connection: Connection, job_name: str, key: str, *, phase: str | None = None) -> Any:
-    """One committed OOB result, as the type that was put; ``KeyError`` if there is none.
+class FoundOOB(NamedTuple):
+    """One committed OOB result, or that there is none, at one moment."""
 
-    With ``phase`` only what the tasks of that phase put.
-    """
-    if not isinstance(key, str) or not OOB_KEY.fullmatch(key):
+    value: Any
+    owner: str  # the task that has put it; "" if there is none
+    changes: int  # how often OOB results of maps had been replaced then
+
+
+def read_oob(connection: Connection, job_name: str, key: str) -> Any:
+    """One committed OOB result, as the type that was put; ``KeyError`` if there is none."""
+    if not isinstance(key, str):
+        raise KeyError(key)
+    found = find_oob(connection, job_name, key)
+    if not found.owner:
+        raise KeyError(key)
+    return found.value
+
+
+def find_oob(connection: Connection, job_name: str, key: str) -> FoundOOB:
+    """The same, for whoever goes on with it."""
+    if not OOB_KEY.fullmatch(key):
         raise KeyError(key)
     job = keys.JobKeys(job_name)
     pipe = connection.redis.pipeline(transaction=True)
     pipe.hget(job.oob, key)
     pipe.hget(job.oob_types, key)
     pipe.hget(job.oob_owners, key)
-    value, letter, owner = pipe.execute()
-    if value is None or (phase is not None and not owner.startswith(phase.encode())):
-        raise KeyError(key)
-    return untyped(letter, value)
+    pipe.hget(job.given, "replaced")
+    value, letter, owner, changes = pipe.execute()
+    if value is None:
+        return FoundOOB(None, "", int(changes or 0))
+    return FoundOOB(untyped(letter, value), owner.decode(), int(changes or 0))

@@ -74,6 +74,10 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :digests              hash    map -> digests of the partitions of its committed output, 4 bytes each
                               (records.digest), kept when the output is lost; "changed <partition>" -> how
                               often maps that were made again came back different there. W: commit
+:given                hash    map -> JSON: oob (the keys that it put), counters (name -> amount): what is
+                              taken back if it comes back different; "of <map>" -> the attempt whose answer
+                              counts, of a map that was lost once; "replaced" -> how often OOB results
+                              were; "reader" -> a reduce that is done and has read some. W: commit, lose
 :oob                  hash    key -> value of the committed OOB results, as text where possible. W: commit
 :oob:types            hash    key -> "j" (JSON) or "b" (bytes); no field: str. W: commit
 :oob:owners           hash    key -> task that put it, committed or not. W: put; freed by fail
@@ -189,6 +193,7 @@ class JobKeys:
     attempts = RecordKey("attempts")
     outputs = RecordKey("outputs")
     digests = RecordKey("digests")
+    given = RecordKey("given")
     oob = RecordKey("oob")
     oob_types = RecordKey("oob:types")
     oob_owners = RecordKey("oob:owners")

@@ -178,8 +178,9 @@ class Execution:
         if task_input != "reduce" and task_input.is_redundant:
             turn = turn.after(self._store.failed_inputs(attempt.job, attempt.task))
         feed = Feed(self._store, spec, turn.task, program.seal)
+        services = TaskServices(self._connection, self._store, attempt)
         outside = Running(
-            services=TaskServices(self._connection, self._store, attempt),
+            services=services,
             feed=feed,
             ranges=Ranges(self._connection, spec, program.seal),
             master=partial(master_address, self._connection),
@@ -202,6 +203,7 @@ class Execution:
             put_bytes=outcome.put_bytes,
             ended_s=ended,
             changes_seen=feed.changes_seen,
+            oob_changes_seen=services.oob_changes_seen,
         )
 
     def _keep_log(self, attempt: Attempt) -> None:

@@ -11,7 +11,7 @@ from disco_rq.outputs.addresses import map_task_of
 from disco_rq.packing import TaskSeal
 from disco_rq.redact import redact
 from disco_rq.runtime import Overtaken
-from disco_rq.store.attempts import Attempt, AttemptStore, check_input, read_oob
+from disco_rq.store.attempts import Attempt, AttemptStore, check_input, find_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.ranges import RangeStore
@@ -20,18 +20,26 @@ __all__ = ["Feed", "InputsMissing", "Ranges", "TaskServices"]
 
 
 class TaskServices:
-    """Of one attempt."""
+    """Of one attempt. ``oob_changes_seen``: see ``Commit``."""
 
     def __init__(self, connection: Connection, store: AttemptStore, attempt: Attempt) -> None:
         self._connection = connection
         self._store = store
         self._attempt = attempt
+        self.oob_changes_seen: int | None = None
 
     def put(self, key: str, typed_value: bytes, count: int) -> int:
         return self._store.put(self._attempt, key, typed_value, count)
 
     def get(self, key: str, phase: str | None) -> Any:
-        return read_oob(self._connection, self._attempt.job, key, phase=phase)
+        found = find_oob(self._connection, self._attempt.job, key)
+        if (
+            self.oob_changes_seen is None
+        ):  # what is replaced from now on is not what was read; nor what was not there
+            self.oob_changes_seen = found.changes
+        if not found.owner.startswith(phase or "") or not found.owner:
+            raise KeyError(key)
+        return found.value
 
     def get_from(self, job: str, key: str) -> Any:
         jobs = JobStore(self._connection)

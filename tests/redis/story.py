@@ -174,10 +174,14 @@ def commit(
     address: str = "disco://n1/out",
     duration_ms: int = 50,
     digests: bytes = b"",
-    changes_seen: int = 0,
+    records: int = 2,
+    **of_reader: Any,
 ) -> str:
-    result = StageResult(3, 2, 10, counters=counters or {}, partition_bytes=partitions or {}, digests=digests)
-    told = Commit(attempt, address, duration_ms, result, changes_seen=changes_seen)
+    """``of_reader``: what a reduce tells of its reading, or a map of its first output, as in ``Commit``."""
+    result = StageResult(
+        3, records, 10, counters=counters or {}, partition_bytes=partitions or {}, digests=digests
+    )
+    told = Commit(attempt, address, duration_ms, result, **of_reader)
     return AttemptStore(connection).commit([told])[0]
 
 

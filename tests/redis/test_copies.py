@@ -297,7 +297,7 @@ def test_an_output_that_is_lost_is_made_again_under_a_new_number(
     copy = copy_of(connection, own)
     put(connection, own, "key", "first")
     put(connection, copy, "chance")
-    commit(connection, own, counters={"lines": 1}, address="disco://n1/first")
+    commit(connection, own, counters={"lines": 1}, address="disco://n1/first", digests=b"aaaa")
 
     assert lose(connection, "disco://n1/first") == "lost"
 
@@ -308,7 +308,7 @@ def test_an_output_that_is_lost_is_made_again_under_a_new_number(
     copy_again = copy_of(connection, again, 4, node="n3", worker="w3")
     for attempt in (again, copy_again):
         assert put(connection, attempt, "key", "again") == STORED
-    assert commit(connection, copy_again, counters={"lines": 1}) == "ok"
+    assert commit(connection, copy_again, counters={"lines": 1}, digests=b"aaaa") == "ok"
     assert JobStore(connection).oob_get(JOB, "key") == "first"
     assert JobStore(connection).counters(JOB) == {"lines": 1}
 

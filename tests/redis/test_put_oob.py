@@ -9,9 +9,10 @@ import pytest
 from disco_rq.errors import OOBNotFound
 from disco_rq.model import OOB_QUOTA
 from disco_rq.store import keys
-from disco_rq.store.attempts import Attempt, AttemptStore, read_oob
+from disco_rq.store.attempts import Attempt, AttemptStore, find_oob
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
+from disco_rq.worker.services import TaskServices
 from tests.redis.story import (
     JOB,
     commit,
@@ -211,9 +212,11 @@ def test_a_reduce_sees_what_the_maps_put_and_no_other_reduces(
     put(connection, reduce, "of-reduce")
     commit(connection, reduce)
 
-    assert read_oob(connection, JOB, "of-map", phase="map") == "v"
+    assert find_oob(connection, JOB, "of-map")[:2] == ("v", "map:0")
+    services = TaskServices(connection, AttemptStore(connection), reduce)
+    assert services.get("of-map", "map") == "v"
     with pytest.raises(KeyError):
-        read_oob(connection, JOB, "of-reduce", phase="map")
+        services.get("of-reduce", "map")
     assert JobStore(connection).oob_list(JOB) == ["of-map", "of-reduce"]
     assert staged_keys(connection) == []
 

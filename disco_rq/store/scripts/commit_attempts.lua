@@ -1,18 +1,21 @@
 -- Purpose: the one moment at which the attempts of a batch count: state, output, OOB results, counters and history.
 -- KEYS: job, tasks, attempts, outputs, leases, oob, oob types, counters, quota, events, control, active, node,
---       oob owners, remade, partitions, copies, digests, staged (of each attempt, in their order)
+--       oob owners, remade, partitions, copies, digests, given, staged (of each attempt, in their order)
 -- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON object),
 --       duration in ms, how many ms ago it ended, entries, records, bytes, how many OOB results it has put,
 --       of a map the digests of its partitions (one after the other; '': it has none), of a reduce how often maps had
 --       come back different in its partition when it asked for their outputs, digest of the ranges of keys that it went by
---       ('': by none), number of counters, number of partitions,
+--       ('': by none), of a reduce how often OOB results of maps had been replaced when it read one ('': it has read none),
+--       of a map what its worker knows of how it differs from its first output ('': nothing), number of counters,
+--       number of partitions,
 --       then name, amount for each counter, then partition, bytes for each partition that a map wrote
--- A map that was committed before and is made again, since its output was lost, leaves its new output and no more. If it
--- comes back different where a reduce is done, that has read the first one, the job ends: two answers never mix.
+-- A map that was committed before and is made again, since its output was lost, leaves its new output and no more where that
+-- is the same. Where it is not, or nobody can tell, all of its first answer is replaced: OOB results, counters and figures,
+-- too. If a reduce is done that has read what is not the same now, the job ends: two answers never mix.
 -- Of a task that has a copy the first commit counts: nothing stays of the other one but a record that it was overtaken.
 -- Returns: for each attempt 'ok', also when asked again after a lost answer; or, and nothing of it was changed, 'over'
 --          (the job has ended), 'overtaken' (not its attempt), 'incomplete' (some of what it put, or the ranges,
---          are not here: a failover has lost them), 'stale' (a reduce has read a map output that has come back different since)
+--          are not here: a failover has lost them), 'stale' (a reduce has read of a map what has come back different since)
 local DIGEST_BYTES = 4  -- records/digest.py
 local name, now = ARGV[1], now_ms()
 local status, nr_maps, nr_reduces, last_phase, ranges =
@@ -32,9 +35,10 @@ while at < #ARGV do
   local one = {task = ARGV[at], number = tonumber(ARGV[at + 1]), worker = ARGV[at + 2], address = ARGV[at + 3],
     record = ARGV[at + 4], ms = ARGV[at + 5], ended = now - tonumber(ARGV[at + 6]), entries = ARGV[at + 7],
     records = ARGV[at + 8], bytes = ARGV[at + 9], puts = tonumber(ARGV[at + 10]), read = ARGV[at + 11],
-    id = ARGV[at] .. '/' .. ARGV[at + 1], ranges = ARGV[at + 12], counters = at + 15}
-  one.partitions = one.counters + 2 * tonumber(ARGV[at + 13])
-  at = one.partitions + 2 * tonumber(ARGV[at + 14])
+    id = ARGV[at] .. '/' .. ARGV[at + 1], ranges = ARGV[at + 12], oob_read = ARGV[at + 13], difference = ARGV[at + 14],
+    counters = at + 17}
+  one.partitions = one.counters + 2 * tonumber(ARGV[at + 15])
+  at = one.partitions + 2 * tonumber(ARGV[at + 16])
   one.last = at - 1
   attempts[#attempts + 1], tasks[#tasks + 1] = one, one.task
 end
@@ -43,7 +47,7 @@ local found, doubles = redis.call('HMGET', KEYS[2], unpack(tasks)), redis.call('
 for i, task in ipairs(tasks) do
   states[task], copies[task] = found[i], doubles[i]
 end
-local has_staged = redis.call('EXISTS', unpack(KEYS, 19)) > 0
+local has_staged = redis.call('EXISTS', unpack(KEYS, 20)) > 0
 local has_remade = redis.call('EXISTS', KEYS[15]) > 0
 
 -- The keys that an attempt has put, and those that were put by any attempt of its task.
@@ -59,30 +63,58 @@ local function staged_of(one, key)
   return mine, all
 end
 
-local contradiction  -- a map that came back different, and the partition in which a reduce has read it
+local contradiction  -- a map that came back different, and what a reduce has read that is not so any more
 
--- Of a map that was committed before: notes where its new output is another one. Of a reduce: whether that happened in
--- its partition since it asked for the outputs.
-local function differs(one)
-  local partition = string.match(one.task, '^reduce:(%d+)$')
-  if partition then
-    return (redis.call('HGET', KEYS[18], 'changed ' .. partition) or '0') ~= one.read
+-- The first OOB result that a map, made again, has not put as before.
+local function other_oob(one)
+  for _, key in ipairs(one.gave.oob) do
+    local kind = redis.call('HGET', KEYS[7], key) or 's'
+    if redis.call('HGET', one.staged, one.number .. ' ' .. key) ~= kind .. (redis.call('HGET', KEYS[6], key) or '') then
+      return key
+    end
   end
+  for _, key in ipairs(one.mine) do
+    if redis.call('HEXISTS', KEYS[6], key) == 0 then
+      return key
+    end
+  end
+end
+
+-- Of a map that is made again: notes whether its whole answer is replaced, and what of it is another one now.
+local function compare(one)
   local before = redis.call('HGET', KEYS[18], one.task)
-  if not before or #before ~= #one.read or redis.call('SISMEMBER', KEYS[15], one.task) == 0 then
-    return false
+  if one.read ~= '' and one.read == before then
+    return
   end
-  one.changed = {}
-  for i = 1, #before, DIGEST_BYTES do
+  local first = redis.call('HGET', KEYS[19], 'of ' .. one.task)  -- the attempt whose OOB results and counters count
+  one.before = cjson.decode(first and redis.call('HGET', KEYS[3], one.task .. '/' .. first) or '{}')
+  one.replaces = one.before.put ~= nil  -- else an older version has not kept what it gave
+  if one.replaces then
+    one.gave = cjson.decode(redis.call('HGET', KEYS[19], one.task) or '{"oob":{},"counters":{}}')
+    one.other_key = other_oob(one)
+    local reader = one.other_key and redis.call('HGET', KEYS[19], 'reader')
+    if reader then
+      contradiction = contradiction or {one = one, what = 'its OOB result ' .. one.other_key .. ' is another one, and '
+        .. reader .. ' has read such results before'}
+    end
+  end
+  for i = 1, before and #before == #one.read and #before or 0, DIGEST_BYTES do
     if string.sub(before, i, i + DIGEST_BYTES - 1) ~= string.sub(one.read, i, i + DIGEST_BYTES - 1) then
       local partition = int((i - 1) / DIGEST_BYTES)
       put_in(one.changed, partition)
       if parse(redis.call('HGET', KEYS[2], 'reduce:' .. partition)) == 'done' then
-        contradiction = contradiction or {one = one, partition = partition}
+        contradiction = contradiction or {one = one, what = 'it differs in partition ' .. partition .. ', which reduce:'
+          .. partition .. ' has read before' .. one.difference}
       end
     end
   end
-  return false
+end
+
+-- Whether a reduce has read of a map what has come back different since.
+local function is_stale(one)
+  local partition = string.match(one.task, '^reduce:(%d+)$')
+  return (redis.call('HGET', KEYS[18], 'changed ' .. partition) or '0') ~= one.read
+    or (one.oob_read ~= '' and (redis.call('HGET', KEYS[19], 'replaced') or '0') ~= one.oob_read)
 end
 
 -- What to answer; 'new' if it is to count now.
@@ -103,8 +135,12 @@ local function answer_to(one, key)
   if #one.mine < one.puts or (one.ranges ~= '' and one.ranges ~= ranges) then
     return 'incomplete'
   end
-  if has_remade and differs(one) then
+  if has_remade and phase_of(one.task) == 'reduce' and is_stale(one) then
     return 'stale'
+  end
+  one.changed, one.remade = {}, has_remade and redis.call('SISMEMBER', KEYS[15], one.task) == 1
+  if one.remade then
+    compare(one)
   end
   one.node, one.done = node, 'done ' .. int(number) .. ' ' .. node .. ' ' .. batch .. ' ' .. worker .. ' ' .. since
   return 'new'
@@ -112,16 +148,15 @@ end
 
 local answers, counted = {}, {}
 for i, one in ipairs(attempts) do
-  answers[i] = answer_to(one, KEYS[18 + i])
+  answers[i] = answer_to(one, KEYS[19 + i])
   if answers[i] == 'new' then
     states[one.task] = one.done
   end
 end
 if contradiction then
-  local task, partition = contradiction.one.task, contradiction.partition
-  local message = task .. ' is not deterministic: its output was lost, and made again it differs in partition ' .. partition
-    .. ', which reduce:' .. partition .. ' has read before. Let it give the same pairs whenever it runs: nothing random, '
-    .. 'no time of day, no order of threads'
+  local task = contradiction.one.task
+  local message = task .. ' is not deterministic: its output was lost, and made again ' .. contradiction.what
+    .. '. Let it give the same pairs whenever it runs: nothing random, no time of day, no order of threads'
   end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead', cjson.encode({
     message = message, task = task, attempt = contradiction.one.number, node = contradiction.one.node, traceback = '', url = ''}),
     'Job is dead. ' .. message)
@@ -144,7 +179,7 @@ for i, one in ipairs(attempts) do
     put_in(outputs, one.task, one.address)
     put_in(leases, name .. ' ' .. one.task .. ' ' .. int(one.number))
     put_in(quotas, 'put ' .. one.id)
-    put_in(staged, KEYS[18 + i])
+    put_in(staged, KEYS[19 + i])
     if one.read ~= '' and phase_of(one.task) == 'map' then
       put_in(digests, one.task, one.read)
     end
@@ -166,43 +201,93 @@ write('HSET', KEYS[2], done)
 write('HSET', KEYS[3], records)
 write('HSET', KEYS[4], outputs)
 write('HSET', KEYS[18], digests)
+
+-- Of a map whose first answer is replaced: nothing of that one counts any more. Its keys are free, if it does not put them again.
+local function take_back(one)
+  for _, key in ipairs(one.gave.oob) do
+    redis.call('HDEL', KEYS[6], key)
+    redis.call('HDEL', KEYS[7], key)
+    if redis.call('HEXISTS', one.staged, one.number .. ' ' .. key) == 0 then
+      redis.call('HDEL', KEYS[14], key)
+    end
+  end
+  for counter, amount in pairs(one.gave.counters) do
+    local less = string.sub(amount, 1, 1) == '-' and string.sub(amount, 2) or '-' .. amount
+    if redis.pcall('HINCRBY', KEYS[8], counter, less) == 0 then
+      redis.call('HDEL', KEYS[8], counter)
+    end
+  end
+  for _, figure in ipairs({'entries', 'records', 'bytes'}) do
+    add(job_sums, 'map:' .. figure, -one.before[figure])
+  end
+  add(job_sums, 'map:ms', one.before.started - one.before.ended)
+end
+
+-- What an attempt has put and counted, and its figures, count from now on. Returns the counters.
+local function give(one)
+  local phase, counters = phase_of(one.task), {}
+  for _, oob_key in ipairs(one.mine) do  -- one value at a time: Lua holds no more of them
+    local typed = redis.call('HGET', one.staged, one.number .. ' ' .. oob_key)
+    redis.call('HSET', KEYS[6], oob_key, string.sub(typed, 2))
+    local kind = string.sub(typed, 1, 1)
+    if kind ~= 's' then
+      redis.call('HSET', KEYS[7], oob_key, kind)
+    end
+  end
+  for i = one.counters, one.partitions - 1, 2 do
+    -- An error here would leave the commit half done: what is too large to count is told instead.
+    if type(redis.pcall('HINCRBY', KEYS[8], ARGV[i], ARGV[i + 1])) == 'table' then
+      redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', one.node, 'k', 'sys', 'm', 'Counter ' .. ARGV[i] ..
+        ' would leave the range of 64 bits: ' .. ARGV[i + 1] .. ' of ' .. one.task .. ' not counted')
+    else
+      counters[ARGV[i]] = ARGV[i + 1]
+    end
+  end
+  for _, figure in ipairs({'entries', 'records', 'bytes', 'ms'}) do
+    add(job_sums, phase .. ':' .. figure, one[figure])
+  end
+  return counters
+end
+
 for _, one in ipairs(counted) do
   local phase = phase_of(one.task)
-  local remade = has_remade and redis.call('SISMEMBER', KEYS[15], one.task) == 1
   local other, number, other_node, _, other_worker, other_since = parse(one.other)
   add(job_sums, phase .. ':running', -1)
-  if not remade then
-    for _, oob_key in ipairs(one.mine) do  -- one value at a time: Lua holds no more of them
-      local typed = redis.call('HGET', one.staged, one.number .. ' ' .. oob_key)
-      redis.call('HSET', KEYS[6], oob_key, string.sub(typed, 2))
-      local kind = string.sub(typed, 1, 1)
-      if kind ~= 's' then
-        redis.call('HSET', KEYS[7], oob_key, kind)
-      end
+  if one.replaces then
+    take_back(one)
+  end
+  if not one.remade or one.replaces then
+    local counters = give(one)
+    if phase ~= last_phase and (#one.mine > 0 or next(counters)) then  -- it may have to be taken back
+      redis.call('HSET', KEYS[19], one.task, cjson.encode({oob = one.mine, counters = counters}))
+    elseif one.replaces then
+      redis.call('HDEL', KEYS[19], one.task)
     end
-    for i = one.counters, one.partitions - 1, 2 do
-      -- An error here would leave the commit half done: what is too large to count is told instead.
-      if type(redis.pcall('HINCRBY', KEYS[8], ARGV[i], ARGV[i + 1])) == 'table' then
-        redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', one.node, 'k', 'sys', 'm', 'Counter ' .. ARGV[i] ..
-          ' would leave the range of 64 bits: ' .. ARGV[i + 1] .. ' of ' .. one.task .. ' not counted')
-      end
-    end
+  end
+  if not one.remade then
     for i = one.partitions, one.last, 2 do
       add(partition_sums, ARGV[i], ARGV[i + 1])
     end
-    add(job_sums, phase .. ':entries', one.entries)
-    add(job_sums, phase .. ':records', one.records)
-    add(job_sums, phase .. ':bytes', one.bytes)
-    add(job_sums, phase .. ':ms', one.ms)
   end
-  for _, partition in ipairs(one.changed or {}) do
+  if one.replaces then
+    redis.call('HSET', KEYS[19], 'of ' .. one.task, int(one.number))
+  end
+  if one.other_key then
+    redis.call('HINCRBY', KEYS[19], 'replaced', 1)
+    redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', one.node, 'k', 'sys', 'm', one.task ..
+      ' came back with other OOB results, among them ' .. one.other_key .. ': who has read some reads again')
+  end
+  if one.oob_read ~= '' then
+    redis.call('HSETNX', KEYS[19], 'reader', one.task)
+  end
+  for _, partition in ipairs(one.changed) do
     redis.call('HINCRBY', KEYS[18], 'changed ' .. partition, 1)
   end
-  if one.changed and #one.changed > 0 then
+  if #one.changed > 0 then
     redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', one.node, 'k', 'sys', 'm', one.task ..
       ' came back different, in partition ' .. table.concat(one.changed, ', ') .. ': who has read it reads again')
   end
-  if remade or is_live(other) then
+  if one.remade or is_live(other) then
     for _, key in ipairs(one.all) do  -- what was put and does not count is free again
       if redis.call('HEXISTS', KEYS[6], key) == 0 then
         redis.call('HDEL', KEYS[14], key)

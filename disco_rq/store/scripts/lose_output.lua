@@ -1,7 +1,7 @@
 -- Purpose: a reduce could not read the committed output of a map: the map is made again. Its OOB results and counters
---          stay committed, the new attempt adds none. Only a reduce whose attempt counts may say so: what a zombie or a
+--          stay committed until then; what becomes of them, commit_attempts.lua says. Only a reduce whose attempt counts may say so: what a zombie or a
 --          copy cannot read may be its own misfortune.
--- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies
+-- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies, given
 -- ARGV: job's name, map task, address that could not be read, error (JSON object), failures that a task survives,
 --       the reduce, its attempt, its worker
 -- Returns: 'lost' (the map waits again), 'kept' (that output does not count any more, the job has ended, or the attempt
@@ -22,6 +22,7 @@ elseif home == KEYS[10] then
 end
 local now = now_ms()
 redis.call('SADD', KEYS[9], task)
+redis.call('HSETNX', KEYS[11], 'of ' .. task, attempt)
 redis.call('HDEL', KEYS[4], task)
 local _, last = parse(redis.call('HGET', KEYS[10], task))  -- of a copy that was overtaken
 redis.call('HSET', KEYS[2], task, 'waiting ' .. int(math.max(attempt, last)) .. ' - - - ' .. int(now))
