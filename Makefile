@@ -11,8 +11,8 @@ demo: $(INSTALLED)  ## count the words of Python's own standard library on an em
 test: lint redis chromium  ## what CI runs
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
-chaos: $(INSTALLED)  ## 50 rounds in which everything dies or hangs at random moments, some minutes; SEED=n plays them again
-	$(BIN)/python -m tests.chaos --rounds 50 $(if $(SEED),--seed $(SEED))
+chaos: $(INSTALLED)  ## 50 rounds in which everything dies, hangs or forgets at random moments, ten minutes; SEED=n plays them again; ARGS='--rounds 200'
+	$(BIN)/python -m tests.chaos --rounds 50 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 soak: $(INSTALLED)  ## an hour of jobs while things die: nothing may grow, every answer be right. ARGS='--minutes 10 --seed 1'
 	$(BIN)/python -m tests.soak $(ARGS)

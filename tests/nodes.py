@@ -17,14 +17,14 @@ from typing import Protocol, Self
 import psutil
 
 from disco_rq import Disco
-from disco_rq.machine.redisserver import PrivateServer, private_directory
+from disco_rq.machine.redisserver import PrivateServer, ServerBinary, private_directory
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
 
 REPOSITORY = Path(__file__).parents[1]
 MARK = "DISCO_RQ_TEST_CLUSTER"
 """In the environment of every process of a cluster, so that none is left behind, whoever its parent was."""
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 10.0
 
 
@@ -100,10 +100,16 @@ class Part:
 
     def workers(self) -> list[psutil.Process]:
         """Of a node: the parents of the horses."""
-        return [process for process in self.processes()[1:] if _children(process)]
+        return [child for node in self.processes()[:1] for child in _children(node) if _children(child)]
 
     def horses(self) -> list[psutil.Process]:
         return [horse for worker in self.workers() for horse in _children(worker)]
+
+    def behead(self) -> None:
+        """SIGKILL to the program's own process alone, as the kernel does when memory runs out."""
+        assert self._process is not None
+        self._process.kill()
+        self.wait()
 
     def kill(self) -> None:
         """SIGKILL to all of it at once."""
@@ -143,14 +149,15 @@ class NodeCluster:
     Redis writes each command to its file before it answers, so that nothing acknowledged is ever lost.
     """
 
-    def __init__(self, backup: Path | None = None) -> None:
-        """``backup``: what its directory begins with."""
+    def __init__(self, backup: Path | None = None, *, binary: ServerBinary | None = None) -> None:
+        """``backup``: what its directory begins with. ``binary``: of Redis, else the one that is found."""
         self.directory = private_directory()
         if backup is not None:
             shutil.copytree(backup, self.directory, dirs_exist_ok=True)
             self.directory.chmod(0o700)
         self.mark = secrets.token_hex(8)
-        self._server = PrivateServer(self.directory)
+        self._binary = binary
+        self._server = PrivateServer(self.directory, binary)
         self.url = self._server.url
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DISCO_RQ_")},
@@ -229,7 +236,7 @@ class NodeCluster:
 
     def start_redis(self) -> None:
         """Start Redis again, from its append-only file."""
-        self._server = PrivateServer(self.directory)
+        self._server = PrivateServer(self.directory, self._binary)
         self._write_at_once()
 
     def _write_at_once(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-log = logging.getLogger("disco_rq.orphans")
+_log = logging.getLogger("disco_rq.orphans")
 
 PATIENCE_S = 1.0
 """For how long a killed process is waited for."""
@@ -49,7 +49,7 @@ def end_orphans(spare: Collection[int]) -> None:
         deadline = time.monotonic() + PATIENCE_S
         for pid in orphans:
             if not _reaped(pid, deadline):
-                log.warning("process %s, left by a task, cannot be ended", pid, extra={"action": "orphan"})
+                _log.warning("process %s, left by a task, cannot be ended", pid, extra={"action": "orphan"})
                 left.add(pid)
 
 
@@ -70,6 +70,36 @@ def kill(process: psutil.Process) -> bool:
     except psutil.AccessDenied:
         return False
     return True
+
+
+def end_strays(session: int, directory: Path, log: Path) -> None:
+    """Kill what the tasks of a process that is gone have left running, and whose parents are gone, too.
+
+    These are the processes that print to its ``log``, and in the ``session`` that it led those that work in
+    its ``directory``: after a restart of the machine the session alone may be somebody else's.
+    """
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            pid = process.pid
+            if pid == os.getpid() or process.uids().real != os.getuid():
+                continue
+            prints_there = {_opened(pid, 1), _opened(pid, 2)} & {log, log.with_name(f"{log.name} (deleted)")}
+            if prints_there or (os.getsid(pid) == session and _is_below(process.cwd(), directory)):
+                told = "process %s, left by a task of a node that died, is ended"
+                _log.warning(told, pid, extra={"action": "orphan"})
+                kill(process)
+
+
+def _opened(pid: int, fd: int) -> Path | None:
+    """The file behind a descriptor of a process; None if that is none, or not to be known."""
+    try:
+        return Path(f"/proc/{pid}/fd/{fd}").readlink()
+    except OSError:
+        return None
+
+
+def _is_below(path: str, directory: Path) -> bool:
+    return path == str(directory) or path.startswith((f"{directory}/", f"{directory} (deleted)"))
 
 
 def _reaped(pid: int, deadline: float) -> bool:

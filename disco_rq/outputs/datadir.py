@@ -17,6 +17,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from disco_rq.machine.orphans import end_strays
 from disco_rq.model import JOB_NAME, TaskId
 from disco_rq.outputs.addresses import output_name
 from disco_rq.outputs.purged import PurgedJobs
@@ -26,6 +27,7 @@ __all__ = ["CLUSTER_ID", "NODE_ID", "DataDir", "Scratch"]
 NODE_ID = ".node-id"
 CLUSTER_ID = ".cluster-id"
 TMP = "tmp"
+SUFFIX = re.compile(r"\.(?:out|log|required)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,19 @@ class DataDir:
         return Scratch(self.root / TMP / f"{worker}.{pid}")
 
     def sweep(self) -> None:
-        """Delete the scratch files of processes that are gone, and what need not be remembered."""
+        """Delete the scratch files of processes that are gone, and what need not be remembered. What their
+        tasks have left running ends before: nobody else would end it after a node that died.
+        """
         self.purged.sweep()
-        for entry in (self.root / TMP).iterdir():
-            pid = re.search(r"\.(\d+)(?:\.out|\.log|\.required)?$", entry.name)
-            if pid and not _alive(int(pid[1])):
-                # Another worker of the node may be sweeping, too, and what is not ours to delete stays.
-                with contextlib.suppress(OSError):
-                    shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
+        tmp = self.root / TMP
+        stale = {entry: pid for entry in tmp.iterdir() if (pid := _owner(entry)) and not _alive(pid)}
+        for name, pid in {(SUFFIX.sub("", entry.name), pid) for entry, pid in stale.items()}:
+            scratch = Scratch(tmp / name)
+            end_strays(pid, scratch.directory, scratch.log)
+        for entry in stale:
+            # Another worker of the node may be sweeping, too, and what is not ours to delete stays.
+            with contextlib.suppress(OSError):
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
 
     def purge(self, job: str) -> None:
         """Delete every file of a job. Idempotent. Where jobs are signed, it is remembered."""
@@ -152,6 +159,12 @@ class DataDir:
     def jobs(self) -> list[str]:
         """The jobs that have files here."""
         return [entry.name for entry in self.root.iterdir() if JOB_NAME.fullmatch(entry.name)]
+
+
+def _owner(entry: Path) -> int | None:
+    """The pid of the process whose scratch file it is."""
+    found = re.search(r"\.(\d+)$", SUFFIX.sub("", entry.name))
+    return int(found[1]) if found else None
 
 
 def _alive(pid: int) -> bool:

@@ -29,7 +29,7 @@ from disco_rq.machine.about import about_node
 from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
 from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.orphans import adopt_orphans
-from disco_rq.model import NODE_NAME, WORKER_NAME
+from disco_rq.model import LEASE_S, NODE_NAME, WORKER_NAME
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
 from disco_rq.packing import Serializer, fingerprints
@@ -59,6 +59,10 @@ from disco_rq.worker.telling import Telling
 
 WORKER_TTL_S = 20
 """RQ waits for a job this minus 15 s at a time, so a connection that hangs is noticed soon."""
+CONNECTION_TIMEOUT_S = int(LEASE_S) - 1
+"""Longer than RQ asks the server to wait with an answer, and shorter than a lease: one whose clock is stepped
+back meanwhile waits on.
+"""
 MONITORING_S = 10
 REDIS_PATIENCE_S = 60.0
 """For how long a worker waits for a Redis that is away: longer than its node, which ends it."""
@@ -102,6 +106,7 @@ class DiscoWorker(Worker):
     ``Mishaps``.
     """
 
+    connection_timeout = CONNECTION_TIMEOUT_S
     _ride: Ride
     """The batch that runs, or the one before; RQ asks for it only while there is one."""
     _about: dict[str, str]

@@ -13,7 +13,9 @@ from typing import TypeVar
 
 import psutil
 
+from disco_rq.model import LEASE_S
 from tests.nodes import NodeCluster, Part, send
+from tests.stepped import SteppedClock
 
 Thing = TypeVar("Thing")
 KINDS = {
@@ -27,12 +29,25 @@ KINDS = {
     "stop a node": 2,
     "stop a master": 2,
     "stop Redis": 1,
+    "freeze a horse": 1,
+    "freeze a worker": 1,
+    "freeze a node": 1,
+    "freeze a master": 1,
+    "freeze Redis": 1,
+    "behead a node": 1,
+    "step Redis": 2,
+    "empty Redis": 1,
 }
-"""What may happen, and how often against the others."""
+"""What may happen, and how often against the others. Who is frozen is stopped for longer than a lease. A node
+that is beheaded loses its own process alone; of Redis the clock is stepped.
+"""
 LONGEST_STOP_S = 12.0
 """More than a lease, so that what goes on afterwards has been given up."""
+FROZEN_S = (LEASE_S + 0.5, LEASE_S + 5.0)
 LONGEST_GAP_S = 2.0
 """For how long a killed node, master or Redis is away, at most."""
+STEPS_S = (-3600, -20, -3, 3, 20, 3600)
+"""By how much the clock of Redis is stepped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +72,7 @@ def plan(chance: random.Random, span_s: float) -> list[Harm]:
                 at_s=chance.uniform(0, span_s),
                 kind=kind,
                 which=chance.random(),
-                lasts_s=chance.uniform(0, LONGEST_STOP_S if kind.startswith("stop") else LONGEST_GAP_S),
+                lasts_s=chance.uniform(*_durations_s(kind)),
             )
             for kind in kinds
         ),
@@ -65,14 +80,26 @@ def plan(chance: random.Random, span_s: float) -> list[Harm]:
     )
 
 
+def _durations_s(kind: str) -> tuple[float, float]:
+    match kind.partition(" ")[0]:
+        case "freeze":
+            return FROZEN_S
+        case "stop" | "step":
+            return 0.0, LONGEST_STOP_S
+        case _:
+            return 0.0, LONGEST_GAP_S
+
+
 @dataclass
 class Havoc:
     """Does the harms of a plan when their time comes, and mends what they broke when theirs has."""
 
     cluster: NodeCluster
+    clock: SteppedClock  # of Redis
     harms: Sequence[Harm]
     began: float = field(default_factory=time.monotonic)
     redis_is_up: bool = True
+    times_emptied: int = 0
     _down: list[Part] = field(default_factory=list)  # killed, and not to be started again yet
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
@@ -99,12 +126,18 @@ class Havoc:
     def _do(self, harm: Harm) -> None:
         verb, _, what = harm.kind.partition(" ")
         mend_at_s = time.monotonic() - self.began + harm.lasts_s
-        match what:
-            case "Redis" if not self.redis_is_up:
+        match verb, what:
+            case "step", _:
+                self.clock.step(_one_of(STEPS_S, harm.which))
+                self._later(mend_at_s, lambda: self.clock.step(0))
+            case _, "Redis" if not self.redis_is_up:
                 return
-            case "Redis":
+            case "empty", _:
+                self.cluster.connection.redis.flushdb()
+                self.times_emptied += 1
+            case _, "Redis":
                 self._harm_redis(verb, mend_at_s)
-            case "a master" | "a node":
+            case _, "a master" | "a node":
                 parts = self.cluster.masters if what == "a master" else list(self.cluster.nodes.values())
                 running = [part for part in parts if part.is_running]
                 if running:
@@ -136,8 +169,8 @@ class Havoc:
         self.redis_is_up = True
 
     def _harm_part(self, verb: str, part: Part, mend_at_s: float) -> None:
-        if verb == "kill":
-            part.kill()
+        if verb in ("kill", "behead"):
+            part.kill() if verb == "kill" else part.behead()
             self._down.append(part)
             self._later(mend_at_s, lambda: self._start(part))
         else:

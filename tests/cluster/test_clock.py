@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from disco_rq import result_iterator
-from disco_rq.machine import redisserver
 from tests.nodes import NodeCluster
 from tests.redis.story import wait_until
 from tests.stepped import SteppedClock
@@ -19,15 +18,13 @@ HOUR = 3600
 
 
 @pytest.fixture
-def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
-    clock = SteppedClock(tmp_path)
-    monkeypatch.setattr(redisserver, "find_server", lambda: clock.binary)
-    return clock
+def clock(tmp_path: Path) -> SteppedClock:
+    return SteppedClock(tmp_path)
 
 
 @pytest.fixture
 def cluster(clock: SteppedClock) -> Iterator[NodeCluster]:
-    with NodeCluster() as cluster:
+    with NodeCluster(binary=clock.binary) as cluster:
         cluster.master()
         cluster.node("a")
         cluster.node("b")

@@ -79,11 +79,12 @@ def login(server: TcpServer, user: str) -> str:
 
 def refusals(server: TcpServer) -> list[str]:
     """What the server refused so far: user, what, and the client that asked."""
-    with redis.Redis.from_url(login(server, "admin")) as admin:
-        log: Any = admin.execute_command("ACL LOG")
-    entries = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in log]
-    told = ("username", "reason", "object", "client-info")
-    return [" ".join(entry[word.encode()].decode() for word in told) for entry in entries]
+    with redis.Redis.from_url(login(server, "admin"), decode_responses=True) as admin:
+        log: Any = admin.acl_log()
+    return [
+        " ".join(str(entry[told]) for told in ("username", "reason", "object", "client-info"))
+        for entry in log
+    ]
 
 
 @contextmanager
@@ -230,6 +231,21 @@ def test_a_user_is_refused_what_it_must_not_do(server: TcpServer) -> None:
                     continue
                 let_through.append(f"{user}: {command}")
     assert let_through == []
+
+
+def test_what_was_refused_is_told_with_who_asked_for_it(server: TcpServer) -> None:
+    assert refusals(server) == []
+    with redis.Redis.from_url(login(server, "viewer"), client_name="curious") as viewer:
+        with pytest.raises(NoPermissionError):
+            viewer.flushdb()
+        with pytest.raises(NoPermissionError):
+            viewer.get("other:app")
+
+    [last, first] = refusals(server)
+
+    assert first.startswith("viewer command flushdb ")
+    assert last.startswith("viewer key other:app ")
+    assert "curious" in first
 
 
 def test_a_script_of_a_client_can_do_no_more_than_the_client(server: TcpServer) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,21 @@ from disco_rq.errors import NodeAlive
 from disco_rq.machine.redisserver import PrivateServer, private_directory
 from disco_rq.master.caretaker import Caretaker
 from disco_rq.master.retention import Retention
+from disco_rq.model import LEASE_S
 from disco_rq.planning.board import Board
+from disco_rq.settings import Settings
 from disco_rq.store import keys
 from disco_rq.store.attempts import LEASE_MS, AttemptStore
 from disco_rq.store.clock import local_ahead_ms, server_ms
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
+from disco_rq.store.history import History
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import LEEWAY_MS, Lead
 from disco_rq.store.nodes import NodeAdmin, NodeStore
 from disco_rq.store.queues import Queues
+from disco_rq.worker import DiscoWorker
 from tests.redis.story import JOB, commit, lead, leases, started, state_of, submit, wait_until
 from tests.stepped import SteppedClock
 
@@ -167,6 +173,41 @@ def test_messages_are_counted_by_the_second_that_it_is(stepped: Connection, step
     step(-HOUR)
 
     assert store.message(JOB, "n1", "text") == 1
+
+
+def test_nobody_who_lets_the_server_wait_waits_for_longer_than_a_lease(
+    stepped: Connection, clock: SteppedClock
+) -> None:
+    """The server ends a wait by its clock of the day: who gets no answer in time asks again."""
+    connections = [Connection(stepped.url) for _ in range(3)]
+    master, client, node = connections
+    worker = DiscoWorker(["disco.n1"], "w1", connection=stepped.redis, settings=Settings(redis=stepped.url))
+    waits: list[tuple[float, Callable[[], object]]] = [
+        (0.5, lambda: ClusterStore(master).read_control("0-0", 500)),
+        (2.5, lambda: History(client).wait_events({JOB: "0-0"}, 60_000)),
+        (2.0, lambda: NodeStore(node, "n1").wait_purge(2.0)),
+        (1.0, lambda: worker.connection.blmove("rq:queue:disco.n1", "beside", 1)),
+    ]
+    late_s: dict[int, float] = {}
+
+    def wait(number: int) -> None:
+        asked_s, act = waits[number]
+        began = time.monotonic()
+        act()
+        late_s[number] = time.monotonic() - began - asked_s
+
+    threads = [threading.Thread(target=wait, args=[number], daemon=True) for number in range(len(waits))]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: stepped.redis.info("clients")["blocked_clients"] == len(waits))
+    clock.step(-HOUR)
+    for thread in threads:
+        thread.join(2 * LEASE_S)
+
+    assert sorted(late_s) == [0, 1, 2, 3]
+    assert max(late_s.values()) < LEASE_S
+    for connection in connections:
+        connection.close()
 
 
 def test_an_attempt_began_and_ended_by_the_clock_of_redis(stepped: Connection, step: Step) -> None:
