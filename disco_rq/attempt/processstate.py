@@ -13,6 +13,7 @@ import warnings
 from contextlib import suppress
 from itertools import count
 
+from disco_rq.inputs.filesystems import io_threads
 from disco_rq.machine.children import has_children
 
 __all__ = ["ProcessState"]
@@ -35,7 +36,6 @@ _LIMITS = [
     for name in ("NOFILE", "AS", "DATA", "STACK", "CPU", "FSIZE", "CORE", "NPROC")
     if hasattr(resource, f"RLIMIT_{name}")
 ]
-_KNOWN_THREADS = {"MainThread", "fsspecIO"}  # fsspec keeps one for its remote file systems
 _DESCRIPTORS = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 
 
@@ -115,7 +115,8 @@ class ProcessState:
 
 def _is_at_work() -> bool:
     """True if user code left threads or child processes behind in this process."""
-    return any(thread.name not in _KNOWN_THREADS for thread in threading.enumerate()) or has_children()
+    threads = set(threading.enumerate()) - {threading.main_thread()}
+    return bool(threads and threads - io_threads()) or has_children()
 
 
 def _next_descriptor() -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,7 +14,7 @@ from fsspec.registry import known_implementations
 from disco_rq.inputs.addresses import is_chain, scheme_of
 from disco_rq.inputs.schemes import check_schemes
 
-__all__ = ["can_cut", "child_url", "filesystem"]
+__all__ = ["can_cut", "child_url", "filesystem", "io_threads"]
 
 _LIBRARIES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs",
@@ -77,6 +79,15 @@ def child_url(url: str, path: str, child: str) -> str:
     if path and head.endswith(path.rstrip("/")):
         return head[: len(head) - len(path.rstrip("/"))] + child + chain + rest
     return f"{scheme_of(url)}://{child}{chain}{rest}"
+
+
+def io_threads() -> set[threading.Thread]:
+    """The threads that fsspec keeps for remote file systems: of its loop, and what looks up hosts."""
+    asyn = sys.modules.get("fsspec.asyn")
+    if asyn is None or asyn.iothread[0] is None:
+        return set()
+    executor = getattr(asyn.loop[0], "_default_executor", None)
+    return {asyn.iothread[0], *getattr(executor, "_threads", ())}
 
 
 def _hint(scheme: str, error: ImportError) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from disco_rq import Disco, JobArgumentError
+from disco_rq import Disco, JobArgumentError, result_iterator
 from disco_rq.func import at_start
 from tests.cluster.conftest import Rows
 from tests.cluster.s3server import S3Server, s3_server
@@ -94,3 +95,13 @@ def test_a_key_is_read_whatever_letters_it_has(rows: Rows, s3: S3Server) -> None
     assert rows(below, map=ones, nr_reduces=1) == [(key, 1) for key in ODD[:6]]
     found = rows(["s3://bucket/odd/**"], map=ones, files_per_task=20)
     assert sorted(found) == sorted((key, 1) for key in [*ODD, "two", "one"])
+
+
+def test_tasks_that_read_from_it_share_a_process(disco: Disco, s3: S3Server) -> None:
+    s3.put({f"many/{i}": b"x\n" for i in range(8)})
+
+    def where(line: str, params: Any) -> list[tuple[int, int]]:
+        return [(os.getpid(), 1)]
+
+    job = disco.new_job("shared", ["s3://bucket/many/"], map=where)
+    assert len({pid for pid, _ in result_iterator(job.wait(timeout=60))}) == 1
