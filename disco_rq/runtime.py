@@ -38,6 +38,7 @@ from disco_rq.model import (
     OOB_KEY,
     OOB_QUOTA,
     JobSpec,
+    Phase,
     TaskId,
     readable,
 )
@@ -67,7 +68,7 @@ class Services(Protocol):
     def put(self, key: str, typed_value: bytes, count: int) -> int:
         """0 stored, 1 the key exists, 2 over the quota, 3 the attempt is not ours any more."""
 
-    def get(self, key: str, phase: str | None) -> Any:
+    def get(self, key: str, phase: Phase | None) -> Any:
         """A committed result of this job; ``KeyError`` if there is none."""
 
     def get_from(self, job: str, key: str) -> Any:

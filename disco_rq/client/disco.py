@@ -186,7 +186,8 @@ class Disco:
         takes no tasks of its own accord: its disk is full, it is leaving; "" if it does);
         ``active``: one for each running task.
         """
-        return {"available": node_facts(self.session.connection), "active": self.session.store.running()}
+        running = [{**lease._asdict(), "task": str(lease.task)} for lease in self.session.store.running()]
+        return {"available": node_facts(self.session.connection), "active": running}
 
     def blacklist(self, node: str) -> None:
         """Give the node no new tasks. Survives restarts of everything. Raises ``DiscoError`` for a node that

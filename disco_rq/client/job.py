@@ -137,12 +137,14 @@ class Job:
         ``records`` and ``bytes``. Empty: never tried. Raises ``UnknownJob``, ``DiscoError`` if it has no such
         task.
         """
-        wanted = _task_named(task)
-        number = self._store.record(self.name).count(f"nr_{wanted.phase}s")
-        if wanted.index >= number:
-            last = f"the last is {wanted.phase}:{number - 1}" if number else f"it has no {wanted.phase}s"
+        return self._story(_task_named(task))
+
+    def _story(self, task: TaskId) -> list[dict[str, Any]]:
+        number = self._store.record(self.name).count(f"nr_{task.phase}s")
+        if task.index >= number:
+            last = f"the last is {TaskId(task.phase, number - 1)}" if number else f"it has no {task.phase}s"
             raise DiscoError(f"job {self.name} has no task {task}: {last}")
-        return self._store.story(self.name, str(wanted))
+        return self._store.story(self.name, task)
 
     def log(self, task: str, attempt: int | None = None) -> str:
         """What an attempt of a task printed and logged (default: the last one), 64 KiB at most.
@@ -150,12 +152,13 @@ class Job:
         Empty if it printed nothing, or has not ended: the log is kept then. Raises what ``story`` does, and
         ``DataError`` if its node cannot be read.
         """
-        begun = [one for one in self.story(task) if one["started"]]
+        named = _task_named(task)
+        begun = [one for one in self._story(named) if one["started"]]
         wanted = [one for one in begun if attempt is None or one["attempt"] == attempt]
         if not wanted:
             return ""
         node, number = wanted[-1]["node"], wanted[-1]["attempt"]
-        return read_log(self._session.locator, output_address(node, self.name, _task_named(task), number))
+        return read_log(self._session.locator, output_address(node, self.name, named, number))
 
     def profile_stats(self, mode: str = "") -> pstats.Stats:
         """The profiles of the job's tasks that are done, as one. ``mode``: "map" or "reduce", "" for both.

@@ -51,14 +51,13 @@ class Results(list[str]):
         super().__init__(Result.of(address, locator) for address in addresses)
 
 
-def results_of(outputs: Mapping[str, str], locator: Locator, *, settled: bool) -> Results:
+def results_of(outputs: Mapping[TaskId, str], locator: Locator, *, settled: bool) -> Results:
     """The results among the committed ``outputs`` (task -> address): those of the last phase, in order.
 
     ``settled``, for a job that is ready: saved ones are all there under their final names.
     """
-    tasks = sorted(map(TaskId.parse, outputs))
-    phase = "reduce" if any(task.phase == "reduce" for task in tasks) else "map"
-    addresses = [outputs[str(task)] for task in tasks if task.phase == phase]
+    phase = "reduce" if any(task.phase == "reduce" for task in outputs) else "map"
+    addresses = [outputs[task] for task in sorted(outputs) if task.phase == phase]
     if settled:
         settle([address for address in addresses if is_saved(address)])
     return Results(map(final_address, addresses), locator)

@@ -81,7 +81,7 @@ class Session:
 
     def settle(self, name: str) -> None:
         """Saved results of a job that is ready get their final names, before the job is forgotten."""
-        settle(genuine_parts(name, self.store.outputs(name), lambda: self.signed_spec(name)))
+        settle(genuine_parts(name, self.store.outputs_of_tasks(name), lambda: self.signed_spec(name)))
 
 
 class HasSession(Protocol):

@@ -122,8 +122,7 @@ def run(
             _here.data.purge(spec.name)
             raise
         _here.records[spec.name] = tasks.record
-        outputs = {str(task): address for task, address in tasks.record.outputs.items()}
-        return LocalJob(tasks.record, results_of(outputs, _here.locator, settled=False))
+        return LocalJob(tasks.record, results_of(tasks.record.outputs, _here.locator, settled=False))
 
 
 def _planned(name: Any, input: Any, arguments: Mapping[str, Any]) -> Submission:

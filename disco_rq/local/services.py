@@ -8,7 +8,7 @@ from typing import Any
 
 from disco_rq.errors import OOBNotFound
 from disco_rq.local.record import NODE, LocalRecord
-from disco_rq.model import MSG_QUOTA, OOB_QUOTA, TaskId
+from disco_rq.model import MSG_QUOTA, OOB_QUOTA, Phase, TaskId
 from disco_rq.runtime import untyped
 
 __all__ = ["LocalServices"]
@@ -31,7 +31,7 @@ class LocalServices:
         self.staged[key] = self._task.phase, typed_value
         return 0
 
-    def get(self, key: str, phase: str | None) -> Any:
+    def get(self, key: str, phase: Phase | None) -> Any:
         put_in, typed_value = self._record.oob[key]
         if phase not in (None, put_in):
             raise KeyError(key)

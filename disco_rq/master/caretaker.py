@@ -218,7 +218,7 @@ class Caretaker:
     def _states(self, batch_ids: Sequence[str]) -> dict[str, list[TaskState | None]]:
         """Of each batch the states of its attempts, in the order of its open tasks; None: it is another's."""
         asked = [
-            (batch_id, self._board.batches[batch_id].job, str(task))
+            (batch_id, self._board.batches[batch_id].job, task)
             for batch_id in batch_ids
             for task in sorted(self._board.batches[batch_id].open_tasks)
         ]
@@ -234,7 +234,7 @@ class Caretaker:
         is_claimed = batch.is_claimed
         for task, state in zip(sorted(batch.open_tasks), states, strict=True):
             if state is not None and state.state == "queued":
-                lease = Lease(batch.job, str(task), state.attempt)
+                lease = Lease(batch.job, task, state.attempt)
                 answer = self._lead.end_attempt(lease, state, "release", why)
                 about = {"action": "release", "job": batch.job}
                 log.warning("%s %s: %s (%s)", batch.job, task, why, answer, extra=about)

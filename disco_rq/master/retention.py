@@ -65,7 +65,7 @@ class Retention:
     def _purge(self, name: str) -> None:
         try:
             if self._store.statuses([name]) == ["ready"]:
-                outputs = self._store.outputs(name)
+                outputs = self._store.outputs_of_tasks(name)
                 settle(genuine_parts(name, outputs, lambda: self._store.signed_spec(name, self._signer())))
         except (DiscoError, OSError) as error:
             log.warning("%s is old, but kept: %s", name, error, extra={"action": "purge", "job": name})

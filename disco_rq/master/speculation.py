@@ -55,7 +55,7 @@ class Speculation:
 
     def _states(self, found: list[Laggard]) -> list[tuple[Laggard, TaskState]]:
         """Each with its state, without those that are through: their events come."""
-        states = self._store.states([(laggard.job, str(laggard.task)) for laggard in found])
+        states = self._store.states([(laggard.job, laggard.task) for laggard in found])
         return [
             (laggard, own)
             for laggard, (own, _) in zip(found, states, strict=True)

@@ -15,12 +15,12 @@ from typing import Any
 from disco_rq.master.caretaker import DUTIES_EVERY_S, Caretaker
 from disco_rq.master.retention import Retention
 from disco_rq.master.speculation import Speculation
-from disco_rq.model import RENEW_S, TaskId
+from disco_rq.model import RENEW_S
 from disco_rq.planning.assignment import Assignment
 from disco_rq.planning.board import Board
 from disco_rq.planning.jobstate import JobState
 from disco_rq.planning.planner import Planner
-from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot
+from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot, TaskEvent
 from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
 from disco_rq.store.unreadable import UNREADABLE, answer, leave_out
@@ -76,7 +76,7 @@ class Term:
             if any(event.kind == "nodes" for event in events):  # of a rack that comes, hundreds at once
                 self.caretaker.count_nodes()
 
-    def _apply_readable(self, event: ControlEvent) -> None:
+    def _apply_readable(self, event: ControlEvent | TaskEvent) -> None:
         """One that does not fit to what is known is told, and its job read again."""
         try:
             self._apply(event)
@@ -85,36 +85,37 @@ class Term:
             self.board.remove_job(event.job)
             self._load(event.job)
 
-    def _apply(self, event: ControlEvent) -> None:
+    def _apply(self, event: ControlEvent | TaskEvent) -> None:
         """Note on the board what happened. Events may come twice; what was loaded already is left alone."""
+        if isinstance(event, TaskEvent):
+            self._apply_to_task(event, time.monotonic())
+            return
         match event.kind:
             case "submitted" | "changed":
                 self.board.remove_job(event.job)
                 self._load(event.job)
-            case "done":
-                task = TaskId.parse(event.task)
-                duration_s = event.duration_ms / 1000
-                overtaken = self.board.task_done(
-                    event.job, task, event.attempt, now_s=time.monotonic(), duration_s=duration_s
-                )
-                # Where a worker still has other tasks of the batch, it notices by its leases.
-                self._stop_batches(overtaken.values() - self.board.batches.keys())
-                self._size_reduces(event.job)
-            case "failed":
-                task = TaskId.parse(event.task)
-                self.board.task_failed(event.job, task, event.attempt, event.node, time.monotonic())
-            case "lost":
-                task = TaskId.parse(event.task)
-                self.board.output_lost(event.job, task, event.attempt, event.node, time.monotonic())
             case "ended":
                 self._end(event.job)
             case "forgotten":
                 self.caretaker.forget(event.job)
-            case "refused":
-                task = TaskId.parse(event.task)
-                self.board.task_refused(event.job, task, event.attempt, event.node, event.why)
             case "nodes":
                 self.board.node_changed(event.node)
+
+    def _apply_to_task(self, event: TaskEvent, now_s: float) -> None:
+        name, task, attempt = event.job, event.task, event.attempt
+        match event.kind:
+            case "done":
+                duration_s = event.duration_ms / 1000
+                overtaken = self.board.task_done(name, task, attempt, now_s=now_s, duration_s=duration_s)
+                # Where a worker still has other tasks of the batch, it notices by its leases.
+                self._stop_batches(overtaken.values() - self.board.batches.keys())
+                self._size_reduces(name)
+            case "failed":
+                self.board.task_failed(name, task, attempt, event.node, now_s)
+            case "lost":
+                self.board.output_lost(name, task, attempt, event.node, now_s)
+            case "refused":
+                self.board.task_refused(name, task, attempt, event.node, event.why)
 
     def _load(self, name: str) -> None:
         """Take an active job over as Redis has it. One that cannot be read is told, and left alone."""
@@ -134,23 +135,21 @@ class Term:
             return
         self._jobs[name] = snapshot
         self.board.add_job(_job_state(snapshot))
-        for text, state in snapshot.tasks.items():
-            task = TaskId.parse(text)
+        for task, state in snapshot.tasks.items():
             if state.state == "done":
                 self.board.task_done(name, task, state.attempt, now_s=time.monotonic())
             elif state.state in ("queued", "running"):
                 self.board.task_assigned(
                     name, task, state.attempt, node=state.node, batch_id=state.batch, now_s=time.monotonic()
                 )
-        for text, state in snapshot.copies.items():
-            task = TaskId.parse(text)
+        for task, state in snapshot.copies.items():
             self.board.number_taken(name, task, state.attempt)
             if state.state != "waiting":
                 self.board.task_assigned(
                     name, task, state.attempt, node=state.node, batch_id=state.batch, now_s=time.monotonic()
                 )
-        for text, duration_s in snapshot.durations_s.items():
-            self.board.measured(name, TaskId.parse(text), duration_s)
+        for task, duration_s in snapshot.durations_s.items():
+            self.board.measured(name, task, duration_s)
         self._size_reduces(name)
 
     def _size_reduces(self, name: str) -> None:
@@ -202,8 +201,8 @@ def _job_state(snapshot: JobSnapshot) -> JobState:
         # A copy sends its messages again: it must not be these that end the job.
         speculative=spec.speculative and spec.msg_overflow == "drop",
         preferred=snapshot.preferred,
-        attempts={TaskId.parse(task): state.attempt for task, state in snapshot.tasks.items()},
-        excluded={TaskId.parse(task): _excluded(failures) for task, failures in snapshot.failures.items()},
+        attempts={task: state.attempt for task, state in snapshot.tasks.items()},
+        excluded={task: _excluded(failures) for task, failures in snapshot.failures.items()},
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from disco_rq.errors import DataError
-from disco_rq.model import JOB_NAME, NODE_NAME, TaskId
+from disco_rq.model import JOB_NAME, NODE_NAME, TASK, TaskId
 
 __all__ = ["map_task_of", "output_address", "output_name", "preferred_node", "split_address", "task_of"]
 
-ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/((?:map|reduce)-\d+\.\d+)")
+_OUTPUT = TASK.pattern.replace(":", "-") + r"\.[0-9]+"
+ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/({_OUTPUT})")
 
 
 def output_name(task: TaskId, attempt: int) -> str:
@@ -26,8 +27,7 @@ def split_address(address: str) -> tuple[str, str, str]:
     match = ADDRESS.fullmatch(address)
     if match is None:
         raise DataError("not the address of a task output", url=address)
-    node, job, name = match.groups()
-    return node, job, name
+    return match[1], match[2], match[3]
 
 
 def task_of(job: str, address: str | None) -> TaskId | None:
@@ -35,7 +35,7 @@ def task_of(job: str, address: str | None) -> TaskId | None:
     match = ADDRESS.fullmatch(address or "")
     if match is None or match[2] != job:
         return None
-    return TaskId.parse(match[3].partition(".")[0].replace("-", ":"))
+    return TaskId("map" if match[4] == "map" else "reduce", int(match[5]))
 
 
 def map_task_of(job: str, address: str | None) -> TaskId | None:

@@ -41,18 +41,18 @@ def profiled(path: Path | None) -> Iterator[None]:
     profiler.dump_stats(path)
 
 
-def profiled_outputs(job: str, attempts: Mapping[str, Mapping[str, Any]], mode: str) -> list[str]:
+def profiled_outputs(
+    job: str, attempts: Mapping[tuple[TaskId, int], Mapping[str, Any]], mode: str
+) -> list[str]:
     """Addresses of the outputs beside which the profiles of a job lie, in the order of its tasks.
 
-    ``attempts``: the job's, by ``task/number``. ``mode``: "map", "reduce", "" for both. Of a map that was
-    made again the last attempt counts.
+    ``attempts``: how the job's ended, by task and number. ``mode``: "map", "reduce", "" for both. Of a map
+    that was made again the last attempt counts.
     """
     done: dict[TaskId, tuple[int, str]] = {}
-    for attempt, record in attempts.items():
-        text, _, number = attempt.partition("/")
-        if record["outcome"] == "done" and text.startswith(mode):
-            task = TaskId.parse(text)
-            done[task] = max(done.get(task, (0, "")), (int(number), record["node"]))
+    for (task, number), record in attempts.items():
+        if record["outcome"] == "done" and mode in ("", task.phase):
+            done[task] = max(done.get(task, (0, "")), (number, record["node"]))
     return [output_address(done[task][1], job, task, done[task][0]) for task in sorted(done)]
 
 

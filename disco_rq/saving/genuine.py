@@ -15,7 +15,7 @@ from disco_rq.saving.reading import is_saved
 __all__ = ["check_outputs", "genuine_parts"]
 
 
-def check_outputs(job: str, outputs: Mapping[str, str], spec: Callable[[], JobSpec]) -> None:
+def check_outputs(job: str, outputs: Mapping[TaskId, str], spec: Callable[[], JobSpec]) -> None:
     """``BadSignature`` for an address (by task) at which no attempt of that task leaves its output: whoever
     can write to Redis could have anything read, renamed or deleted.
 
@@ -27,7 +27,7 @@ def check_outputs(job: str, outputs: Mapping[str, str], spec: Callable[[], JobSp
             raise BadSignature(f"{redact(address)} is not an output of {task} of {job}")
 
 
-def genuine_parts(job: str, outputs: Mapping[str, str], spec: Callable[[], JobSpec]) -> list[str]:
+def genuine_parts(job: str, outputs: Mapping[TaskId, str], spec: Callable[[], JobSpec]) -> list[str]:
     """The addresses of saved results, without those that ``check_outputs`` refuses, or all if the spec is
     not as its client has signed it.
     """
@@ -42,9 +42,5 @@ def genuine_parts(job: str, outputs: Mapping[str, str], spec: Callable[[], JobSp
         return []
 
 
-def _is_genuine(job: str, task: str, address: str, spec: Callable[[], JobSpec]) -> bool:
-    try:
-        wanted = TaskId.parse(task)
-    except ValueError:
-        return False
-    return is_part_of(spec(), wanted, address) if is_saved(address) else task_of(job, address) == wanted
+def _is_genuine(job: str, task: TaskId, address: str, spec: Callable[[], JobSpec]) -> bool:
+    return is_part_of(spec(), task, address) if is_saved(address) else task_of(job, address) == task

@@ -21,6 +21,7 @@ from disco_rq.model import (
     JobSpec,
     MapInput,
     StageResult,
+    TaskId,
     readable,
 )
 from disco_rq.packing.signing import TASK_SIGNATURE_BYTES, TaskSeal
@@ -28,7 +29,7 @@ from disco_rq.runtime import untyped
 from disco_rq.store import keys
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.line import Arg
-from disco_rq.store.taskstate import TaskState
+from disco_rq.store.taskstate import TaskState, task_args, task_of
 
 LEASE_MS = int(LEASE_S * 1000)
 MOST_WRITES = 10_000
@@ -44,7 +45,7 @@ class Attempt:
     """One execution of a task, as its worker holds it."""
 
     job: str
-    task: str
+    task: TaskId
     number: int  # from 1
     node: str
     worker: str
@@ -109,20 +110,20 @@ class AttemptStore:
         return JobSpec.from_dict(msgpack.unpackb(spec)), pack
 
     def claim(
-        self, job_name: str, batch: str, worker: str, tasks: Sequence[tuple[str, int]]
+        self, job_name: str, batch: str, worker: str, tasks: Sequence[tuple[TaskId, int]]
     ) -> list[MapInput | Literal["reduce"] | None]:
         """Take the attempts of a batch. For each: its input, ``"reduce"``, or None if it is not ours."""
         job = keys.JobKeys(job_name)
         answer = self._connection.run(
             "claim_attempts",
             [job.job, job.tasks, keys.LEASES, job.inputs, keys.CONTROL, job.nodes, job.copies],
-            [job_name, batch, worker, LEASE_MS, *_flat(tasks)],
+            [job_name, batch, worker, LEASE_MS, *task_args(tasks)],
         )
         return [None if packed is None else unpack_input(packed) if packed else "reduce" for packed in answer]
 
     def renew(
-        self, node: str, worker: str, job_name: str = "", tasks: Sequence[tuple[str, int]] = ()
-    ) -> set[str]:
+        self, node: str, worker: str, job_name: str = "", tasks: Sequence[tuple[TaskId, int]] = ()
+    ) -> set[TaskId]:
         """Keep the worker's slot and its attempts alive. Returns the tasks that are not its any more."""
         slot: list[Arg] = [f"{node} {worker}", LEASE_MS]
         if not tasks:
@@ -132,9 +133,9 @@ class AttemptStore:
         lost = self._connection.run(
             "renew_leases",
             [keys.SLOTS, keys.LEASES, keys.node(node), job.job, job.tasks, job.copies],
-            [*slot, job_name, worker, *_flat(tasks)],
+            [*slot, job_name, worker, *task_args(tasks)],
         )
-        return {task.decode() for task in lost}
+        return set(map(task_of, lost))
 
     def commit(self, commits: Sequence[Commit]) -> list[str]:
         """Make attempts count, those of one batch in one transition, or in several if they have put much.
@@ -147,7 +148,7 @@ class AttemptStore:
         latest: dict[tuple[str, str, str], list[int]] = {}
         for i, commit in enumerate(commits):
             attempt = commit.attempt
-            kind = attempt.job, attempt.task.partition(":")[0], attempt.node
+            kind = attempt.job, attempt.task.phase, attempt.node
             weights[kind] = weights.get(kind, 0.0) + commit.weight
             if kind not in latest or weights[kind] > 1:
                 latest[kind], weights[kind] = [], commit.weight
@@ -161,7 +162,8 @@ class AttemptStore:
         """Whether the same attempt is now for another worker of its node, so that its files have the names of
         ours: a failover had lost that it was given before.
         """
-        state: bytes | None = self._connection.read("HGET", keys.JobKeys(attempt.job).tasks, attempt.task)
+        tasks = keys.JobKeys(attempt.job).tasks
+        state: bytes | None = self._connection.read("HGET", tasks, str(attempt.task))
         if state is None:
             return False
         now = TaskState.parse(state)
@@ -173,7 +175,7 @@ class AttemptStore:
         return answer.decode()
 
     def lose_output(
-        self, reader: Attempt, task: str, address: str, failure: Failure, *, survives: int
+        self, reader: Attempt, task: TaskId, address: str, failure: Failure, *, survives: int
     ) -> str:
         """The output of a map cannot be read: let it be made again. ``lost``, ``kept``, ``dead``, or ``copy``
         (the reader is one: nothing was done).
@@ -187,15 +189,15 @@ class AttemptStore:
                 *(keys.node(node), job.remade, job.copies, job.given),
             ],
             [
-                *(reader.job, task, address, failure.pack(), survives),
-                *(reader.task, reader.number, reader.worker),
+                *(reader.job, str(task), address, failure.pack(), survives),
+                *(str(reader.task), reader.number, reader.worker),
             ],
         )
         return answer.decode()
 
-    def failed_inputs(self, job_name: str, task: str) -> list[str]:
+    def failed_inputs(self, job_name: str, task: TaskId) -> list[str]:
         """The address that was at fault for each failure of the task so far; empty where it is not known."""
-        listed: Any = self._connection.redis.hget(keys.JobKeys(job_name).failures, task)
+        listed: Any = self._connection.redis.hget(keys.JobKeys(job_name).failures, str(task))
         return [failure.get("url") or "" for failure in json.loads(listed)] if listed else []
 
     def put(self, attempt: Attempt, key: str, typed_value: bytes, count: int) -> int:
@@ -207,7 +209,7 @@ class AttemptStore:
                 *(job.tasks, job.oob, job.oob_owners, job.staged(attempt.task), job.quota, job.remade),
                 job.copies,
             ],
-            [attempt.task, attempt.number, attempt.worker, key, typed_value, count, OOB_QUOTA],
+            [str(attempt.task), attempt.number, attempt.worker, key, typed_value, count, OOB_QUOTA],
         )
         if code == OVER_QUOTA:
             self._connection.redis.hincrby(keys.TOTALS, "oob_refused", 1)
@@ -253,9 +255,8 @@ class AttemptStore:
         pipe.hgetall(job.outputs)
         pipe.hget(job.digests, f"changed {partition}")
         outputs, changes = pipe.execute()
-        of_maps = {
-            int(task[4:]): address.decode() for task, address in outputs.items() if task.startswith(b"map:")
-        }
+        written = {task_of(field): address.decode() for field, address in outputs.items()}
+        of_maps = {task.index: address for task, address in written.items() if task.phase == "map"}
         return of_maps, int(changes or 0)
 
 
@@ -314,12 +315,11 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
             "bytes": result.bytes_out,
             "put": commit.puts,
         }
-        args += [attempt.task, attempt.number, attempt.worker, commit.address, json.dumps(record)]
+        args += [str(attempt.task), attempt.number, attempt.worker, commit.address, json.dumps(record)]
         ago_s = 0.0 if commit.ended_s is None else time.monotonic() - commit.ended_s
         args += [commit.duration_ms, round(ago_s * 1000)]
         args += [result.entries_in, result.records_out, result.bytes_out, commit.puts]
-        is_map = attempt.task.startswith("map:")
-        args += [result.digests if is_map else commit.changes_seen, result.ranges]
+        args += [result.digests if attempt.task.phase == "map" else commit.changes_seen, result.ranges]
         args += ["" if commit.oob_changes_seen is None else commit.oob_changes_seen, commit.difference]
         args += [len(result.counters), len(result.partition_bytes)]
         args += [*_flat(result.counters.items()), *_flat(result.partition_bytes.items())]
@@ -341,7 +341,7 @@ def fail_call(
         *(job.oob_owners, job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(attempt.node), job.oob),
         job.copies,
     ]
-    args = [leader, attempt.job, attempt.task, attempt.number, attempt.worker or "*", kind]
+    args = [leader, attempt.job, str(attempt.task), attempt.number, attempt.worker or "*", kind]
     return "fail_attempt", script_keys, [*args, failure.pack(), survives]
 
 
@@ -353,7 +353,7 @@ class FoundOOB(NamedTuple):
     """One committed OOB result, or that there is none, at one moment."""
 
     value: Any
-    owner: str  # the task that has put it; "" if there is none
+    owner: TaskId | None  # the task that has put it; None if there is none
     changes: int  # how often OOB results of maps had been replaced then
 
 
@@ -362,7 +362,7 @@ def read_oob(connection: Connection, job_name: str, key: str) -> Any:
     if not isinstance(key, str):
         raise KeyError(key)
     found = find_oob(connection, job_name, key)
-    if not found.owner:
+    if found.owner is None:
         raise KeyError(key)
     return found.value
 
@@ -379,5 +379,5 @@ def find_oob(connection: Connection, job_name: str, key: str) -> FoundOOB:
     pipe.hget(job.given, "replaced")
     value, letter, owner, changes = pipe.execute()
     if value is None:
-        return FoundOOB(None, "", int(changes or 0))
-    return FoundOOB(untyped(letter, value), owner.decode(), int(changes or 0))
+        return FoundOOB(None, None, int(changes or 0))
+    return FoundOOB(untyped(letter, value), task_of(owner), int(changes or 0))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from redis.exceptions import RedisError
 
 from disco_rq.errors import ConnectionLost
-from disco_rq.model import OOB_KEY, MapInput
+from disco_rq.model import OOB_KEY, MapInput, TaskId
 from disco_rq.runtime import OOBKind, oob_kind
 from disco_rq.store import keys
 from disco_rq.store.address import shown_address
@@ -58,9 +58,9 @@ class BrowseStore:
         packed: Any = self._redis.hget(keys.JobKeys(name).inputs, str(index))
         return unpack_input(packed) if packed is not None else None
 
-    def outputs(self, name: str, tasks: Sequence[str]) -> list[str | None]:
+    def outputs(self, name: str, tasks: Sequence[TaskId]) -> list[str | None]:
         """The address of each task's committed output."""
-        found: Any = self._redis.hmget(keys.JobKeys(name).outputs, tasks) if tasks else []
+        found: Any = self._redis.hmget(keys.JobKeys(name).outputs, list(map(str, tasks))) if tasks else []
         return [address.decode() if address is not None else None for address in found]
 
     # -- OOB results

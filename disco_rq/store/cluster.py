@@ -6,32 +6,43 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import msgpack
 
-from disco_rq.model import PHASES, JobSpec
+from disco_rq.model import PHASES, JobSpec, TaskId
 from disco_rq.outputs.addresses import preferred_node
 from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import add_event, unpack_input
 from disco_rq.store.clock import server_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import PROCESS_ENDED, closed_nodes, live_slots, node_names
-from disco_rq.store.taskstate import Lease, TaskState
+from disco_rq.store.taskstate import Lease, TaskState, attempt_field, task_of
 
 SAMPLE = 50
 """As many durations of a phase tell a new master how long its tasks take."""
 
 
+TaskEventKind = Literal["done", "failed", "refused", "lost"]
+
+
 @dataclass(frozen=True, slots=True)
 class ControlEvent:
-    """What the control stream says of a job, a task or a node. Empty where a kind has no such field."""
+    """What the control stream says of a job or a node. Empty where a kind has no such field."""
 
-    # submitted, changed (paused or resumed), done, failed, refused, lost, ended, forgotten, nodes
-    kind: str
+    kind: str  # submitted, changed (paused or resumed, or it is to be read again), ended, forgotten, nodes
     job: str = ""
-    task: str = ""
-    attempt: int = 0
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvent:
+    """What the control stream says of an attempt of a task."""
+
+    kind: TaskEventKind
+    job: str
+    task: TaskId
+    attempt: int
     node: str = ""
     duration_ms: int = 0
     why: str = ""
@@ -44,11 +55,12 @@ class JobSnapshot:
     spec: JobSpec
     submitted_ms: int
     paused: bool
-    tasks: Mapping[str, TaskState]  # without those never tried
-    failures: Mapping[str, Sequence[Mapping[str, Any]]]
+    tasks: Mapping[TaskId, TaskState]  # without those never tried
+    failures: Mapping[TaskId, Sequence[Mapping[str, Any]]]
     preferred: Mapping[int, str]  # index of a map -> node that has its input
-    copies: Mapping[str, TaskState]  # second attempts of tasks that lag; waiting: ended, the number is taken
-    durations_s: Mapping[str, float]  # task -> of some that are done
+    # Second attempts of tasks that lag; waiting: ended, the number is taken.
+    copies: Mapping[TaskId, TaskState]
+    durations_s: Mapping[TaskId, float]  # task -> of some that are done
 
 
 class ExpiredLease(NamedTuple):
@@ -77,7 +89,7 @@ class ClusterStore:
         last: Any = self._redis.xrevrange(keys.CONTROL, count=1)
         return last[0][0].decode() if last else "0-0"
 
-    def read_control(self, after: str, block_ms: int) -> tuple[str, list[ControlEvent]]:
+    def read_control(self, after: str, block_ms: int) -> tuple[str, list[ControlEvent | TaskEvent]]:
         """Events after an id, oldest first; waits for the first one. Returns the new id with them."""
         answer: Any = self._redis.xread({keys.CONTROL: after}, count=1000, block=block_ms)
         if not answer:
@@ -120,31 +132,27 @@ class ClusterStore:
         if status != b"active" or spec_data is None:
             return None
         spec = JobSpec.from_dict(msgpack.unpackb(spec_data))
-        states = {task.decode(): TaskState.parse(state) for task, state in tasks.items()}
+        states = {task_of(task): TaskState.parse(state) for task, state in tasks.items()}
         return JobSnapshot(
             spec=spec,
             submitted_ms=int(submitted),
             paused=paused == b"1",
             tasks=states,
-            failures={task.decode(): json.loads(listed) for task, listed in failures.items()},
+            failures={task_of(task): json.loads(listed) for task, listed in failures.items()},
             preferred=_preferred(self._connection, job) if spec.details.get("on_nodes") else {},
-            copies={task.decode(): TaskState.parse(state) for task, state in copies.items()},
+            copies={task_of(task): TaskState.parse(state) for task, state in copies.items()},
             durations_s=self._durations_s(job, states),
         )
 
-    def _durations_s(self, job: keys.JobKeys, states: Mapping[str, TaskState]) -> dict[str, float]:
+    def _durations_s(self, job: keys.JobKeys, states: Mapping[TaskId, TaskState]) -> dict[TaskId, float]:
         """How long some tasks took that are done: a sample of each phase, first come."""
-        asked: list[str] = []
+        asked: list[TaskId] = []
         for phase in PHASES:
-            done = (
-                task
-                for task, state in states.items()
-                if state.state == "done" and task.startswith(f"{phase}:")
-            )
+            done = (task for task, state in states.items() if state.state == "done" and task.phase == phase)
             asked += islice(done, SAMPLE)
         if not asked:
             return {}
-        fields = [f"{task}/{states[task].attempt}" for task in asked]
+        fields = [attempt_field(task, states[task].attempt) for task in asked]
         records: Any = self._redis.hmget(job.attempts, fields)
         told = {task: json.loads(record) for task, record in zip(asked, records, strict=True) if record}
         return {task: (record["ended"] - record["started"]) / 1000 for task, record in told.items()}
@@ -200,20 +208,20 @@ class ClusterStore:
                 expired.append(ExpiredLease(lease, score == PROCESS_ENDED))
         return expired
 
-    def task_state(self, job_name: str, task: str, attempt: int | None = None) -> TaskState | None:
+    def task_state(self, job_name: str, task: TaskId, attempt: int | None = None) -> TaskState | None:
         """The state of a task, or of that attempt of it while it is the task's own or its copy."""
         [states] = self.states([(job_name, task)])
         if attempt is None:
             return states[0]
         return next((state for state in states if state and state.attempt == attempt), None)
 
-    def states(self, tasks: Sequence[tuple[str, str]]) -> list[tuple[TaskState | None, TaskState | None]]:
+    def states(self, tasks: Sequence[tuple[str, TaskId]]) -> list[tuple[TaskState | None, TaskState | None]]:
         """Of each (job, task) its state, and that of its copy, in one round trip."""
         pipe = self._redis.pipeline(transaction=True)
         for job_name, task in tasks:
             job = keys.JobKeys(job_name)
-            pipe.hget(job.tasks, task)
-            pipe.hget(job.copies, task)
+            pipe.hget(job.tasks, str(task))
+            pipe.hget(job.copies, str(task))
         texts = unreadable.answers(pipe)
         found = [unreadable.read("task", text, TaskState.parse) if text else None for text in texts]
         return list(zip(found[::2], found[1::2], strict=True))
@@ -228,22 +236,31 @@ def partition_sizes(connection: Connection, job_name: str) -> dict[int, int]:
     )
 
 
-def _control_events(entry: tuple[bytes, Mapping[bytes, bytes]]) -> list[ControlEvent]:
-    """What one entry of the stream tells: several tasks at once where a batch of them was committed."""
+def _control_events(entry: tuple[bytes, Mapping[bytes, bytes]]) -> Sequence[ControlEvent | TaskEvent]:
+    """What one entry of the stream tells: several tasks at once where a batch of them was committed.
+
+    Where a job has tasks of which it cannot be read what became of them, the job is to be read again.
+    """
     _, fields = entry
-    tasks = fields.get(b"t", b"").decode().split(" ")
-    attempts = fields.get(b"a", b"0").split(b" ")
+    kind = fields[b"k"].decode()
+    job, node = fields.get(b"j", b"").decode(), fields.get(b"n", b"").decode()
+    if kind not in get_args(TaskEventKind):
+        return [ControlEvent(kind, job, node)]
+    try:
+        return _task_events(cast("TaskEventKind", kind), job, node, fields)
+    except unreadable.UNREADABLE as error:
+        unreadable.leave_out("what the control stream tells,", entry, error)
+        return [ControlEvent("changed", job)]
+
+
+def _task_events(
+    kind: TaskEventKind, job: str, node: str, fields: Mapping[bytes, bytes]
+) -> Sequence[TaskEvent]:
+    tasks, attempts = fields[b"t"].split(b" "), fields[b"a"].split(b" ")
     durations = fields[b"ms"].split(b" ") if b"ms" in fields else [b"0"] * len(tasks)
+    why = fields.get(b"w", b"").decode("utf-8", "replace")
     return [
-        ControlEvent(
-            kind=fields[b"k"].decode(),
-            job=fields.get(b"j", b"").decode(),
-            task=task,
-            attempt=int(attempt),
-            node=fields.get(b"n", b"").decode(),
-            duration_ms=int(duration_ms),
-            why=fields.get(b"w", b"").decode("utf-8", "replace"),
-        )
+        TaskEvent(kind, job, task_of(task), int(attempt), node, int(duration_ms), why)
         for task, attempt, duration_ms in zip(tasks, attempts, durations, strict=True)
     ]
 

@@ -14,7 +14,7 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.deaths import killed
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import live_slots
-from disco_rq.store.taskstate import Lease, TaskState
+from disco_rq.store.taskstate import Lease, TaskState, task_of
 
 __all__ = ["Ending"]
 
@@ -47,7 +47,7 @@ class Ending:
         tasks: Any = unreadable.answer(lambda: self._redis.hgetall(job.tasks)) or {}
         copies: Any = unreadable.answer(lambda: self._redis.hgetall(job.copies)) or {}
         states = unreadable.readable(
-            "task", [*tasks.items(), *copies.items()], lambda one: (one[0].decode(), TaskState.parse(one[1]))
+            "task", [*tasks.items(), *copies.items()], lambda one: (task_of(one[0]), TaskState.parse(one[1]))
         )
         running = [Lease(name, task, state.attempt) for task, state in states if state.state == "running"]
         staged = [job.staged(lease.task) for lease in running]

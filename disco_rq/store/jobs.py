@@ -12,15 +12,16 @@ from typing import Any, NamedTuple, cast
 import msgpack
 from redis.client import Pipeline
 
-from disco_rq.errors import JobError, NoMaster, OOBNotFound, UnknownJob
-from disco_rq.model import JobSpec, JobStatus, MapInput
+from disco_rq.errors import BadSignature, JobError, NoMaster, OOBNotFound, UnknownJob
+from disco_rq.model import JobSpec, JobStatus, MapInput, TaskId
 from disco_rq.packing import HEAD_BYTES, JobSeal, Signer, check_spec
+from disco_rq.redact import redact
 from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import read_oob, seal_input, unpack_input
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.deaths import cause_of
 from disco_rq.store.nodes import is_suspended
-from disco_rq.store.taskstate import Lease, TaskState
+from disco_rq.store.taskstate import Lease, TaskState, attempt_field, attempt_of, task_of
 
 log = logging.getLogger("disco_rq.store")
 
@@ -148,13 +149,21 @@ class JobStore:
         check_spec(head, signer.seal(name), spec=packed)
         return JobSpec.from_dict(msgpack.unpackb(packed))
 
-    def outputs(self, name: str) -> dict[str, str]:
-        """Task -> address of its committed output. Not checked: whoever acts upon one does that."""
-        outputs: Any = self._redis.hgetall(keys.JobKeys(name).outputs)
-        return {
-            task.decode(errors="replace"): address.decode(errors="replace")
-            for task, address in outputs.items()
-        }
+    def outputs(self, name: str) -> dict[TaskId, str]:
+        """Task -> address of its committed output. Not checked: whoever acts upon one does that.
+
+        ``BadSignature`` if there is one of no task.
+        """
+        found: Any = self._redis.hgetall(keys.JobKeys(name).outputs)
+        for task, address in found.items():
+            if unreadable.read("the output of", task, task_of) is None:
+                where, what = redact(address.decode(errors="replace")), task.decode(errors="replace")
+                raise BadSignature(f"{where} is not an output of {what} of {name}")
+        return _by_task(found)
+
+    def outputs_of_tasks(self, name: str) -> dict[TaskId, str]:
+        """The same, without those of no task."""
+        return _by_task(self._redis.hgetall(keys.JobKeys(name).outputs))
 
     def inputs(self, name: str, most: int) -> list[MapInput]:
         """The first inputs, in order."""
@@ -178,25 +187,26 @@ class JobStore:
         members: Any = self._redis.smembers(keys.JobKeys(name).nodes)
         return sorted(member.decode() for member in members)
 
-    def attempts(self, name: str) -> dict[str, dict[str, Any]]:
-        """Attempt (``map:3/1``) -> how it ended."""
+    def attempts(self, name: str) -> dict[tuple[TaskId, int], dict[str, Any]]:
+        """(task, number) of each attempt that has ended -> how."""
         attempts: Any = self._redis.hgetall(keys.JobKeys(name).attempts)
-        return {attempt.decode(): json.loads(record) for attempt, record in attempts.items()}
+        return {attempt_of(attempt): json.loads(record) for attempt, record in attempts.items()}
 
-    def story(self, name: str, task: str) -> list[dict[str, Any]]:
+    def story(self, name: str, task: TaskId) -> list[dict[str, Any]]:
         """The attempts of a task, oldest first, each as it ended, or as it is.
 
         Of those that were handed back from a queue, before they began, nothing is recorded but their number.
         """
         job = keys.JobKeys(name)
         pipe = self._redis.pipeline(transaction=True)
-        pipe.hget(job.tasks, task)
-        pipe.hget(job.copies, task)
+        pipe.hget(job.tasks, str(task))
+        pipe.hget(job.copies, str(task))
         pipe.hget(job.job, "status")
         *found, status = pipe.execute()
         states = [TaskState.parse(state) for state in found if state]
         numbers = range(1, max((state.attempt for state in states), default=0) + 1)
-        ended: Any = self._redis.hmget(job.attempts, [f"{task}/{n}" for n in numbers]) if numbers else []
+        fields = [attempt_field(task, n) for n in numbers]
+        ended: Any = self._redis.hmget(job.attempts, fields) if fields else []
         told = [
             {"attempt": n, **(json.loads(record) if record else _HANDED_BACK)}
             for n, record in zip(numbers, ended, strict=True)
@@ -259,7 +269,15 @@ class JobStore:
         """Whether all workers of this Redis were told to take nothing."""
         return is_suspended(self._redis)
 
-    def running(self) -> list[dict[str, Any]]:
-        """The attempts that run now: job, task, attempt."""
+    def running(self) -> list[Lease]:
+        """The attempts that run now."""
         members: Any = unreadable.answer(lambda: self._redis.zrange(keys.LEASES, 0, -1))
-        return [lease._asdict() for lease in unreadable.readable("lease", members, Lease.parse)]
+        return unreadable.readable("lease", members, Lease.parse)
+
+
+def _by_task(outputs: Any) -> dict[TaskId, str]:
+    return dict(
+        unreadable.readable(
+            "the output of", outputs.items(), lambda one: (task_of(one[0]), one[1].decode(errors="replace"))
+        )
+    )

@@ -99,6 +99,8 @@ RQ's own keys (``rq:…``) are RQ's affair; the queue of a node is ``disco.<node
 
 from __future__ import annotations
 
+from disco_rq.model import TaskId
+
 LEADER = "disco:leader"
 MASTER = "disco:master"
 CLUSTER = "disco:cluster"
@@ -209,7 +211,7 @@ class JobKeys:
         self.job = f"disco:job:{name}".encode("utf-8", "backslashreplace").decode()
         self.prefix = f"{self.job}:"
 
-    def staged(self, task: str) -> str:
+    def staged(self, task: TaskId) -> str:
         return f"{self.prefix}staged:{task}"
 
     def records(self) -> list[str]:

@@ -9,13 +9,14 @@ from typing import NamedTuple
 from redis.client import Pipeline
 from redis.exceptions import ResponseError
 
+from disco_rq.model import TaskId
 from disco_rq.planning.assignment import Assignment
 from disco_rq.store import keys
 from disco_rq.store.attempts import LEASE_MS, Attempt, Failure, FailureKind, fail_call
 from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 from disco_rq.store.queues import Queues
-from disco_rq.store.taskstate import Lease, TaskState
+from disco_rq.store.taskstate import Lease, TaskState, task_args
 from disco_rq.store.unreadable import is_unreadable, leave_out, set_aside
 
 log = logging.getLogger("disco_rq.master")
@@ -35,7 +36,7 @@ class BatchPlace(NamedTuple):
 class CopyOf(NamedTuple):
     """A copy of an attempt that lags."""
 
-    task: str
+    task: TaskId
     attempt: int  # the number of the copy
     of: int  # the attempt that lags
     why: str  # for the history
@@ -88,11 +89,10 @@ class Lead:
         for batch in assignments:
             places.append(len(pipe))
             to = BatchPlace(batch.job, batch.node, batch.batch_id)
-            attempts = [(str(task), attempt) for task, attempt in batch.tasks]
             if batch.copy_of:
-                self.assign_copy(pipe, to, CopyOf(*attempts[0], batch.copy_of, batch.why))
+                self.assign_copy(pipe, to, CopyOf(*batch.tasks[0], batch.copy_of, batch.why))
             else:
-                self.assign(pipe, to, attempts)
+                self.assign(pipe, to, batch.tasks)
             queues.put(pipe, batch)
         answers = pipe.execute(raise_on_error=False)
         if failed := [answer for answer in answers if isinstance(answer, Exception)]:
@@ -103,17 +103,17 @@ class Lead:
     def transaction(self) -> Pipeline:
         return self._redis.pipeline(transaction=True)
 
-    def assign(self, pipe: Pipeline, to: BatchPlace, tasks: Sequence[tuple[str, int]]) -> None:
+    def assign(self, pipe: Pipeline, to: BatchPlace, tasks: Sequence[tuple[TaskId, int]]) -> None:
         """Add to a transaction: these attempts are promised to the node."""
         job = keys.JobKeys(to.job)
-        args = [self.token, to.node, to.batch_id, *(part for task in tasks for part in task)]
+        args = [self.token, to.node, to.batch_id, *task_args(tasks)]
         self._connection.add_script(pipe, "assign_tasks", [keys.LEADER, job.job, job.tasks], args)
 
     def assign_copy(self, pipe: Pipeline, to: BatchPlace, copy: CopyOf) -> None:
         """Add to a transaction: the copy is promised to the node."""
         job = keys.JobKeys(to.job)
         script_keys = [keys.LEADER, job.job, job.tasks, job.copies, job.events, keys.TOTALS]
-        args: list[Arg] = [self.token, to.node, to.batch_id, copy.task, copy.of, copy.attempt, copy.why]
+        args: list[Arg] = [self.token, to.node, to.batch_id, str(copy.task), copy.of, copy.attempt, copy.why]
         self._connection.add_script(pipe, "assign_copy", script_keys, args)
 
     def end_attempt(

@@ -298,8 +298,8 @@ class NodeStore:
         leases = unreadable.readable("lease", members, Lease.parse)
         pipe = self._redis.pipeline(transaction=False)
         for lease in leases:
-            pipe.hget(keys.JobKeys(lease.job).tasks, lease.task)
-            pipe.hget(keys.JobKeys(lease.job).copies, lease.task)
+            pipe.hget(keys.JobKeys(lease.job).tasks, str(lease.task))
+            pipe.hget(keys.JobKeys(lease.job).copies, str(lease.task))
         found = unreadable.answers(pipe)
         states = [unreadable.read("task", state, TaskState.parse) if state else None for state in found]
         ended = []

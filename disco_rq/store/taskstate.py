@@ -1,11 +1,36 @@
-"""How Redis has the state of a task, and the lease of an attempt: the one place that reads these words."""
+"""How Redis has tasks, their states and the leases of attempts: the one place that reads and writes these
+words.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from disco_rq.model import NODE_NAME
+from disco_rq.model import NODE_NAME, TaskId
+from disco_rq.store.line import Arg
+
+
+def task_of(field: bytes) -> TaskId:
+    """The task that a field of a hash is called after. Raises ``ValueError``."""
+    return TaskId.parse(field.decode())
+
+
+def attempt_of(field: bytes) -> tuple[TaskId, int]:
+    """The task and the number of the attempt that a field is called after. Raises ``ValueError``."""
+    task, _, number = field.decode().partition("/")
+    return TaskId.parse(task), int(number)
+
+
+def attempt_field(task: TaskId, number: int) -> str:
+    """What ``attempt_of`` reads."""
+    return f"{task}/{number}"
+
+
+def task_args(tasks: Iterable[tuple[TaskId, int]]) -> list[Arg]:
+    """Attempts, given as (task, number), one after the other as a script takes them."""
+    return [part for task, number in tasks for part in (str(task), number)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +69,7 @@ class Lease(NamedTuple):
     """The name of a lease: the attempt that lives by it."""
 
     job: str
-    task: str
+    task: TaskId
     attempt: int
 
     @property
@@ -54,4 +79,4 @@ class Lease(NamedTuple):
     @classmethod
     def parse(cls, member: bytes) -> Lease:
         job, task, attempt = member.decode().split(" ")
-        return cls(job, task, int(attempt))
+        return cls(job, TaskId.parse(task), int(attempt))

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
-from disco_rq.store.taskstate import TaskState
+from disco_rq.store.taskstate import TaskState, attempt_field, attempt_of, task_of
 
 SCAN_COUNT = 2_000
 """Fields of a hash in one answer: the server is not held up by a big job."""
@@ -36,7 +37,7 @@ NOTHING = AttemptRecord()
 class TaskRow(msgspec.Struct, frozen=True, gc=False):
     """A task as it is: of its attempt that runs or is done, else of its last one. Times in ms."""
 
-    task: str
+    task: TaskId
     state: str
     attempt: int
     failures: int
@@ -63,8 +64,8 @@ def row_of_the_dead(row: TaskRow) -> TaskRow:
 class TaskTable(NamedTuple):
     """All tasks that were ever tried, and all attempts that ended."""
 
-    tasks: dict[str, TaskRow]
-    attempts: dict[str, AttemptRecord]  # "task/number" -> record
+    tasks: dict[TaskId, TaskRow]
+    attempts: dict[tuple[TaskId, int], AttemptRecord]  # (task, number) -> record
 
 
 class TaskStore:
@@ -73,22 +74,24 @@ class TaskStore:
     def __init__(self, connection: Connection) -> None:
         self._redis = connection.redis
 
-    def page(self, name: str, tasks: Sequence[str]) -> list[TaskRow]:
+    def page(self, name: str, tasks: Sequence[TaskId]) -> list[TaskRow]:
         """Those tasks, in three round trips, however many there are in all."""
         if not tasks:
             return []
         job = keys.JobKeys(name)
         pipe = self._redis.pipeline(transaction=False)
-        pipe.hmget(job.tasks, tasks)
-        pipe.hmget(job.failures, tasks)
+        fields = list(map(str, tasks))
+        pipe.hmget(job.tasks, fields)
+        pipe.hmget(job.failures, fields)
         states, failures = pipe.execute()
         parsed = [TaskState.parse(state) if state else None for state in states]
-        tried = [f"{task}/{state.attempt}" for task, state in zip(tasks, parsed, strict=True) if state]
-        found: Any = self._redis.hmget(job.attempts, tried) if tried else []
+        tried = [(task, state.attempt) for task, state in zip(tasks, parsed, strict=True) if state]
+        ended = [attempt_field(*attempt) for attempt in tried]
+        found: Any = self._redis.hmget(job.attempts, ended) if tried else []
         records = dict(zip(tried, found, strict=True))
         rows = []
         for task, state, listed in zip(tasks, parsed, failures, strict=True):
-            packed = records.get(f"{task}/{state.attempt}") if state else None
+            packed = records.get((task, state.attempt)) if state else None
             rows.append(_row(task, state, _decode(packed) if packed else None, _nr_failures(listed)))
         return rows
 
@@ -103,21 +106,21 @@ class TaskStore:
     def table(self, name: str) -> TaskTable:
         """Everything; takes some 10 µs a task, so it is for who asked to see all."""
         job = keys.JobKeys(name)
-        records = {field.decode(): _decode(packed) for field, packed in self._scan(job.attempts)}
-        failures = {field.decode(): _nr_failures(listed) for field, listed in self._scan(job.failures)}
+        records = {attempt_of(field): _decode(packed) for field, packed in self._scan(job.attempts)}
+        failures = {task_of(field): _nr_failures(listed) for field, listed in self._scan(job.failures)}
         rows = {}
         for field, text in self._scan(job.tasks):
-            task = field.decode()
+            task = task_of(field)
             if not text.startswith(b"done "):
                 state = TaskState.parse(text)
-                record = records.get(f"{task}/{state.attempt}")
+                record = records.get((task, state.attempt))
                 rows[task] = _row(task, state, record, failures.get(task, 0))
                 continue
             # Most of them, in a third of the time.
-            attempt = text[5 : text.index(b" ", 5)].decode()
-            record = records.get(f"{task}/{attempt}", NOTHING)
+            attempt = int(text[5 : text.index(b" ", 5)])
+            record = records.get((task, attempt), NOTHING)
             rows[task] = TaskRow(
-                *(task, "done", int(attempt), failures.get(task, 0), record.node, record.worker),
+                *(task, "done", attempt, failures.get(task, 0), record.node, record.worker),
                 *(record.started, record.ended, record.entries, record.records, record.bytes),
             )
         return TaskTable(rows, records)
@@ -130,7 +133,7 @@ class TaskStore:
             yield from batch.items()
 
 
-def _row(task: str, state: TaskState | None, record: AttemptRecord | None, failures: int) -> TaskRow:
+def _row(task: TaskId, state: TaskState | None, record: AttemptRecord | None, failures: int) -> TaskRow:
     if state is None:
         return TaskRow(task, "waiting", 0, failures, "", "", None, None, None, None, None)
     if state.state in ("queued", "running"):

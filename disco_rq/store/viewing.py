@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from disco_rq.errors import UnknownJob
-from disco_rq.model import NODE_NAME, PHASES
+from disco_rq.model import NODE_NAME, PHASES, TaskId
 from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.clock import ms_of, server_ms
 from disco_rq.store.cluster import partition_sizes
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import SUSPENDED, about_of, closed_of, is_suspended, node_names
-from disco_rq.store.taskstate import Lease, Slot, TaskState
+from disco_rq.store.taskstate import Lease, Slot, TaskState, task_of
 
 MOST_LEASES = 5_000
 """What a cluster runs is looked up for so many attempts; beyond, slots may look idle that are not."""
@@ -41,7 +41,7 @@ class Held(NamedTuple):
     """What a slot has claimed: a batch of a job's attempts, of which it runs one."""
 
     job: str
-    first_task: str
+    first_task: TaskId
     tasks: int
     since_ms: int
 
@@ -172,14 +172,15 @@ class ViewStore:
 
     def _held(self, leases: Iterable[bytes] | None) -> dict[tuple[str, str], Held]:
         """(node, worker) -> what it has claimed."""
-        tasks: dict[str, set[str]] = {}
+        tasks: dict[str, set[TaskId]] = {}
         for lease in unreadable.readable("lease", leases, Lease.parse):
             tasks.setdefault(lease.job, set()).add(lease.task)
         pipe = self._redis.pipeline(transaction=False)
-        asked = [(job, sorted(wanted, key=natural)) for job, wanted in tasks.items()]
+        asked = [(job, sorted(wanted)) for job, wanted in tasks.items()]
         for job, wanted in asked:
-            pipe.hmget(keys.JobKeys(job).tasks, wanted)
-            pipe.hmget(keys.JobKeys(job).copies, wanted)
+            fields = list(map(str, wanted))
+            pipe.hmget(keys.JobKeys(job).tasks, fields)
+            pipe.hmget(keys.JobKeys(job).copies, fields)
         told = unreadable.answers(pipe) if asked else []
         held: dict[tuple[str, str], Held] = {}
         for i, (job, wanted) in enumerate(asked):
@@ -283,12 +284,14 @@ class ViewStore:
     def partitions(self, name: str) -> dict[int, int]:
         return partition_sizes(self._connection, name)
 
-    def failures(self, name: str, most: int, most_bytes: int) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+    def failures(
+        self, name: str, most: int, most_bytes: int
+    ) -> tuple[dict[TaskId, list[dict[str, Any]]], bool]:
         """Task -> its failures, oldest first, of at most about so many tasks, that take about so many bytes
         as they are kept; and whether there are more.
         """
         key = keys.JobKeys(name).failures
-        found: dict[str, list[dict[str, Any]]] = {}
+        found: dict[TaskId, list[dict[str, Any]]] = {}
         cursor: Any = 0
         read_bytes = 0
         while len(found) < most and read_bytes < most_bytes:
@@ -312,6 +315,6 @@ def _numbers(what: str, fields: dict[bytes, bytes] | None) -> dict[str, int]:
     )
 
 
-def _failures_of(entry: tuple[bytes, bytes]) -> tuple[str, list[dict[str, Any]]]:
+def _failures_of(entry: tuple[bytes, bytes]) -> tuple[TaskId, list[dict[str, Any]]]:
     task, listed = entry
-    return task.decode(), json.loads(listed)
+    return task_of(task), json.loads(listed)

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from disco_rq.model import Phase
+from disco_rq.model import TASK, Phase, TaskId
 
 Text = Annotated[str, Meta(max_length=256)]
 Offset = Annotated[int, Meta(ge=0, le=100_000_000)]
 Limit = Annotated[int, Meta(ge=1, le=500)]
 Order = Literal["asc", "desc"]
-TaskName = Annotated[str, Meta(pattern=r"^(map|reduce):(0|[1-9][0-9]{0,8})$")]
+TaskName = Annotated[str, Meta(pattern=f"^{TASK.pattern}$")]
 EventId = Annotated[str, Meta(pattern=r"^([0-9]{1,15}-[0-9]{1,10})?$")]
 
 
@@ -61,6 +61,10 @@ class OfTasks(OfJobPage, kw_only=True):
 
 class OfTask(OfJob, kw_only=True):
     task: TaskName
+
+    @property
+    def wanted(self) -> TaskId:
+        return TaskId.parse(self.task)
 
 
 class OfLog(OfTask, kw_only=True):

@@ -69,6 +69,6 @@ def _node(node: NodeView, now_ms: int) -> shapes.Node:
 def _slot(slot: SlotView, now_ms: int) -> shapes.Slot:
     told = shapes.Slot(slot_of(slot.worker), slot.worker, max(now_ms - slot.seen_ms, 0))
     if slot.held is not None:
-        told.job, told.task = slot.held.job, slot.held.first_task
+        told.job, told.task = slot.held.job, str(slot.held.first_task)
         told.tasks, told.since = slot.held.tasks, slot.held.since_ms
     return told

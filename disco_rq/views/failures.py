@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from disco_rq.model import TaskId
 from disco_rq.store import deaths
 from disco_rq.store.viewing import natural
 from disco_rq.views import shapes
@@ -38,7 +39,7 @@ _VARYING = re.compile(
 
 
 class _Failure(NamedTuple):
-    task: str
+    task: TaskId
     record: Mapping[str, Any]
 
 
@@ -66,8 +67,8 @@ def cause_of(message: str) -> str:
 def _group(
     sources: Sources, job: str, kind: str, cause: str, group: Sequence[_Failure], end: Mapping[str, Any]
 ) -> shapes.FailureGroup:
-    named = sorted({failure.task for failure in group}, key=natural)
-    fatal = [f for f in group if f.task == end.get("task") and f.record["attempt"] == end.get("attempt")]
+    named = sorted({failure.task for failure in group})
+    fatal = [f for f in group if str(f.task) == end.get("task") and f.record["attempt"] == end.get("attempt")]
     first = min(group, key=lambda failure: failure.record["at"])
     example = (fatal or [first])[0]
     causes = {_PLACE.sub("", failure.record["message"])[:CAUSE_MAX_CHARS] for failure in group}
@@ -75,7 +76,7 @@ def _group(
         cause=causes.pop() if len(causes) == 1 else cause,
         kind=kind,
         count=len(group),
-        tasks=named[:MOST_NAMED],
+        tasks=list(map(str, named[:MOST_NAMED])),
         task_count=len(named),
         nodes=sorted({failure.record["node"] for failure in group}, key=natural),
         first=first.record["at"],
@@ -92,7 +93,7 @@ def _example(sources: Sources, job: str, failure: _Failure, end: Mapping[str, An
         story = sources.jobs.story(job, failure.task)
         traceback = next((one.get("traceback") or "" for one in story if one["attempt"] == number), "")
     return shapes.FailureExample(
-        task=failure.task,
+        task=str(failure.task),
         attempt=number,
         node=failure.record["node"],
         message=failure.record["message"],

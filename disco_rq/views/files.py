@@ -7,6 +7,7 @@ from typing import Any
 
 from disco_rq.client.results import first_pairs, results_of
 from disco_rq.errors import BadSignature, DiscoError
+from disco_rq.model import Phase, TaskId
 from disco_rq.redact import redact
 from disco_rq.saving import check_outputs, final_address
 from disco_rq.views import shapes
@@ -30,7 +31,7 @@ def inputs(sources: Sources, asked: OfJobPage) -> shapes.Inputs:
     total = sources.view.head(asked.job).count("nr_maps")
     listed = [
         shapes.InputEntry(
-            f"map:{index}",
+            str(TaskId("map", index)),
             [
                 shapes.InputPart([redact(one.url) for one in part], part[0].start, part[0].length)
                 for part in given.parts
@@ -44,14 +45,14 @@ def inputs(sources: Sources, asked: OfJobPage) -> shapes.Inputs:
 def results(sources: Sources, asked: OfJobPage) -> shapes.Results:
     """The committed outputs of the last phase, also while it goes on."""
     head = sources.view.head(asked.job)
-    phase = "reduce" if head.count("nr_reduces") else "map"
+    phase: Phase = "reduce" if head.count("nr_reduces") else "map"
     total = nr_tasks(head, phase)
     page = range(total)[asked.offset : asked.offset + asked.limit]
-    tasks = [f"{phase}:{index}" for index in page]
+    tasks = [TaskId(phase, index) for index in page]
     addresses = sources.browse.outputs(asked.job, tasks)
     rows = sources.tasks.page(asked.job, tasks)
     listed = [
-        shapes.Result(index, redact(final_address(address)), row.task, row.records, row.bytes)
+        shapes.Result(index, redact(final_address(address)), str(row.task), row.records, row.bytes)
         for index, address, row in zip(page, addresses, rows, strict=True)
         if address is not None
     ]
@@ -62,8 +63,7 @@ def results(sources: Sources, asked: OfJobPage) -> shapes.Results:
 def preview(sources: Sources, asked: OfPreview) -> shapes.Preview:
     """The first records of a result."""
     head = sources.view.head(asked.job)
-    phase = "reduce" if head.count("nr_reduces") else "map"
-    task = f"{phase}:{asked.index}"
+    task = TaskId("reduce" if head.count("nr_reduces") else "map", asked.index)
     [address] = sources.browse.outputs(asked.job, [task])
     if address is None:
         raise Problem("not-found", f"job {asked.job} has no result {asked.index}")

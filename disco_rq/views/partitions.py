@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from disco_rq.model import TaskId
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJob
 from disco_rq.views.jobs import mean_ms
@@ -23,13 +24,13 @@ def partitions(sources: Sources, asked: OfJob) -> shapes.Partitions:
     mean = total / number if number else 0.0
     largest = sorted(range(number), key=lambda partition: (-sizes.get(partition, 0), partition))
     shown = sorted(largest[:MOST_PARTITIONS])
-    rows = rows_of(sources, head, [f"reduce:{partition}" for partition in shown])
+    rows = rows_of(sources, head, [TaskId("reduce", partition) for partition in shown])
     mean_duration = mean_ms(head, "reduce")
     listed = [
         shapes.Partition(
             partition=partition,
             bytes=sizes.get(partition, 0),
-            task=row.task,
+            task=str(row.task),
             state=row.state,
             duration=row.duration,
             slow=is_slow(row.duration, mean_duration),

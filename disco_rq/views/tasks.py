@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from disco_rq.model import TaskId
+from disco_rq.model import Phase, TaskId
 from disco_rq.redact import redact
 from disco_rq.store.tasktable import TaskRow, row_of_the_dead
 from disco_rq.store.viewing import JobHead, natural
@@ -25,13 +25,13 @@ SLOW_MS = 1_000
 
 def tasks(sources: Sources, asked: OfTasks) -> shapes.Tasks:
     head = sources.view.job(asked.job).head
-    phase = asked.phase or ("map" if head.count("nr_maps") else "reduce")
+    phase: Phase = asked.phase or ("map" if head.count("nr_maps") else "reduce")
     mean = mean_ms(head, phase)
     total = nr_tasks(head, phase)
     if asked.sort == "index" and not (asked.state or asked.node or asked.q):
         numbers = range(total) if asked.order == "asc" else range(total - 1, -1, -1)
         page = numbers[asked.offset : asked.offset + asked.limit]
-        rows = rows_of(sources, head, [f"{phase}:{number}" for number in page])
+        rows = rows_of(sources, head, [TaskId(phase, number) for number in page])
     else:
         every = _all_rows(sources, head, phase, total)
         chosen = asked.state or asked.node or asked.q
@@ -47,17 +47,17 @@ def nr_tasks(head: JobHead, phase: str) -> int:
     return head.count("nr_maps" if phase == "map" else "nr_reduces")
 
 
-def rows_of(sources: Sources, head: JobHead, names: Sequence[str]) -> list[TaskRow]:
+def rows_of(sources: Sources, head: JobHead, wanted: Sequence[TaskId]) -> list[TaskRow]:
     """Those tasks, as they are, or as the death of the job left them."""
-    rows = sources.tasks.page(head.name, names)
+    rows = sources.tasks.page(head.name, wanted)
     return list(map(row_of_the_dead, rows)) if head.is_dead else rows
 
 
-def _all_rows(sources: Sources, head: JobHead, phase: str, total: int) -> Iterable[TaskRow]:
+def _all_rows(sources: Sources, head: JobHead, phase: Phase, total: int) -> Iterable[TaskRow]:
     known = sources.tables.of(head.name).tasks
     for number in range(total):
-        name = f"{phase}:{number}"
-        row = known.get(name) or TaskRow(name, "waiting", 0, 0, "", "", None, None, None, None, None)
+        task = TaskId(phase, number)
+        row = known.get(task) or TaskRow(task, "waiting", 0, 0, "", "", None, None, None, None, None)
         yield row_of_the_dead(row) if head.is_dead else row
 
 
@@ -66,7 +66,7 @@ def _matches(row: TaskRow, asked: OfTasks) -> bool:
         return False
     if asked.node and row.node != asked.node:
         return False
-    return not asked.q or asked.q in row.task or asked.q in row.worker or asked.q in row.node
+    return not asked.q or asked.q in str(row.task) or asked.q in row.worker or asked.q in row.node
 
 
 def _sorted(rows: list[TaskRow], by: str, *, descending: bool) -> list[TaskRow]:
@@ -87,7 +87,7 @@ _KEYS: dict[str, Callable[[TaskRow], Any]] = {
 
 def _task(row: TaskRow, mean: float | None) -> shapes.Task:
     return shapes.Task(
-        *(row.task, row.state, row.attempt, row.failures, row.node, row.worker),  # type: ignore[arg-type]
+        *(str(row.task), row.state, row.attempt, row.failures, row.node, row.worker),  # type: ignore[arg-type]
         *(row.started, row.ended, row.duration, row.entries, row.records, row.bytes),
         slow=is_slow(row.duration, mean),
     )
@@ -104,18 +104,18 @@ def is_slow(duration_ms: int | None, mean: float | None) -> bool:
 
 
 def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
-    [row] = rows_of(sources, _checked(sources, asked), [asked.task])
-    [output] = sources.browse.outputs(asked.job, [asked.task])
-    wanted = TaskId.parse(asked.task)
+    wanted = asked.wanted
+    [row] = rows_of(sources, _checked(sources, asked), [wanted])
+    [output] = sources.browse.outputs(asked.job, [wanted])
     given = sources.browse.input(asked.job, wanted.index) if wanted.phase == "map" else None
-    attempts = [_attempt(told) for told in sources.jobs.story(asked.job, asked.task)]
+    attempts = [_attempt(told) for told in sources.jobs.story(asked.job, wanted)]
     inputs = list(map(redact, given.urls())) if given else []
     return shapes.TaskStory(asked.task, row.state, inputs, output and redact(output), attempts)
 
 
 def log(sources: Sources, asked: OfLog) -> shapes.Log:
     _checked(sources, asked)
-    told = sources.jobs.story(asked.job, asked.task)
+    told = sources.jobs.story(asked.job, asked.wanted)
     wanted = [one["attempt"] for one in told if asked.attempt in (None, one["attempt"])]
     if not wanted:
         return shapes.Log(asked.task, asked.attempt or 0, "")
@@ -124,8 +124,8 @@ def log(sources: Sources, asked: OfLog) -> shapes.Log:
 
 def _checked(sources: Sources, asked: OfTask) -> JobHead:
     """The head of the job, if it has such a task."""
-    wanted, head = TaskId.parse(asked.task), sources.view.head(asked.job)
-    if wanted.index >= nr_tasks(head, wanted.phase):
+    head = sources.view.head(asked.job)
+    if asked.wanted.index >= nr_tasks(head, asked.wanted.phase):
         raise Problem("unknown-task", f"job {asked.job} has no task {asked.task}")
     return head
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from disco_rq.model import TaskId
 from disco_rq.store.tasktable import TaskTable
 from disco_rq.store.viewing import natural, slot_of
 from disco_rq.views import shapes
@@ -43,20 +44,18 @@ def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
 
 def _bars(table: TaskTable, now_ms: int) -> Iterator[tuple[str, str, shapes.Bar]]:
     """(node, worker, bar) of each attempt."""
-    for attempt, record in table.attempts.items():
+    for (task, _), record in table.attempts.items():
         if record.started and record.worker not in ("", "-"):
             failed = int(record.outcome not in ("done", "overtaken"))
             end = max(record.ended, record.started)
-            task = attempt.partition("/")[0]
             yield record.node, record.worker, _bar(record.started, end, task, failed, 0)
     for task, row in table.tasks.items():
         if row.state == "running" and row.started:
             yield row.node, row.worker, _bar(row.started, max(now_ms, row.started), task, 0, 1)
 
 
-def _bar(start: int, end: int, task: str, failed: int, running: int) -> shapes.Bar:
-    phase = "map" if task.startswith("map") else "reduce"
-    return shapes.Bar(start, end, 1, phase, task, failed, running)  # type: ignore[arg-type]  # one of the two
+def _bar(start: int, end: int, task: TaskId, failed: int, running: int) -> shapes.Bar:
+    return shapes.Bar(start, end, 1, task.phase, str(task), failed, running)
 
 
 def _merged(row: list[shapes.Bar], start: int, width: float) -> list[shapes.Bar]:

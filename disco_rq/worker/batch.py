@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rq.job import Job
 
 from disco_rq.errors import DiscoError
-from disco_rq.model import JOB_NAME
+from disco_rq.model import JOB_NAME, TaskId
 from disco_rq.store.queues import RUN_BATCH
-
-_TASK = re.compile("(map|reduce):[0-9]{1,9}")
 
 __all__ = ["Batch", "batch_of", "run_batch"]
 
@@ -22,7 +19,7 @@ class Batch(NamedTuple):
 
     job: str
     id: str
-    tasks: Sequence[tuple[str, int]]
+    tasks: Sequence[tuple[TaskId, int]]
 
 
 def batch_of(job: Job) -> Batch | None:
@@ -34,20 +31,17 @@ def batch_of(job: Job) -> Batch | None:
         if job.func_name != RUN_BATCH or job.instance is not None or job.kwargs:
             return None
         name, batch_id, listed = job.args
-        tasks = [(task, attempt) for task, attempt in listed]
+        tasks = [(TaskId.parse(task), attempt) for task, attempt in listed]
     except Exception:  # noqa: BLE001  what it holds is anybody's
         return None
     is_ours = (
-        _is_text(JOB_NAME, name)
+        isinstance(name, str)
+        and JOB_NAME.fullmatch(name) is not None
         and isinstance(batch_id, str)
         and bool(tasks)
-        and all(_is_text(_TASK, task) and type(attempt) is int and attempt > 0 for task, attempt in tasks)
+        and all(type(attempt) is int and attempt > 0 for _, attempt in tasks)
     )
     return Batch(name, batch_id, tasks) if is_ours else None
-
-
-def _is_text(pattern: re.Pattern[str], text: object) -> bool:
-    return isinstance(text, str) and pattern.fullmatch(text) is not None
 
 
 def run_batch(job: str, batch: str, tasks: list[list[Any]]) -> None:

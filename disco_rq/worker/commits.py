@@ -9,7 +9,6 @@ from contextlib import suppress
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.usercode import is_exhaustion
 from disco_rq.errors import DataError
-from disco_rq.model import TaskId
 from disco_rq.outputs.addresses import output_name
 from disco_rq.records import write_outputs
 from disco_rq.saving import discard, is_saved, publish, sync_place
@@ -96,16 +95,15 @@ class Commits:
 
     def _discard(self, commit: Commit) -> None:
         attempt = commit.attempt
-        task = TaskId.parse(attempt.task)
-        self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
-        self._data.profile(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        self._data.output(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
+        self._data.profile(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
         if is_saved(commit.address):
             discard(commit.address)
 
     def _write_small(self, commits: list[Commit]) -> list[Commit]:
         """Write the outputs that are in memory. Returns the commits whose output is there."""
         small = {
-            output_name(TaskId.parse(commit.attempt.task), commit.attempt.number): commit.result.content
+            output_name(commit.attempt.task, commit.attempt.number): commit.result.content
             for commit in commits
             if commit.result.content is not None
         }

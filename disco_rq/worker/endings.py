@@ -11,7 +11,7 @@ from contextlib import suppress
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.errors import OtherVersion
-from disco_rq.model import JobSpec, TaskId
+from disco_rq.model import JobSpec
 from disco_rq.outputs.addresses import map_task_of
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure
 
@@ -42,9 +42,9 @@ class Endings:
             survives = spec.max_failures if kind == "data" else spec.task_retries
             addresses = getattr(error, "urls", ()) or (failure.url or "",)
             lost = [(task, url) for url in addresses if (task := map_task_of(attempt.job, url))]
-            if kind == "data" and lost and attempt.task.startswith("reduce:"):
+            if kind == "data" and lost and attempt.task.phase == "reduce":
                 answers = {
-                    self._store.lose_output(attempt, str(task), url, failure, survives=survives)
+                    self._store.lose_output(attempt, task, url, failure, survives=survives)
                     for task, url in lost
                 }
                 # Not the reduce's fault: it waits for the maps to be made again. But what a copy cannot reach
@@ -68,10 +68,9 @@ class Endings:
         """The job was purged, or cleaned, while this attempt was writing: others' files may stay."""
         if self._store.job(attempt.job) is not None:
             return
-        task = TaskId.parse(attempt.task)
-        self._data.output(attempt.job, task, attempt.number).unlink(missing_ok=True)
-        self._data.log(attempt.job, task, attempt.number).unlink(missing_ok=True)
-        self._data.profile(attempt.job, task, attempt.number).unlink(missing_ok=True)
+        self._data.output(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
+        self._data.log(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
+        self._data.profile(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
         shutil.rmtree(self._data.required(attempt.job), ignore_errors=True)
         with suppress(OSError):  # other files are there: it was cleaned, or a purge is under way
             self._data.job(attempt.job).rmdir()

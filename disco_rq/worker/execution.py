@@ -103,7 +103,7 @@ class Execution:
             log.info("no rehearsal: %s", error, extra={"action": "rehearse"})
         self._place.scratch.empty()
 
-    def run_batch(self, job: str, batch: str, tasks: Sequence[tuple[str, int]]) -> Fitness:
+    def run_batch(self, job: str, batch: str, tasks: Sequence[tuple[TaskId, int]]) -> Fitness:
         """Claim the batch, and run what was claimed; tell the parent which of its tasks is running.
 
         What an attempt leaves in the process (threads, child processes, descriptors) nobody else is to meet:
@@ -170,11 +170,11 @@ class Execution:
     def _attempt(self, attempt: Attempt, task_input: TaskInput) -> Commit:
         is_new = self._programs.spec_of(attempt.job) is None
         program = self._programs.of(attempt.job)
-        spec, task = program.spec, TaskId.parse(attempt.task)
-        program.check(task, task_input)
+        spec = program.spec
+        program.check(attempt.task, task_input)
         if is_new and program.unpacked.required:
             self._surroundings = Surroundings()  # with its files on the path
-        turn = Turn(spec, program.unpacked, task, attempt.number, task_input)
+        turn = Turn(spec, program.unpacked, attempt.task, attempt.number, task_input)
         if task_input != "reduce" and task_input.is_redundant:
             turn = turn.after(self._store.failed_inputs(attempt.job, attempt.task))
         feed = Feed(self._store, spec, turn.task, program.seal)
@@ -209,7 +209,7 @@ class Execution:
     def _keep_log(self, attempt: Attempt) -> None:
         try:
             if self._log.has_content():
-                self._log.keep(self._place.data.log(attempt.job, TaskId.parse(attempt.task), attempt.number))
+                self._log.keep(self._place.data.log(attempt.job, attempt.task, attempt.number))
         except OSError as error:  # a full disk: the attempt itself ends as it did
             fields = {"action": "log", "job": attempt.job}
             log.warning("%s %s: its log is not kept: %s", attempt.job, attempt, error, extra=fields)

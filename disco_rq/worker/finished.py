@@ -19,7 +19,7 @@ from typing import Any
 
 import msgpack
 
-from disco_rq.model import StageResult
+from disco_rq.model import StageResult, TaskId
 from disco_rq.store.attempts import Attempt, Commit
 
 __all__ = ["Finished"]
@@ -27,7 +27,7 @@ __all__ = ["Finished"]
 ROOM_BYTES = 1 << 20
 """More than a few small outputs are committed sooner."""
 
-_ATTEMPT = [field.name for field in fields(Attempt)]
+_ATTEMPT = ["job", "task.phase", "task.index", "number", "node", "worker"]
 _RESULT = [field.name for field in fields(StageResult)]
 _REST = [field.name for field in fields(Commit) if field.name not in ("attempt", "result")]
 _values_of = [attrgetter(*names) for names in (_ATTEMPT, _RESULT, _REST)]
@@ -124,8 +124,9 @@ class Finished:
 
 
 def _commit(attempt: list[Any], result: list[Any], rest: list[Any]) -> Commit:
+    job, phase, index, *others = attempt
     return Commit(
-        attempt=Attempt(*attempt),
+        attempt=Attempt(job, TaskId(phase, index), *others),
         result=StageResult(**dict(zip(_RESULT, result, strict=True))),
         **dict(zip(_REST, rest, strict=True)),
     )

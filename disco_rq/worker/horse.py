@@ -21,11 +21,12 @@ import msgpack
 
 from disco_rq.machine.children import ChildWatch, has_ended, wait_for_words
 from disco_rq.machine.orphans import adopt_orphans, die_with_parent
+from disco_rq.model import TaskId
 from disco_rq.worker.finished import Finished
 
 log = logging.getLogger("disco_rq.horse")
 
-RunBatch: TypeAlias = Callable[[str, str, list[tuple[str, int]]], "Fitness"]
+RunBatch: TypeAlias = Callable[[str, str, list[tuple[TaskId, int]]], "Fitness"]
 """What a horse does: ``run(job, batch, [(task, attempt), …])``."""
 Rehearsed: TypeAlias = tuple[RunBatch, Callable[[], None]]
 """The same, and what a horse does before its first batch if none waits for it yet."""
@@ -128,10 +129,10 @@ class Horse:
         """False if something has killed it while it waited; it is not reaped by looking."""
         return not self._buried and not has_ended(self.pid)
 
-    def start(self, job: str, batch: str, tasks: Sequence[tuple[str, int]]) -> None:
+    def start(self, job: str, batch: str, tasks: Sequence[tuple[TaskId, int]]) -> None:
         """Hand a batch over; ``wait`` tells its end."""
         self._batches += 1
-        request = msgpack.packb([job, batch, tasks])
+        request = msgpack.packb([job, batch, [(task.phase, task.index, number) for task, number in tasks]])
         self._socket.setblocking(True)
         with contextlib.suppress(OSError):  # it died while it was idle: wait() will tell
             self._socket.sendall(_LENGTH.pack(len(request)) + request)
@@ -211,7 +212,7 @@ def _serve(requests: socket.socket, worker_pid: int, run: RunBatch, rehearse: Ca
     while _is_wanted(requests, worker_pid) and (length := stream.read(_LENGTH.size)):
         job, batch, tasks = msgpack.unpackb(stream.read(_LENGTH.unpack(length)[0]))
         try:
-            fitness = run(job, batch, [(task, attempt) for task, attempt in tasks])
+            fitness = run(job, batch, [(TaskId(phase, index), number) for phase, index, number in tasks])
         except Exception:  # noqa: BLE001  whatever it is, RQ is to keep it
             why = traceback.format_exc().encode("utf-8", "backslashreplace")
             requests.sendall(FAILED + _LENGTH.pack(len(why)) + why)

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from disco_rq.errors import DiscoError
 from disco_rq.machine.load import disk_room, node_load
 from disco_rq.machine.packages import installed
-from disco_rq.model import RENEW_S
+from disco_rq.model import RENEW_S, TaskId
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
@@ -63,17 +63,17 @@ class LeaseKeeper(threading.Thread):
         self._about = about
         self._lock = threading.Lock()
         self._job = ""
-        self._tasks: Sequence[tuple[str, int]] = ()
+        self._tasks: Sequence[tuple[TaskId, int]] = ()
         self._progress = Progress()
-        self._suspect = ""
+        self._suspect: TaskId | None = None
         self._ended = threading.Event()
         self._report_at = 0.0
         self._installed: dict[str, str] = {}
 
-    def watch(self, job: str, tasks: Sequence[tuple[str, int]], progress: Progress) -> None:
+    def watch(self, job: str, tasks: Sequence[tuple[TaskId, int]], progress: Progress) -> None:
         """From now on renew these attempts; ``progress`` knows the one that runs."""
         with self._lock:
-            self._job, self._tasks, self._progress, self._suspect = job, tasks, progress, ""
+            self._job, self._tasks, self._progress, self._suspect = job, tasks, progress, None
 
     def unwatch(self) -> None:
         """The batch is over."""
@@ -123,7 +123,7 @@ class LeaseKeeper(threading.Thread):
             # Twice in a row: the horse may just have reported this very task as failed and be on its way to
             # the next.
             overtaken = current in lost and self._suspect == current
-            self._suspect = current if current in lost else ""
+            self._suspect = current if current in lost else None
             overdue = self._progress.overdue_s > TIMEOUT_GRACE_S
         if overdue:
             log.warning("%s %s does not end at its time limit", job, current, extra={"action": "overdue"})

@@ -66,7 +66,7 @@ class Mishaps:
         with suppress(OSError):  # a full disk
             salvage(
                 self._data.scratch(self._worker, horse.pid).log,
-                self._data.log(batch.job, TaskId.parse(task), number),
+                self._data.log(batch.job, task, number),
             )
         attempt = Attempt(batch.job, task, number, self._node, self._worker)
         kind: FailureKind = "error" if overdue else "data"
@@ -74,7 +74,7 @@ class Mishaps:
         self._store.fail(attempt, kind, Failure(why), survives=survives)
         return True
 
-    def _release(self, batch: Batch, tasks: Sequence[tuple[str, int]], why: str) -> None:
+    def _release(self, batch: Batch, tasks: Sequence[tuple[TaskId, int]], why: str) -> None:
         for task, number in tasks:
             attempt = Attempt(batch.job, task, number, self._node, self._worker)
             self._store.fail(attempt, "release", Failure(why), survives=0)

@@ -53,7 +53,7 @@ def rehearsed_pack() -> bytes:
 
 def rehearse(opener: Opener, store: AttemptStore, directory: Path) -> None:
     """Claim, unpack, map, write, read, reduce, commit, in an empty directory; the caller empties it again."""
-    store.claim(JOB, JOB, _NODE, [(str(task), 1) for task in _TASKS])
+    store.claim(JOB, JOB, _NODE, [(task, 1) for task in _TASKS])
     store.job(JOB)
     unpacked = unpack_functions(rehearsed_pack(), JobSeal(JOB, None), directory=directory, aside=directory)
     work = TaskWork(
@@ -78,6 +78,6 @@ def rehearse(opener: Opener, store: AttemptStore, directory: Path) -> None:
 
 
 def _commit(task: TaskId, result: StageResult) -> Commit:
-    attempt = Attempt(JOB, str(task), 1, _NODE, _NODE)
+    attempt = Attempt(JOB, task, 1, _NODE, _NODE)
     address = output_address(_NODE, JOB, task, 1)
     return Commit(attempt=attempt, address=address, duration_ms=0, result=result)

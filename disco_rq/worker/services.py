@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from disco_rq.errors import BadSignature, OOBNotFound, OOBNotReadable
-from disco_rq.model import Input, JobSpec, MapInput, TaskId
+from disco_rq.model import Input, JobSpec, MapInput, Phase, TaskId
 from disco_rq.outputs.addresses import map_task_of
 from disco_rq.packing import TaskSeal
 from disco_rq.redact import redact
@@ -31,13 +31,12 @@ class TaskServices:
     def put(self, key: str, typed_value: bytes, count: int) -> int:
         return self._store.put(self._attempt, key, typed_value, count)
 
-    def get(self, key: str, phase: str | None) -> Any:
+    def get(self, key: str, phase: Phase | None) -> Any:
         found = find_oob(self._connection, self._attempt.job, key)
-        if (
-            self.oob_changes_seen is None
-        ):  # what is replaced from now on is not what was read; nor what was not there
+        # What is replaced from now on is not what was read; nor what was not there.
+        if self.oob_changes_seen is None:
             self.oob_changes_seen = found.changes
-        if not found.owner.startswith(phase or "") or not found.owner:
+        if found.owner is None or phase not in (None, found.owner.phase):
             raise KeyError(key)
         return found.value
 

@@ -262,7 +262,7 @@ class DiscoWorker(Worker):
         self._ride = ride = Ride(batch, horse)
         self._horse_pid = horse.pid
         horse.progress.begin(0)
-        self._keeper.watch(batch.job, [(task, attempt) for task, attempt in batch.tasks], horse.progress)
+        self._keeper.watch(batch.job, batch.tasks, horse.progress)
         self._overuse.watch(horse.pid, self._data.scratch(self.name, horse.pid).log)
         horse.start(batch.job, batch.id, batch.tasks)
         return ride

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from disco_rq import DataError, Disco, Job
+from disco_rq.model import TaskId
 from disco_rq.runtime import data_err, err, this_partition
 from tests.cluster.small_jobs import death, pairs, run, wait_for_death
 
@@ -27,7 +28,7 @@ def next_attempt(directory: str) -> int:
 def outcomes(job: Job) -> list[str]:
     """How the attempts of the first map ended, in order."""
     attempts = job._store.attempts(job.name)
-    return [attempts[name]["outcome"] for name in sorted(attempts) if name.startswith("map:0/")]
+    return [attempts[one]["outcome"] for one in sorted(attempts) if one[0] == TaskId("map", 0)]
 
 
 def pass_on(iter: Iterator[Any], params: Any) -> Iterator[Any]:

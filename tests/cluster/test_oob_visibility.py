@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from disco_rq import Disco, OOBNotFound
+from disco_rq.model import TaskId
 from disco_rq.runtime import data_err, err, put
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure
 from tests.cluster.conftest import wait_until
@@ -152,7 +153,7 @@ def test_an_overtaken_attempt_that_ends_late_changes_nothing(disco: Disco, tmp_p
     # when the cluster gives it up, and it comes back before it hears of that
     tasks: Any = disco.session.connection.redis.hgetall(f"disco:job:{job.name}:tasks")
     _, number, node, _, worker, _ = tasks[b"map:0"].decode().split(" ")
-    attempt = Attempt(job.name, "map:0", int(number), node, worker)
+    attempt = Attempt(job.name, TaskId("map", 0), int(number), node, worker)
     assert (
         AttemptStore(disco.session.connection).fail(attempt, "data", Failure("given up"), survives=3)
         == "retry"

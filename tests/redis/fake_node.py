@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from rq.job import Job
 
 from disco_rq.master.master import Master
-from disco_rq.model import StageResult
+from disco_rq.model import StageResult, TaskId
 from disco_rq.packing import Serializer
 from disco_rq.settings import Settings
 from disco_rq.store import keys
@@ -36,13 +36,13 @@ def queued(connection: Connection, node: str) -> list[str]:
     return [batch.decode() for batch in ids]
 
 
-def take(connection: Connection, node: str) -> tuple[str, str, list[tuple[str, int]]] | None:
+def take(connection: Connection, node: str) -> tuple[str, str, list[tuple[TaskId, int]]] | None:
     """Pop a batch as RQ does: (job, batch, tasks)."""
     batch: Any = connection.redis.lpop(f"rq:queue:{keys.queue(node)}")
     if batch is None:
         return None
     job, batch_id, tasks = Job.fetch(batch.decode(), connection=connection.redis, serializer=Serializer).args
-    return job, batch_id, [(task, attempt) for task, attempt in tasks]
+    return job, batch_id, [(TaskId.parse(task), attempt) for task, attempt in tasks]
 
 
 def register(connection: Connection, node: str, slots: int = 1) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from disco_rq.model import Input, JobSpec, MapInput, StageResult
+from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure, FailureKind
 from disco_rq.store.cluster import ClusterStore
@@ -92,7 +92,7 @@ def map_inputs(maps: int) -> list[MapInput]:
 
 def assign(
     connection: Connection,
-    tasks: Sequence[tuple[str, int]],
+    tasks: Sequence[tuple[TaskId, int]],
     *,
     job: str = JOB,
     node: str = "n1",
@@ -116,10 +116,10 @@ def started(
     worker: str = "w1",
 ) -> Attempt:
     """An attempt that is assigned and claimed."""
-    batch = f"{task.replace(':', '-')}_{number}"
-    assert assign(connection, [(task, number)], job=job, node=node, batch=batch) == 1
-    assert AttemptStore(connection).claim(job, batch, worker, [(task, number)]) != [None]
-    return Attempt(job, task, number, node, worker)
+    batch, of = f"{task.replace(':', '-')}_{number}", TaskId.parse(task)
+    assert assign(connection, [(of, number)], job=job, node=node, batch=batch) == 1
+    assert AttemptStore(connection).claim(job, batch, worker, [(of, number)]) != [None]
+    return Attempt(job, of, number, node, worker)
 
 
 def assign_copy(
@@ -143,7 +143,7 @@ def copy_of(
     connection: Connection, of: Attempt, number: int = 2, *, node: str = "n2", worker: str = "w2"
 ) -> Attempt:
     """A copy that is assigned and claimed."""
-    batch = f"{of.task.replace(':', '-')}_{number}"
+    batch = f"{of.task.phase}-{of.task.index}_{number}"
     assert assign_copy(connection, of, number, node=node, batch=batch) == 1
     assert AttemptStore(connection).claim(of.job, batch, worker, [(of.task, number)]) != [None]
     return Attempt(of.job, of.task, number, node, worker)
@@ -151,7 +151,7 @@ def copy_of(
 
 def copied(connection: Connection) -> str:
     """State and number of the copy of map:0."""
-    [(_, copy)] = ClusterStore(connection).states([(JOB, "map:0")])
+    [(_, copy)] = ClusterStore(connection).states([(JOB, TaskId("map", 0))])
     return f"{copy.state} {copy.attempt}" if copy else ""
 
 
@@ -162,7 +162,7 @@ def counts(connection: Connection) -> list[int]:
 
 def leases(connection: Connection) -> list[str]:
     """The attempts that have one."""
-    return [f"{one['task']}/{one['attempt']}" for one in JobStore(connection).running()]
+    return [f"{one.task}/{one.attempt}" for one in JobStore(connection).running()]
 
 
 def commit(
@@ -187,10 +187,10 @@ def commit(
 
 def reading(connection: Connection) -> Attempt:
     """The attempt of reduce:0 that runs; if there is none, one that begins now."""
-    state = ClusterStore(connection).task_state(JOB, "reduce:0")
+    state = ClusterStore(connection).task_state(JOB, TaskId("reduce", 0))
     if state is None or state.state != "running":
         return started(connection, "reduce:0", state.attempt + 1 if state else 1)
-    return Attempt(JOB, "reduce:0", state.attempt, state.node, state.worker)
+    return Attempt(JOB, TaskId("reduce", 0), state.attempt, state.node, state.worker)
 
 
 def lose(
@@ -203,7 +203,8 @@ def lose(
 ) -> str:
     """A reduce cannot read the output of a map."""
     reader = reader or reading(connection)
-    return AttemptStore(connection).lose_output(reader, task, address, Failure("gone"), survives=survives)
+    of = TaskId.parse(task)
+    return AttemptStore(connection).lose_output(reader, of, address, Failure("gone"), survives=survives)
 
 
 def fail(
@@ -226,8 +227,8 @@ def staged_keys(connection: Connection) -> list[str]:
     return [key for key in everything(connection) if ":staged:" in key]
 
 
-def state_of(connection: Connection, task: str, job: str = JOB) -> str:
-    state = ClusterStore(connection).task_state(job, task)
+def state_of(connection: Connection, task: str | TaskId, job: str = JOB) -> str:
+    state = ClusterStore(connection).task_state(job, TaskId.parse(str(task)))
     return f"{state.state} {state.attempt}" if state else "waiting 0"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from disco_rq.model import TaskId
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
@@ -77,7 +78,7 @@ def test_what_does_not_run_alone_gets_no_copy(connection: Connection, own: Attem
             fail(connection, own)
         case "queued":
             fail(connection, own)
-            assign(connection, [("map:0", 2)])
+            assign(connection, [(TaskId("map", 0), 2)])
         case "copied":
             assign_copy(connection, own, 2)
         case "dead":
@@ -116,7 +117,7 @@ def test_a_copy_of_a_paused_job_is_not_claimed_and_its_task_runs_on(
     assign_copy(connection, own)
     JobStore(connection).set_paused(JOB, True)
 
-    assert AttemptStore(connection).claim(JOB, "copy-1", "w2", [("map:0", 2)]) == [None]
+    assert AttemptStore(connection).claim(JOB, "copy-1", "w2", [(TaskId("map", 0), 2)]) == [None]
 
     assert (state_of(connection, "map:0"), copied(connection)) == ("running 1", "waiting 2")
     assert commit(connection, own) == "ok"

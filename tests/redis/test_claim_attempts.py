@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from disco_rq.model import LEASE_S
+from disco_rq.model import LEASE_S, TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.cluster import ClusterStore
@@ -44,7 +44,7 @@ def test_only_the_leader_assigns(connection: Connection) -> None:
     submit(connection)
     before = everything(connection)
 
-    assert assign(connection, [("map:0", 1)], token="a paused old one") == -1
+    assert assign(connection, [(TaskId("map", 0), 1)], token="a paused old one") == -1
 
     assert everything(connection) == before
 
@@ -54,7 +54,7 @@ def test_with_no_leader_at_all_nobody_assigns(connection: Connection) -> None:
     submit(connection)
     connection.redis.delete(keys.LEADER)
 
-    assert assign(connection, [("map:0", 1)]) == -1
+    assert assign(connection, [(TaskId("map", 0), 1)]) == -1
 
 
 @pytest.mark.parametrize("attempt", [0, 1, 2])
@@ -65,23 +65,23 @@ def test_the_number_of_an_attempt_is_never_given_again(connection: Connection, a
         fail(connection, started(connection, "map:0", number), "release")
     before = everything(connection)
 
-    assert assign(connection, [("map:0", attempt)]) == 0
+    assert assign(connection, [(TaskId("map", 0), attempt)]) == 0
 
     assert everything(connection) == before
-    assert assign(connection, [("map:0", 4)]) == 1  # one may be left out
+    assert assign(connection, [(TaskId("map", 0), 4)]) == 1  # one may be left out
 
 
 def test_a_task_that_is_queued_running_or_done_is_not_assigned_again(connection: Connection) -> None:
     # given
     lead(connection)
     submit(connection, maps=3)
-    assign(connection, [("map:0", 1)])
+    assign(connection, [(TaskId("map", 0), 1)])
     started(connection, "map:1")
     commit(connection, started(connection, "map:2"))
     before = everything(connection)
 
     # when
-    tasks = [(f"map:{i}", number) for i in range(3) for number in (1, 2)]
+    tasks = [(TaskId("map", i), number) for i in range(3) for number in (1, 2)]
     assert assign(connection, tasks, batch="another") == 0
 
     # then
@@ -94,7 +94,7 @@ def test_a_job_that_ended_gets_nothing_assigned(connection: Connection) -> None:
     Ending(connection).kill(JOB, "enough")
     before = everything(connection)
 
-    assert assign(connection, [("map:0", 1)]) == 0
+    assert assign(connection, [(TaskId("map", 0), 1)]) == 0
 
     assert everything(connection) == before
 
@@ -106,7 +106,7 @@ def test_a_claim_gives_the_inputs_and_starts_the_leases(connection: Connection) 
     # given
     lead(connection)
     submit(connection, maps=2, reduces=1)
-    tasks = [("map:0", 1), ("map:1", 1), ("reduce:0", 1)]
+    tasks = [(TaskId("map", 0), 1), (TaskId("map", 1), 1), (TaskId("reduce", 0), 1)]
     assert assign(connection, tasks) == 3
 
     # when
@@ -124,11 +124,11 @@ def test_a_claim_gives_the_inputs_and_starts_the_leases(connection: Connection) 
 def test_a_claim_asked_again_says_the_same_and_counts_once(connection: Connection) -> None:
     lead(connection)
     submit(connection)
-    assign(connection, [("map:0", 1)])
+    assign(connection, [(TaskId("map", 0), 1)])
     store = AttemptStore(connection)
 
-    first = store.claim(JOB, BATCH, "w1", [("map:0", 1)])
-    again = store.claim(JOB, BATCH, "w1", [("map:0", 1)])
+    first = store.claim(JOB, BATCH, "w1", [(TaskId("map", 0), 1)])
+    again = store.claim(JOB, BATCH, "w1", [(TaskId("map", 0), 1)])
 
     assert again == first == map_inputs(1)
     assert JobStore(connection).record(JOB).phase("map") == [1, 1, 0, 0]
@@ -137,18 +137,18 @@ def test_a_claim_asked_again_says_the_same_and_counts_once(connection: Connectio
 @pytest.mark.parametrize(
     ("batch", "tasks"),
     [
-        ("another-batch", [("map:0", 1)]),
-        (BATCH, [("map:0", 2)]),
-        (BATCH, [("map:1", 1)]),  # never assigned
-        (BATCH, [("map:7", 1)]),  # no such task
+        ("another-batch", [(TaskId("map", 0), 1)]),
+        (BATCH, [(TaskId("map", 0), 2)]),
+        (BATCH, [(TaskId("map", 1), 1)]),  # never assigned
+        (BATCH, [(TaskId("map", 7), 1)]),  # no such task
     ],
 )
 def test_what_was_not_promised_is_not_given(
-    connection: Connection, batch: str, tasks: list[tuple[str, int]]
+    connection: Connection, batch: str, tasks: list[tuple[TaskId, int]]
 ) -> None:
     lead(connection)
     submit(connection)
-    assign(connection, [("map:0", 1)])
+    assign(connection, [(TaskId("map", 0), 1)])
     before = everything(connection)
 
     assert AttemptStore(connection).claim(JOB, batch, "w1", tasks) == [None]
@@ -160,11 +160,11 @@ def test_what_was_not_promised_is_not_given(
 def test_a_job_that_is_over_or_gone_is_not_claimed(connection: Connection, job: str) -> None:
     lead(connection)
     submit(connection)
-    assign(connection, [("map:0", 1)])
+    assign(connection, [(TaskId("map", 0), 1)])
     Ending(connection).kill(JOB, "enough")
     before = everything(connection)
 
-    assert AttemptStore(connection).claim(job, BATCH, "w1", [("map:0", 1)]) == [None]
+    assert AttemptStore(connection).claim(job, BATCH, "w1", [(TaskId("map", 0), 1)]) == [None]
 
     assert everything(connection) == before
 
@@ -174,7 +174,7 @@ def test_of_racing_workers_exactly_one_claims_each_task(connect: Callable[[], Co
     clients = [connect() for _ in range(4)]
     lead(clients[0])
     submit(clients[0], maps=20)
-    tasks = [(f"map:{i}", 1) for i in range(20)]
+    tasks = [(TaskId("map", i), 1) for i in range(20)]
     assign(clients[0], tasks)
 
     # when each claims task by task
@@ -198,7 +198,7 @@ def test_a_renewal_prolongs_the_slot_and_the_running_attempts(connection: Connec
     attempt = started(connection, "map:0")
     expire_lease(connection, attempt)
 
-    lost = AttemptStore(connection).renew("n1", "w1", JOB, [("map:0", 1)])
+    lost = AttemptStore(connection).renew("n1", "w1", JOB, [(TaskId("map", 0), 1)])
 
     assert lost == set()
     assert lease_ms_left(connection, "map:0 1") > LEASE_S * 1000 - 2000
@@ -221,15 +221,15 @@ def test_a_renewal_tells_what_is_lost_and_prolongs_none_of_it(connection: Connec
     fail(connection, started(connection, "map:0"))  # waits again
     fail(connection, started(connection, "map:1"))
     started(connection, "map:1", 2, worker="w2")  # overtaken
-    assign(connection, [("map:2", 1)])  # not claimed yet
+    assign(connection, [(TaskId("map", 2), 1)])  # not claimed yet
     commit(connection, started(connection, "map:3"))
     started(connection, "map:4")
 
     # when
-    lost = AttemptStore(connection).renew("n1", "w1", JOB, [(f"map:{i}", 1) for i in range(5)])
+    lost = AttemptStore(connection).renew("n1", "w1", JOB, [(TaskId("map", i), 1) for i in range(5)])
 
     # then
-    assert lost == {"map:0", "map:1"}
+    assert lost == {TaskId("map", 0), TaskId("map", 1)}
     leases = connection.redis.zrange(keys.LEASES, 0, -1)
     assert leases == [f"{JOB} map:1 2".encode(), f"{JOB} map:4 1".encode()]
 
@@ -241,5 +241,6 @@ def test_everything_of_a_dead_job_is_lost(connection: Connection) -> None:
     expire_lease(connection, attempt)
     Ending(connection).kill(JOB, "enough")
 
-    assert AttemptStore(connection).renew("n1", "w1", JOB, [("map:0", 1), ("map:1", 1)]) == {"map:0", "map:1"}
+    tasks = [TaskId("map", 0), TaskId("map", 1)]
+    assert AttemptStore(connection).renew("n1", "w1", JOB, [(task, 1) for task in tasks]) == set(tasks)
     assert lease_ms_left(connection, "map:0 1") < 0

@@ -16,7 +16,7 @@ from disco_rq.errors import NodeAlive
 from disco_rq.machine.redisserver import PrivateServer, private_directory
 from disco_rq.master.caretaker import Caretaker
 from disco_rq.master.retention import Retention
-from disco_rq.model import LEASE_S
+from disco_rq.model import LEASE_S, TaskId
 from disco_rq.planning.board import Board
 from disco_rq.settings import Settings
 from disco_rq.store import keys
@@ -219,6 +219,6 @@ def test_an_attempt_began_and_ended_by_the_clock_of_redis(stepped: Connection, s
 
     commit(stepped, attempt, duration_ms=50)
 
-    [told] = JobStore(stepped).story(JOB, "map:0")
+    [told] = JobStore(stepped).story(JOB, TaskId("map", 0))
     assert before <= told["ended"] <= server_ms(stepped)
     assert told["ended"] - told["started"] == 50

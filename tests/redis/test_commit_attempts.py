@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from disco_rq.model import StageResult
+from disco_rq.model import StageResult, TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.cluster import ClusterStore
@@ -53,11 +53,11 @@ def test_a_commit_makes_everything_of_the_attempt_visible(connection: Connection
     # then
     assert jobs.oob_get(JOB, "total") == "12"
     assert jobs.counters(JOB) == {"lines": 5, "bad": -2}
-    assert jobs.outputs(JOB) == {"map:0": "disco://n1/out"}
+    assert jobs.outputs(JOB) == {TaskId("map", 0): "disco://n1/out"}
     record = jobs.record(JOB)
     assert record.phase("map") == [1, 0, 1, 0]
     assert [record.count(f"map:{what}") for what in ("entries", "records", "bytes")] == [3, 2, 10]
-    told = jobs.attempts(JOB)["map:0/1"]
+    told = jobs.attempts(JOB)[TaskId("map", 0), 1]
     assert (told["node"], told["worker"], told["outcome"]) == ("n1", "w1", "done")
     node = {"done": "1", "ms": "50", "records": "2", "bytes": "10", "done_under:100": "1"}
     assert node_about(connection, "n1") == node
@@ -92,10 +92,10 @@ def test_the_last_commit_asked_again_is_ok_though_the_job_has_ended(connection: 
 @pytest.mark.parametrize(
     "attempt",
     [
-        Attempt(JOB, "map:0", 1, "n1", "another worker"),
-        Attempt(JOB, "map:0", 2, "n1", "w1"),
-        Attempt(JOB, "map:1", 1, "n1", "w1"),  # never tried
-        Attempt("nosuch@20260101-000000-zzzz", "map:0", 1, "n1", "w1"),
+        Attempt(JOB, TaskId("map", 0), 1, "n1", "another worker"),
+        Attempt(JOB, TaskId("map", 0), 2, "n1", "w1"),
+        Attempt(JOB, TaskId("map", 1), 1, "n1", "w1"),  # never tried
+        Attempt("nosuch@20260101-000000-zzzz", TaskId("map", 0), 1, "n1", "w1"),
     ],
     ids=str,
 )
@@ -115,10 +115,10 @@ def test_an_attempt_that_is_not_the_workers_is_refused_whole(
 def test_a_queued_attempt_cannot_be_committed(connection: Connection) -> None:
     lead(connection)
     submit(connection)
-    assign(connection, [("map:0", 1)])
+    assign(connection, [(TaskId("map", 0), 1)])
     before = everything(connection)
 
-    assert commit(connection, Attempt(JOB, "map:0", 1, "n1", "-")) == "overtaken"
+    assert commit(connection, Attempt(JOB, TaskId("map", 0), 1, "n1", "-")) == "overtaken"
 
     assert everything(connection) == before
 
@@ -130,8 +130,8 @@ def test_a_zombie_that_comes_back_late_changes_nothing(connection: Connection) -
     zombie = started(connection, "map:0")
     put(connection, zombie, "zombie")
     expire_lease(connection, zombie)
-    state = ClusterStore(connection).task_state(JOB, "map:0")
-    leads.end_attempt(Lease(JOB, "map:0", 1), state, "lost", "lost", survives=3)
+    state = ClusterStore(connection).task_state(JOB, TaskId("map", 0))
+    leads.end_attempt(Lease(JOB, TaskId("map", 0), 1), state, "lost", "lost", survives=3)
     second = started(connection, "map:0", 2, node="n2", worker="w2")
     before = everything(connection)
 
@@ -140,7 +140,7 @@ def test_a_zombie_that_comes_back_late_changes_nothing(connection: Connection) -
         put(connection, zombie, "late", count=2),
         commit(connection, zombie, counters={"lines": 1}),
         fail(connection, zombie),
-        AttemptStore(connection).claim(JOB, "map-0_1", "w1", [("map:0", 1)]),
+        AttemptStore(connection).claim(JOB, "map-0_1", "w1", [(TaskId("map", 0), 1)]),
     ]
 
     # then
@@ -287,4 +287,4 @@ def test_an_attempt_that_was_given_twice_is_known_by_its_worker(connection: Conn
     assert store.is_given_again(replace(attempt, worker="another"))
     assert not store.is_given_again(replace(attempt, worker="another", node="n2"))
     assert not store.is_given_again(replace(attempt, worker="another", number=2))
-    assert not store.is_given_again(replace(attempt, task="map:7"))
+    assert not store.is_given_again(replace(attempt, task=TaskId("map", 7)))

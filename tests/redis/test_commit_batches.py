@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq.model import OOB_BYTES, StageResult
+from disco_rq.model import OOB_BYTES, StageResult, TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.cluster import ClusterStore, partition_sizes
@@ -72,8 +72,8 @@ def every_fate(connection: Connection) -> list[Commit]:
     remade = started(connection, "map:6", 2)
     put(connection, remade, "before")
     put(connection, remade, "not before", count=2)
-    assign(connection, [("map:7", 1)])
-    queued = Attempt(JOB, "map:7", 1, "n1", "-")
+    assign(connection, [(TaskId("map", 7), 1)])
+    queued = Attempt(JOB, TaskId("map", 7), 1, "n1", "-")
     incomplete = started(connection, "map:8")
     put(connection, incomplete, "kept")
     attempts = [plain, putting, again, theirs, original, faster, remade, queued, incomplete]
@@ -102,12 +102,10 @@ def left_by(connection: Connection) -> dict[str, Any]:
         "attempts": {attempt: told["outcome"] for attempt, told in jobs.attempts(JOB).items()},
         "states": [
             tuple((state.state, state.attempt, state.node, state.worker) if state else None for state in pair)
-            for pair in store.states([(JOB, f"map:{i}") for i in range(9)])
+            for pair in store.states([(JOB, TaskId("map", i)) for i in range(9)])
         ],
         "history": history(connection),
-        "told": [
-            (one.kind, one.task, one.attempt, one.duration_ms) for one in store.read_control("0-0", 1)[1]
-        ],
+        "told": store.read_control("0-0", 1)[1],
         "partitions": partition_sizes(connection, JOB),
         "node": node_about(connection, "n1"),
     }
@@ -126,7 +124,7 @@ def test_attempts_that_are_committed_together_fare_as_if_alone(connection: Conne
     assert left_by(connection) == alone
     assert JobStore(connection).counters(JOB)["only 1"] == 2**62 + 1  # exact, where a float is not
     assert partition_sizes(connection, JOB) == {0: 5 + 40 + 40_000 + 400_000 + 9, 1: 5, 4: 5, 5: 5}
-    assert staged_keys(connection) == [keys.JobKeys(JOB).staged("map:8")]
+    assert staged_keys(connection) == [keys.JobKeys(JOB).staged(TaskId("map", 8))]
 
 
 def test_a_batch_that_is_committed_again_changes_nothing(connection: Connection) -> None:
@@ -168,7 +166,7 @@ def test_commits_of_several_jobs_phases_and_nodes_are_answered_in_order(connecti
 
     jobs = JobStore(connection)
     assert jobs.outputs(JOB) == {one.attempt.task: one.address for one in commits if one.attempt.job == JOB}
-    assert jobs.outputs(OTHER) == {"map:0": commits[1].address}
+    assert jobs.outputs(OTHER) == {TaskId("map", 0): commits[1].address}
     assert [node_about(connection, node)["done"] for node in ("n1", "n2")] == ["3", "1"]
 
 

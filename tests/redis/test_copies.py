@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, FailureKind
-from disco_rq.store.cluster import ClusterStore
+from disco_rq.store.cluster import ClusterStore, TaskEvent
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
@@ -68,11 +69,11 @@ def test_the_first_commit_counts_and_nothing_stays_of_the_other(
         f"by {winner.number}",
     )
     assert jobs.counters(JOB) == {"lines": 1}
-    assert jobs.outputs(JOB) == {"map:0": f"disco://{winner.node}/out"}
+    assert jobs.outputs(JOB) == {TaskId("map", 0): f"disco://{winner.node}/out"}
     assert counts(connection) == [2, 0, 1, 0]
     assert (leases(connection), staged_keys(connection)) == ([], [])
     assert connection.redis.hgetall(keys.JobKeys(JOB).quota) == {}
-    told = {one["attempt"]: one for one in jobs.story(JOB, "map:0")}
+    told = {one["attempt"]: one for one in jobs.story(JOB, TaskId("map", 0))}
     assert told[winner.number]["outcome"] == "done"
     over = told[loser.number]
     assert (over["outcome"], over["node"], over["worker"]) == ("overtaken", loser.node, loser.worker)
@@ -103,22 +104,25 @@ def test_the_loser_can_do_nothing_any_more(connection: Connection, own: Attempt,
         put(connection, loser, "late"),
         commit(connection, loser, counters={"lines": 1}),
         *(fail(connection, loser, kind) for kind in ("data", "fatal", "release")),
-        AttemptStore(connection).claim(JOB, "any", loser.worker, [("map:0", loser.number)]),
+        AttemptStore(connection).claim(JOB, "any", loser.worker, [(TaskId("map", 0), loser.number)]),
     ]
 
     assert said == [NOT_OURS, "overtaken", "overtaken", "overtaken", "overtaken", [None]]
     assert everything(connection) == before
-    tasks = [("map:0", loser.number)]
-    assert AttemptStore(connection).renew(loser.node, loser.worker, JOB, tasks) == {"map:0"}
+    tasks = [(TaskId("map", 0), loser.number)]
+    assert AttemptStore(connection).renew(loser.node, loser.worker, JOB, tasks) == {TaskId("map", 0)}
 
 
 def test_a_copy_that_nobody_claimed_is_refused_after_the_commit(connection: Connection, own: Attempt) -> None:
     assign_copy(connection, own)
     commit(connection, own)
 
-    assert AttemptStore(connection).claim(JOB, "copy-1", "w2", [("map:0", 2)]) == [None]
+    assert AttemptStore(connection).claim(JOB, "copy-1", "w2", [(TaskId("map", 0), 2)]) == [None]
 
-    assert [one["outcome"] for one in JobStore(connection).story(JOB, "map:0")] == ["done", "release"]
+    assert [one["outcome"] for one in JobStore(connection).story(JOB, TaskId("map", 0))] == [
+        "done",
+        "release",
+    ]
 
 
 def test_both_committing_at_the_same_time_leave_one(connect: Callable[[], Connection]) -> None:
@@ -152,7 +156,7 @@ def test_both_committing_at_the_same_time_leave_one(connect: Callable[[], Connec
 def test_a_task_that_fails_goes_on_as_its_copy(
     connection: Connection, own: Attempt, kind: FailureKind, claimed: bool
 ) -> None:
-    copy = Attempt(JOB, "map:0", 2, "n2", "w2")
+    copy = Attempt(JOB, TaskId("map", 0), 2, "n2", "w2")
     assert copy_of(connection, own) == copy if claimed else assign_copy(connection, own) == 1
     put(connection, own, "key", "by 1")
     if claimed:
@@ -165,7 +169,7 @@ def test_a_task_that_fails_goes_on_as_its_copy(
     failed = int(kind in ("data", "error"))
     assert counts(connection) == ([2, 1, 0, failed] if claimed else [3, 0, 0, failed])
     if not claimed:
-        AttemptStore(connection).claim(JOB, "copy-1", "w2", [("map:0", 2)])
+        AttemptStore(connection).claim(JOB, "copy-1", "w2", [(TaskId("map", 0), 2)])
         assert put(connection, copy, "key", "by 2") == STORED
     assert commit(connection, copy) == "ok"
     assert JobStore(connection).oob_get(JOB, "key") == "by 2"
@@ -303,7 +307,7 @@ def test_an_output_that_is_lost_is_made_again_under_a_new_number(
 
     assert (state_of(connection, "map:0"), copied(connection)) == ("waiting 2", "")
     event = ClusterStore(connection).read_control("0-0", 1)[1][-1]
-    assert (event.kind, event.attempt) == ("lost", 1)  # the one that was committed
+    assert event == TaskEvent("lost", JOB, TaskId("map", 0), 1, "n1")  # the one that was committed
     again = started(connection, "map:0", 3)
     copy_again = copy_of(connection, again, 4, node="n3", worker="w3")
     for attempt in (again, copy_again):
@@ -330,8 +334,8 @@ def test_a_snapshot_has_the_copies_and_how_long_tasks_took(connection: Connectio
     snapshot = ClusterStore(connection).snapshot(JOB)
 
     assert snapshot is not None
-    assert snapshot.copies["map:0"].attempt == 2
-    assert snapshot.durations_s == {"map:1": 0.25}
+    assert snapshot.copies[TaskId("map", 0)].attempt == 2
+    assert snapshot.durations_s == {TaskId("map", 1): 0.25}
 
 
 def test_a_slot_that_runs_a_copy_is_busy(connection: Connection, own: Attempt) -> None:
@@ -341,4 +345,5 @@ def test_a_slot_that_runs_a_copy_is_busy(connection: Connection, own: Attempt) -
 
     shown = {node.name: node.slots[0].held for node in ViewStore(connection).cluster().nodes}
 
-    assert {name: held.first_task for name, held in shown.items() if held} == {"n1": "map:0", "n2": "map:0"}
+    first = TaskId("map", 0)
+    assert {name: held.first_task for name, held in shown.items() if held} == {"n1": first, "n2": first}

@@ -42,8 +42,8 @@ from tests.redis.story import (
 
 def end_attempt(connection: Connection, kind: FailureKind, *, token: str = TOKEN, survives: int = 3) -> str:
     """The master's word on map:0/1."""
-    state = ClusterStore(connection).task_state(JOB, "map:0")
-    lost = Lease(JOB, "map:0", 1)
+    state = ClusterStore(connection).task_state(JOB, TaskId("map", 0))
+    lost = Lease(JOB, TaskId("map", 0), 1)
     return Lead(connection, token).end_attempt(lost, state, kind, "it was lost", survives=survives)
 
 
@@ -83,7 +83,7 @@ def test_a_data_error_is_told_counted_and_kept(connection: Connection) -> None:
     assert [(failure["node"], failure["kind"], failure["attempt"]) for failure in failures] == [
         ("n1", "data", 1)
     ]
-    told = JobStore(connection).attempts(JOB)["map:0/1"]
+    told = JobStore(connection).attempts(JOB)[TaskId("map", 0), 1]
     assert (told["node"], told["outcome"], told["error"]) == ("n1", "data", "DataError: no such file")
     assert told["started"] <= told["ended"]
     assert node_about(connection, "n1") == {"data_error": "1"}
@@ -159,7 +159,7 @@ def test_a_second_fatal_failure_leaves_the_first_cause(connection: Connection) -
     assert cause is not None
     assert cause["message"] == "the first"
     assert control_kinds(connection).count("ended") == 1
-    assert JobStore(connection).attempts(JOB)["map:1/1"]["outcome"] == "killed"
+    assert JobStore(connection).attempts(JOB)[TaskId("map", 1), 1]["outcome"] == "killed"
     assert JobStore(connection).running() == []
 
 
@@ -180,10 +180,10 @@ def test_of_racing_fatal_failures_one_is_the_cause(connect: Callable[[], Connect
 @pytest.mark.parametrize(
     "attempt",
     [
-        Attempt(JOB, "map:0", 1, "n1", "another worker"),
-        Attempt(JOB, "map:0", 2, "n1", "w1"),
-        Attempt(JOB, "map:1", 1, "n1", "w1"),
-        Attempt("nosuch@20260101-000000-zzzz", "map:0", 1, "n1", "w1"),
+        Attempt(JOB, TaskId("map", 0), 1, "n1", "another worker"),
+        Attempt(JOB, TaskId("map", 0), 2, "n1", "w1"),
+        Attempt(JOB, TaskId("map", 1), 1, "n1", "w1"),
+        Attempt("nosuch@20260101-000000-zzzz", TaskId("map", 0), 1, "n1", "w1"),
     ],
     ids=str,
 )
@@ -251,16 +251,17 @@ def test_what_is_queued_is_released_and_what_was_claimed_meanwhile_is_not(connec
     """The master sees a task in the queue, and a worker claims it before the master releases it."""
     leads, store = lead(connection), ClusterStore(connection)
     submit(connection)
-    assign(connection, [("map:0", 1), ("map:1", 1)])
-    seen = store.task_state(JOB, "map:0")
-    AttemptStore(connection).claim(JOB, "batch-1", "w1", [("map:0", 1)])
+    assign(connection, [(TaskId("map", 0), 1), (TaskId("map", 1), 1)])
+    seen = store.task_state(JOB, TaskId("map", 0))
+    AttemptStore(connection).claim(JOB, "batch-1", "w1", [(TaskId("map", 0), 1)])
     before = everything(connection)
 
-    assert leads.end_attempt(Lease(JOB, "map:0", 1), seen, "release", "lost on the way") == "overtaken"
+    claimed = Lease(JOB, TaskId("map", 0), 1)
+    assert leads.end_attempt(claimed, seen, "release", "lost on the way") == "overtaken"
     assert everything(connection) == before
 
-    queued = store.task_state(JOB, "map:1")
-    assert leads.end_attempt(Lease(JOB, "map:1", 1), queued, "release", "…") == "retry"
+    queued = store.task_state(JOB, TaskId("map", 1))
+    assert leads.end_attempt(Lease(JOB, TaskId("map", 1), 1), queued, "release", "…") == "retry"
     assert state_of(connection, "map:1") == "waiting 1"
     assert JobStore(connection).record(JOB).phase("map") == [1, 1, 0, 0]
 
@@ -298,12 +299,12 @@ def test_a_failure_with_any_text_can_be_told_and_read_again(
     assert control_kinds(connection)[-1] == ("failed" if kind == "data" else "ended")
     failures = failures_of(connection, "map:0")
     assert failures[0]["message"][:10] == _readable(message)[:10]
-    assert JobStore(connection).attempts(JOB)["map:0/1"]["error"] == _readable(message)
+    assert JobStore(connection).attempts(JOB)[TaskId("map", 0), 1]["error"] == _readable(message)
     assert history(connection)[-1].endswith(_readable(message))
     if kind == "data":
         snapshot = store.snapshot(JOB)
         assert snapshot is not None
-        assert snapshot.failures == {"map:0": failures}
+        assert snapshot.failures == {TaskId("map", 0): failures}
     else:
         cause: Any = JobStore(connection).record(JOB).cause
         assert cause["message"] == _readable(message)

@@ -9,6 +9,7 @@ from redis.client import Pipeline
 
 from disco_rq.errors import JobError, RedisFull, UnknownJob
 from disco_rq.master.retention import Retention
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.cluster import ClusterStore
@@ -46,7 +47,7 @@ def live_through_everything(connection: Connection) -> None:
     lose(connection)
     commit(connection, started(connection, "map:0", 2))
     fail(connection, started(connection, "map:1"))
-    assign(connection, [("map:2", 1)])
+    assign(connection, [(TaskId("map", 2), 1)])
     running = started(connection, "map:3")
     put(connection, running, "other")
     put(connection, copy_of(connection, running), "other")
@@ -62,7 +63,7 @@ def test_every_kind_of_key_of_a_job_is_there_before(connection: Connection) -> N
     job = keys.JobKeys(JOB)
     assert set(everything(connection)) == {
         *job.records(),
-        job.staged("map:3"),
+        job.staged(TaskId("map", 3)),
         *CLUSTERS_OWN,
         keys.TOTALS,
         keys.JOBS,
@@ -116,7 +117,7 @@ def test_a_worker_that_goes_on_with_a_forgotten_job_leaves_nothing(
         submit(clients[0], maps=3, name=name)
         attempts = [started(clients[0], f"map:{n}", job=name, worker=f"w{n}") for n in range(2)]
         put(clients[0], attempts[0], "key")
-        assign(clients[0], [("map:2", 1)], job=name)
+        assign(clients[0], [(TaskId("map", 2), 1)], job=name)
         Ending(clients[0]).kill(name, "why")
 
         def play(client: Connection, n: int, name: str = name, attempts: list = attempts) -> None:  # type: ignore[type-arg]
@@ -129,7 +130,7 @@ def test_a_worker_that_goes_on_with_a_forgotten_job_leaves_nothing(
             store.message(name, "n1", "late")
             store.event(name, "n1", "late")
             assert commit(client, attempt) != "ok"
-            assert store.claim(name, "batch-1", "w9", [("map:2", 1)]) == [None]
+            assert store.claim(name, "batch-1", "w9", [(TaskId("map", 2), 1)]) == [None]
             fail(client, attempt)
 
         race(clients, play)
@@ -248,12 +249,12 @@ def test_a_lease_of_a_job_that_ended_is_cleared_away(connection: Connection) -> 
     Ending(connection).kill(JOB, "why")
     expire_lease(connection, attempt)
 
-    state = store.task_state(JOB, "map:0")
-    answer = leads.end_attempt(Lease(JOB, "map:0", 1), state, "lost", "lost", survives=3)
+    state = store.task_state(JOB, TaskId("map", 0))
+    answer = leads.end_attempt(Lease(JOB, TaskId("map", 0), 1), state, "lost", "lost", survives=3)
 
     assert answer == "over"
     assert store.expired_leases(store.now_ms()) == []
-    assert keys.JobKeys(JOB).staged("map:0") not in everything(connection)
+    assert keys.JobKeys(JOB).staged(TaskId("map", 0)) not in everything(connection)
 
 
 def test_what_was_killed_while_it_forgot_a_job_is_done_to_its_end(

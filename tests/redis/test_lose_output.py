@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
@@ -56,7 +57,9 @@ def test_the_map_waits_again_and_its_output_is_forgotten(done: Connection) -> No
     assert JobStore(done).outputs(JOB) == {}
     assert JobStore(done).record(JOB).phase("map") == [2, 0, 0, 1]
     assert control_kinds(done)[-1] == "lost"
-    assert ClusterStore(done).snapshot(JOB).failures["map:0"][0]["node"] == "n1"  # type: ignore[union-attr]
+    snapshot = ClusterStore(done).snapshot(JOB)
+    assert snapshot is not None
+    assert snapshot.failures[TaskId("map", 0)][0]["node"] == "n1"
 
 
 def test_what_was_committed_stays_and_is_not_counted_again_where_the_output_is_the_same(
@@ -73,7 +76,7 @@ def test_what_was_committed_stays_and_is_not_counted_again_where_the_output_is_t
     assert commit(done, again, counters={"lines": 8}, address=SECOND, digests=DIGESTS) == "ok"
 
     jobs = JobStore(done)
-    assert jobs.outputs(JOB) == {"map:0": SECOND}
+    assert jobs.outputs(JOB) == {TaskId("map", 0): SECOND}
     assert jobs.oob_list(JOB) == ["key"]
     assert jobs.oob_get(JOB, "key") == "first"
     assert jobs.counters(JOB) == {"lines": 7}
@@ -153,12 +156,12 @@ def test_an_attempt_that_does_not_count_any_more_loses_no_output(done: Connectio
 def test_an_attempt_that_is_queued_or_committed_loses_no_output(done: Connection) -> None:
     reader = reading(done)
     commit(done, started(done, "map:1"))
-    assert assign(done, [("reduce:1", 1)]) == 1
+    assert assign(done, [(TaskId("reduce", 1), 1)]) == 1
     assert commit(done, reader) == "ok"
     before = everything(done)
 
     assert lose(done, FIRST, reader=reader) == "kept"
-    assert lose(done, FIRST, reader=replace(reader, task="reduce:1", worker="-")) == "kept"
+    assert lose(done, FIRST, reader=replace(reader, task=TaskId("reduce", 1), worker="-")) == "kept"
 
     assert everything(done) == before
 

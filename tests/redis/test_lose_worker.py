@@ -9,7 +9,7 @@ from tests.redis.story import lead, started, submit
 
 
 def lost(connection: Connection) -> list[str]:
-    return [lease.task for lease, _ in ClusterStore(connection).expired_leases(10)]
+    return [str(lease.task) for lease, _ in ClusterStore(connection).expired_leases(10)]
 
 
 def test_the_attempts_of_a_worker_that_died_are_lost_at_once(connection: Connection) -> None:

@@ -69,10 +69,10 @@ def test_maps_then_reduces_then_ready(connect: Connect, connection: Connection) 
 
     assert JobStore(connection).record(JOB).status == "ready"
     assert Counter(attempt.task for attempt in claimed) == {
-        **{f"map:{i}": 1 for i in range(7)},
-        **{f"reduce:{i}": 1 for i in range(3)},
+        **{TaskId("map", i): 1 for i in range(7)},
+        **{TaskId("reduce", i): 1 for i in range(3)},
     }
-    phases = [attempt.task[:3] for attempt in claimed]
+    phases = [attempt.task.phase for attempt in claimed]
     assert phases == sorted(phases)  # no reduce before the last map
     assert JobStore(connection).counters(JOB) == {"tasks": 10}
 
@@ -81,7 +81,7 @@ def commit_unevenly(connection: Connection, attempt: Attempt) -> None:
     commit(connection, attempt, partitions={0: 10, 1: 30, 2: 20}, duration_ms=5000)
 
 
-BIGGEST_FIRST = ["reduce:1", "reduce:2", "reduce:0", "reduce:3"]
+BIGGEST_FIRST = [TaskId("reduce", partition) for partition in (1, 2, 0, 3)]
 
 
 def test_the_biggest_reduce_starts_first(connect: Connect, connection: Connection) -> None:
@@ -174,17 +174,17 @@ def test_events_that_nobody_read_are_not_missed(connect: Connect, connection: Co
     """Everything happens while no master runs."""
     store = lead(connection)
     submit(connection, maps=4)
-    assign(connection, [("map:0", 1), ("map:1", 1), ("map:2", 1)])
+    assign(connection, [(TaskId("map", 0), 1), (TaskId("map", 1), 1), (TaskId("map", 2), 1)])
     for i in range(3):
-        AttemptStore(connection).claim(JOB, "batch-1", "w1", [(f"map:{i}", 1)])
-    commit_it(connection, Attempt(JOB, "map:0", 1, "n1", "w1"))
-    fail(connection, Attempt(JOB, "map:1", 1, "n1", "w1"))
+        AttemptStore(connection).claim(JOB, "batch-1", "w1", [(TaskId("map", i), 1)])
+    commit_it(connection, Attempt(JOB, TaskId("map", 0), 1, "n1", "w1"))
+    fail(connection, Attempt(JOB, TaskId("map", 1), 1, "n1", "w1"))
     store.resign()
     store.trim_control("99999999999999-0")
 
     with master(connect), working(connect, "n2") as claimed:
         wait_until(lambda: "map:3/1" in [str(attempt) for attempt in claimed])
-        commit_it(connection, Attempt(JOB, "map:2", 1, "n1", "w1"))
+        commit_it(connection, Attempt(JOB, TaskId("map", 2), 1, "n1", "w1"))
         wait_until(lambda: ended(connection))
 
     assert sorted(str(attempt) for attempt in claimed) == ["map:1/2", "map:3/1", "reduce:0/1"]
@@ -217,7 +217,7 @@ def test_a_leader_that_was_paused_can_do_no_harm(connect: Connect, connection: C
     taken = take(connection, "n1")
     if taken is not None:
         assert AttemptStore(connection).claim(taken[0], taken[1], "w1", taken[2]) == [None]
-    assert assign(connection, [("map:0", 1)], token="new") == 1
+    assert assign(connection, [(TaskId("map", 0), 1)], token="new") == 1
 
 
 # -- losses
@@ -242,7 +242,7 @@ def test_a_lost_lease_fails_its_attempt_and_the_task_runs_elsewhere(
         wait_until(lambda: ended(connection))
 
     assert JobStore(connection).record(JOB).status == "ready"
-    for task in ("map:0", "map:1"):
+    for task in (TaskId("map", 0), TaskId("map", 1)):
         assert len({attempt.node for attempt in claimed + others if attempt.task == task}) == 2
     assert any("gave no sign of life" in line for line in history(connection))
     assert JobStore(connection).oob_list(JOB) == []
@@ -273,7 +273,9 @@ def test_batches_of_a_dead_node_are_released_and_run_elsewhere(
             wait_until(lambda: ended(connection))
 
     # then
-    assert Counter(attempt.task for attempt in claimed) == {"map:0": 1, "map:1": 1, "map:2": 1}
+    assert [attempt.task for attempt in sorted(claimed, key=lambda one: one.task)] == [
+        TaskId("map", index) for index in range(3)
+    ]
     assert JobStore(connection).record(JOB).phase("map") == [0, 0, 3, 0]  # nothing counted as failed
     assert queued(connection, "dead") == []
 
@@ -316,11 +318,11 @@ def test_a_batch_that_waits_long_in_its_queue_is_left_there(
 def test_batches_that_run_for_long_are_looked_up_once(
     connect: Connect, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[list[tuple[str, str]]] = []
+    asked: list[list[tuple[str, TaskId]]] = []
     states = ClusterStore.states
 
     def noted(
-        store: ClusterStore, tasks: Sequence[tuple[str, str]]
+        store: ClusterStore, tasks: Sequence[tuple[str, TaskId]]
     ) -> list[tuple[TaskState | None, TaskState | None]]:
         asked.append(list(tasks))
         return states(store, tasks)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from disco_rq.errors import OOBNotFound
-from disco_rq.model import OOB_QUOTA
+from disco_rq.model import OOB_QUOTA, TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, find_oob
 from disco_rq.store.connection import Connection
@@ -186,10 +186,10 @@ def test_of_tasks_racing_for_a_key_exactly_one_gets_it(
 @pytest.mark.parametrize(
     "stranger",
     [
-        Attempt(JOB, "map:0", 1, "n1", "another worker"),
-        Attempt(JOB, "map:0", 2, "n1", "w1"),
-        Attempt(JOB, "map:1", 1, "n1", "w1"),
-        Attempt("nosuch@20260101-000000-zzzz", "map:0", 1, "n1", "w1"),
+        Attempt(JOB, TaskId("map", 0), 1, "n1", "another worker"),
+        Attempt(JOB, TaskId("map", 0), 2, "n1", "w1"),
+        Attempt(JOB, TaskId("map", 1), 1, "n1", "w1"),
+        Attempt("nosuch@20260101-000000-zzzz", TaskId("map", 0), 1, "n1", "w1"),
     ],
     ids=str,
 )
@@ -212,7 +212,7 @@ def test_a_reduce_sees_what_the_maps_put_and_no_other_reduces(
     put(connection, reduce, "of-reduce")
     commit(connection, reduce)
 
-    assert find_oob(connection, JOB, "of-map")[:2] == ("v", "map:0")
+    assert find_oob(connection, JOB, "of-map")[:2] == ("v", TaskId("map", 0))
     services = TaskServices(connection, AttemptStore(connection), reduce)
     assert services.get("of-map", "map") == "v"
     with pytest.raises(KeyError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from disco_rq.inputs import open_input
+from disco_rq.model import TaskId
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.worker.finished import Finished
@@ -12,7 +13,7 @@ from disco_rq.worker.horse import Fitness, Horse, Progress, Rehearsed
 from disco_rq.worker.rehearsal import rehearse, rehearsed_pack
 from tests.cluster.conftest import wait_until
 
-BATCH = ("job", "batch", [("map:0", 1)])
+BATCH = ("job", "batch", [(TaskId("map", 0), 1)])
 
 
 def test_it_goes_through_and_leaves_nothing_in_redis(connection: Connection, tmp_path: Path) -> None:

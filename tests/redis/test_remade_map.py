@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from disco_rq.model import StageResult
+from disco_rq.model import StageResult, TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.connection import Connection
@@ -77,7 +77,7 @@ def test_one_that_differs_where_a_reduce_has_read_it_ends_the_job(mapped: Connec
     assert "partition 1, which reduce:1 has read" in record.cause["message"]
     assert (record.cause["task"], record.cause["attempt"], record.cause["node"]) == ("map:0", 2, "n1")
     assert control_kinds(mapped)[-1] == "ended"
-    assert "map:0" not in JobStore(mapped).outputs(JOB)
+    assert TaskId("map", 0) not in JobStore(mapped).outputs(JOB)
     assert history(mapped)[-1].startswith("Job is dead. map:0 is not deterministic")
 
 
@@ -137,7 +137,7 @@ def test_of_a_batch_with_one_that_differs_nothing_counts(mapped: Connection) -> 
 
     assert AttemptStore(mapped).commit(commits) == ["over", "over"]
 
-    assert JobStore(mapped).outputs(JOB).keys() == {"reduce:1"}
+    assert JobStore(mapped).outputs(JOB).keys() == {TaskId("reduce", 1)}
     assert "Map phase done" not in history(mapped)[-2:]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.connection import Connection
@@ -239,7 +240,7 @@ def test_a_reduce_that_has_read_them_and_runs_reads_again(mapped: Connection, ke
     assert comes_back(mapped, again(mapped)) == "ok"
 
     assert commit_it(changes_seen=1) == "stale"
-    fail(mapped, Attempt(JOB, "reduce:1", 1, "n1", "w1"), "release")
+    fail(mapped, Attempt(JOB, TaskId("reduce", 1), 1, "n1", "w1"), "release")
     assert state_of(mapped, "reduce:1") == "waiting 1"
     assert read(mapped, number=2)(changes_seen=1) == "ok"
 

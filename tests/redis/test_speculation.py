@@ -9,6 +9,7 @@ import pytest
 
 from disco_rq.master import caretaker, term
 from disco_rq.master import master as master_module
+from disco_rq.model import TaskId
 from disco_rq.store.attempts import Attempt, AttemptStore
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
@@ -58,7 +59,7 @@ def never_ends(connection: Connection, attempt: Attempt) -> None:
 
 
 def running(connection: Connection) -> list[str]:
-    return sorted(f"{one['task']}/{one['attempt']}" for one in JobStore(connection).running())
+    return sorted(f"{one.task}/{one.attempt}" for one in JobStore(connection).running())
 
 
 def test_a_task_that_lags_is_copied_and_the_copy_may_win(
@@ -72,6 +73,7 @@ def test_a_task_that_lags_is_copied_and_the_copy_may_win(
     ):
         submit(connection, maps=6, reduces=0)
         wait_until(lambda: ended(connection))
+        wait_until(lambda: any(batch.startswith(JOB.replace("@", "-") + "_map") for batch in stopped))
 
     # then each task that hung was done by a copy, and the worker of the other was told
     assert JobStore(connection).record(JOB).status == "ready"
@@ -79,7 +81,6 @@ def test_a_task_that_lags_is_copied_and_the_copy_may_win(
     assert hung
     for attempt in hung:
         assert [one["outcome"] for one in JobStore(connection).story(JOB, attempt.task)][-1] == "done"
-        assert any(batch.startswith(JOB.replace("@", "-") + "_map") for batch in stopped)
     assert any("lags on bad" in line and "a copy starts on good" in line for line in history(connection))
     assert running(connection) == []
 
@@ -92,7 +93,7 @@ def test_what_waits_in_the_queue_of_a_stuck_node_moves_to_an_idle_slot(
         submit(connection, maps=6, reduces=0)
         wait_until(lambda: ended(connection))
 
-    assert {attempt.task for attempt in claimed} == {f"map:{i}" for i in range(6)}
+    assert {attempt.task for attempt in claimed} == {TaskId("map", i) for i in range(6)}
     assert queued(connection, "stuck") == []
     assert JobStore(connection).record(JOB).phase("map") == [0, 0, 6, 0]
     assert JobStore(connection).record(JOB).count("copies") == 0
@@ -120,7 +121,7 @@ def test_a_new_master_knows_the_copies_and_how_long_tasks_take(
 
         # then the second gets a copy, and the first no other one
         assert taken is not None
-        assert taken[2] == [("map:3", 2)]
+        assert taken[2] == [(TaskId("map", 3), 2)]
         assert JobStore(connection).record(JOB).count("copies") == 2
         commit_it(connection, copy)
         wait_until(lambda: "map-2_1" in stopped)
@@ -146,7 +147,7 @@ def test_a_copy_that_comes_too_late_is_refused_and_forgotten(
         wait_until(lambda: ended(connection))
 
     assert JobStore(connection).record(JOB).count("copies") == 0
-    assert not [attempt for attempt in claimed if attempt.task == "map:2"]
+    assert not [attempt for attempt in claimed if attempt.task == TaskId("map", 2)]
     assert state_of(connection, "map:2") == "done 1"
 
 
@@ -179,7 +180,7 @@ def test_a_copy_that_nobody_claims_is_handed_back_and_its_task_runs_on(
 
     register(connection, "n1")
     with master(connect):
-        wait_until(lambda: store.states([(JOB, "map:0")])[0][1] is not None)
-        wait_until(lambda: getattr(store.states([(JOB, "map:0")])[0][1], "state", "") == "waiting")
-        assert AttemptStore(connection).claim(JOB, "copy-1", "w2", [("map:0", 2)]) == [None]
+        wait_until(lambda: store.states([(JOB, TaskId("map", 0))])[0][1] is not None)
+        wait_until(lambda: getattr(store.states([(JOB, TaskId("map", 0))])[0][1], "state", "") == "waiting")
+        assert AttemptStore(connection).claim(JOB, "copy-1", "w2", [(TaskId("map", 0), 2)]) == [None]
         assert commit(connection, own) == "ok"

@@ -12,8 +12,10 @@ import redis
 
 from disco_rq import Disco
 from disco_rq.master.master import Master
+from disco_rq.model import TaskId
 from disco_rq.settings import Settings
 from disco_rq.store import keys
+from disco_rq.store.cluster import ClusterStore, ControlEvent, TaskEvent
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
@@ -126,6 +128,22 @@ def test_a_job_ends_whatever_lies_in_a_record_of_another(
     look_at_everything(connection)
     Ending(connection).purge(OTHER)
     assert not connection.redis.keys(f"{keys.JobKeys(OTHER).job}*")
+
+
+def test_a_job_whose_tasks_event_cannot_be_read_is_read_again(connection: Connection) -> None:
+    good = {"k": "done", "j": JOB, "t": "map:0 map:1", "a": "1 2", "ms": "5 7", "n": "n1"}
+    entries: list[Any] = [good, good | {"t": "map:0 map:x"}, good | {"a": "1"}, {"k": "failed", "j": JOB}]
+    for fields in entries:
+        connection.redis.xadd(keys.CONTROL, fields)
+
+    _, events = ClusterStore(connection).read_control("0-0", 1)
+
+    first, second = TaskId("map", 0), TaskId("map", 1)
+    assert events == [
+        TaskEvent("done", JOB, first, 1, "n1", 5),
+        TaskEvent("done", JOB, second, 2, "n1", 7),
+        *[ControlEvent("changed", JOB)] * 3,
+    ]
 
 
 def test_a_leader_that_holds_no_lease_leads_nobody(connect: Connect, connection: Connection) -> None:

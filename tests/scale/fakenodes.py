@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from disco_rq.model import RENEW_S, StageResult
+from disco_rq.model import RENEW_S, StageResult, TaskId
 from disco_rq.packing import Serializer
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
@@ -40,7 +40,7 @@ class Batch:
 
     job: str
     id: str
-    tasks: list[tuple[str, int]]
+    tasks: list[tuple[TaskId, int]]
 
 
 @dataclass(slots=True, eq=False)
@@ -213,7 +213,9 @@ class FakeNodes:
         told = dict(zip(found[::2], found[1::2], strict=True)) if found else {}
         if b"data" in told:
             job, _, tasks = Serializer.loads(zlib.decompress(told[b"data"]))[2]
-            self._start(slot, Batch(job, batch_id, [(task, attempt) for task, attempt in tasks]))
+            self._start(
+                slot, Batch(job, batch_id, [(TaskId.parse(task), attempt) for task, attempt in tasks])
+            )
         else:
             node.free.append(slot)
         self._listen(node)

@@ -14,6 +14,7 @@ from typing import Any
 from disco_rq import Disco
 from disco_rq.client.job import Job
 from disco_rq.machine.redisserver import PrivateServer, private_directory
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots, master_address
@@ -161,7 +162,7 @@ def beside(scale: float) -> Iterator[str]:
             small.wait()
             ended_ms.append((time.perf_counter() - began) * 1000)
             submitted: Any = one.connection.redis.hget(keys.JobKeys(small.name).job, "submitted")
-            rows = TaskStore(one.connection).page(small.name, ["map:0", "map:1"])
+            rows = TaskStore(one.connection).page(small.name, [TaskId("map", 0), TaskId("map", 1)])
             started_ms.append(min(row.started or 0 for row in rows) - int(submitted))
             time.sleep(0.3)
         yield f"{len(ended_ms)} jobs of two tasks beside it started after {_spread(started_ms)} ms"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure
 from disco_rq.store.connection import Connection
@@ -284,7 +285,7 @@ def test_tasks_of_a_dead_job_are_failed_or_stopped(api: Visitor, connection: Con
     name = "ends@20261124-030000-abcd"  # its own: a page remembers the tasks that were filtered
     submit(connection, maps=3, reduces=1, name=name)
     commit(connection, started(connection, "map:0", job=name))
-    assign(connection, [("map:2", 1)], job=name, batch="b2")
+    assign(connection, [(TaskId("map", 2), 1)], job=name, batch="b2")
     fail(connection, started(connection, "map:1", job=name), "fatal")
 
     rows = [row for phase in ("map", "reduce") for row in api.job(name, "tasks", phase=phase)["tasks"]]
@@ -308,8 +309,8 @@ def test_an_attempt_that_was_handed_back_from_a_queue_is_in_the_story(
 ) -> None:
     # given a task whose first attempt was handed back before a worker took it
     submit(connection)
-    assign(connection, [("map:0", 1)], batch="b1")
-    fail(connection, Attempt(JOB, "map:0", 1, "n1", "*"), "release")
+    assign(connection, [(TaskId("map", 0), 1)], batch="b1")
+    fail(connection, Attempt(JOB, TaskId("map", 0), 1, "n1", "*"), "release")
     commit(connection, started(connection, "map:0", 2))
 
     first, second = api.job(JOB, "tasks/map:0")["attempts"]

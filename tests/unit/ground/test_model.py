@@ -18,7 +18,14 @@ def test_a_task_reads_back_what_it_wrote(task: TaskId) -> None:
     assert TaskId.parse(str(task)) == task
 
 
-@pytest.mark.parametrize("text", ["", "map", "map:", "map:x", "shuffle:1", ":1", "1:map"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "map", "map:", "map:x", "shuffle:1", ":1", "1:map", "map:1\n"),
+        *("map:-1", "map: 1", "map:1_0", "map:٣", "map:1:2"),
+        *("map:01", "map:1" + 9 * "0"),  # each task has one text, and none has so great a number
+    ],
+)
 def test_what_is_no_task_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         TaskId.parse(text)

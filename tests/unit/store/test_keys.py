@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 import pytest
 
 import disco_rq
-from disco_rq.model import JobSpec, StageResult
+from disco_rq.model import JobSpec, StageResult, TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
 from disco_rq.store.connection import script_sha, script_source
@@ -25,7 +25,8 @@ SCRIPTS = sorted(path.stem for path in Path(*disco_rq.__path__, "store", "script
 TABLE = keys.__doc__ or ""
 JOB_KEYS = keys.JobKeys("JOB")
 PROPERTIES = sorted(name for name, it in vars(keys.JobKeys).items() if isinstance(it, keys.RecordKey))
-ATTEMPT = Attempt("JOB", "map:0", 1, "n1", "w1")
+MAP = TaskId("map", 0)
+ATTEMPT = Attempt("JOB", MAP, 1, "n1", "w1")
 
 
 class Recorder:
@@ -82,13 +83,13 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "submit_job": lambda it: JobStore(it).submit(JobSpec("JOB", 1, 1, True, True), b"", []),
     "kill_job": lambda it: Ending(it).kill("JOB", "why"),
     "claim_attempts": lambda it: AttemptStore(it).claim("JOB", "b", "w1", []),
-    "renew_leases": lambda it: AttemptStore(it).renew("n1", "w1", "JOB", [("map:0", 1)]),
+    "renew_leases": lambda it: AttemptStore(it).renew("n1", "w1", "JOB", [(MAP, 1)]),
     "commit_attempts": lambda it: AttemptStore(it).commit(
         [Commit(ATTEMPT, "disco://x", 1, StageResult(1, 1, 1))]
     ),
     "fail_attempt": lambda it: AttemptStore(it).fail(ATTEMPT, "data", Failure("why"), survives=1),
     "lose_output": lambda it: AttemptStore(it).lose_output(
-        ATTEMPT, "map:0", "disco://n1/JOB/map-0.1", Failure("why"), survives=3
+        ATTEMPT, MAP, "disco://n1/JOB/map-0.1", Failure("why"), survives=3
     ),
     "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
@@ -97,8 +98,8 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "redate_job": lambda it: Ending(it).end_in_the_past("JOB"),
     "forget_node": lambda it: NodeAdmin(it).forget("n1"),
     "resign_lead": lambda it: Lead(it, "token").resign(),
-    "assign_copy": lambda it: Lead(it, "token").assign_copy(MagicMock(), PLACE, CopyOf("map:0", 2, 1, "why")),
-    "assign_tasks": lambda it: Lead(it, "token").assign(MagicMock(), PLACE, [("map:0", 1)]),
+    "assign_copy": lambda it: Lead(it, "token").assign_copy(MagicMock(), PLACE, CopyOf(MAP, 2, 1, "why")),
+    "assign_tasks": lambda it: Lead(it, "token").assign(MagicMock(), PLACE, [(MAP, 1)]),
 }
 
 
@@ -107,7 +108,7 @@ def key_named(name: str) -> str:
     if name == "job":
         return JOB_KEYS.job
     if name in ("staged", "staged (of each attempt, in their order)"):
-        return JOB_KEYS.staged("map:0")
+        return JOB_KEYS.staged(MAP)
     if name in ("node", "node (that had the output)"):
         return keys.node("n1")
     if name == "nodes (of the cluster)":
@@ -163,7 +164,7 @@ def test_a_key_of_a_node_is_in_the_table(key: str) -> None:
 
 @pytest.mark.parametrize("name", [*PROPERTIES, "staged"])
 def test_a_key_of_a_job_is_in_the_table(name: str) -> None:
-    key = JOB_KEYS.staged("<task>") if name == "staged" else getattr(JOB_KEYS, name)
+    key = JOB_KEYS.staged(MAP).replace("map:0", "<task>") if name == "staged" else getattr(JOB_KEYS, name)
     assert re.search(rf"(?<!\S):{re.escape(key.removeprefix(JOB_KEYS.prefix))}(?!\S)", TABLE)
 
 

@@ -1,0 +1,44 @@
+"""What a horse has done waits whole, where its worker can read it, too."""
+
+from __future__ import annotations
+
+from disco_rq.model import StageResult, TaskId
+from disco_rq.store.attempts import Attempt, Commit
+from disco_rq.worker.finished import Finished
+
+RESULT = StageResult(3, 2, 10, counters={"lines": 1}, content=b"x", partition_bytes={0: 4}, digests=b"1234")
+COMMITS = [
+    Commit(
+        Attempt("job@20260101-000000-aaaa", task, 2, "n1", "w1"),
+        f"disco://n1/{task}",
+        50,
+        RESULT,
+        puts=1,
+        put_bytes=9,
+        is_result=True,
+        ended_s=1.5,
+        changes_seen=3,
+    )
+    for task in (TaskId("map", 7), TaskId("reduce", 0))
+]
+
+
+def test_commits_that_wait_are_read_as_they_were_given() -> None:
+    finished = Finished()
+
+    assert all(map(finished.add, COMMITS))
+    assert finished.all() == COMMITS
+    assert finished.waits_s > 0
+
+    finished.clear()
+    assert (finished.all(), finished.waits_s) == ([], 0)
+    finished.close()
+
+
+def test_what_has_no_room_does_not_wait() -> None:
+    finished = Finished()
+    large = Commit(COMMITS[0].attempt, "disco://n1/large", 1, StageResult(1, 1, 1, content=bytes(1 << 20)))
+
+    assert not finished.add(large)
+    assert finished.all() == []
+    finished.close()
