@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from disco_rq import Disco, JobError, result_iterator
+from disco_rq.func import total_order
 from disco_rq.runtime import counter, data_err, get, msg, put, this_master, this_partition
 from disco_rq.settings import PREFIX
 from disco_rq.store.connection import Connection
@@ -154,6 +156,17 @@ def run_all_kinds_of_jobs(disco: Disco, worker: Connection) -> None:
     assert any("a message" in message for _, (_, _, message) in words.events())
     again = disco.new_job("again", ["raw://x"], map=look_back, params=words.name)
     assert dict(result_iterator(again.wait(timeout=30))) == {"seen": words.oob_get("seen-0")}
+    in_order: dict[str, Any] = {
+        "map": map_words,
+        "reduce": reduce_words,
+        "partition": total_order,
+        "nr_reduces": 2,
+    }
+    ordered = disco.new_job("ordered", ["raw://b", "raw://a"], **in_order)
+    assert list(result_iterator(ordered.wait(timeout=30))) == [("a", 1), ("b", 1)]
+    with tempfile.TemporaryDirectory() as saved:
+        kept = disco.new_job("kept", ["raw://a"], map=look_back, params=words.name, save=saved)
+        assert dict(result_iterator(kept.wait(timeout=30))) == {"seen": words.oob_get("seen-0")}
     for bad in (always_bad, dies):
         dead = disco.new_job("dead", ["raw://x"], map=bad, max_failures=1)
         with pytest.raises(JobError):
