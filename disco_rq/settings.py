@@ -20,6 +20,7 @@ KEPT = f"{PREFIX}SECRET_KEPT"
 GRACE_S = 30.0
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-_]*")
+_secrets: list[bytes] = []
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -103,14 +104,21 @@ def _secret(env: Mapping[str, str]) -> bytes | None:
             raise SettingsError(
                 f"the secret of this cluster is kept from tasks: set {PREFIX}SECRET for what is to have it"
             )
-        return secret.encode() if secret else None
+        return _once(secret.encode()) if secret else None
     try:
         content = Path(file).read_bytes().strip()
     except OSError as error:
         raise SettingsError(f"{PREFIX}SECRET_FILE={file!r}: {error.strerror or error}") from None
     if not content:
         raise SettingsError(f"{PREFIX}SECRET_FILE={file!r}: the file is empty")
-    return content
+    return _once(content)
+
+
+def _once(secret: bytes) -> bytes:
+    """One object for all that read it here: what forgets the secret overwrites that."""
+    if secret not in _secrets:
+        _secrets.append(secret)
+    return _secrets[_secrets.index(secret)]
 
 
 def more_schemes(env: Mapping[str, str]) -> frozenset[str]:

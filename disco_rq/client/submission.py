@@ -19,7 +19,7 @@ from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import Planned, plan_inputs
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec
-from disco_rq.outputs.addresses import preferred_node
+from disco_rq.outputs.addresses import job_of, preferred_node
 from disco_rq.packing import JobSeal, Signer, gather, pack_functions, sign_for
 from disco_rq.params import Params
 from disco_rq.readers import borders_of, check_packages, packages_of
@@ -63,6 +63,12 @@ class Submission:
         spec = replace(self.spec, name=name, details={**self.spec.details, "arguments": arguments})
         pack = sign_for(self.pack, self.signer.seal(name), spec=spec.pack())
         return replace(self, spec=spec, pack=pack)
+
+
+def jobs_read(inputs: Planned) -> list[str]:
+    """The jobs whose outputs are among the inputs: what its tasks may open on other nodes."""
+    found = {job_of(url) for entry in inputs for url in entry.urls()}
+    return sorted(job for job in found if job is not None)
 
 
 def no_results(address: str) -> int:
@@ -109,7 +115,7 @@ def build(
         nr_reduces=nr_reduces,
         has_map=has_map,
         has_reduce=functions.reduce is not None,
-        details={"on_nodes": on_nodes},
+        details={"on_nodes": on_nodes, "reads": jobs_read(inputs)},
         **options,
         **scheduler,
     )

@@ -100,7 +100,7 @@ def _file_problem(node: NodeView, settings: Settings) -> str:
     if not node.about.get("url"):
         return "it serves none: run 'disco-rq node' there"
     try:
-        server = server_of(node.name, node.about, settings.secret)
+        server = server_of(node.name, node.about, settings.secret, "")
     except DataError as error:
         return str(error)
     problem = _asked(lambda: ask(server, "/", silence_s=SILENCE_S).close())

@@ -20,7 +20,7 @@ from disco_rq.node.dataport import DataPort
 from disco_rq.node.lock import lock_node
 from disco_rq.node.supervisor import Supervisor
 from disco_rq.outputs.datadir import DataDir
-from disco_rq.outputs.wire import new_life, seal
+from disco_rq.outputs.wire import data_keys, new_life, seal
 from disco_rq.packing import fingerprints
 from disco_rq.settings import Settings
 from disco_rq.store import keys
@@ -185,6 +185,7 @@ def _serve_data(port: DataPort, settings: Settings, hold: IO[str], life: str) ->
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.SIG_DFL)  # until it has its own
     # Only here: no other process of ours is to wait for a web server to be imported, or to hold one.
-    from disco_rq.outputs.server import serve
+    from disco_rq.outputs.server import ServerWords, serve
 
-    serve(port.listener, settings.data, settings.node, settings.secret, life)
+    told = ServerWords(settings.node, life, port.url)
+    serve(port.listener, settings.data, told, data_keys(settings.secret))

@@ -7,7 +7,15 @@ import re
 from disco_rq.errors import DataError
 from disco_rq.model import JOB_NAME, NODE_NAME, TASK, TaskId
 
-__all__ = ["map_task_of", "output_address", "output_name", "preferred_node", "split_address", "task_of"]
+__all__ = [
+    "job_of",
+    "map_task_of",
+    "output_address",
+    "output_name",
+    "preferred_node",
+    "split_address",
+    "task_of",
+]
 
 _OUTPUT = TASK.pattern.replace(":", "-") + r"\.[0-9]+"
 ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/({_OUTPUT})")
@@ -28,6 +36,12 @@ def split_address(address: str) -> tuple[str, str, str]:
     if match is None:
         raise DataError("not the address of a task output", url=address)
     return match[1], match[2], match[3]
+
+
+def job_of(url: str) -> str | None:
+    """The job whose output is at an address; None for any other address."""
+    match = ADDRESS.fullmatch(url)
+    return match[2] if match is not None else None
 
 
 def task_of(job: str, address: str | None) -> TaskId | None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from disco_rq.errors import DataError
 from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.datadir import NODE_ID
-from disco_rq.outputs.wire import is_sealed, tokens
+from disco_rq.outputs.wire import Pass, data_keys, is_sealed, keys_of_job, passes
 
 __all__ = ["Locator", "Server", "readable_root", "server_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a node serves its files, and what opens it: a secret, for this node only."""
+    """Where a node serves its files, and what opens those of one job there; None where there is no secret."""
 
     url: str
-    token: str | None = field(repr=False)
+    opened_by: Pass | None = field(repr=False)
 
 
 class Locator:
@@ -33,11 +33,16 @@ class Locator:
         secret: bytes | None = None,
     ) -> None:
         """``about``: what a node tells of itself. ``own``: this process' node and data directory, if it has
-        one. ``secret``: the cluster's.
+        one. ``secret``: the cluster's, if this process has it; one that runs tasks is given ``job_keys``.
         """
         self._about = about
         self._roots: dict[str, Path | None] = dict([own]) if own else {}
         self._secret = secret
+        self._job_keys: Mapping[str, Sequence[bytes]] | None = None
+
+    def open_only(self, job_keys: Mapping[str, Sequence[bytes]]) -> None:
+        """Instead of all that the secret opens: the files of these jobs, by their ``wire.keys_of_job``."""
+        self._secret, self._job_keys = None, job_keys
 
     def path(self, address: str) -> Path | None:
         """The file behind an address, there or not; None if its node's files cannot be read from here.
@@ -54,7 +59,7 @@ class Locator:
         """The data server of an address' node, as told now: it may move. ``DataError`` if it has none, and as
         ``server_of``.
         """
-        node = split_address(address)[0]
+        node, job, _ = split_address(address)
         about = self._of(node, address)
         if "url" not in about:
             host = about.get("host", "")
@@ -63,7 +68,11 @@ class Locator:
                 "run 'disco-rq node' there",
                 url=address,
             )
-        return server_of(node, about, self._secret)
+        if self._job_keys is None:
+            return server_of(node, about, self._secret, job)
+        if job not in self._job_keys:
+            raise DataError(f"no input that is signed is of {job}: its files are closed", url=address)
+        return _server(node, about, self._job_keys[job])
 
     def _of(self, node: str, address: str) -> dict[str, str]:
         about = self._about(node)
@@ -72,17 +81,21 @@ class Locator:
         return about
 
 
-def server_of(node: str, about: Mapping[str, str], secret: bytes | None) -> Server:
-    """The data server of which a node tells. ``DataError``, which blames no file, if somebody else may have
-    told it: the node's token must not go there.
+def server_of(node: str, about: Mapping[str, str], secret: bytes | None, job: str) -> Server:
+    """The data server of which a node tells, for one job. ``DataError``, which blames no file, if somebody
+    else may have told it.
     """
-    url = about["url"]
     if not is_sealed(secret, node, about):
         hint = "" if "life" in about else ", or by another version"
         raise DataError(
-            f"the address of node {node}, {url}, is not signed with the DISCO_RQ_SECRET here{hint}"
+            f"the address of node {node}, {about['url']}, is not signed with the DISCO_RQ_SECRET here{hint}"
         )
-    return Server(url, next(iter(tokens(secret, node, about.get("life", ""))), None))
+    return _server(node, about, keys_of_job(data_keys(secret), job))
+
+
+def _server(node: str, about: Mapping[str, str], keys: Sequence[bytes]) -> Server:
+    url = about["url"]
+    return Server(url, next(iter(passes(keys, node, about.get("life", ""), url)), None))
 
 
 def readable_root(about: dict[str, str]) -> Path | None:

@@ -6,6 +6,7 @@ node that it is for and nowhere else.
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import io
 import random
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from disco_rq.errors import CorruptData, DataError
 from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.locator import Locator, Server
+from disco_rq.outputs.wire import PROOF
 
 __all__ = [
     "NETWORK_ERRORS",
@@ -91,30 +93,48 @@ def ask(
     """The answer to GET of a path from ``start`` on, or to POST of a body; the caller closes it.
 
     Raises one of ``NETWORK_ERRORS`` for what may go better the next time, ``FileNotFoundError`` if there is
-    no such file, and ``TokenRefused`` if the server does not know our token.
+    no such file, and ``TokenRefused`` if the server does not know our token, or does not prove that it does.
     """
-    parts = urlsplit(server.url)
-    connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = connect(parts.hostname or "", parts.port, timeout=silence_s)
+    connection, prefix = _connection(server.url, silence_s)
     headers = {"Connection": "close", "Accept-Encoding": "identity"}
-    if server.token is not None:
-        headers["Authorization"] = f"Bearer {server.token}"
+    if server.opened_by is not None:
+        headers["Authorization"] = f"Bearer {server.opened_by.token}"
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        connection.request("GET" if body is None else "POST", parts.path.rstrip("/") + path, body, headers)
+        connection.request("GET" if body is None else "POST", prefix + path, body, headers)
         response = connection.getresponse()
     except BaseException:
         connection.close()
         raise
-    if response.status == (206 if start else 200):
+    is_there, is_gone = response.status == (206 if start else 200), response.status == 404
+    if is_there and _is_proved(server, response):
         return response
     response.close()
     if response.status in (401, 403):
         raise TokenRefused(f"{server.url} refuses our token: is DISCO_RQ_SECRET the same there and here?")
-    if response.status == 404:
+    if (is_there or is_gone) and not _is_proved(server, response):
+        raise TokenRefused(f"{server.url} does not prove that it is the data server of its node")
+    if is_gone:
         raise FileNotFoundError("no such file")
     raise OSError(f"HTTP status {response.status}")
+
+
+def _connection(url: str, silence_s: float) -> tuple[http.client.HTTPConnection, str]:
+    """Not yet open; and what all paths there begin with. Who may write to Redis may have told any address."""
+    try:
+        parts = urlsplit(url)
+        connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return connect(parts.hostname or "", parts.port, timeout=silence_s), parts.path.rstrip("/")
+    except ValueError as error:
+        raise OSError(f"{url!r} is not the address of a server: {error}") from None
+
+
+def _is_proved(server: Server, response: HTTPResponse) -> bool:
+    if server.opened_by is None:
+        return True
+    given = response.headers.get(PROOF.decode(), "")
+    return hmac.compare_digest(given.encode(), server.opened_by.proof.encode())
 
 
 def ask_now(

@@ -1,7 +1,7 @@
 """The data server of a node: its task outputs, logs, profiles, read-only over HTTP (``datawire`` says how).
 
 Only files that tasks have made are there: names that match, in the directory of a job, no links. With a
-secret each request needs the node's token.
+secret each request needs a token of the job.
 """
 
 from __future__ import annotations
@@ -13,24 +13,34 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from disco_rq.errors import CorruptData
 from disco_rq.machine.httpserver import HttpServer, welcome
 from disco_rq.model import JOB_NAME
-from disco_rq.outputs.wire import CHUNK_BYTES, FILE, OUTPUT, FrameKind, pack_frame, tokens
+from disco_rq.outputs.wire import (
+    CHUNK_BYTES,
+    FILE,
+    OUTPUT,
+    PROOF,
+    FrameKind,
+    Pass,
+    keys_of_job,
+    pack_frame,
+    passes,
+)
 from disco_rq.records import open_output
 from disco_rq.records.layout import read_place
 
-__all__ = ["data_app", "serve"]
+__all__ = ["ServerWords", "data_app", "serve"]
 
 log = logging.getLogger("disco_rq.dataserver")
 
@@ -42,14 +52,26 @@ FAREWELL_S = 2
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-def serve(listener: socket.socket, root: Path, node: str, secret: bytes | None, life: str) -> None:
-    """Serve the data directory on a socket that listens, until SIGTERM or SIGINT. ``life``: of the node."""
-    app = data_app(root, tokens(secret, node, life))
+class ServerWords(NamedTuple):
+    """What readers are told of a data server."""
+
+    node: str
+    life: str
+    url: str
+
+
+def serve(listener: socket.socket, root: Path, about: ServerWords, keys: Sequence[bytes]) -> None:
+    """Serve the data directory on a socket that listens, until SIGTERM or SIGINT. ``keys``: ``data_keys``."""
+
+    def accepted(job: str) -> Sequence[Pass]:
+        return passes(keys_of_job(keys, job), *about)
+
+    app = data_app(root, accepted if keys else None)
     HttpServer(app, farewell_s=FAREWELL_S, lifespan="off").serve_on(listener)
 
 
-def data_app(root: Path, accepted: Sequence[str]) -> ASGIApp:
-    """The ASGI application. ``accepted``: the tokens that open it; none: it is open to all."""
+def data_app(root: Path, accepted: Callable[[str], Sequence[Pass]] | None) -> ASGIApp:
+    """The ASGI application. ``accepted``: what opens a job's files; None: they are open to all."""
     files = _Files(root)
 
     def get_file(request: Request) -> Response:
@@ -74,23 +96,41 @@ def data_app(root: Path, accepted: Sequence[str]) -> ASGIApp:
 
 
 class _Guard:
-    """Lets in who has one of the tokens; all if there are none."""
+    """Lets in who has a token of the job that is asked for, and answers with its proof; or all."""
 
-    def __init__(self, app: ASGIApp, accepted: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, accepted: Callable[[str], Sequence[Pass]] | None) -> None:
         self._app = app
-        self._accepted = [f"Bearer {token}".encode() for token in accepted]
+        self._accepted = accepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        # All are compared, so that the time does not tell which of them is nearly right.
-        if self._accepted and not sum(hmac.compare_digest(given, token) for token in self._accepted):
+        proof = self._proof(scope) if self._accepted else b""
+        if proof is None:
             headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}
             await PlainTextResponse("wrong or missing token", 401, headers)(scope, receive, send)
-        elif not welcome(scope):
+            return
+
+        async def send_with_proof(message: Message) -> None:
+            if proof and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (PROOF, proof)]
+            await send(message)
+
+        if not welcome(scope):
             headers = {"Retry-After": "1", "Connection": "close"}
-            await PlainTextResponse("too many readers", 503, headers)(scope, receive, send)
+            await PlainTextResponse("too many readers", 503, headers)(scope, receive, send_with_proof)
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_with_proof)
+
+    def _proof(self, scope: Scope) -> bytes | None:
+        """The answer to the token that was sent; None if it is none of the job's."""
+        assert self._accepted is not None
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        job = scope["path"].removeprefix("/").partition("/")[0]
+        found = None
+        # All are compared, so that the time does not tell which of them is nearly right.
+        for one in self._accepted(job):
+            if hmac.compare_digest(given, f"Bearer {one.token}".encode()):
+                found = one.proof.encode()
+        return found
 
 
 class _Stream(StreamingResponse):

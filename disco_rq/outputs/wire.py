@@ -8,6 +8,10 @@ The answer to the second is a row of frames, ``kind, line, length`` and a payloa
 the reason, for each file that is not there; then for each other line DATA frames with the blocks of the
 partition from the offset on, and an END; a file that turns out unreadable has LOST in its place. DONE is the
 last one: what ends without it was cut off.
+
+Where there is a secret, each job's files have keys of their own, so that its tasks need not have more than
+that, and cannot tell which address of a data server is right. So a token is good for one address, and the
+server proves that it knows it.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ import hmac
 import re
 import secrets
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
+from typing import NamedTuple
 
 from disco_rq.packing import secret_keys
 
@@ -27,14 +32,18 @@ __all__ = [
     "FILE",
     "FRAME",
     "OUTPUT",
-    "FrameKind",
     "LIFE",
-    "pack_frame",
+    "PROOF",
+    "FrameKind",
+    "Pass",
+    "data_keys",
     "is_sealed",
+    "keys_of_job",
     "new_life",
+    "pack_frame",
     "partitions_path",
+    "passes",
     "seal",
-    "tokens",
 ]
 
 OUTPUT = re.compile(r"(?:map|reduce)-[0-9]+\.[0-9]+")
@@ -48,7 +57,10 @@ LIFE = re.compile(r"[0-9a-f]{32}")
 that life only. An address that was told once is so of no use when somebody else has it.
 """
 
-_CONTEXT = b"disco-rq data server 2 "
+PROOF = b"x-disco-rq-proof"
+"""The header in which it comes."""
+
+_CONTEXT = b"disco-rq data server 3"
 _SEAL_CONTEXT = b"disco-rq data server's url 2 "
 
 
@@ -75,21 +87,40 @@ def new_life() -> str:
     return secrets.token_hex(16)
 
 
-def tokens(secret: bytes | None, node: str, life: str) -> list[str]:
-    """The tokens that open a node's data server; the first is the one to send. Empty without a secret.
+class Pass(NamedTuple):
+    """What opens one job's files on one node."""
 
-    Each life of each node has its own, so one that was sent to a node opens no other. ``secret`` may hold
-    several keys separated by commas, for rotation.
-    """
-    context = _CONTEXT + f"{node} {life}".encode()
-    return [hmac.new(key, context, hashlib.sha256).hexdigest() for key in secret_keys(secret)]
+    token: str
+    """Sent to its data server, at the address for which it was made: at another one it opens nothing."""
+    proof: str
+    """Sent back by the data server, which nobody else knows: nothing that comes without it is used."""
+
+
+def data_keys(secret: bytes | None) -> list[bytes]:
+    """What of each key of the secret a data server needs."""
+    return [hmac.digest(key, _CONTEXT, "sha256") for key in secret_keys(secret)]
+
+
+def keys_of_job(keys: Sequence[bytes], job: str) -> list[bytes]:
+    """What opens the files of one job on any node. ``keys``: as ``data_keys`` gives them."""
+    return [hmac.digest(key, job.encode(errors="surrogatepass"), "sha256") for key in keys]
+
+
+def passes(keys: Sequence[bytes], node: str, life: str, url: str) -> list[Pass]:
+    """One for each of a job's keys; the first is the one to use. Each life of a node has its own."""
+    context = f"{node} {life} {url}".encode(errors="surrogatepass")
+    return [Pass(*(_word(key, what + context) for what in (b"token ", b"proof "))) for key in keys]
+
+
+def _word(key: bytes, text: bytes) -> str:
+    return hmac.new(key, text, hashlib.sha256).hexdigest()
 
 
 def seal(secret: bytes | None, node: str, life: str, url: str) -> str:
     """What a node tells beside the address of its data server: that the tokens of this life may go there,
     signed with each of its keys. Empty without a secret.
 
-    Else whoever can write to Redis would be sent the tokens, and could read all files.
+    So who has the secret asks nobody else.
     """
     return " ".join(_seals(secret, node, life, url))
 

@@ -35,10 +35,22 @@ class Signer:
 
     secret: bytes | None = field(default=None, repr=False)
     cluster: str = ""
+    _is_spent: bool = False
+
+    @property
+    def signs(self) -> bool:
+        """Whether there is a secret, or was."""
+        return self.secret is not None or self._is_spent
 
     def seal(self, job: str) -> JobSeal:
-        """The signatures of one job."""
+        """The signatures of one job. ``BadSignature`` if the secret is not here any more."""
+        if self._is_spent:
+            raise BadSignature(f"this process runs another job already, and cannot check {job}")
         return JobSeal(job, self.secret, self.cluster)
+
+    def without_secret(self) -> Signer:
+        """Of a process that has checked what it needed to."""
+        return Signer(None, self.cluster, self.signs)
 
 
 class TaskSeal:

@@ -14,6 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from disco_rq.errors import DiscoError
+from disco_rq.machine.hiding import close_memory
 from disco_rq.machine.httpserver import HttpServer
 from disco_rq.machine.logs import EMBEDDED, PROGRAM, log_to_stderr
 from disco_rq.machine.orphans import die_with_parent
@@ -37,6 +38,7 @@ def main() -> None:
     if not order:
         return  # the master has ended before it could give it
     die_with_parent(order["parent"])
+    close_memory()  # the order has the secret
     log_to_stderr(PROGRAM if order["level"] <= logging.INFO else EMBEDDED)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NoReturn
@@ -62,8 +62,11 @@ class Execution:
         finished: Finished,
         most_tasks: int | None = None,
         fsync: bool = False,
+        forget_secret: Callable[[], None] = lambda: None,
     ) -> None:
-        """``most_tasks``: after so many this process is not to be used again."""
+        """``most_tasks``: after so many this process is not to be used again. ``forget_secret`` is called
+        when what is signed was checked, before code of the job runs.
+        """
         self._connection = connection
         self._store = AttemptStore(connection)
         self._worker = worker
@@ -74,11 +77,10 @@ class Execution:
             False  # an attempt, here; and for lack of what the process has
         )
         self._left = ""  # what a task left here, in words
-        own, secret = (node, data.root), signer.secret
-        locator = Locator(lambda other: node_about(connection, other), own, secret)
+        locator = Locator(lambda other: node_about(connection, other), own=(node, data.root))
         scratch = data.scratch(worker, os.getpid())
         self._place = Place(node, data, scratch, locator, fsync)
-        self._programs = Programs(self._store, self._place, signer)
+        self._programs = Programs(self._store, self._place, signer, forget_secret)
         self._log = AttemptLog(scratch.log)
         self._endings = Endings(self._store, self._place, spec_of=self._programs.spec_of)
         self._commits = Commits(self._store, self._place, self._endings, finished)

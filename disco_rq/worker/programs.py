@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.running import TaskInput
 from disco_rq.errors import BadSignature, OtherVersion
 from disco_rq.model import JobSpec, TaskId
+from disco_rq.outputs.wire import data_keys, keys_of_job
 from disco_rq.packing import Signer, TaskSeal, UnpackedJob, checked_body, open_pack
 from disco_rq.runtime import Overtaken
 from disco_rq.store.attempts import AttemptStore, check_input
@@ -39,10 +41,16 @@ class Program:
 class Programs:
     """One at a time: the modules and globals of a job stay in the process."""
 
-    def __init__(self, store: AttemptStore, place: Place, signer: Signer) -> None:
+    def __init__(
+        self, store: AttemptStore, place: Place, signer: Signer, forget: Callable[[], None] = lambda: None
+    ) -> None:
+        """``forget`` is called before anything of a job is loaded that is signed: the secret is not needed
+        any more here, and is not for the job.
+        """
         self._store = store
         self._place = place
         self._signer = signer
+        self._forget = forget
         self._name = ""
         self._program: Program | None = None
 
@@ -50,7 +58,7 @@ class Programs:
         """The job, unpacked when it is asked for first. ``OtherVersion``; ``Overtaken`` if it is gone;
         ``BadSignature``.
         """
-        if self._signer.secret is not None:
+        if self._signer.signs:
             self._place.data.purged.check(job)
         if self._program is None or self._name != job:
             self._program = self._unpacked(job)
@@ -72,6 +80,17 @@ class Programs:
                 f"protocol {PROTOCOL}: use the same version on both"
             )
         directory, aside = self._place.data.required(job), self._place.scratch.required
-        seal = self._signer.seal(job)
+        body, seal = self._checked(spec, pack)
+        return Program(spec, open_pack(body, job, directory=directory, aside=aside), seal)
+
+    def _checked(self, spec: JobSpec, pack: bytes) -> tuple[bytes, TaskSeal]:
+        """What may be loaded. From then on this process has what opens this job, and no other."""
+        seal = self._signer.seal(spec.name)
         body = checked_body(pack, seal, spec=spec.pack())
-        return Program(spec, open_pack(body, job, directory=directory, aside=aside), seal.of_tasks())
+        if self._signer.secret is not None:
+            keys = data_keys(self._signer.secret)
+            jobs = (spec.name, *spec.details.get("reads", ()))
+            self._place.locator.open_only({job: keys_of_job(keys, job) for job in jobs})
+            self._signer = self._signer.without_secret()
+            self._forget()
+        return body, seal.of_tasks()

@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 from dataclasses import dataclass
+from functools import partial
 from resource import struct_rusage
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ from disco_rq.attempt.place import Place
 from disco_rq.errors import DiscoError, SettingsError
 from disco_rq.machine.about import about_node
 from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
-from disco_rq.machine.hiding import hide_secret
+from disco_rq.machine.hiding import forget, hide_secret
 from disco_rq.machine.orphans import adopt_orphans
 from disco_rq.model import LEASE_S, NODE_NAME, WORKER_NAME
 from disco_rq.outputs.datadir import DataDir
@@ -365,6 +366,7 @@ class DiscoWorker(Worker):
             finished=finished,
             most_tasks=self._settings.tasks_per_process,
             fsync=self._settings.fsync,
+            forget_secret=partial(forget, self._settings.secret),
         )
         executor.prepare()
         install_names()

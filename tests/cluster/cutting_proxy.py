@@ -6,24 +6,25 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from urllib.parse import urlsplit
 
 
 class CuttingProxy:
-    """Passes bytes to a server; of the first ``len(cuts)`` answers only so many bytes each."""
+    """Passes bytes to a server on loopback, which may begin later."""
 
-    def __init__(self, target: str, cuts: list[int], before_cut: Callable[[], object] = lambda: None) -> None:
-        parts = urlsplit(target)
-        self._target = (parts.hostname, parts.port)
-        self._cuts = list(cuts)
-        self._before_cut = before_cut
+    def __init__(self, port: int) -> None:
+        self._target = ("127.0.0.1", port)
         self._lock = threading.Lock()
-        self.cut = 0
-        """How many connections it has cut."""
+        self.cut_next()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
+
+    def cut_next(self, *cuts: int, before: Callable[[], object] = lambda: None) -> None:
+        """Of the next ``len(cuts)`` answers only so many bytes each are passed on."""
+        self._cuts = list(cuts)
+        self._before_cut = before
+        self.cut = 0  # how many connections it has cut
 
     def close(self) -> None:
         with suppress(OSError):
@@ -67,10 +68,8 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextmanager
-def cutting(
-    target: str, *cuts: int, before_cut: Callable[[], object] = lambda: None
-) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(target, list(cuts), before_cut)
+def proxy_to(port: int) -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(port)
     try:
         yield proxy
     finally:

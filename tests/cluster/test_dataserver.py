@@ -12,7 +12,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import psutil
 import pytest
@@ -23,7 +23,7 @@ from disco_rq.outputs.datadir import NODE_ID, DataDir
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import ask
-from disco_rq.outputs.wire import new_life, tokens
+from disco_rq.outputs.wire import data_keys, keys_of_job, new_life, passes
 from disco_rq.records import FileSource, RecordWriter, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.writer import EncodedBlock
@@ -38,8 +38,15 @@ NODE = "served"
 LIFE: list[str] = []  # the word of the node's present life
 
 
-def right_tokens() -> list[str]:
-    return tokens(SECRET.encode(), NODE, LIFE[0])
+URL: list[str] = []  # of its data server
+
+
+def tokens(secret: str, node: str, life: str, job: str, url: str) -> list[str]:
+    return [one.token for one in passes(keys_of_job(data_keys(secret.encode()), job), node, life, url)]
+
+
+def right_tokens(job: str = JOB) -> list[str]:
+    return tokens(SECRET, NODE, LIFE[0], job, URL[0])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +67,8 @@ def node(redis: str, data: Path) -> Iterator[psutil.Process]:
     """A node without workers and with a secret."""
     with running_node(redis, NODE, data, slots=0, secret=SECRET) as process:
         wait_until(lambda: data_server_of(process))
-        LIFE[:] = [node_about(Connection(redis), NODE)["life"]]
+        about = node_about(Connection(redis), NODE)
+        LIFE[:], URL[:] = [about["life"]], [about["url"]]
         yield process
 
 
@@ -91,11 +99,12 @@ def url(about: Callable[[str], dict[str, str]]) -> str:
 def get(
     url: str, path: str, token: str | None = "", *, method: str = "GET", **headers: str
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
-    """Status, body, headers. ``token`` "": the right one."""
+    """Status, body, headers. ``token`` "": the right one of the job that is asked for."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    job = unquote(path).removeprefix("/").partition("/")[0]
     if token is not None:
-        headers["Authorization"] = f"Bearer {token or right_tokens()[0]}"
+        headers["Authorization"] = f"Bearer {token or right_tokens(job)[0]}"
     connection.request(method, path, headers=headers)
     with connection.getresponse() as response:
         body = response.read()
@@ -215,14 +224,16 @@ def test_only_who_has_a_token_of_this_node_is_let_in(url: str, job_dir: Path) ->
         None,
         "x",
         "ü",
-        tokens(b"another", NODE, LIFE[0])[0],
-        tokens(SECRET.encode(), "other", LIFE[0])[0],
         right[0][:-1],
+        *tokens("another", NODE, LIFE[0], JOB, url),
+        tokens(SECRET, "other", LIFE[0], JOB, url)[0],
+        tokens(SECRET, NODE, new_life(), JOB, url)[0],
+        tokens(SECRET, NODE, LIFE[0], "other@20261123-211350-wgc6", url)[0],
+        tokens(SECRET, NODE, LIFE[0], JOB, "http://thief:1")[0],
     ]
-    wrong.append(tokens(SECRET.encode(), NODE, new_life())[0])
 
     assert [get(url, f"/{JOB}/map-1.1", token)[0] for token in right] == [200, 200]
-    assert [get(url, f"/{JOB}/map-1.1", token)[0] for token in wrong] == [401] * 7
+    assert [get(url, f"/{JOB}/map-1.1", token)[0] for token in wrong] == [401] * len(wrong)
     assert get(url, "/nothing", "x")[0] == 401  # who is not let in learns nothing
     assert "new" not in right
 
@@ -236,23 +247,6 @@ def test_a_reader_with_another_secret_is_told_so_and_no_file_is_blamed(
     with pytest.raises(DataError, match="DISCO_RQ_SECRET") as caught:
         reduce_sources(stranger, [address("map-5.1")], 0, tmp_path)
     assert caught.value.url is None
-
-
-def test_without_a_secret_no_token_is_needed_and_it_listens_on_loopback(redis: str, tmp_path: Path) -> None:
-    file = tmp_path / JOB / "map-0.1"
-    file.parent.mkdir()
-    file.write_text("open")
-    with running_node(redis, "open", tmp_path, slots=0):
-        url = node_about(Connection(redis), "open")["url"]
-        assert url.startswith("http://127.0.0.1:")
-        assert get(url, f"/{JOB}/map-0.1", None)[:2] == (200, b"open")
-
-
-def test_it_tells_an_address_that_others_can_reach(redis: str, tmp_path: Path) -> None:
-    with running_node(redis, "all", tmp_path / "1", slots=0, options=("--data-http", "0.0.0.0:0")):
-        assert urlsplit(node_about(Connection(redis), "all")["url"]).hostname == socket.gethostname().lower()
-    with running_node(redis, "told", tmp_path / "2", slots=0, data_url="https://proxy:8443/told/"):
-        assert node_about(Connection(redis), "told")["url"] == "https://proxy:8443/told"
 
 
 # -- partitions of many files

@@ -1,13 +1,15 @@
-"""What opens a node's data server is good for one life of the node."""
+"""What opens a node's data server is good for one life of the node, at the address that it tells."""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -75,9 +77,9 @@ def test_an_old_address_that_is_told_again_gets_a_token_that_opens_nothing(
                 ask(locator.server(ADDRESS), PATH)
             thread.join()
         # then what it is sent does not open the node
-        assert old.token is not None
-        assert old.token.encode() in got[0]
-        stolen = type(present)(present.url, old.token)
+        assert old.opened_by is not None
+        assert old.opened_by.token.encode() in got[0]
+        stolen = type(present)(present.url, old.opened_by)
         with pytest.raises(TokenRefused):
             ask(stolen, PATH)
         assert ask(present, PATH).read() == b"0123456789"
@@ -103,3 +105,20 @@ def test_a_reader_that_was_told_of_the_life_before_asks_again(connection: Connec
         stranger = Locator(lambda node: node_about(connection, node))
         with pytest.raises(TokenRefused, match="DISCO_RQ_SECRET"):
             ask_now(lambda: stranger.server(ADDRESS), PATH)
+
+
+def test_without_a_secret_no_token_is_needed_and_it_listens_on_loopback(
+    connection: Connection, data: Path
+) -> None:
+    with running_node(connection.url, "open", data, slots=0):
+        url = node_about(connection, "open")["url"]
+        assert url.startswith("http://127.0.0.1:")
+        assert urllib.request.urlopen(f"{url}{PATH}", timeout=10).read() == b"0123456789"
+
+
+def test_it_tells_an_address_that_others_can_reach(connection: Connection, tmp_path: Path) -> None:
+    redis = connection.url
+    with running_node(redis, "all", tmp_path / "1", slots=0, options=("--data-http", "0.0.0.0:0")):
+        assert urlsplit(node_about(connection, "all")["url"]).hostname == socket.gethostname().lower()
+    with running_node(redis, "told", tmp_path / "2", slots=0, data_url="https://proxy:8443/told/"):
+        assert node_about(connection, "told")["url"] == "https://proxy:8443/told"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,19 +21,18 @@ from typing import Any
 import psutil
 import pytest
 
-from disco_rq import DataError, Disco, Job, result_iterator
+from disco_rq import DataError, Disco, Job, JobError, result_iterator
 from disco_rq.func import chain_reader, kvgroup, sum_combiner
 from disco_rq.machine.redisserver import PrivateServer, private_directory
 from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.datadir import NODE_ID
-from disco_rq.outputs.wire import seal
 from disco_rq.runtime import put, this_host, this_name, this_partition
 from disco_rq.settings import PREFIX
 from disco_rq.store import keys
-from disco_rq.store.nodes import node_about
 from tests.cluster.conftest import wait_until
-from tests.cluster.cutting_proxy import cutting
+from tests.cluster.cutting_proxy import CuttingProxy, proxy_to
 from tests.cluster.programs import data_server_of, program, running_node
+from tests.services import free_port
 
 SECRET = "one for all"
 MANY = 400
@@ -40,14 +44,25 @@ class Cluster:
     disco: Disco
     nodes: dict[str, psutil.Process]
     data: dict[str, Path]
+    proxies: dict[str, CuttingProxy]
+    """Through which the nodes' files are read."""
 
-    def url(self, node: str) -> str:
-        return node_about(self.disco.session.connection, node)["url"]
 
-    def tell_url(self, node: str, url: str) -> None:
-        life = node_about(self.disco.session.connection, node)["life"]
-        told: Any = {"url": url, "url_seal": seal(SECRET.encode(), node, life, url)}
-        self.disco.session.connection.redis.hset(keys.node(node), mapping=told)
+@contextmanager
+def serving_node(redis: str, name: str, data: Path) -> Iterator[tuple[psutil.Process, CuttingProxy]]:
+    """A node behind a proxy, as it is told."""
+    port = free_port()
+    with proxy_to(port) as proxy:
+        options = ("--data-http", f"127.0.0.1:{port}")
+        with running_node(redis, name, data, options=options, secret=SECRET, data_url=proxy.url) as process:
+            yield process, proxy
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_cut_any_more(cluster: Cluster) -> Iterator[None]:
+    yield
+    for proxy in cluster.proxies.values():
+        proxy.cut_next()
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +74,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         patch.setenv(PREFIX + "SECRET", SECRET)
         with (
             program("master", redis=server.url),
-            running_node(server.url, "A", data["A"], secret=SECRET) as a,
-            running_node(server.url, "B", data["B"], secret=SECRET) as b,
+            serving_node(server.url, "A", data["A"]) as (a, before_a),
+            serving_node(server.url, "B", data["B"]) as (b, before_b),
             Disco(server.url) as disco,
         ):
             wait_until(lambda: disco.session.connection.redis.exists(keys.LEADER))
@@ -69,7 +84,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             disco.new_job("first", ["raw://a"] * 4, map=on_both, params=begun).wait(timeout=30)
             for root in data.values():
                 (root / NODE_ID).unlink()
-            yield Cluster(disco, {"A": a, "B": b}, data)
+            yield Cluster(disco, {"A": a, "B": b}, data, {"A": before_a, "B": before_b})
     shutil.rmtree(directory)
 
 
@@ -193,18 +208,64 @@ def test_a_purged_result_is_said_to_be_gone(cluster: Cluster, tmp_path: Path) ->
 
 
 def test_a_fetch_that_is_cut_goes_on_where_it_was_cut(cluster: Cluster, tmp_path: Path) -> None:
-    urls = {node: cluster.url(node) for node in "AB"}
-    try:
-        with cutting(urls["A"], 0, 100_000, 7, 300_000) as a, cutting(urls["B"], 0, 100_000, 7, 300_000) as b:
-            cluster.tell_url("A", a.url)
-            cluster.tell_url("B", b.url)
-            job = big_job(cluster, tmp_path)
-            assert_big(job)
-            assert max(a.cut, b.cut) == 4  # the reduce fetched from the node that it was not on
-            assert job.jobinfo()["redi"] == [0, 0, 1, 0]
-    finally:
-        for node, url in urls.items():
-            cluster.tell_url(node, url)
+    for proxy in cluster.proxies.values():
+        proxy.cut_next(0, 100_000, 7, 300_000)
+    job = big_job(cluster, tmp_path)
+    assert_big(job)
+    # the reduce fetched from the node that it was not on
+    assert max(proxy.cut for proxy in cluster.proxies.values()) == 4
+    assert job.jobinfo()["redi"] == [0, 0, 1, 0]
+
+
+@contextmanager
+def thief() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A server that somebody tells Redis to be a node's, and what it is sent."""
+    sent: list[tuple[str, str]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            sent.append((self.path, self.headers["Authorization"]))
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"false")
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", sent
+        server.shutdown()
+
+
+def test_whoever_else_is_told_to_be_a_node_gets_what_opens_nothing_and_is_not_believed(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    redis = cluster.disco.session.connection.redis
+    urls = {node: redis.hget(keys.node(node), "url") for node in "AB"}
+    with thief() as (url, sent):
+        for node in "AB":
+            redis.hset(keys.node(node), "url", url)
+        try:
+            with pytest.raises(
+                JobError, match=f"{url} does not prove that it is the data server of its node"
+            ):
+                big_job(cluster, tmp_path).wait(timeout=60)
+        finally:
+            for node, told in urls.items():
+                redis.hset(keys.node(node), "url", told or "")
+    # what it was sent opens neither of them
+    assert sent
+    for path, token in {*sent}:
+        for told in urls.values():
+            assert isinstance(told, bytes)
+            asked = urllib.request.Request(f"{told.decode()}{path}", headers={"Authorization": token})
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(asked, timeout=10)
 
 
 def test_all_maps_whose_files_a_node_has_lost_run_again(cluster: Cluster, tmp_path: Path) -> None:
@@ -232,21 +293,15 @@ def test_all_maps_whose_files_a_node_has_lost_run_again(cluster: Cluster, tmp_pa
 def test_a_result_that_is_cut_goes_on_where_it_was_cut(cluster: Cluster, tmp_path: Path) -> None:
     results = cluster.disco.new_job("big", ["raw://x"] * 2, params=str(tmp_path), map=big).wait(timeout=60)
     expected = list(result_iterator(results))
-    node = split_address(results[0])[0]
-    url = cluster.url(node)
-    try:
-        with cutting(url, 150_000, 10, 150_000) as proxy:
-            cluster.tell_url(node, proxy.url)
-            assert list(result_iterator(results)) == expected
-            assert proxy.cut == 3
-    finally:
-        cluster.tell_url(node, url)
+    proxy = cluster.proxies[split_address(results[0])[0]]
+    proxy.cut_next(150_000, 10, 150_000)
+    assert list(result_iterator(results)) == expected
+    assert proxy.cut == 3
 
 
 def test_a_data_server_killed_while_it_serves_is_started_again_and_the_job_is_right(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    urls = {node: cluster.url(node) for node in "AB"}
     killed: list[int] = []
 
     def kill(node: str) -> None:
@@ -255,18 +310,10 @@ def test_a_data_server_killed_while_it_serves_is_started_again_and_the_job_is_ri
         killed.append(server.pid)
         server.kill()
 
-    try:
-        with (
-            cutting(urls["A"], 200_000, before_cut=lambda: kill("A")) as a,
-            cutting(urls["B"], 200_000, before_cut=lambda: kill("B")) as b,
-        ):
-            cluster.tell_url("A", a.url)
-            cluster.tell_url("B", b.url)
-            assert_big(big_job(cluster, tmp_path))
-            assert len(killed) == 1
-    finally:
-        for node, url in urls.items():
-            cluster.tell_url(node, url)
+    for name, proxy in cluster.proxies.items():
+        proxy.cut_next(200_000, before=partial(kill, name))
+    assert_big(big_job(cluster, tmp_path))
+    assert len(killed) == 1
     for node, process in cluster.nodes.items():
         server = wait_until(partial(data_server_of, process))
         assert server.pid not in killed, node
