@@ -64,8 +64,7 @@ def _partitions(address: str, known: dict[tuple[str, ...], int], partitions_of: 
     match = ADDRESS.fullmatch(address)
     if match is None:
         raise JobArgumentError(f"input {address}: not the address of a job's result")
-    _, job, name = match.groups()
-    phase = (job, name.partition("-")[0])
+    phase = (match[2], match[3].partition("-")[0])
     if phase not in known:
         try:
             known[phase] = partitions_of(address)
