@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 from disco_rq import Disco
-from tests.benchmarks import emptyparts, groupby, memory, noop, oob, smalljob, sortlines, wordcount
+from tests.benchmarks import emptyparts, fsync, groupby, memory, noop, oob, smalljob, sortlines, wordcount
 from tests.benchmarks.inputs import CACHE
 from tests.benchmarks.measure import WORKERS, Bench, Line, pin
 
@@ -23,6 +23,7 @@ ROWS: dict[str, Callable[[Bench], list[Line]]] = {
     "smalljob": smalljob.run,
     "put": oob.run,
     "memory": memory.run,
+    "fsync": fsync.run,
 }
 HEAD = ("row", "ours", "yardstick", "ratio", "at least", "aim", "ok?", "peak memory", "")
 
