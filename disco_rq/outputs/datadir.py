@@ -28,6 +28,8 @@ NODE_ID = ".node-id"
 CLUSTER_ID = ".cluster-id"
 TMP = "tmp"
 SUFFIX = re.compile(r"\.(?:out|log|required)$")
+LIFE = re.compile(r"-[0-9a-f]{6}$")
+"""The end of a worker's name, another one in each of its lives; before it stands its place in the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +131,18 @@ class DataDir:
         """Where one process of a worker keeps what does not outlive its attempts."""
         return Scratch(self.root / TMP / f"{worker}.{pid}")
 
-    def sweep(self) -> None:
+    def sweep(self, worker: str) -> None:
         """Delete the scratch files of processes that are gone, and what need not be remembered. What their
         tasks have left running ends before: nobody else would end it after a node that died.
+
+        ``worker``: who begins just now. Those that had its place before are gone, whatever their pids say.
         """
         self.purged.sweep()
         tmp = self.root / TMP
-        stale = {entry: pid for entry in tmp.iterdir() if (pid := _owner(entry)) and not _alive(pid)}
-        for name, pid in {(SUFFIX.sub("", entry.name), pid) for entry, pid in stale.items()}:
+        stale = [entry for entry in tmp.iterdir() if _is_stale(entry, worker)]
+        for name in {SUFFIX.sub("", entry.name) for entry in stale}:
             scratch = Scratch(tmp / name)
-            end_strays(pid, scratch.directory, scratch.log)
+            end_strays(int(name.rpartition(".")[2]), scratch.directory, scratch.log)
         for entry in stale:
             # Another worker of the node may be sweeping, too, and what is not ours to delete stays.
             with contextlib.suppress(OSError):
@@ -161,10 +165,14 @@ class DataDir:
         return [entry.name for entry in self.root.iterdir() if JOB_NAME.fullmatch(entry.name)]
 
 
-def _owner(entry: Path) -> int | None:
-    """The pid of the process whose scratch file it is."""
-    found = re.search(r"\.(\d+)$", SUFFIX.sub("", entry.name))
-    return int(found[1]) if found else None
+def _is_stale(entry: Path, worker: str) -> bool:
+    """Whether the process whose scratch file it is has gone."""
+    owner, _, pid = SUFFIX.sub("", entry.name).rpartition(".")
+    if not pid.isdecimal():
+        return False
+    # By its pid alone it may seem to be there: dead, but reaped by nobody yet, or somebody else's by now.
+    is_replaced = owner != worker and LIFE.sub("", owner) == LIFE.sub("", worker)
+    return is_replaced or not _alive(int(pid))
 
 
 def _alive(pid: int) -> bool:

@@ -171,7 +171,7 @@ class DiscoWorker(Worker):
         adopt_orphans()
         word = self._data.prepare()
         self._signer = join_cluster(self._own, self._data, self._settings.secret)
-        self._data.sweep()
+        self._data.sweep(self.name)
         super().register_birth()  # type: ignore[no-untyped-call]
         # Shared with the horses for good: a collection in one would touch, and so copy, every page.
         load_scripts()

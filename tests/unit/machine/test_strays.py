@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from disco_rq.machine.orphans import end_strays
-from disco_rq.outputs.datadir import DataDir, Scratch
+from disco_rq.outputs.datadir import TMP, DataDir, Scratch
 from tests.cluster.conftest import wait_until
 
 STRAY = """
@@ -111,9 +111,24 @@ def test_a_worker_that_begins_ends_them_and_deletes_what_they_wrote(data: DataDi
         first.log.rename(scratch.log)
         alive = scratch_of(data, os.getpid())
 
-        data.sweep()
+        data.sweep("n1.1-abcdef")
 
         wait_until(lambda: is_gone(pid))
         assert not scratch.directory.exists()
         assert not scratch.log.exists()
         assert alive.directory.exists()
+
+
+def test_who_had_the_place_before_is_gone_whatever_the_pid_says(data: DataDir) -> None:
+    """A dead process is there until somebody reaps it, and then its pid may be another one's."""
+    names = ["n1.0-aaaaaa", "n1.0-abcdef", "n1.1-aaaaaa", "n1.0-x-aaaaaa", "other"]
+    for name in names:
+        scratch = data.scratch(name, os.getpid())
+        scratch.directory.mkdir()
+        for file in (scratch.out, scratch.log):
+            file.touch()
+
+    data.sweep("n1.0-abcdef")
+
+    left = {entry.name.removesuffix(".out").removesuffix(".log") for entry in (data.root / TMP).iterdir()}
+    assert left == {f"{name}.{os.getpid()}" for name in names[1:]}

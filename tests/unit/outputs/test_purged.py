@@ -98,6 +98,6 @@ def test_a_node_sweeps_them_with_the_rest(tmp_path: Path, monkeypatch: pytest.Mo
     data.purged.note(JOB)
     days_later(monkeypatch, 2 * REMEMBERED_DAYS)
 
-    data.sweep()
+    data.sweep("n1.0-abcdef")
 
     assert remembered(tmp_path) == []
