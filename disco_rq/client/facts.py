@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from disco_rq.machine.escaping import escaped
 from disco_rq.model import PHASES
 from disco_rq.redact import redact
 from disco_rq.store.connection import Connection
@@ -61,7 +62,10 @@ def node_facts(connection: Connection) -> list[dict[str, Any]]:
 
 
 def describe_death(name: str, cause: Mapping[str, Any] | None) -> str:
-    """Why a job is dead: one line that names task, attempt, node and error; the user's traceback below it."""
+    """Why a job is dead: one line that names task, attempt, node and error; the user's traceback below it.
+
+    An interpreter shows it on a terminal as it is, so it moves nothing there.
+    """
     cause = cause or {"message": "the cause was not told"}
     where = ""
     if cause.get("task"):
@@ -71,4 +75,4 @@ def describe_death(name: str, cause: Mapping[str, Any] | None) -> str:
     lines += [f"  before, attempt {f['attempt']} on {f['node']}: {f['message']}" for f in earlier]
     if cause.get("traceback"):
         lines.append(cause["traceback"].rstrip())
-    return "\n".join(lines)
+    return escaped("\n".join(lines))

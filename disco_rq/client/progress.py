@@ -162,5 +162,10 @@ def clock(timestamp_s: float) -> str:
 
 def event_text(timestamp_s: float, host: str, message: str) -> Text:
     """A line of a job's history. What a job says cannot move the cursor or colour the terminal."""
-    printable = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message)
-    return Text.assemble((clock(timestamp_s), "dim"), " ", (host, "bold"), " ", printable)
+    return Text.assemble(
+        (clock(timestamp_s), "dim"), " ", (_printable(host), "bold"), " ", _printable(message)
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

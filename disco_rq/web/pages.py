@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
 
+from disco_rq.machine.escaping import seen
 from disco_rq.views import cluster, history, shapes, tasks
 from disco_rq.views import jobs as joblist
 from disco_rq.views.asked import Asked, OfEvents, OfJob, OfJobs, OfTask
@@ -78,10 +79,16 @@ NO_HINT = "The page failed, the jobs go on. The master's log says why."
 
 def _templates() -> Jinja2Templates:
     loader = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     environment.filters.update(FILTERS)
     environment.globals.update(TABS=TABS, blank=BLANK)
     return Jinja2Templates(env=environment)
+
+
+def _shown(value: Any) -> Any:
+    return seen(value) if type(value) is str else value
 
 
 TEMPLATES = _templates()

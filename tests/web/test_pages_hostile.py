@@ -41,6 +41,20 @@ def hostile(cluster: WebCluster, tmp_path_factory: pytest.TempPathFactory) -> Jo
     return job
 
 
+TURNED = "user\u202etxt.exe\u200b\u2066"
+"""Turns the text behind it around, and is not all seen."""
+HIDDEN = {character for character in TURNED if not character.isascii()}
+
+
+def turning_map(line: str, params: Any) -> Iterator[tuple[str, str]]:
+    msg(TURNED)
+    counter(TURNED)
+    put("turned", TURNED)
+    print(TURNED)
+    raise ValueError(TURNED)
+    yield TURNED, TURNED
+
+
 def assert_harmless(page: Page) -> None:
     assert page.evaluate("window.hacked") is False
     expect(page.locator("img")).to_have_count(0)
@@ -105,3 +119,26 @@ def test_an_attack_in_a_job_name_of_an_action_goes_nowhere(visit: Visit, tmp_pat
 
     expect(page.get_by_role("link", name="All jobs")).to_be_visible()
     assert_harmless(page)
+
+
+def test_text_that_turns_text_around_or_is_not_seen_is_written_out(
+    visit: Visit, cluster: WebCluster, tmp_path: Path
+) -> None:
+    file = tmp_path / TURNED
+    file.write_text("a line\n")
+    job = cluster.disco.new_job("turning", [str(file)], map=turning_map, owner=TURNED)
+    with pytest.raises(JobError):
+        job.wait(timeout=30)
+    shown = r"user\u202etxt.exe\u200b\u2066"
+    for tab, where in (
+        ("messages", "#messages"),
+        ("failures", "#cause"),
+        ("inputs", "main"),
+        ("spec", "main"),
+    ):
+        page = visit.open("jobs", job.name, tab=tab)
+        expect(page.locator(where)).to_contain_text(shown)
+        assert not HIDDEN & {*page.locator("body").inner_text()}
+    page = visit.open("jobs", job.name, "tasks", "map:0")
+    expect(page.locator("[data-log] pre")).to_contain_text(shown)
+    assert not HIDDEN & {*page.locator("body").inner_text()}

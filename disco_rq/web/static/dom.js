@@ -2,13 +2,19 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const HIDDEN = /[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0001}\u{e0020}-\u{e007f}]/gu;
+/** Text of others: what turns text around, or is there and not seen, is written out (as machine/escaping.py does). */
+export const seen = (text) => String(text).replace(HIDDEN, (it) => `\\u${it.codePointAt(0).toString(16).padStart(4, "0")}`);
+
 function build(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity)
+    .filter((child) => child !== null && child !== undefined && child !== false)
+    .map((child) => (child instanceof Node ? child : seen(child))));
   return element;
 }
 
@@ -28,7 +34,7 @@ export const clone = (id) => document.getElementById(id).content.firstElementChi
 export function fill(element, texts) {
   for (const [name, text] of Object.entries(texts)) {
     for (const part of element.matches(`[data-f="${name}"]`) ? [element] : $$(`[data-f="${name}"]`, element)) {
-      if (part.textContent !== String(text)) part.textContent = text;
+      if (part.textContent !== seen(text)) part.textContent = seen(text);
     }
   }
 }

@@ -1,6 +1,6 @@
 // Counters, and the job as it was submitted.
 import { get, path } from "./api.js";
-import { h, reconcile } from "./dom.js";
+import { h, reconcile, seen } from "./dom.js";
 import { count } from "./format.js";
 
 export function countersTab(panel) {
@@ -13,7 +13,7 @@ export function countersTab(panel) {
     const counters = Object.entries(job.counters).sort(([a], [b]) => a.localeCompare(b));
     reconcile(body, counters, ([name]) => name,
       () => h("tr", {}, h("td", { class: "mono wrap-anywhere" }), h("td", { class: "number" })),
-      (row, [name, sum]) => { row.children[0].textContent = name; row.children[1].textContent = count(sum); });
+      (row, [name, sum]) => { row.children[0].textContent = seen(name); row.children[1].textContent = count(sum); });
     box.hidden = !counters.length;
     empty.hidden = counters.length > 0;
   }

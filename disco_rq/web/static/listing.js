@@ -1,5 +1,5 @@
 // A table whose rows come from the API: sorted by its heads, in pages, refreshed in place.
-import { attr, h, reconcile } from "./dom.js";
+import { attr, h, reconcile, seen } from "./dom.js";
 import { pager } from "./pager.js";
 
 /**
@@ -59,7 +59,7 @@ export function listing({ columns, load, key, caption, empty, sort = null, order
       pager(pages, { ...state, total }, (to) => { state.offset = to; refresh(); });
     } catch (error) {
       if (mine !== asked) return;
-      wrong.textContent = error.message;
+      wrong.textContent = seen(error.message);
       wrong.hidden = false;
     }
     element.removeAttribute("aria-busy");

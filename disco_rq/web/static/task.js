@@ -1,6 +1,6 @@
 // A task: the logs of its attempts, read when they are opened; the page is loaded again when an attempt ends.
 import { get, path } from "./api.js";
-import { $, $$ } from "./dom.js";
+import { $, $$, seen } from "./dom.js";
 import { localTimes } from "./format.js";
 
 const { job, task, state } = $("#task").dataset;
@@ -13,10 +13,10 @@ async function log(details) {
   const text = $("pre", details);
   try {
     const told = await get(path("jobs", job, "tasks", task) + "/log", { attempt: details.closest(".attempt").dataset.attempt });
-    text.textContent = told.text || "It printed nothing.";
+    text.textContent = seen(told.text) || "It printed nothing.";
     text.classList.toggle("muted", !told.text);
   } catch (error) {
-    text.textContent = error.message;
+    text.textContent = seen(error.message);
   }
 }
 

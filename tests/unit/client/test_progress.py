@@ -86,6 +86,6 @@ def test_bars_show_both_phases_and_the_messages_above_them() -> None:
 
 
 def test_a_message_can_neither_move_the_cursor_nor_be_markup() -> None:
-    text = event_text(0.0, "node1", "\x1b[2J[red]gone\x07")
+    text = event_text(0.0, "node1\x1b[1A", "\x1b[2J[red]gone\x07\u202e")
 
-    assert text.plain.endswith("node1 \N{REPLACEMENT CHARACTER}[2J[red]gone\N{REPLACEMENT CHARACTER}")
+    assert text.plain.endswith("node1?[1A ?[2J[red]gone??".replace("?", "\N{REPLACEMENT CHARACTER}"))

@@ -8,10 +8,11 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from disco_rq.machine.escaping import EscapingStream, escaped
+from disco_rq.machine.escaping import EscapingStream, escaped, seen
 from disco_rq.machine.logs import LogFormatter
 
 EVIL = "\x1b]0;owned\x07\x1b[2Jred\x9b31m\x7f\r"
@@ -23,6 +24,22 @@ def test_every_control_character_is_written_out() -> None:
     assert not set(shown) & {*CONTROLS, "\udc9b"}
     assert shown.endswith("\\x9b é 漢\n\ta")
     assert escaped("a\nb\tc", one_line=True) == "a\\nb\\tc"
+
+
+TURNING = "".join(map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+UNSEEN = "\u00ad\u180e\u200b\u2028\u2029\u2060\u2064\u206f\ufeff\ufff9\U000e0001\U000e0041"
+JOINED = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f468\u200d\U0001f4bb"
+
+
+@pytest.mark.parametrize("show", [escaped, seen])
+def test_what_turns_text_around_or_is_not_seen_is_written_out(show: Callable[[str], str]) -> None:
+    shown = show(f"a{TURNING}b{UNSEEN}c\u202fd \u05d0\u0628")
+    assert not set(shown) & {*TURNING, *UNSEEN}
+    assert r"\u202e" in shown
+    assert shown.endswith("c\u202fd \u05d0\u0628")  # a narrow blank, and letters from right to left
+    # joiners belong to Persian and to emoji: they stay in text, and do not hide in a name
+    assert show(JOINED) == JOINED
+    assert escaped("ad\u200cmin", one_line=True) == r"ad\u200cmin"
 
 
 def test_a_terminal_gets_text_and_bytes_escaped_and_in_order() -> None:
