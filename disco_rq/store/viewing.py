@@ -80,6 +80,7 @@ class ClusterView(NamedTuple):
     nodes: list[NodeView]
     active: list[str]
     jobs: int
+    suspended: bool  # by ``rq suspend``
 
 
 class JobHead(NamedTuple):
@@ -110,6 +111,7 @@ class JobView(NamedTuple):
     nodes: list[str]
     oob: int
     last_event: str
+    suspended: bool  # it is active, and no worker takes anything
 
 
 class ViewStore:
@@ -136,7 +138,8 @@ class ViewStore:
         pipe.hgetall(keys.CLOSED)
         found = unreadable.answers(pipe)
         moment, master, leads, nodes, slots, black, draining, leases, active, jobs, told = found
-        shut_by_rq = SUSPENDED if is_suspended(self._redis) else ""
+        suspended = is_suspended(self._redis)
+        shut_by_rq = SUSPENDED if suspended else ""
         closed = closed_of(told)
         now_ms = ms_of(moment)
         held = self._held(leases)
@@ -168,7 +171,7 @@ class ViewStore:
         ]
         active_names = sorted(unreadable.names("active job", active))
         address = master.decode("utf-8", "replace") if master else ""
-        return ClusterView(now_ms, address, bool(leads), views, active_names, jobs or 0)
+        return ClusterView(now_ms, address, bool(leads), views, active_names, jobs or 0, suspended)
 
     def _held(self, leases: Iterable[bytes] | None) -> dict[tuple[str, str], Held]:
         """(node, worker) -> what it has claimed."""
@@ -279,6 +282,7 @@ class ViewStore:
             nodes=sorted(unreadable.names("node", nodes), key=natural),
             oob=oob or 0,
             last_event=last[0][0].decode() if last else "0-0",
+            suspended=fields[b"status"] == b"active" and is_suspended(self._redis),
         )
 
     def partitions(self, name: str) -> dict[int, int]:

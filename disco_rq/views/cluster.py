@@ -33,7 +33,7 @@ def overview_of(cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:
         running=sum(head.count(f"{phase}:running") for head in active for phase in PHASES),
     )
     listed = [_node(node, cluster.now_ms) for node in cluster.nodes]
-    return shapes.Overview(cluster.now_ms, cluster.master, cluster.leads, listed, totals)
+    return shapes.Overview(cluster.now_ms, cluster.master, cluster.leads, cluster.suspended, listed, totals)
 
 
 def _node(node: NodeView, now_ms: int) -> shapes.Node:

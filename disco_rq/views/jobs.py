@@ -101,6 +101,7 @@ def job_of(view: JobView) -> shapes.Job:
         **_head(head),
         now_ms=view.now_ms,
         last_event=view.last_event,
+        suspended=view.suspended,
         nodes=view.nodes,
         msgs_dropped=head.count("msgs_dropped"),
         has_reduce=head.count("nr_reduces") > 0,

@@ -85,9 +85,12 @@ class Totals(Struct):
 
 
 class Overview(Struct):
+    """``leads``: a master does. ``suspended``: by ``rq suspend``, so that no worker takes anything."""
+
     now: int
     master: str
     leads: bool
+    suspended: bool
     nodes: list[Node]
     totals: Totals
 
@@ -173,10 +176,11 @@ class PhaseView(Struct):
 
 
 class Job(JobHead):
-    """``now_ms``: by the clock of Redis, as all times are."""
+    """``now_ms``: by the clock of Redis, as all times are. ``suspended``: it waits for ``rq resume``."""
 
     now_ms: int
     last_event: str
+    suspended: bool
     nodes: list[str]
     msgs_dropped: int
     has_reduce: bool

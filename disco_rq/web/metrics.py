@@ -112,7 +112,11 @@ def _nodes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
     yield gauge("disco_node_blacklisted", "1 while it gets no tasks.", [int(n.blacklisted) for n in nodes])
     yield gauge("disco_node_draining", "1 while it only finishes.", [int(n.draining) for n in nodes])
     closed = [int(bool(n.closed)) for n in nodes]
-    yield gauge("disco_node_closed", "1 while its disk is full, or it is leaving: it takes no tasks.", closed)
+    yield gauge(
+        "disco_node_closed",
+        "1 while it takes no tasks: its disk is full, it leaves, RQ is suspended.",
+        closed,
+    )
     for field, what in (
         ("memory_total", "Memory of the node."),
         ("memory_free", "Memory that is free."),

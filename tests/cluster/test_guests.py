@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,14 @@ from tests.nodes import NodeCluster
 
 def ones(entry: str, params: Any) -> Iterator[tuple[str, int]]:
     yield entry, 1
+
+
+def output_of(nodes: NodeCluster, *words: str) -> str:
+    """What ``disco-rq`` prints, in one line."""
+    command = [sys.executable, "-m", "disco_rq.cli", *words]
+    environment = {**nodes.environment, "COLUMNS": "300"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return " ".join(done.stdout.split())
 
 
 def told(job: Any) -> list[str]:
@@ -87,6 +97,8 @@ def test_a_suspended_rq_is_told_everywhere_and_the_job_goes_on_after_it(nodes: N
     assert job.jobinfo()["suspended"]
     [node] = nodes.disco.nodeinfo()["available"]
     assert (node["state"], node["closed"]) == ("closed", SUSPENDED)
+    assert SUSPENDED in output_of(nodes, "info", job.name)
+    assert SUSPENDED in output_of(nodes, "nodes")
     findings = examine(nodes.disco.session.connection.url, Settings())
     assert ("fail", "rq") in [(finding.level, finding.what) for finding in findings]
     resume(redis)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, expect
+from rq.suspension import resume, suspend
 
 from disco_rq.store.nodes import NodeStore
 from tests.gated import GatedJob
@@ -117,6 +118,32 @@ def test_a_page_that_nobody_sees_lets_its_connection_go_until_it_is_seen_again(v
     expect(state).to_have_attribute("data-state", "resting")
     page.evaluate(SEEN, True)
     expect(state).to_have_attribute("data-state", "live")
+
+
+def test_a_suspended_rq_is_told_on_every_page_until_it_ends(
+    visit: Visit, cluster: WebCluster, gates: Path
+) -> None:
+    told = "RQ is suspended on this Redis"
+    job = GatedJob(cluster.disco, gates)
+    page = visit.open()
+    expect(page.locator("#suspended")).to_be_hidden()
+    suspend(cluster.connection.redis)
+    try:
+        expect(page.locator("#suspended")).to_contain_text(told)
+        expect(page.locator(".node").filter(has_text=told)).to_have_count(2)
+        page = visit.open("jobs", job.job.name)
+        expect(page.locator("#suspended")).to_contain_text("rq resume")
+        expect(page.locator("#messages")).to_contain_text(told)
+        page = visit.open("nodes")
+        expect(page.locator(".node-detail").filter(has_text=told)).to_have_count(2)
+        page = visit.open("jobs", job.job.name)
+    finally:
+        resume(cluster.connection.redis)
+
+    expect(page.locator("#suspended")).to_be_hidden()
+    expect(page.locator("#messages")).to_contain_text("RQ is not suspended any more")
+    job.open_gate("maps", "reduces")
+    job.assert_right()
 
 
 def test_a_node_is_blacklisted_after_a_question_and_gets_tasks_again(visit: Visit) -> None:

@@ -72,6 +72,7 @@ function pace(phase) {
   if (phase.total && phase.done === phase.total) return phase.started && phase.ended ? `in ${duration(phase.ended - phase.started)}` : "";
   if (job.state !== "active") return "";
   if (job.paused) return "paused";
+  if (job.suspended) return "RQ is suspended";
   if (phase.remaining_s !== null) return `about ${duration(phase.remaining_s * 1000)} left`;
   return phase.running || phase.done ? "" : phase.phase === "reduce" ? "waits for the maps" : "waits for a slot";
 }
@@ -100,6 +101,7 @@ function show() {
   clock.set(job.now_ms);
   setBadge($(".badge", head), shownState(job));
   fill(head, { took: took(), nodes: job.nodes.length ? `on ${job.nodes.join(", ")}` : "" });
+  $("#suspended").hidden = !job.suspended;
   setCause(job.cause);
   reconcile($("#phases"), job.phases, (phase) => phase.phase, () => clone("phase-card"), setPhase);
   setActions();

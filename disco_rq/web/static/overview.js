@@ -60,6 +60,7 @@ function hear({ overview, jobs: changed }) {
   const { busy, slots, active, jobs: all, running, waiting } = overview.totals;
   fill($("#stats"), { busy: count(busy), slots: count(slots), active: count(active), jobs: count(all), running: count(running), waiting: count(waiting) });
   $("#no-master").hidden = overview.leads;
+  $("#suspended").hidden = !overview.suspended;
   document.title = active ? `${words(active, "active job")} · disco-rq` : "Jobs · disco-rq";
   for (const job of changed) if (jobs.has(job.name)) jobs.set(job.name, job);
   const told = `${all} ${changed.map((job) => `${job.name} ${job.state}`).join()}`;
