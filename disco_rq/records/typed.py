@@ -15,6 +15,7 @@ import cloudpickle
 import msgpack
 
 from disco_rq.errors import DataError, RecordTypeError
+from disco_rq.records.pairs import shown
 from disco_rq.records.taken import PLAIN, one_nan
 
 __all__ = ["Keys", "Values", "pack_columns", "unpack_columns", "value_packer"]
@@ -89,8 +90,7 @@ def _with_key(error: RecordTypeError, keys: Keys, values: Values, *, grouped: bo
             _packed([key, some])
             _check([key, *some] if grouped else [key, some])
         except RecordTypeError as own:
-            shown = repr(key)
-            return RecordTypeError(f"{own} (the key is {shown if len(shown) <= 100 else shown[:100] + '…'})")
+            return RecordTypeError(f"{own} (the key is {shown(key)})")
     return error
 
 

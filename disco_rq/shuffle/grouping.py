@@ -9,6 +9,7 @@ from typing import Any
 
 from disco_rq.errors import TaskError
 from disco_rq.records import PairBatch
+from disco_rq.records.pairs import shown
 from disco_rq.shuffle.sortorder import plain_kind, same_key
 
 __all__ = ["GroupValues", "RecordStream", "kvgroup", "pairs_of"]
@@ -158,11 +159,9 @@ class GroupValues(Iterator[Any]):
 
     def _look(self, _: object = None) -> bool:
         if self._left:
-            shown = repr(self._key)
-            shown = shown if len(shown) <= 100 else shown[:100] + "…"
             raise TaskError(
-                f"the values of the key {shown} were left behind: kvgroup has gone on to the next group. "
-                "Read them before that, or keep list(values)"
+                f"the values of the key {shown(self._key)} were left behind: kvgroup has gone on to the next "
+                "group. Read them before that, or keep list(values)"
             )
         return False
 

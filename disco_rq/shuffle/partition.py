@@ -182,10 +182,10 @@ class Partitioner:
             return
         for key, answer in zip(some, answers, strict=True):
             if answer != partition:
-                name = getattr(self._function, "__qualname__", repr(self._function))
+                name = getattr(self._function, "__qualname__", "") or shown(self._function)
                 raise PartitionError(
                     f"the partition function {name} does not answer the same in every process: for the key "
-                    f"{key!r} it answered {partition} in the map that wrote {source}, and {answer} in this "
-                    "reduce, so one key would end in two results. It must depend on the key alone: use "
-                    "zlib.crc32 rather than hash(), and nothing random"
+                    f"{shown(key)} it answered {partition} in the map that wrote {source}, and "
+                    f"{shown(answer)} in this reduce, so one key would end in two results. It must depend "
+                    "on the key alone: use zlib.crc32 rather than hash(), and nothing random"
                 )
