@@ -33,7 +33,7 @@ def doctor(redis: str | None, as_json: bool) -> int:
 def _tell(finding: Finding) -> None:
     # Colours are dropped where stdout is no terminal.
     level = click.style(f"{finding.level:<4}", fg=COLOURS[finding.level])
-    click.echo(f"{level}  {finding.what}: {finding.told}")
+    click.echo(f"{level}  {finding.what}: {finding.text}")
     if finding.do and finding.level != "ok":
         click.echo(f"      → {finding.do}")
 

@@ -12,5 +12,5 @@ class Finding(NamedTuple):
 
     level: Level
     what: str
-    told: str
+    text: str
     do: str = ""  # what mends it

@@ -57,20 +57,20 @@ def node_findings(
     return found
 
 
-def _or_ok(what: str, told: str, problems: Iterable[Finding]) -> list[Finding]:
-    return list(problems) or [Finding("ok", what, told)]
+def _or_ok(what: str, text: str, problems: Iterable[Finding]) -> list[Finding]:
+    return list(problems) or [Finding("ok", what, text)]
 
 
 def _gone(nodes: Sequence[NodeView], now_ms: int) -> Iterator[Finding]:
     for node in nodes:
         if not node.slots:
             minutes = max(now_ms - int(node.about.get("seen", now_ms)), 0) // 60_000
-            told = f"{node.name} ({node.about.get('host', '')}) is gone, for {minutes} min"
+            text = f"{node.name} ({node.about.get('host', '')}) is gone, for {minutes} min"
             do = (
                 "start it again if it was not meant to go: results and map outputs may be there alone; "
                 f"or 'disco-rq forget {node.name}'"
             )
-            yield Finding("warn", "nodes", told, do)
+            yield Finding("warn", "nodes", text, do)
 
 
 def _shut(alive: Sequence[NodeView], closed: Mapping[str, str]) -> Iterator[Finding]:
@@ -90,18 +90,18 @@ def _disks(alive: Sequence[NodeView]) -> Iterator[Finding]:
     for node in alive:
         free, total = (int(node.about.get(name, 0)) for name in ("disk_free", "disk_total"))
         if total and free < LITTLE_DISK * total:
-            told = f"{node.name} has {free >> 20} of {total >> 20} MiB free"
-            yield Finding("warn", "disks", told, "'disco-rq purge --older 7d', or a larger disk")
+            text = f"{node.name} has {free >> 20} of {total >> 20} MiB free"
+            yield Finding("warn", "disks", text, "'disco-rq purge --older 7d', or a larger disk")
 
 
 def _clocks(alive: Sequence[NodeView]) -> Iterator[Finding]:
     for node in alive:
         ahead_ms = int(node.about.get("clock_ms", 0))
         if abs(ahead_ms) >= SKEW_MS:
-            told = (
+            text = (
                 f"{node.name} is {abs(ahead_ms) / 1000:.0f} s {'ahead of' if ahead_ms > 0 else 'behind'} the"
             )
-            yield Finding("warn", "clocks", f"{told} server", "run NTP there")
+            yield Finding("warn", "clocks", f"{text} server", "run NTP there")
 
 
 def _files(alive: Sequence[NodeView], reached: Mapping[str, str]) -> Iterator[Finding]:
@@ -123,8 +123,8 @@ def _pythons(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:
 def _hash_seeds(alive: Sequence[NodeView]) -> Iterator[Finding]:
     others = [node.name for node in alive if node.about.get("hash_seed", HASH_SEED) != HASH_SEED]
     if others:
-        told = f"another on {_named(others)}: partition functions that call hash() end their jobs there"
-        yield Finding("warn", "hash seed", told, f"start the workers there with {NAME}={HASH_SEED}")
+        text = f"another on {_named(others)}: partition functions that call hash() end their jobs there"
+        yield Finding("warn", "hash seed", text, f"start the workers there with {NAME}={HASH_SEED}")
 
 
 def _versions(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:
@@ -149,11 +149,15 @@ def _packages(
 
     What is installed here and nowhere else tells nothing: a laptop has much that no job uses.
     """
-    known = {node: {name: it for name, it in told.items() if it} for node, told in packages.items() if told}
-    names = sorted({name for told in known.values() for name in told})
+    known = {
+        node: {name: version for name, version in installed.items() if version}
+        for node, installed in packages.items()
+        if installed
+    }
+    names = sorted({name for installed in known.values() for name in installed})
     others = []
     for name in names:
-        versions = {f"on {node}": told[name] for node, told in known.items() if name in told}
+        versions = {f"on {node}": installed[name] for node, installed in known.items() if name in installed}
         if name in installed_here:
             versions["here"] = installed_here[name]
         first = next(iter(versions.values()))
@@ -162,19 +166,19 @@ def _packages(
     do = "install the same on all: jobs that use them are refused until then"
     if others:
         yield Finding("warn", "packages", _named(others, "; "), do)
-    for node, told in known.items():
-        if lacking := [name for name in names if name not in told]:
+    for node, installed in known.items():
+        if lacking := [name for name in names if name not in installed]:
             yield Finding("warn", "packages", f"{node} lacks what others have: {_named(lacking)}", do)
 
 
 def _secrets(alive: Sequence[NodeView], here: Sequence[str]) -> Iterator[Finding]:
-    told = {node.name: node.about["secret"].split() for node in alive if "secret" in node.about}
+    secrets = {node.name: node.about["secret"].split() for node in alive if "secret" in node.about}
     do = "set the same DISCO_RQ_SECRET on clients, masters and nodes, and restart these"
-    if not here and not any(told.values()):
+    if not here and not any(secrets.values()):
         said = "none: who can write to Redis can run code on the nodes"
         yield Finding("warn", "secret", said, do)
         return
-    for node, keys in told.items():
+    for node, keys in secrets.items():
         if not keys:
             yield Finding("fail", "secret", f"{node} has none, and runs what anybody submits", do)
         elif not here:

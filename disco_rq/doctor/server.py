@@ -31,10 +31,10 @@ def _answers(address: str, info: Mapping[str, Any], round_trip_s: float) -> Find
     named = (
         f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
     )
-    told = f"{named} at {address} answers in {round_trip_s * 1000:.1f} ms"
+    text = f"{named} at {address} answers in {round_trip_s * 1000:.1f} ms"
     if round_trip_s < SLOW_S:
-        return Finding("ok", "redis", told)
-    return Finding("warn", "redis", told, "each step of a task waits for it: run nodes and masters near it")
+        return Finding("ok", "redis", text)
+    return Finding("warn", "redis", text, "each step of a task waits for it: run nodes and masters near it")
 
 
 def _persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
@@ -59,28 +59,28 @@ def _eviction(info: Mapping[str, Any]) -> Finding:
     if policy == "noeviction":
         return Finding("ok", "eviction", "noeviction")
     do = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"
-    told = f"{policy}: a full server would delete parts of jobs"
-    return Finding("fail" if info.get("maxmemory") else "warn", "eviction", told, do)
+    text = f"{policy}: a full server would delete parts of jobs"
+    return Finding("fail" if info.get("maxmemory") else "warn", "eviction", text, do)
 
 
 def _memory(info: Mapping[str, Any]) -> Finding:
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     total = int(info.get("total_system_memory", 0))
-    told = f"{used >> 20} MiB used of "
+    text = f"{used >> 20} MiB used of "
     if not most:
         if total and used > NEARLY_FULL * total:
             do = "purge old jobs, or set maxmemory below what the machine has"
-            return Finding("warn", "memory", f"{told}the machine's {total >> 20} MiB, no maxmemory", do)
+            return Finding("warn", "memory", f"{text}the machine's {total >> 20} MiB, no maxmemory", do)
         return Finding("ok", "memory", f"{used >> 20} MiB used, no maxmemory")
-    told += f"{most >> 20} MiB (maxmemory)"
+    text += f"{most >> 20} MiB (maxmemory)"
     do = "'disco-rq purge --older 7d', DISCO_RQ_GC_AFTER on the masters, or a higher maxmemory"
     if used > FULL * most:
-        return Finding("fail", "memory", told, do)
-    return Finding("warn", "memory", told, do) if used > NEARLY_FULL * most else Finding("ok", "memory", told)
+        return Finding("fail", "memory", text, do)
+    return Finding("warn", "memory", text, do) if used > NEARLY_FULL * most else Finding("ok", "memory", text)
 
 
 def _clock(skew_ms: int) -> Finding:
     if abs(skew_ms) < SKEW_MS:
         return Finding("ok", "clock here", "as the server's")
-    told = f"{abs(skew_ms) / 1000:.0f} s {'ahead of' if skew_ms > 0 else 'behind'} the server's"
-    return Finding("warn", "clock here", told, "run NTP: names of jobs and times of files mislead until then")
+    text = f"{abs(skew_ms) / 1000:.0f} s {'ahead of' if skew_ms > 0 else 'behind'} the server's"
+    return Finding("warn", "clock here", text, "run NTP: names of jobs and times of files mislead until then")

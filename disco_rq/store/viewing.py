@@ -137,10 +137,10 @@ class ViewStore:
         pipe.zcard(keys.JOBS)
         pipe.hgetall(keys.CLOSED)
         found = unreadable.answers(pipe)
-        moment, master, leads, nodes, slots, black, draining, leases, active, jobs, told = found
+        moment, master, leads, nodes, slots, black, draining, leases, active, jobs, causes = found
         suspended = is_suspended(self._redis)
         shut_by_rq = SUSPENDED if suspended else ""
-        closed = closed_of(told)
+        closed = closed_of(causes)
         now_ms = ms_of(moment)
         held = self._held(leases)
         alive: dict[str, list[SlotView]] = {}
@@ -155,17 +155,17 @@ class ViewStore:
         for name in names:
             pipe.hgetall(keys.node(name))
             pipe.llen(keys.rq_list(name))
-        told = unreadable.answers(pipe)
+        of_nodes = unreadable.answers(pipe)
         shut = set(unreadable.names("node", black)), set(unreadable.names("node", draining))
         views = [
             NodeView(
                 name=name,
-                about=about_of(told[2 * i]),
+                about=about_of(of_nodes[2 * i]),
                 slots=sorted(alive.get(name, []), key=lambda slot: natural(slot.worker)),
                 blacklisted=name in shut[0],
                 draining=name in shut[1],
                 closed=closed.get(name, shut_by_rq) if name in alive else "",
-                queued=told[2 * i + 1] or 0,
+                queued=of_nodes[2 * i + 1] or 0,
             )
             for i, name in enumerate(names)
         ]
@@ -184,12 +184,12 @@ class ViewStore:
             fields = list(map(str, wanted))
             pipe.hmget(keys.JobKeys(job).tasks, fields)
             pipe.hmget(keys.JobKeys(job).copies, fields)
-        told = unreadable.answers(pipe) if asked else []
+        states = unreadable.answers(pipe) if asked else []
         held: dict[tuple[str, str], Held] = {}
         for i, (job, wanted) in enumerate(asked):
             for task, text in [
-                *zip(wanted, told[2 * i] or (), strict=False),
-                *zip(wanted, told[2 * i + 1] or (), strict=False),
+                *zip(wanted, states[2 * i] or (), strict=False),
+                *zip(wanted, states[2 * i + 1] or (), strict=False),
             ]:
                 state = unreadable.read("task", text, TaskState.parse) if text else None
                 if state is None or state.state != "running":
@@ -239,10 +239,8 @@ class ViewStore:
         heads = []
         for name, values in zip(names, unreadable.answers(pipe) if names else [], strict=True):
             if values is not None and values[0] in STATUSES:
-                told = zip(HEAD_FIELDS, values, strict=True)
-                fields = {
-                    field: value.decode("utf-8", "replace") for field, value in told if value is not None
-                }
+                kept = [pair for pair in zip(HEAD_FIELDS, values, strict=True) if pair[1] is not None]
+                fields = {field: value.decode("utf-8", "replace") for field, value in kept}
                 heads.append(JobHead(name, fields))
         return heads
 

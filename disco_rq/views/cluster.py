@@ -67,8 +67,8 @@ def _node(node: NodeView, now_ms: int) -> shapes.Node:
 
 
 def _slot(slot: SlotView, now_ms: int) -> shapes.Slot:
-    told = shapes.Slot(slot_of(slot.worker), slot.worker, max(now_ms - slot.seen_ms, 0))
+    shown = shapes.Slot(slot_of(slot.worker), slot.worker, max(now_ms - slot.seen_ms, 0))
     if slot.held is not None:
-        told.job, told.task = slot.held.job, str(slot.held.first_task)
-        told.tasks, told.since = slot.held.tasks, slot.held.since_ms
-    return told
+        shown.job, shown.task = slot.held.job, str(slot.held.first_task)
+        shown.tasks, shown.since = slot.held.tasks, slot.held.since_ms
+    return shown

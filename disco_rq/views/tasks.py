@@ -108,15 +108,15 @@ def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
     [row] = rows_of(sources, _checked(sources, asked), [wanted])
     [output] = sources.browse.outputs(asked.job, [wanted])
     given = sources.browse.input(asked.job, wanted.index) if wanted.phase == "map" else None
-    attempts = [_attempt(told) for told in sources.jobs.story(asked.job, wanted)]
+    attempts = [_attempt(one) for one in sources.jobs.story(asked.job, wanted)]
     inputs = list(map(redact, given.urls())) if given else []
     return shapes.TaskStory(asked.task, row.state, inputs, output and redact(output), attempts)
 
 
 def log(sources: Sources, asked: OfLog) -> shapes.Log:
     _checked(sources, asked)
-    told = sources.jobs.story(asked.job, asked.wanted)
-    wanted = [one["attempt"] for one in told if asked.attempt in (None, one["attempt"])]
+    story = sources.jobs.story(asked.job, asked.wanted)
+    wanted = [one["attempt"] for one in story if asked.attempt in (None, one["attempt"])]
     if not wanted:
         return shapes.Log(asked.task, asked.attempt or 0, "")
     return shapes.Log(asked.task, wanted[-1], sources.disco.log(asked.job, asked.task, wanted[-1]))
@@ -130,20 +130,20 @@ def _checked(sources: Sources, asked: OfTask) -> JobHead:
     return head
 
 
-def _attempt(told: dict[str, Any]) -> shapes.Attempt:
-    started, ended = told.get("started"), told.get("ended")
+def _attempt(one: dict[str, Any]) -> shapes.Attempt:
+    started, ended = one.get("started"), one.get("ended")
     return shapes.Attempt(
-        attempt=told["attempt"],
-        node=told["node"],
-        worker=told["worker"],
+        attempt=one["attempt"],
+        node=one["node"],
+        worker=one["worker"],
         started=started,
         ended=ended,
         duration=max(ended - started, 0) if started and ended else None,
-        outcome=told["outcome"],
-        error=told.get("error"),
-        traceback=told.get("traceback") or None,
-        url=told.get("url") or None,
-        entries=told.get("entries"),
-        records=told.get("records"),
-        bytes=told.get("bytes"),
+        outcome=one["outcome"],
+        error=one.get("error"),
+        traceback=one.get("traceback") or None,
+        url=one.get("url") or None,
+        entries=one.get("entries"),
+        records=one.get("records"),
+        bytes=one.get("bytes"),
     )

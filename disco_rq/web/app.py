@@ -93,8 +93,8 @@ def _own_routes(access: Access, forms: Forms, sources: Sources, streams: Streams
 
     async def session(request: Request) -> Response:
         state = request.state
-        told = shapes.Session(state.role, state.csrf, access.needs_login, __version__)
-        return Response(json_text(told), media_type="application/json")
+        session = shapes.Session(state.role, state.csrf, access.needs_login, __version__)
+        return Response(json_text(session), media_type="application/json")
 
     async def description(_request: Request) -> Response:
         return Response(described, media_type="application/json")

@@ -40,15 +40,15 @@ def route(endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         asked = asked_of(request, endpoint.asked)
         if endpoint.turns is not None:
-            told = await endpoint.turns.take(endpoint.handle, asked)
+            result = await endpoint.turns.take(endpoint.handle, asked)
         else:
-            told = await run_in_threadpool(endpoint.handle, asked)
-        if isinstance(told, Response):
-            return told
-        if isinstance(told, Download):  # no browser is to run it: it may be anybody's HTML
-            headers = {"Content-Disposition": f'attachment; filename="{told.name}"'}
-            return Response(told.content, media_type="application/octet-stream", headers=headers)
-        return Response(json_text(told), media_type="application/json")
+            result = await run_in_threadpool(endpoint.handle, asked)
+        if isinstance(result, Response):
+            return result
+        if isinstance(result, Download):  # no browser is to run it: it may be anybody's HTML
+            headers = {"Content-Disposition": f'attachment; filename="{result.name}"'}
+            return Response(result.content, media_type="application/octet-stream", headers=headers)
+        return Response(json_text(result), media_type="application/json")
 
     return Route(endpoint.path, answer, methods=[endpoint.method], name=endpoint.summary)
 
@@ -62,7 +62,7 @@ def asked_of(request: Request, kind: type[Asked]) -> Any:
         raise Problem("bad-request", str(error).replace("`$.", "`").replace("Object", "Request")) from None
 
 
-def json_text(told: Any) -> bytes:
+def json_text(result: Any) -> bytes:
     """JSON that holds anything, also half a character, and means nothing to HTML wherever it is put."""
-    text = json.dumps(msgspec.to_builtins(told), separators=(",", ":"))
+    text = json.dumps(msgspec.to_builtins(result), separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").encode()

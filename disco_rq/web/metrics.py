@@ -123,12 +123,12 @@ def _nodes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
         ("disk_total", "Size of the disk with the node's files."),
         ("disk_free", "What is free of it."),
     ):
-        told = [([node.name], float(node.about[field])) for node in nodes if field in node.about]
-        yield _gauge(f"disco_node_{field}_bytes", what, ["node"], told)
+        samples = [([node.name], float(node.about[field])) for node in nodes if field in node.about]
+        yield _gauge(f"disco_node_{field}_bytes", what, ["node"], samples)
 
 
 def _outcomes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
-    told = [
+    samples = [
         ([node.name, outcome], int(node.about.get(field, 0)))
         for node in nodes
         for outcome, field in OUTCOMES.items()
@@ -137,7 +137,7 @@ def _outcomes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
         "disco_attempts",
         "Attempts that ended: done, or failed and retried for bad data, another error, or a lost worker.",
         ["node", "outcome"],
-        told,
+        samples,
     )
     for field, name, what in (
         ("records", "disco_output_records", "Records that tasks wrote."),
@@ -161,18 +161,18 @@ def _durations(nodes: Sequence[NodeView]) -> Metric:
 
 
 def _gauge(
-    name: str, what: str, labels: Sequence[str], told: Sequence[tuple[Sequence[str], float]]
+    name: str, what: str, labels: Sequence[str], samples: Sequence[tuple[Sequence[str], float]]
 ) -> Metric:
     family = GaugeMetricFamily(name, what, labels=labels)
-    for values, value in told:
+    for values, value in samples:
         family.add_metric(values, value)
     return family
 
 
 def _counter(
-    name: str, what: str, labels: Sequence[str], told: Sequence[tuple[Sequence[str], float]]
+    name: str, what: str, labels: Sequence[str], samples: Sequence[tuple[Sequence[str], float]]
 ) -> Metric:
     family = CounterMetricFamily(name, what, labels=labels)
-    for values, value in told:
+    for values, value in samples:
         family.add_metric(values, value)
     return family

@@ -28,10 +28,10 @@ DESCRIPTION = (
 
 def document(endpoints: Sequence[Endpoint], streams: Sequence[tuple[str, type[Any], str]]) -> dict[str, Any]:
     """An OpenAPI 3.1 document. ``streams``: path, parameters and summary of each stream of events."""
-    told = [
+    kinds = [
         kind for _, kind in inspect.getmembers(shapes, inspect.isclass) if issubclass(kind, msgspec.Struct)
     ]
-    _, components = msgspec.json.schema_components(told, ref_template=REF)
+    _, components = msgspec.json.schema_components(kinds, ref_template=REF)
     paths: dict[str, Any] = {}
     for endpoint in endpoints:
         operation = _operation(

@@ -116,29 +116,29 @@ def overview(request: Request) -> Response:
     query = asked_of(request, OfJobs)
     if query.sort in ("name", "owner"):
         query = msgspec.structs.replace(query, order="asc")
-    told, jobs = cluster.overview(sources, Asked()), joblist.jobs(sources, query)
-    return _page(request, "overview.html", here="jobs", overview=told, jobs=jobs, query=query)
+    view, jobs = cluster.overview(sources, Asked()), joblist.jobs(sources, query)
+    return _page(request, "overview.html", here="jobs", overview=view, jobs=jobs, query=query)
 
 
 def nodes(request: Request) -> Response:
     """The nodes in detail, to be blacklisted, drained and brought back."""
-    told = cluster.overview(request.app.state.sources, Asked())
-    return _page(request, "nodes.html", here="nodes", overview=told)
+    view = cluster.overview(request.app.state.sources, Asked())
+    return _page(request, "nodes.html", here="nodes", overview=view)
 
 
 def job(request: Request) -> Response:
     """One job: its progress, its messages, and the frame of the other tabs."""
     sources = request.app.state.sources
     name = request.path_params["job"]
-    told, events = joblist.job(sources, OfJob(job=name)), history.events(sources, OfEvents(job=name))
-    return _page(request, "job.html", job=told, events=events)
+    view, events = joblist.job(sources, OfJob(job=name)), history.events(sources, OfEvents(job=name))
+    return _page(request, "job.html", job=view, events=events)
 
 
 def task(request: Request) -> Response:
     """One task: its attempts side by side."""
     wanted = asked_of(request, OfTask)
-    told = tasks.task(request.app.state.sources, wanted)
-    return _page(request, "task.html", name=wanted.job, task=told)
+    view = tasks.task(request.app.state.sources, wanted)
+    return _page(request, "task.html", name=wanted.job, task=view)
 
 
 def login(request: Request) -> Response:

@@ -133,7 +133,7 @@ class Page(threading.Thread):
         def text(secret: bytes | None) -> str | None:
             return None if secret is None else secret.hex()
 
-        told = {
+        order = {
             "parent": os.getpid(),
             "listener": listener,
             "address": self._port.address,
@@ -142,4 +142,4 @@ class Page(threading.Thread):
             "page_key": text(self._page_key),
             "level": logging.getLogger("disco_rq").getEffectiveLevel(),
         }
-        return json.dumps(told).encode()
+        return json.dumps(order).encode()

@@ -86,11 +86,11 @@ class Streams:
     async def _overviews(self, last_id: str) -> AsyncIterator[bytes]:
         sent_at = 0.0
         while not self.closing:
-            told = await self._share("", OVERVIEW_S, self._read_overview)
-            digest = _digest(told)
+            view = await self._share("", OVERVIEW_S, self._read_overview)
+            digest = _digest(view)
             now = time.monotonic()
             if digest != last_id or (sent_at and now - sent_at > REFRESH_S):
-                yield _event("overview", told, digest)
+                yield _event("overview", view, digest)
                 last_id = digest
                 sent_at = now
             elif not sent_at:
@@ -115,19 +115,19 @@ class Streams:
         last_digest, sent_at = "", 0.0
         while not self.closing:
             try:
-                told = await self._share(name, JOB_S, lambda: job(self._sources, OfJob(job=name)))
+                view = await self._share(name, JOB_S, lambda: job(self._sources, OfJob(job=name)))
             except UnknownJob:
                 yield _event("gone", {})
                 return
             now = time.monotonic()
-            digest = _digest(told)
-            if digest != last_digest or (told.state == "active" and now - sent_at > REFRESH_S):
-                yield _event("job", told)
+            digest = _digest(view)
+            if digest != last_digest or (view.state == "active" and now - sent_at > REFRESH_S):
+                yield _event("job", view)
                 last_digest, sent_at = digest, now
             elif now - sent_at > ALIVE_S:
                 yield b": .\n\n"
                 sent_at = now
-            over = told.state != "active"
+            over = view.state != "active"
             while events := await self._live.events(name, after, block_ms=1 if over else int(JOB_S * 1000)):
                 for event in events:
                     yield _event("event", event_shape(event), event.offset)
@@ -135,7 +135,7 @@ class Streams:
                 if not over:
                     break
             if over:
-                yield _event("end", {"state": told.state})
+                yield _event("end", {"state": view.state})
                 return
 
     async def _share(self, key: str, fresh_s: float, read: Callable[[], Any]) -> Any:
@@ -150,19 +150,19 @@ class Streams:
         return await asyncio.shield(self._shared[key][1])
 
 
-def _event(kind: str, told: Any, id: str = "") -> bytes:
+def _event(kind: str, view: Any, id: str = "") -> bytes:
     head = f"event: {kind}\n" + (f"id: {id}\n" if id else "")
-    return head.encode() + b"data: " + json_text(told) + b"\n\n"
+    return head.encode() + b"data: " + json_text(view) + b"\n\n"
 
 
-def _digest(told: Any) -> str:
+def _digest(view: Any) -> str:
     """Tells whether something has changed but the clocks."""
-    return hashlib.blake2b(json_text(_without_clocks(msgspec.to_builtins(told))), digest_size=8).hexdigest()
+    return hashlib.blake2b(json_text(_without_clocks(msgspec.to_builtins(view))), digest_size=8).hexdigest()
 
 
-def _without_clocks(told: Any) -> Any:
-    if isinstance(told, dict):
-        return {name: _without_clocks(value) for name, value in told.items() if name not in _CLOCKS}
-    if isinstance(told, list):
-        return [_without_clocks(entry) for entry in told]
-    return told
+def _without_clocks(view: Any) -> Any:
+    if isinstance(view, dict):
+        return {name: _without_clocks(value) for name, value in view.items() if name not in _CLOCKS}
+    if isinstance(view, list):
+        return [_without_clocks(entry) for entry in view]
+    return view

@@ -80,7 +80,7 @@ def test_what_ails_the_server_is_told(told: dict[str, Any], what: str, level: st
     found = server(**told)
 
     assert found[what].level == level
-    assert part in found[what].told
+    assert part in found[what].text
     assert found[what].do or level == "ok"
     assert {other.level for other in found.values() if other.what != what} == {"ok"}
 
@@ -89,14 +89,14 @@ def test_healthy_nodes_are_ok_throughout() -> None:
     found = examined(node("n1"), node("n2"), packages={"n1": {"six": "1.1"}, "n2": {"six": "1.2", "x": ""}})
 
     assert problems(found) == []
-    assert found[0].told == "2 alive with 4 slots"
+    assert found[0].text == "2 alive with 4 slots"
 
 
 def test_no_node_is_a_fail() -> None:
     [none, gone] = problems(examined(node("n1", slots=0)))
 
     assert (none.level, none.what) == ("fail", "nodes")
-    assert (gone.level, gone.told) == ("warn", "n1 (h) is gone, for 3 min")
+    assert (gone.level, gone.text) == ("warn", "n1 (h) is gone, for 3 min")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_ails_one_of_two_nodes_is_a_warning(about: dict[str, Any], what: st
     [found] = problems(examined(node("n1"), node("n2", **about)))
 
     assert (found.level, found.what) == ("warn", what)
-    assert part in found.told
+    assert part in found.text
     assert found.do
 
 
@@ -129,7 +129,7 @@ def test_nodes_that_take_no_tasks_are_told_with_the_reason() -> None:
     shut = node("n2", blacklisted=True)
 
     assert [
-        found.told for found in problems(examined(node("n1"), shut, closed={"n1": "too little disk"}))
+        found.text for found in problems(examined(node("n1"), shut, closed={"n1": "too little disk"}))
     ] == [
         "n1 takes none: too little disk",
         "n2 takes none: it is blacklisted",
@@ -141,13 +141,13 @@ def test_files_that_cannot_be_read_from_here_fail() -> None:
     [found] = problems(examined(node("n1"), reached={"n1": "http://n1:1: Connection refused"}))
 
     assert (found.level, found.what) == ("fail", "files")
-    assert "Connection refused" in found.told
+    assert "Connection refused" in found.text
 
 
 def test_packages_that_differ_between_nodes_are_told() -> None:
     packages = {"n1": {"numpy": "2.1", "six": "1.1", "yaml": ""}, "n2": {"numpy": "1.26"}}
 
-    assert [found.told for found in problems(examined(node("n1"), node("n2"), packages=packages))] == [
+    assert [found.text for found in problems(examined(node("n1"), node("n2"), packages=packages))] == [
         "numpy 2.1 on n1, 1.26 on n2",
         "n2 lacks what others have: six",
     ]
@@ -159,7 +159,7 @@ def test_packages_of_another_major_version_than_here_are_told() -> None:
 
     found = problems(examined(node("n1"), node("n2"), here=here, packages=packages))
 
-    assert [one.told for one in found] == ["numpy 2.1 on n1, 2.3 on n2, 1.26 here"]
+    assert [one.text for one in found] == ["numpy 2.1 on n1, 2.3 on n2, 1.26 here"]
 
 
 @pytest.mark.parametrize(
@@ -177,4 +177,4 @@ def test_secrets_that_do_not_fit_are_told(here: list[str], there: str, level: st
     [found] = problems(examined(node("n1", secret=there), here=HERE._replace(secret=here)))
 
     assert (found.level, found.what) == (level, "secret")
-    assert part in found.told
+    assert part in found.text
