@@ -65,7 +65,7 @@ __all__ = [
 class Services(Protocol):
     """What a task's runtime needs from the outside; the worker's answers come from Redis."""
 
-    def put(self, key: str, typed_value: bytes, count: int) -> int:
+    def put(self, key: str, typed_value: bytes, count: int, /) -> int:
         """0 stored, 1 the key exists, 2 over the quota, 3 the attempt is not ours any more."""
 
     def get(self, key: str, phase: Phase | None) -> Any:
@@ -74,7 +74,7 @@ class Services(Protocol):
     def get_from(self, job: str, key: str) -> Any:
         """A result of another job that has ended; ``OOBNotFound``, ``OOBNotReadable``."""
 
-    def message(self, text: str) -> int:
+    def message(self, text: str, /) -> int:
         """1 sent, 0 dropped."""
 
 

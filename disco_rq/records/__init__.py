@@ -6,6 +6,8 @@ what lies where, ``bundle`` puts the small outputs of a batch into one file; ``n
 
 from disco_rq.records.blocks import read_blocks
 from disco_rq.records.bundle import open_output, write_outputs
+from disco_rq.records.difference import OnePair, first_difference
+from disco_rq.records.digest import changed_partitions
 from disco_rq.records.durable import sync_directory, sync_file
 from disco_rq.records.layout import Index, PartitionPlace
 from disco_rq.records.opaque import OpaqueStream
@@ -15,6 +17,7 @@ from disco_rq.records.reading import (
     Source,
     all_blocks,
     batches,
+    content_blocks,
     is_record_file,
     nr_partitions_of,
     read_index,
@@ -27,12 +30,16 @@ __all__ = [
     "PairBatch",
     "FileSource",
     "Index",
+    "OnePair",
     "OpaqueStream",
     "PartitionPlace",
     "RecordWriter",
     "Source",
     "all_blocks",
     "batches",
+    "changed_partitions",
+    "content_blocks",
+    "first_difference",
     "is_record_file",
     "nr_partitions_of",
     "open_output",

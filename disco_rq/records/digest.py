@@ -16,7 +16,7 @@ from xxhash import xxh3_64_intdigest
 from disco_rq.records.taken import PLAIN
 from disco_rq.records.typed import value_packer
 
-__all__ = ["DIGEST_BYTES", "columns_digest", "pack_digest"]
+__all__ = ["DIGEST_BYTES", "changed_partitions", "columns_digest", "pack_digest", "pair_digests"]
 
 DIGEST_BYTES = 4
 """Of a partition, as it is kept: a job may have millions. Two that differ look alike once in 2**32."""
@@ -35,6 +35,20 @@ def columns_digest(keys: Sequence[Any], values: Sequence[Any], *, grouped: bool)
         return sums(keys, values, value_packer())
     except UnicodeEncodeError:
         return sums(keys, values, value_packer(surrogates=True))
+
+
+def pair_digests(keys: Sequence[Any], values: Sequence[Any]) -> Iterator[int]:
+    """The digest of each pair, as it is summed for a partition."""
+    pack = value_packer(surrogates=True)
+    return _each(values, set(map(type, values)), pack, _each(keys, set(map(type, keys)), pack))
+
+
+def changed_partitions(before: bytes, after: bytes) -> list[int]:
+    """Which partitions differ, of two outputs' packed digests; none where they cannot be compared."""
+    if len(before) != len(after):
+        return []
+    starts = range(0, len(before), DIGEST_BYTES)
+    return [i // DIGEST_BYTES for i in starts if before[i : i + DIGEST_BYTES] != after[i : i + DIGEST_BYTES]]
 
 
 def _sum_of_pairs(keys: Sequence[Any], values: Sequence[Any], pack: Pack) -> int:

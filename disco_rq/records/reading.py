@@ -36,6 +36,7 @@ __all__ = [
     "Source",
     "all_blocks",
     "batches",
+    "content_blocks",
     "is_record_file",
     "nr_partitions_of",
     "read_index",
@@ -94,6 +95,13 @@ class FileSource:
         with _opened(self.path, self.name) as file, _readable(self.name):
             file.seek(read_place(file, partition, self.name).offset)
             yield from read_blocks(file, partition, self.name)
+
+
+def content_blocks(content: bytes, partition: int, name: str) -> Iterator[Block]:
+    """The same of a record file in memory."""
+    file = io.BytesIO(content)
+    file.seek(read_place(file, partition, name).offset)
+    yield from read_blocks(file, partition, name)
 
 
 def read_index(path: Path, name: str | None = None) -> Index:

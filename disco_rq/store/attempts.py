@@ -25,6 +25,7 @@ from disco_rq.model import (
     readable,
 )
 from disco_rq.packing.signing import TASK_SIGNATURE_BYTES, TaskSeal
+from disco_rq.records.digest import changed_partitions
 from disco_rq.runtime import untyped
 from disco_rq.store import keys
 from disco_rq.store.connection import HISTORY, Connection
@@ -194,6 +195,27 @@ class AttemptStore:
             ],
         )
         return answer.decode()
+
+    def contradicted(self, attempt: Attempt, digests: bytes) -> tuple[int, str] | None:
+        """Of a map that was committed before: the first partition in which a reduce that is done has read
+        another output than this one, and where that one lay ("": nobody knows). None if there is none.
+        """
+        job = keys.JobKeys(attempt.job)
+        pipe = self._connection.redis.pipeline(transaction=True)
+        pipe.hget(job.digests, str(attempt.task))
+        pipe.hget(job.failures, str(attempt.task))
+        before, listed = pipe.execute()
+        changed = changed_partitions(before or b"", digests)
+        if not changed:
+            return None
+        reduces: Any = self._connection.redis.hmget(job.tasks, [f"reduce:{number}" for number in changed])
+        read = [
+            number
+            for number, state in zip(changed, reduces, strict=True)
+            if state and TaskState.parse(state).state == "done"
+        ]
+        lost = [failure.get("url") or "" for failure in json.loads(listed or "[]")]
+        return (read[0], lost[-1] if lost else "") if read else None
 
     def failed_inputs(self, job_name: str, task: TaskId) -> list[str]:
         """The address that was at fault for each failure of the task so far; empty where it is not known."""

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -18,7 +19,7 @@ from disco_rq.attempt.files import opener_with
 from disco_rq.attempt.log import AttemptLog
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.processstate import ProcessState
-from disco_rq.attempt.running import Running, TaskInput, Turn, run_attempt
+from disco_rq.attempt.running import Outcome, Running, TaskInput, Turn, run_attempt
 from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import is_exhaustion
@@ -39,6 +40,7 @@ from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Fitness, Progress
 from disco_rq.worker.programs import Programs
 from disco_rq.worker.rehearsal import rehearse
+from disco_rq.worker.secondlook import TO_BE_LOOKED_AT, SecondLook, Unheard
 from disco_rq.worker.services import Feed, InputsMissing, Ranges, TaskServices
 
 log = logging.getLogger("disco_rq.execution")
@@ -195,6 +197,11 @@ class Execution:
         self._progress.begin(self._progress.index, spec.task_timeout)
         outcome = run_attempt(turn, self._place, outside)
         ended = time.monotonic()
+        difference = ""
+        if attempt.number > 1 and outcome.result.digests:  # its output may have been read, and lost
+            look = SecondLook(self._store, self._place, attempt)
+            again = partial(self._run_again, turn, outside)
+            difference = look.difference(outcome.result, ended - started, again)
         return Commit(
             attempt=attempt,
             is_result=spec.gives_result(turn.task),
@@ -206,7 +213,21 @@ class Execution:
             ended_s=ended,
             changes_seen=feed.changes_seen,
             oob_changes_seen=services.oob_changes_seen,
+            difference=difference,
         )
+
+    def _run_again(self, turn: Turn, outside: Running) -> Outcome:
+        """The task once more, to be looked at: nothing that it says is heard."""
+        self._surroundings.restore()
+        self._place.scratch.empty()
+        self._progress.begin(self._progress.index, turn.spec.task_timeout)
+        unheard = replace(
+            outside,
+            services=Unheard(outside.services),
+            status=lambda _text: None,
+            limit=time_limit(turn.spec.task_timeout),
+        )
+        return run_attempt(replace(turn, number=TO_BE_LOOKED_AT), self._place, unheard)
 
     def _keep_log(self, attempt: Attempt) -> None:
         try:

@@ -97,18 +97,40 @@ def lose_after_reading(pairs: Any, params: Any) -> Iterator[Any]:
     yield from got
 
 
-def test_a_map_that_comes_back_different_ends_the_job_and_is_named(disco: Disco) -> None:
+def alter_the_others(pairs: Any, params: Any) -> Iterator[Any]:
+    """What lies in the other partition of two cannot be read any more."""
+    yield from pairs
+    for output in Path(params, this_name()).glob("map-0.*"):
+        content = bytearray(output.read_bytes())
+        content[len(content) * (3 - 2 * this_partition()) // 4] ^= 0xFF
+        output.write_bytes(content)
+
+
+def drawn(line: str, params: Any) -> list[tuple[int, int]]:
+    put("line", line)
+    counter("runs")
+    return [(number, 1) for number in random.sample(range(10**9), 1000)]
+
+
+@pytest.mark.parametrize(
+    ("reduce", "told"),
+    [
+        (lose_after_reading, "; run once more, it differed again, first at the key"),
+        (alter_the_others, ", first at the key"),
+    ],
+    ids=["gone", "readable in part"],
+)
+def test_a_map_that_comes_back_different_ends_the_job_and_is_named_with_a_key(
+    disco: Disco, reduce: Any, told: str
+) -> None:
     assert disco._cluster is not None
     data = str(disco._cluster.directory / "data")
-
-    def drawn(line: str, params: Any) -> list[tuple[int, int]]:
-        return [(number, 1) for number in random.sample(range(10**9), 1000)]
 
     job = disco.new_job(
         "drawn",
         ["raw://a"],
         map=drawn,
-        reduce=lose_after_reading,
+        reduce=reduce,
         nr_reduces=2,
         params=data,
         scheduler={"max_cores": 1},
@@ -117,7 +139,12 @@ def test_a_map_that_comes_back_different_ends_the_job_and_is_named(disco: Disco)
     message = wait_for_death(job)
 
     assert "map:0 is not deterministic" in message
-    assert re.search(r"partition (\d), which reduce:\1 has read", message)
+    assert re.search(
+        rf"partition (\d), which reduce:\1 has read before{re.escape(told)} \d+\. Let it", message
+    )
+    assert job.oob_list() == ["line"]
+    assert job.jobinfo()["counters"] == {"runs": 1}
+    assert not list(Path(data, job.name).glob("map-0.0*"))
     assert job.jobinfo()["mapi"][2] == 0
 
 
