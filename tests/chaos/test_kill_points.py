@@ -7,6 +7,7 @@ See ``deadly``: every step that is ever taken kills the one that takes it, once 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 
 from disco_rq import Disco, Job, Params, result_iterator
 from disco_rq.func import kvgroup
-from disco_rq.runtime import counter, data_err, get, put, this_partition
+from disco_rq.runtime import counter, data_err, get, put, this_inputs, this_partition
 from tests.chaos import deadly
 from tests.cluster.small_jobs import is_first_attempt
 from tests.nodes import REPOSITORY, NodeCluster, Part
@@ -57,6 +58,46 @@ def reduce_words(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
     for word, ones in kvgroup(pairs):
         counter("different")
         yield word, sum(ones)
+
+
+def map_otherwise(line: str, params: Any) -> Iterator[tuple[str, int]]:
+    """Each run of it gives, puts and counts something of its own."""
+    run = secrets.token_hex(4)
+    put("run", run)
+    put(f"of:{run}", line)
+    counter(run)
+    yield run, 1
+
+
+def reduce_one_answer(pairs: Any, params: Any) -> Iterator[tuple[str, Any]]:
+    """The first attempt reads what the map gave, and then its output is lost."""
+    run = get("run")
+    if is_first_attempt(f"{params}/reduce"):
+        data_err("cannot be read", this_inputs()[0])
+    for key, _ in pairs:
+        yield key, (run, get(f"of:{key}"))
+
+
+def submit_otherwise(disco: Disco, directory: Path) -> Job:
+    """``otherwise``: a job whose map is made again, and comes back different."""
+    directory.mkdir(exist_ok=True)
+    return disco.new_job(
+        "otherwise",
+        ["raw://line"],
+        map=map_otherwise,
+        reduce=reduce_one_answer,
+        nr_reduces=1,
+        params=str(directory),
+        max_failures=1000,
+    )
+
+
+def assert_one_answer(job: Job, timeout_s: float) -> None:
+    """Pairs, OOB results and counters are those of one run of the map."""
+    [(run, of_reduce)] = result_iterator(job.wait(timeout=timeout_s))
+    assert of_reduce == (run, "line")
+    assert {key: job.oob_get(key) for key in job.oob_list()} == {"run": run, f"of:{run}": "line"}
+    assert job.jobinfo()["counters"] == {run: 1}
 
 
 def lines_of(maps: int) -> list[str]:
@@ -102,9 +143,11 @@ def run_jobs_until_nobody_dies(cluster: NodeCluster, marks: Path, scratch: Path)
         before = deadly.deaths(marks)
         number += 1
         jobs = [submit(cluster.disco, name, scratch / f"{name}{number}") for name in SIZES]
+        jobs.append(submit_otherwise(cluster.disco, scratch / f"otherwise{number}"))
         try:
-            for job in jobs:
+            for job in jobs[:-1]:
                 assert_right(job, deadline - time.monotonic())
+            assert_one_answer(jobs[-1], deadline - time.monotonic())
         except BaseException:
             print(*deadly.deaths(marks), sep="\n")
             print(*(message for job in jobs for _, (_, _, message) in job.events()), sep="\n")
@@ -141,6 +184,8 @@ def test_nodes_workers_and_horses_may_die_at_each_of_their_steps(nodes: NodeClus
         *(f"horse: script put_oob of {phase} of {job}" for phase in PHASES for job in SIZES),
         *(f"horse: script commit_attempts of {phase} of {job}" for phase in PHASES for job in SIZES),
         *(f"horse: script fail_attempt of {phase} of many" for phase in PHASES),
+        "horse: script lose_output of map of otherwise",
+        "horse: script commit_attempts again of map of otherwise",
         *("worker: script fail_attempt of map of many", "horse: rename", "horse: link"),
         *("leases: script renew_leases", "worker: script renew_leases"),
     )
