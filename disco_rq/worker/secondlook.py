@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.running import Outcome
@@ -43,7 +43,7 @@ class Unheard:
     def put(self, _key: str, _typed_value: bytes, _count: int) -> int:
         return 0
 
-    def get(self, key: str, phase: str | None) -> Any:
+    def get(self, key: str, phase: Literal["map", "reduce"] | None) -> Any:
         return self._services.get(key, phase)
 
     def get_from(self, job: str, key: str) -> Any:
