@@ -129,12 +129,12 @@ class Waiter(threading.Thread):
         self.job = job
         self.told = ""
         """``ready``, ``dead``, ``forgotten``, or what else he was told; "" not yet."""
-        self._url = url
+        self._disco = Disco(url)  # here, while Redis is up
         self.start()
 
     def run(self) -> None:
         try:
-            with Disco(self._url) as disco:
+            with self._disco as disco:
                 disco.job(self.job).wait(timeout=DEADLINE_S)
             self.told = "ready"
         except UnknownJob:
