@@ -9,8 +9,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -72,34 +73,52 @@ def kill(process: psutil.Process) -> bool:
     return True
 
 
-def end_strays(session: int, directory: Path, log: Path) -> None:
-    """Kill what the tasks of a process that is gone have left running, and whose parents are gone, too.
-
-    These are the processes that print to its ``log``, and in the ``session`` that it led those that work in
-    its ``directory``: after a restart of the machine the session alone may be somebody else's.
+class Gone(NamedTuple):
+    """A process that led a session, and is not there any more; where it worked, and what it printed to. Paths
+    without links.
     """
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            pid = process.pid
-            if pid == os.getpid() or process.uids().real != os.getuid():
-                continue
-            prints_there = {_opened(pid, 1), _opened(pid, 2)} & {log, log.with_name(f"{log.name} (deleted)")}
-            if prints_there or (os.getsid(pid) == session and _is_below(process.cwd(), directory)):
-                told = "process %s, left by a task of a node that died, is ended"
+
+    pid: int
+    directory: Path
+    log: Path
+
+
+def end_strays(gone: Sequence[Gone]) -> None:
+    """Kill what the tasks of such processes have left running, and whose parents are gone, too (Linux;
+    elsewhere nothing).
+
+    These are the processes that print to the log, and in the session those that work in the directory: after
+    a restart of the machine the session alone may be somebody else's.
+    """
+    logs = {name for one in gone for name in _names(one.log)}
+    places = {one.pid: _names(one.directory) for one in gone}
+    for pid in _pids() if gone else ():
+        with contextlib.suppress(OSError):  # it is gone, or another user's
+            is_left = _behind(pid, "fd/1") in logs or _behind(pid, "fd/2") in logs
+            if is_left or _behind(pid, "cwd") in places.get(os.getsid(pid), ()):
+                told = "process %s, left by a task of a worker that died, is ended"
                 _log.warning(told, pid, extra={"action": "orphan"})
-                kill(process)
+                os.kill(pid, signal.SIGKILL)
 
 
-def _opened(pid: int, fd: int) -> Path | None:
-    """The file behind a descriptor of a process; None if that is none, or not to be known."""
+def _pids() -> list[int]:
     try:
-        return Path(f"/proc/{pid}/fd/{fd}").readlink()
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208  much faster
     except OSError:
-        return None
+        return []
 
 
-def _is_below(path: str, directory: Path) -> bool:
-    return path == str(directory) or path.startswith((f"{directory}/", f"{directory} (deleted)"))
+def _behind(pid: int, link: str) -> str:
+    """What a link of a process in ``/proc`` leads to, "" if it is closed. ``OSError``: we may not know."""
+    try:
+        return os.readlink(f"/proc/{pid}/{link}")  # noqa: PTH115  the same
+    except FileNotFoundError:
+        return ""
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """What the kernel calls a file that somebody holds: it may be deleted."""
+    return str(path), f"{path} (deleted)"
 
 
 def _reaped(pid: int, deadline: float) -> bool:

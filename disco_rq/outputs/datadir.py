@@ -17,7 +17,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from disco_rq.machine.orphans import end_strays
+from disco_rq.machine.orphans import Gone, end_strays
 from disco_rq.model import JOB_NAME, TaskId
 from disco_rq.outputs.addresses import output_name
 from disco_rq.outputs.purged import PurgedJobs
@@ -140,9 +140,9 @@ class DataDir:
         self.purged.sweep()
         tmp = self.root / TMP
         stale = [entry for entry in tmp.iterdir() if _is_stale(entry, worker)]
-        for name in {SUFFIX.sub("", entry.name) for entry in stale}:
-            scratch = Scratch(tmp / name)
-            end_strays(int(name.rpartition(".")[2]), scratch.directory, scratch.log)
+        names = {SUFFIX.sub("", entry.name) for entry in stale}
+        scratches = [Scratch(tmp.resolve() / name) for name in names]
+        end_strays([Gone(_pid_of(one.directory), one.directory, one.log) for one in scratches])
         for entry in stale:
             # Another worker of the node may be sweeping, too, and what is not ours to delete stays.
             with contextlib.suppress(OSError):
@@ -163,6 +163,10 @@ class DataDir:
     def jobs(self) -> list[str]:
         """The jobs that have files here."""
         return [entry.name for entry in self.root.iterdir() if JOB_NAME.fullmatch(entry.name)]
+
+
+def _pid_of(directory: Path) -> int:
+    return int(directory.name.rpartition(".")[2])
 
 
 def _is_stale(entry: Path, worker: str) -> bool:

@@ -35,7 +35,7 @@ TIME_LIMIT_S = 0.5
 STARTED_S = 20.0
 ENDED_S = 20.0
 """For how long a job that has met its end may be active: a time limit that is ignored takes seconds."""
-FREE_S = 10.0
+FREE_S = 20.0
 """A slot is free within two seconds; this has patience with a busy machine. The round tells what it took."""
 NEXT_S = 30.0
 

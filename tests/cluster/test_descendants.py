@@ -20,6 +20,7 @@ from disco_rq import Disco, Job, Params
 from disco_rq.store import keys
 from tests.cluster.conftest import processes_of, wait_until
 from tests.cluster.small_jobs import run
+from tests.nodes import NodeCluster
 
 SOON_S = 10.0
 """Two seconds, and patience with a busy machine."""
@@ -230,6 +231,23 @@ def test_a_cluster_that_is_closed_takes_all_with_it(tmp_path: Path, kind: Callab
         start(disco, tmp_path, kind, "waits")
         pids = [*pids_in(tmp_path), *(process.pid for process in processes_of(disco))]
     wait_until(lambda: all(map(is_gone, pids)), timeout_s=SOON_S)
+
+
+@pytest.mark.parametrize("kind", [fork, fork_in_its_own_session, manager])
+def test_what_a_node_that_died_could_not_end_is_ended_when_it_begins_again(
+    nodes: NodeCluster, tmp_path: Path, kind: Callable[[], list[int]]
+) -> None:
+    nodes.master()
+    node = nodes.node("n1")
+    nodes.wait_ready()
+    start(nodes.disco, tmp_path, kind, "waits")
+    pids = pids_in(tmp_path)
+
+    node.behead()  # as the kernel does when memory runs out: nobody is there to reap them
+    node.start()
+
+    wait_until(lambda: all(map(is_gone, pids)))
+    assert run(nodes.disco, map=lambda entry, params: [(entry, 1)])
 
 
 def test_a_status_of_0_in_the_middle_of_a_task_is_told_as_it_was(single: Disco, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from disco_rq.machine.orphans import end_strays
+from disco_rq.machine.orphans import Gone, end_strays
 from disco_rq.outputs.datadir import TMP, DataDir, Scratch
 from tests.cluster.conftest import wait_until
 
@@ -84,7 +84,7 @@ def test_who_prints_to_the_log_or_works_on_in_the_session_is_ended(
 ) -> None:
     scratch = scratch_of(data)
     with stray(scratch, session, prints) as (leader, pid):
-        end_strays(leader, scratch.directory, scratch.log)
+        end_strays([Gone(leader, scratch.directory, scratch.log)])
 
         wait_until(lambda: is_gone(pid))
 
@@ -96,8 +96,8 @@ def test_others_are_left_alone(data: DataDir, tmp_path: Path) -> None:
         stray(scratch, "own", "elsewhere") as (leader, pid),
         stray(scratch, "task", "elsewhere", where=tmp_path) as (other_leader, other),
     ):
-        end_strays(leader, scratch.directory, scratch.log)
-        end_strays(other_leader, scratch.directory, scratch.log)
+        end_strays([Gone(leader, scratch.directory, scratch.log)])
+        end_strays([Gone(other_leader, scratch.directory, scratch.log)])
 
         assert not is_gone(pid)
         assert not is_gone(other)
