@@ -6,7 +6,7 @@ import errno
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from disco_rq.errors import BadSignature, DataError, JobFailure, TaskError
@@ -46,14 +46,23 @@ def failure_kind(error: BaseException) -> FailureKind:
 
 def is_exhaustion(error: BaseException) -> bool:
     """Whether the process itself was at its end: no memory, no descriptor, no thread to be had."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in _EXHAUSTED):
-            return True
-        if isinstance(seen, RuntimeError) and "can't start new thread" in str(seen):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    return any(map(_tells_exhaustion, _with_causes(error)))
+
+
+def _tells_exhaustion(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _EXHAUSTED):
+        return True
+    return isinstance(error, RuntimeError) and "can't start new thread" in _text(error)
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came from, each once: ``raise e from e`` makes a circle."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__ or found.__context__
 
 
 def describe(error: BaseException) -> Failure:

@@ -26,7 +26,7 @@ from disco_rq.inputs.decompress import Decoded
 from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.httpfile import HttpFile
 from disco_rq.inputs.identity import check_local, check_remote, planned_size, remote_identity
-from disco_rq.inputs.pieces import Window, own_lines
+from disco_rq.inputs.pieces import UpToLine, Window, own_lines
 from disco_rq.model import Identity, Input
 from disco_rq.outputs.remote import RemoteFile
 from disco_rq.records import OpaqueStream, all_blocks, is_record_file, open_output
@@ -60,6 +60,8 @@ def open_input(
     with contextlib.ExitStack() as opened:
         try:
             fd, size = _open(inp, resolve, timeout_s, opened)
+        except (DiscoError, MemoryError):  # a task's timeout may strike while it reads
+            raise
         except Exception as error:  # any fsspec file system's, codec's or server's
             raise _data_error(inp.url, error) from error
         yield fd, size
@@ -109,6 +111,7 @@ def _open_window(
     source, size = file, file_size = _open_source(inp.url, resolve, timeout_s, opened)
     opened.callback(_close, source)
     start, is_records, codec, then = 0, False, None, inp.identity
+    convert = partial(_data_error, inp.url)
     _check(source, size, _about(source), then)
     planned = planned_size(size, _about(source), then)
     has_grown = planned != size
@@ -121,7 +124,7 @@ def _open_window(
         codec, is_records = codec_of(head, named), is_record_file(head)
         if codec is not None:
             if has_grown:  # what came later may end within a stream
-                source = Window(source, start=0, length=planned, convert=lambda error: error)
+                source = Window(source, start=0, length=planned, convert=convert)
             source, size = Decoded(_buffered(source, opened), codec), None
     is_piece = inp.start > 0 or inp.length is not None
     if inp.is_whole and codec is None:
@@ -129,6 +132,8 @@ def _open_window(
     if inp.is_whole and is_piece:
         if size is None or not source.seekable():
             raise _no_seek(inp)
+    elif has_grown and size is not None and planned is not None and not is_piece and not source.seekable():
+        source, size = UpToLine(source, planned), None
     elif is_piece or (codec is None and has_grown and not inp.is_whole):
         if size is None or not source.seekable():
             raise _no_seek(inp)
@@ -139,7 +144,7 @@ def _open_window(
         source,
         start=start,
         length=size,
-        convert=lambda error: _data_error(inp.url, error),
+        convert=convert,
         verify=cache(partial(_check_again, file, file_size, then)),
         offset=inp.start if inp.is_whole else None,
     )
@@ -266,10 +271,8 @@ def _close(source: io.RawIOBase | io.BufferedIOBase) -> None:
         source.close()
 
 
-def _data_error(url: str, error: Exception) -> Exception:
-    """``error`` as the task shall see it. Ours pass (a task's timeout may strike while it reads)."""
-    if isinstance(error, DiscoError | MemoryError):
-        return error
+def _data_error(url: str, error: Exception) -> DataError:
+    """``error`` as the task shall see it."""
     shown = redact(url)
     return DataError(f"cannot read {shown}: {_reason(error)}", shown)
 

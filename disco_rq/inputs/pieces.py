@@ -12,7 +12,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Protocol
 
-__all__ = ["Readable", "Window", "cut", "own_lines", "pieces_between"]
+from disco_rq.errors import DiscoError
+
+__all__ = ["Readable", "UpToLine", "Window", "cut", "own_lines", "pieces_between"]
 
 _CHUNK_BYTES = 64 << 10
 
@@ -70,12 +72,37 @@ def _line_start(file: Readable, position: int, *, limit: int) -> int:
     return limit
 
 
+class UpToLine(io.RawIOBase):
+    """Reads ``length`` bytes of a ``source`` that cannot seek, and to the end of the line that they cut."""
+
+    def __init__(self, source: io.RawIOBase | io.BufferedIOBase, length: int) -> None:
+        self._source = source
+        self._length = length
+        self._at = 0
+        self._in_line = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        left = self._length - self._at
+        if left <= 0 and not self._in_line:
+            return 0
+        part = memoryview(buffer)[:left] if left > 0 else memoryview(buffer)
+        size = self._source.readinto(part) or 0
+        if left <= 0 and (newline := bytes(part[:size]).find(b"\n")) >= 0:
+            size = newline + 1
+        self._in_line = size > 0 and part[size - 1] != ord("\n")
+        self._at += size
+        return size
+
+
 class Window(io.RawIOBase):
     """Reads ``source`` from where it is, up to ``length`` bytes. Can seek, within the window, if the source
     can.
 
-    ``convert`` is told of every exception in reading, and answers what to raise instead. ``verify`` is called
-    when all is read, and raises if it cannot be what it was at the start.
+    ``convert`` is told of every exception in reading but our own, and answers what to raise instead.
+    ``verify`` is called when all is read, and raises if it cannot be what it was at the start.
     """
 
     # A BufferedReader looks at this for every line, and the inherited property is dearer (13 % of reading).
@@ -118,6 +145,8 @@ class Window(io.RawIOBase):
                 raise EOFError(f"the file ends after {self.start + self._at} bytes: it has become shorter")
             if not size or self._at + size == self._length:
                 self._verify()
+        except (DiscoError, MemoryError):
+            raise
         except Exception as error:  # any fsspec file system's, codec's or server's
             raise self._convert(error) from error
         self._at += size or 0
@@ -131,6 +160,8 @@ class Window(io.RawIOBase):
             raise ValueError(f"negative seek position {base + offset}")
         try:
             self._source.seek(self.start + base + offset)
+        except (DiscoError, MemoryError):
+            raise
         except Exception as error:  # as in readinto
             raise self._convert(error) from error
         self._at = base + offset
@@ -147,6 +178,8 @@ class Window(io.RawIOBase):
             while len(head) < size and (data := self._source.read(size - len(head))):
                 head += data
             self._source.seek(self.start + self._at)
+        except (DiscoError, MemoryError):
+            raise
         except Exception as error:  # as in readinto
             raise self._convert(error) from error
         return head

@@ -155,6 +155,16 @@ class TestVersions:
         file.headers |= LATER
         assert b"".join(map(read, tasks)) == TEXT
 
+    @pytest.mark.parametrize("more", [b"more\n", b"x" * 300_000 + b"\nmore\n", b"x"])
+    @pytest.mark.parametrize("then", [TEXT, TEXT[:-1], TEXT[:5000], TEXT[:1]])
+    def test_so_it_is_by_a_server_without_ranges(self, serve: Serve, then: bytes, more: bytes) -> None:
+        file = serve(content=then, headers=TIME, ranges=False)
+        [task] = plan(file)
+        file.content += more
+        file.headers |= LATER
+        in_line = b"" if then.endswith(b"\n") else more[: more.find(b"\n") + 1] or more
+        assert read(task) == then + in_line
+
     def test_a_tag_that_a_proxy_weakened_is_the_same(self, serve: Serve) -> None:
         file = serve(headers=TAG)
         [task] = plan(file)

@@ -1,0 +1,32 @@
+"""What an error says of its process, and of what it came from."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from disco_rq.attempt.usercode import describe, is_exhaustion
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "cause", [MemoryError(), OSError(errno.EMFILE, "x"), RuntimeError("can't start new thread")]
+)
+def test_a_process_at_its_end_is_told_through_what_the_error_came_from(cause: Exception) -> None:
+    assert is_exhaustion(caused(ValueError("outer"), caused(KeyError("inner"), cause)))
+    assert not is_exhaustion(caused(ValueError("outer"), KeyError("inner")))
+
+
+def test_an_error_that_is_its_own_cause_is_told_like_any_other() -> None:
+    error = ValueError("wrong")
+    assert caused(error, error).__cause__ is error
+    other = caused(KeyError("other"), error)
+    error.__cause__ = other
+    for one in (error, other):
+        assert not is_exhaustion(one)
+        assert "wrong" in describe(error).message
