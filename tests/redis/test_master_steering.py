@@ -145,14 +145,17 @@ def test_a_master_goes_on_where_a_worker_or_time_has_deleted_half_of_what_rq_kep
         queue.failed_job_registry.add(batch, 3600, "its worker died")
         return batch
 
+    # given an execution that has expired, and a record whose status is gone
+    executions = keep(f"{rq_name(JOB)}_map-0_1-0000").execution_registry
+    connection.redis.zadd(executions.key, {"expired": 1})
+    connection.redis.hdel(keep(f"{rq_name(JOB)}_map-1_1-0001").key, "status")
     with master(connect) as one:
-        # an execution that has expired, and a record whose status is gone
-        executions = keep(f"{rq_name(JOB)}_map-0_1-0000").execution_registry
-        connection.redis.zadd(executions.key, {"expired": 1})
-        connection.redis.hdel(keep(f"{rq_name(JOB)}_map-1_1-0001").key, "status")
         wait_until(lambda: not queue.failed_job_registry.get_job_ids(cleanup=False))
-        keep(f"{rq_name(OTHER)}_map-0_1-0000")
-        connection.redis.hdel(keep(f"{rq_name(OTHER)}_map-1_1-0001").key, "status")
-        one._term.caretaker.forget(OTHER)
+        one_caretaker = one._term.caretaker
+
+    # and the same of another job, which its caretaker, alone now, is to forget
+    keep(f"{rq_name(OTHER)}_map-0_1-0000")
+    connection.redis.hdel(keep(f"{rq_name(OTHER)}_map-1_1-0001").key, "status")
+    one_caretaker.forget(OTHER)
 
     assert not [key for key in everything(connection) if rq_name(JOB) in key or rq_name(OTHER) in key]

@@ -21,7 +21,8 @@ class WebFile:
     chunked: bool = False
     head_status: int = 200
     head_length: int | None = None
-    after: Callable[[], None] = lambda: None  # called after each GET that was sent
+    # Called while the last byte of what a GET gets is still to come: nobody can be through with it before.
+    after: Callable[[], None] = lambda: None
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)  # method, Range, If-Range
     url: str = ""
 
@@ -39,7 +40,6 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer()
         self.close_connection = True
-        self.file.after()
 
     def answer(self) -> None:
         file, body = self.file, self.file.content
@@ -80,7 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if whole
                 else b"%x\r\n%b" % (len(sent) + 1, sent)
             )
-        self.wfile.write(sent)
+        self.wfile.write(sent[:-1])
+        file.after()
+        self.wfile.write(sent[-1:])
 
 
 @contextmanager
