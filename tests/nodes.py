@@ -24,7 +24,7 @@ from disco_rq.store.nodes import live_slots
 REPOSITORY = Path(__file__).parents[1]
 MARK = "DISCO_RQ_TEST_CLUSTER"
 """In the environment of every process of a cluster, so that none is left behind, whoever its parent was."""
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 240.0
 END_TIMEOUT_S = 10.0
 
 

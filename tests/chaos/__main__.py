@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-ROUND_TIMEOUT_S = 300
+ROUND_TIMEOUT_S = 600
 
 
 def play_rounds(seeds: Iterable[int], at_once: int) -> Iterator[tuple[bool, str]]:
