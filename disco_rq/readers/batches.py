@@ -5,19 +5,20 @@ by rows, some thousand at a time.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, BinaryIO
 
 from disco_rq.errors import WrongContent
 from disco_rq.readers.csvfiles import CsvReader, CsvRecords
-from disco_rq.readers.jsonlines import JsonlReader
+from disco_rq.readers.jsonlines import json_lines
 from disco_rq.redact import redact
 
 __all__ = ["CsvBatches", "JsonlBatches"]
 
 _ROWS = 10_000
+_CHARS = 16 << 20
+"""A batch of so much text has fewer rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class CsvBatches:
         if names is None:
             return
         rows = records.of_width(len(names))
-        while some := list(islice(rows, _ROWS)):
+        for some in _batched((sum(map(len, row)), row) for row in rows):
             try:
                 columns = [arrow.array(column, arrow.string()) for column in zip(*some, strict=True)]
             except UnicodeEncodeError:  # bytes that are no text came as lone surrogates
@@ -64,10 +65,9 @@ class JsonlBatches:
     needs = ("pyarrow",)
     line_based = True
 
-    def __call__(self, fd: BinaryIO, size: int | None, fname: str) -> Iterator[Any]:
+    def __call__(self, fd: BinaryIO, size: int | None, fname: str) -> Iterator[Any]:  # noqa: ARG002
         arrow = importlib.import_module("pyarrow")
-        values = JsonlReader()(fd, size, fname)
-        while some := list(islice(values, _ROWS)):
+        for some in _batched(_weighed(fd, fname)):
             other = next((value for value in some if not isinstance(value, dict)), None)
             if other is not None:
                 raise WrongContent(
@@ -85,3 +85,25 @@ class JsonlBatches:
                 f"{redact(fname)}: the values of {name!r} are of no one type: {error}; "
                 "func.jsonl_reader() reads them"
             ) from None
+
+
+def _weighed(fd: BinaryIO, fname: str) -> Iterator[tuple[int, Any]]:
+    """Each value; with the first one of some lines how many bytes these have."""
+    for size, values in json_lines(fd, fname):
+        for value in values:
+            yield size, value
+            size = 0
+
+
+def _batched(weighed: Iterable[tuple[int, Any]]) -> Iterator[list[Any]]:
+    """The rows, so many at a time as are not too much, and one at least."""
+    some: list[Any] = []
+    weight = 0
+    for size, row in weighed:
+        if len(some) == _ROWS or (some and weight + size > _CHARS):
+            yield some
+            some, weight = [], 0
+        some.append(row)
+        weight += size
+    if some:
+        yield some

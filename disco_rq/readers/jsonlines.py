@@ -22,18 +22,18 @@ class JsonlReader:
     line_based = True
 
     def __call__(self, fd: BinaryIO, size: int | None, fname: str) -> Iterator[Any]:  # noqa: ARG002
-        for values in json_lines(fd, fname):
+        for _, values in json_lines(fd, fname):
             yield from values
 
 
-def json_lines(fd: BinaryIO, fname: str) -> Iterator[Iterator[Any] | list[Any]]:
-    """The values of some lines at a time."""
+def json_lines(fd: BinaryIO, fname: str) -> Iterator[tuple[int, Iterator[Any] | list[Any]]]:
+    """How many bytes some lines have, and their values."""
     decode = msgspec.json.Decoder().decode
     for offset, lines in raw_lines(fd, fname):
         try:
-            yield list(map(decode, filter(None, lines.split(b"\n"))))
+            yield len(lines), list(map(decode, filter(None, lines.split(b"\n"))))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            yield _one_by_one(lines, fname, offset, decode)
+            yield len(lines), _one_by_one(lines, fname, offset, decode)
 
 
 def _one_by_one(lines: bytes, fname: str, at: int, decode: Callable[[bytes], Any]) -> Iterator[Any]:

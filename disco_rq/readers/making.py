@@ -78,7 +78,8 @@ def csv_batches(
     quotechar: str | None = '"',
     encoding: str = "utf-8",
 ) -> CsvBatches:
-    """A ``map_reader``: what ``csv_reader`` reads, as ``pyarrow.RecordBatch``es of at most 10,000 records.
+    """A ``map_reader``: what ``csv_reader`` reads, as ``pyarrow.RecordBatch``es of at most 10,000 records,
+    fewer where these have more than 16 MiB of text.
 
     Every column is of text: no type depends on where a file is cut. Needs pyarrow (``disco-rq[arrow]``), and
     names: ``header=False`` is a ``ValueError``.
@@ -89,7 +90,8 @@ def csv_batches(
 
 
 def jsonl_batches() -> JsonlBatches:
-    """A ``map_reader``: lines of JSON objects as ``pyarrow.RecordBatch``es of at most 10,000 lines.
+    """A ``map_reader``: lines of JSON objects as ``pyarrow.RecordBatch``es of at most 10,000 lines,
+    fewer where these have more than 16 MiB.
 
     A batch has a column for each key that its lines have; its type is that of the values in the batch. Needs
     pyarrow (``disco-rq[arrow]``).
