@@ -102,7 +102,7 @@ class JobSpec:
     speculative: bool = True  # tasks that lag may have copies
     nr_inputs: int = 0  # of a job without a map: what every reduce reads
     protocol: int = PROTOCOL  # of the client that made it
-    # on_nodes (whether any input is on a node), arguments (as jobspec() tells them)
+    # on_nodes (whether any input is on a node), is_small, arguments (as jobspec() tells them)
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def gives_result(self, task: TaskId) -> bool:
@@ -112,6 +112,11 @@ class JobSpec:
     def saves(self, task: TaskId) -> bool:
         """Whether the task's output is a result that is saved."""
         return self.save is not None and self.gives_result(task)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether so little is to be read, as was seen at submit, that one process may well do all of it."""
+        return bool(self.details.get("is_small"))
 
     @property
     def nr_partitions(self) -> int:

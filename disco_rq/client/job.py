@@ -211,12 +211,13 @@ class Job:
         if self._store.statuses([self.name]) == ["ready"]:
             self._session.settle(self.name)
         asked = self._session.ending.purge(self.name)
-        deadline = time.monotonic() + PURGE_PATIENCE_S
+        deadline, pause_s = time.monotonic() + PURGE_PATIENCE_S, 0.001
         while time.monotonic() < deadline:
+            time.sleep(pause_s)  # a node deletes some small files in a millisecond
             alive = live_slots(self._session.connection)
             if self._session.ending.purge_done(self.name, [node for node in asked if node in alive]):
                 return
-            time.sleep(0.02)
+            pause_s = min(2 * pause_s, 0.05)
 
     def pause(self) -> None:
         """Start no new tasks of the job until ``resume``. Raises ``JobError`` if it has ended."""

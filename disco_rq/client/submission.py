@@ -17,7 +17,7 @@ from disco_rq.client.functions import FUNCTIONS, looked_at
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
-from disco_rq.inputs.plan import Planned, plan_inputs
+from disco_rq.inputs.plan import Planned, plan_inputs, size_of
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec
 from disco_rq.outputs.addresses import job_of, preferred_node
 from disco_rq.packing import JobSeal, Signer, gather, pack_functions, sign_for
@@ -27,6 +27,9 @@ from disco_rq.saving import check_target
 from disco_rq.shuffle.ranges import total_order
 
 MAX_DEFAULT_REDUCES = 100
+SMALL_BYTES = 64 << 10
+SMALL_TASKS = 16
+"""A job that reads no more, in no more tasks, is mostly done before other processes have heard of it."""
 _DEFAULTS: dict[str, Any] = {  # of what is no field of JobSpec
     "params": Params(),
     "split_size": 64 << 20,
@@ -87,15 +90,7 @@ def build(
 
     ``partitions_of`` is asked about the results of other jobs that a job with a reduce only merges.
     """
-    if not isinstance(name, str) or not JOB_PREFIX.fullmatch(name):
-        shown = repr(name) if len(repr(name)) <= 120 else f"{repr(name)[:100]}…"
-        raise JobArgumentError(
-            f"name={shown}: a job's name takes 1 to 100 letters, digits, _ and -, no - first"
-        )
-    unknown = sorted(set(arguments) - set(ARGUMENTS))
-    if unknown:
-        misses = ", ".join(with_near_miss(name, ARGUMENTS) for name in unknown)
-        raise JobArgumentError(f"new_job() has no argument {misses}; it takes {', '.join(ARGUMENTS)}")
+    _check_names(name, arguments)
     functions = looked_at(arguments)
     check_packages(functions.map_reader)
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
@@ -115,7 +110,11 @@ def build(
         nr_reduces=nr_reduces,
         has_map=has_map,
         has_reduce=functions.reduce is not None,
-        details={"on_nodes": on_nodes, "reads": jobs_read(inputs)},
+        details={
+            "on_nodes": on_nodes,
+            "reads": jobs_read(inputs),
+            "is_small": _is_small(functions, inputs, nr_reduces),
+        },
         **options,
         **scheduler,
     )
@@ -125,6 +124,18 @@ def build(
     pack = pack_functions(functions, params, signer.seal(spec.name), spec=spec.pack(), required=required)
     modules = pack.modules.union(packages_of(functions.map_reader))
     return Submission(spec, pack.data, inputs, functions, signer, modules)
+
+
+def _check_names(name: Any, arguments: Mapping[str, Any]) -> None:
+    if not isinstance(name, str) or not JOB_PREFIX.fullmatch(name):
+        shown = repr(name) if len(repr(name)) <= 120 else f"{repr(name)[:100]}…"
+        raise JobArgumentError(
+            f"name={shown}: a job's name takes 1 to 100 letters, digits, _ and -, no - first"
+        )
+    unknown = sorted(set(arguments) - set(ARGUMENTS))
+    if unknown:
+        misses = ", ".join(with_near_miss(name, ARGUMENTS) for name in unknown)
+        raise JobArgumentError(f"new_job() has no argument {misses}; it takes {', '.join(ARGUMENTS)}")
 
 
 def _planned(
@@ -155,6 +166,14 @@ def _planned(
     if nr_reduces is None:
         nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0
     return maps, nr_reduces
+
+
+def _is_small(functions: Functions, inputs: Planned, nr_reduces: int) -> bool:
+    """Whether it has maps and reduces, of which each is small: what is not known may be large."""
+    if functions.map is None or functions.reduce is None or len(inputs) + nr_reduces > SMALL_TASKS:
+        return False
+    sizes = [size_of(part[0]) for entry in inputs for part in entry.parts]
+    return None not in sizes and sum(filter(None, sizes)) <= SMALL_BYTES
 
 
 def unique_name(prefix: str) -> str:

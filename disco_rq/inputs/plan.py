@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
-from disco_rq.inputs.addresses import local_path
+from disco_rq.inputs.addresses import local_path, scheme_of
 from disco_rq.inputs.content import codec_by_name, codec_of
 from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
 from disco_rq.inputs.opening import first_bytes, open_input
@@ -23,7 +23,7 @@ from disco_rq.model import Input, MapInput
 from disco_rq.readers import FindsBorders, refuse_other_than_text
 from disco_rq.redact import redact
 
-__all__ = ["Planned", "is_plain", "plan_inputs"]
+__all__ = ["Planned", "is_plain", "plan_inputs", "size_of"]
 
 Entry = str | Sequence[str]
 
@@ -181,6 +181,16 @@ class _Cutter:
         except Exception:  # noqa: BLE001  the task that reads it whole tells it better
             starts = []
         return pieces_between([0, *starts])
+
+
+def size_of(entry: Input) -> int | None:
+    """Bytes that are to be read of it, before they are unpacked; None if that is not known."""
+    if entry.length is not None:
+        return entry.length
+    if scheme_of(entry.url) == "raw":
+        return len(entry.url)
+    size = entry.identity.size if entry.identity else None
+    return None if size is None else size - entry.start
 
 
 def is_plain(url: str) -> bool:

@@ -112,6 +112,8 @@ class Term:
                 self._size_reduces(name)
             case "failed":
                 self.board.task_failed(name, task, attempt, event.node, now_s)
+            case "unclaimed":
+                self.board.task_unclaimed(name, task, attempt)
             case "lost":
                 self.board.output_lost(name, task, attempt, event.node, now_s)
             case "refused":
@@ -198,6 +200,7 @@ def _job_state(snapshot: JobSnapshot) -> JobState:
         max_cores=spec.max_cores,
         force_local=spec.force_local,
         force_remote=spec.force_remote,
+        is_small=spec.is_small,
         # A copy sends its messages again: it must not be these that end the job.
         speculative=spec.speculative and spec.msg_overflow == "drop",
         preferred=snapshot.preferred,

@@ -148,6 +148,13 @@ class Board:
         if len(live) == 1:
             self._retry(job, task, node, now_s)
 
+    def task_unclaimed(self, name: str, task: TaskId, attempt: int) -> None:
+        """Its batch takes longer than was thought: it waits for another slot, with the same number."""
+        if name in self.jobs and attempt in self.live(name, task):
+            self._close(self.jobs[name], task, attempt)
+            self.jobs[name].attempts[task] = attempt - 1
+            self.jobs[name].wait(task)
+
     def task_refused(self, name: str, task: TaskId, attempt: int, node: str, why: str) -> None:
         """The node cannot run this job, by no fault of either: its task waits again, for other nodes."""
         if name in self.jobs:
@@ -171,7 +178,9 @@ class Board:
     def wants_sizes(self, name: str) -> bool:
         """Whether the maps of the job are through, and it was not told how much each reduce has to do."""
         job = self.jobs.get(name)
-        return job is not None and job.reduces.sizes is None and job.nr_maps > 0 and job.maps.complete
+        if job is None or job.reduces.sizes is not None or not job.reduces.pending:
+            return False
+        return job.nr_maps > 0 and job.maps.complete
 
     def sizes_known(self, name: str, sizes: Mapping[int, int]) -> None:
         """Partition -> bytes that its reduce will read (none: 0): the one with most to do goes first."""

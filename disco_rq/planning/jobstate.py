@@ -80,6 +80,7 @@ class JobState:
     force_local: bool = False
     force_remote: bool = False
     speculative: bool = True  # its tasks that lag may have copies
+    is_small: bool = False  # so that one batch may have all its tasks
     preferred: Mapping[int, str] = field(default_factory=dict)  # map index -> node that has its input
     attempts: dict[TaskId, int] = field(default_factory=dict)  # highest number of each task that was tried
     excluded: dict[TaskId, dict[str, float]] = field(default_factory=dict)  # task -> node -> when it failed
@@ -99,6 +100,13 @@ class JobState:
     def open_phase(self) -> tuple[Phase, PhaseState]:
         """The phase whose tasks may run now: the reduces wait for every map."""
         return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
+
+    def whole(self) -> list[TaskId]:
+        """All tasks, the maps first, if it is small and none of them has been tried yet."""
+        if not self.is_small or any(self.attempts.values()) or self.maps.done:
+            return []
+        maps = [TaskId("map", index) for index in range(self.maps.total)]
+        return maps + [TaskId("reduce", index) for index in range(self.reduces.total)]
 
     def turn_now(self) -> Turn | None:
         """Its place among the jobs that may have a batch; None if it may not."""

@@ -120,7 +120,7 @@ class Planner:
             phase_name, phase = job.open_phase()
             if node in job.refused or self._others_are_sooner(job, phase, node, outlook):
                 return None
-            tasks = self._pick(job, phase_name, phase, node, phase.batch_size(outlook.due))
+            tasks = job.whole() or self._pick(job, phase_name, phase, node, phase.batch_size(outlook.due))
             attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
             return Assignment(name, node, attempts, self.tag) if attempts else None
 

@@ -122,6 +122,15 @@ class AttemptStore:
         )
         return [None if packed is None else unpack_input(packed) if packed else "reduce" for packed in answer]
 
+    def unclaim(self, job_name: str, batch: str, tasks: Sequence[tuple[TaskId, int]]) -> None:
+        """Hand back those attempts of a batch that nobody has claimed: they were not made."""
+        if tasks:
+            self._connection.run(
+                "unclaim_attempts",
+                [keys.JobKeys(job_name).tasks, keys.CONTROL],
+                [job_name, batch, *task_args(tasks)],
+            )
+
     def renew(
         self, node: str, worker: str, job_name: str = "", tasks: Sequence[tuple[TaskId, int]] = ()
     ) -> set[TaskId]:

@@ -23,7 +23,7 @@ SAMPLE = 50
 """As many durations of a phase tell a new master how long its tasks take."""
 
 
-TaskEventKind = Literal["done", "failed", "refused", "lost"]
+TaskEventKind = Literal["done", "failed", "unclaimed", "refused", "lost"]
 
 
 @dataclass(frozen=True, slots=True)

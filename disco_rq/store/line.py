@@ -45,8 +45,9 @@ class Line:
     def give_away(self) -> None:
         """After a fork: the connection is the child's now. Ours is closed without a word to the server."""
         if self._connection is not None and self._connection._sock is not None:
-            self._connection._sock.close()
-        self._connection = None
+            ours, self._connection._sock = self._connection._sock, None
+            self._connection._parser.on_disconnect()
+            ours.close()
 
     def ask(self, commands: Sequence[Sequence[Arg]]) -> list[Any] | None:
         """The answers, among them ``ResponseError`` objects; None if the line is another thread's, or another

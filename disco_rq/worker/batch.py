@@ -11,7 +11,7 @@ from disco_rq.errors import DiscoError
 from disco_rq.model import JOB_NAME, TaskId
 from disco_rq.store.queues import RUN_BATCH
 
-__all__ = ["Batch", "batch_of", "run_batch"]
+__all__ = ["Batch", "batch_of", "is_whole_job", "run_batch"]
 
 
 class Batch(NamedTuple):
@@ -20,6 +20,16 @@ class Batch(NamedTuple):
     job: str
     id: str
     tasks: Sequence[tuple[TaskId, int]]
+
+    @property
+    def is_whole_job(self) -> bool:
+        """Whether it has the maps and the reduces of a small job, of which each is claimed in its turn."""
+        return is_whole_job(self.tasks)
+
+
+def is_whole_job(tasks: Sequence[tuple[TaskId, int]]) -> bool:
+    """The same of a batch's tasks."""
+    return tasks[0][0].phase != tasks[-1][0].phase
 
 
 def batch_of(job: Job) -> Batch | None:

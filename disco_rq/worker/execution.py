@@ -34,6 +34,7 @@ from disco_rq.runtime import Overtaken, enter_task
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import master_address, node_about
+from disco_rq.worker.batch import is_whole_job
 from disco_rq.worker.commits import Commits
 from disco_rq.worker.endings import Endings
 from disco_rq.worker.finished import Finished
@@ -115,6 +116,8 @@ class Execution:
         that failed for lack of what the process has; after any other failure the batch goes on, and the next
         attempt of that task finds another process.
         """
+        if is_whole_job(tasks):
+            return self._run_whole(job, batch, tasks)
         claimed = self._store.claim(job, batch, self._worker, tasks)
         mine = [i for i, task_input in enumerate(claimed) if task_input is not None]
         for i in mine:
@@ -128,6 +131,31 @@ class Execution:
                 return Fitness.REST if i != mine[-1] else Fitness.SPENT
         self._commits.flush()
         return Fitness.SPENT if self._has_failed else Fitness.DONE
+
+    def _run_whole(self, job: str, batch: str, tasks: Sequence[tuple[TaskId, int]]) -> Fitness:
+        """The maps of a small job, and then its reduces. Each is claimed when it is to begin.
+
+        What is not is handed back as if nobody had ever had it, for other slots: once one has failed, or all
+        of it takes longer than was thought.
+        """
+        left = list(tasks)
+        while left and not self._has_failed and not self._is_used_up():
+            task, number = left[0]
+            self._progress.begin(len(tasks) - len(left))
+            if self._progress.is_wanted_back:
+                break
+            if task.phase == "reduce":
+                self._commits.flush()  # what it reads
+            [task_input] = self._store.claim(job, batch, self._worker, left[:1])
+            if task_input is None:
+                break
+            del left[0]
+            self._run(Attempt(job, task, number, self._place.node, self._worker), task_input)
+            self._done_tasks += 1
+            self._commits.flush_in_time(now=False)
+        self._commits.flush()
+        self._store.unclaim(job, batch, left)
+        return Fitness.SPENT if self._has_failed or self._is_used_up() else Fitness.DONE
 
     def _is_used_up(self) -> bool:
         is_old = self._most_tasks is not None and self._done_tasks >= self._most_tasks

@@ -60,7 +60,8 @@ _LENGTH = struct.Struct("!I")
 class Progress:
     """Memory that a worker shares with its horse: which task of the batch runs, and until when it may."""
 
-    # Index; deadline by the monotonic clock, which is the same in both processes (0: none).
+    # Of the horse: index; deadline by the monotonic clock, which is the same in both processes (0: none).
+    # Behind it, of the worker: whether it wants the tasks back that have not begun.
     _LAYOUT = struct.Struct("qd")
 
     def __init__(self) -> None:
@@ -69,6 +70,14 @@ class Progress:
     def begin(self, index: int, limit_s: float | None = None) -> None:
         """The task of this index begins, or has learnt its time limit."""
         self._LAYOUT.pack_into(self._memory, 0, index, time.monotonic() + limit_s if limit_s else 0.0)
+
+    def want_back(self, wanted: bool) -> None:
+        """Whether the tasks of the batch that have not begun are for others from here on."""
+        self._memory[self._LAYOUT.size] = wanted
+
+    @property
+    def is_wanted_back(self) -> bool:
+        return bool(self._memory[self._LAYOUT.size])
 
     @property
     def index(self) -> int:
@@ -189,14 +198,19 @@ class Horse:
         """True if the kernel has killed some process for lack of memory since this horse began."""
         return _oom_kills() > self._oom_kills
 
+    def kill(self) -> None:
+        """End the horse and its process group, if they are still there, and do not wait for it."""
+        if not self._buried:
+            for end in (os.killpg, os.kill):  # the group may not be there yet
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    end(self.pid, signal.SIGKILL)
+
     def bury(self) -> Death:
         """End the horse and its process group, if they are still there. How it ended; idempotent."""
         if self._buried:
             return self._death
+        self.kill()
         self._buried = True
-        for end in (os.killpg, os.kill):  # the group may not be there yet
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                end(self.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             self._death = Death(*os.wait4(self.pid, 0)[1:])
         self._socket.close()

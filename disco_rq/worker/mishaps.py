@@ -53,13 +53,15 @@ class Mishaps:
         self._tell(batch, horse, why, overdue=False)
 
     def worker_leaves(self, batch: Batch) -> None:
-        """Its tasks are for others, uncounted. What is committed, or not claimed yet, stays as it is."""
+        """Its tasks are for others, uncounted. What is committed stays as it is."""
+        self._hand_back_unclaimed(batch)
         self._release(batch, batch.tasks, "its worker was told to end")
 
     def _tell(self, batch: Batch, horse: Horse, why: str, *, overdue: bool) -> bool:
         found = self._store.job(batch.job)
         if found is None:
             return False
+        self._hand_back_unclaimed(batch)
         spec, running = found[0], horse.progress.index
         self._release(batch, [one for i, one in enumerate(batch.tasks) if i != running], why)
         task, number = batch.tasks[running]
@@ -73,6 +75,11 @@ class Mishaps:
         survives = spec.task_retries if overdue else spec.max_failures
         self._store.fail(attempt, kind, Failure(why), survives=survives)
         return True
+
+    def _hand_back_unclaimed(self, batch: Batch) -> None:
+        """Of a small job each task is claimed in its turn."""
+        if batch.is_whole_job:
+            self._store.unclaim(batch.job, batch.id, batch.tasks)
 
     def _release(self, batch: Batch, tasks: Sequence[tuple[TaskId, int]], why: str) -> None:
         for task, number in tasks:

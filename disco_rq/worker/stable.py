@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Collection
 
 from disco_rq.machine.orphans import end_orphans
@@ -37,6 +36,7 @@ class Stable:
         self._current: Horse | None = None
         self._spare: Horse | None = None
         self._former: Horse | None = None
+        self._connection: Connection | None = None  # a new line of which is each horse's
 
     def horse_for(self, job: str) -> Horse:
         """A horse bound to this disco job: the one at hand if it is, else a fresh one."""
@@ -60,17 +60,23 @@ class Stable:
         self.dismiss()
         self._retire_former()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no horse for the next batch, whatever its job."""
+        return self._current is None and self._spare is None
+
     def is_tidy(self) -> bool:
         """Whether ``tidy`` has nothing to do."""
         return self._former is None and self._spare is not None and self._spare.is_alive()
 
     def tidy(self) -> None:
         """End the former horse, and fork a spare one."""
-        self._retire_former()
+        if self._former is not None:
+            self._former.kill()  # and while it ends:
         self._bury_dead_spare()
-        gc.collect()  # nearly free after the freeze; else connections of many former horses pile up
         if self._spare is None:
             self._spare = self._new()
+        self._retire_former()
 
     def close(self) -> None:
         """End all horses."""
@@ -81,7 +87,7 @@ class Stable:
     def _new(self) -> Horse:
         progress, finished = Progress(), Finished()
         # Connected here, used there: what a forked process touches first costs it several times as much.
-        connection = self._connect()
+        connection = self._connection = self._connection or self._connect()
         connection.line.open()
         horse = Horse(lambda: self._enter(connection, progress, finished), progress, finished)
         connection.line.give_away()

@@ -98,6 +98,20 @@ class Ride:
     failure: str = ""  # of the batch as a whole
     was_stopped: bool = False  # it died because it was told to
 
+    def spread(self, store: AttemptStore) -> None:
+        """It takes long. Of a job that was thought to be small, the tasks that wait are for other slots."""
+        batch, progress = self.batch, self.horse.progress
+        if batch.is_whole_job:
+            progress.want_back(True)
+            store.unclaim(batch.job, batch.id, batch.tasks[progress.index + 1 :])
+
+    @property
+    def is_through(self) -> bool:
+        """Whether it was all there is of its job."""
+        progress = self.horse.progress
+        is_at_end = progress.index == len(self.batch.tasks) - 1
+        return self.batch.is_whole_job and is_at_end and not progress.is_wanted_back
+
 
 class DiscoWorker(Worker):
     """An RQ worker that is one slot of a node. Takes RQ's arguments; the queue ``disco.<node>`` names the
@@ -207,7 +221,8 @@ class DiscoWorker(Worker):
     ) -> tuple[Job, Queue] | None:
         if self._telling.is_behind or not self._stable.is_tidy():
             pause: Any = TIDY_AFTER_S
-            found = super().dequeue_job_and_maintain_ttl(pause, pause) if timeout else None
+            may_wait = timeout and not self._stable.is_empty
+            found = super().dequeue_job_and_maintain_ttl(pause, pause) if may_wait else None
             if found is not None:
                 return found
             self._telling.catch_up()
@@ -232,6 +247,7 @@ class DiscoWorker(Worker):
             while True:
                 if not _is_short(ride, self._late):
                     if execution is None:
+                        ride.spread(self._store)
                         execution = self._telling.begin(job, queue)
                         self._stable.tidy()
                         self._stop_if_over(job)
@@ -263,6 +279,7 @@ class DiscoWorker(Worker):
         self._ride = ride = Ride(batch, horse)
         self._horse_pid = horse.pid
         horse.progress.begin(0)
+        horse.progress.want_back(False)
         self._keeper.watch(batch.job, batch.tasks, horse.progress)
         self._overuse.watch(horse.pid, self._data.scratch(self.name, horse.pid).log)
         horse.start(batch.job, batch.id, batch.tasks)
@@ -304,6 +321,8 @@ class DiscoWorker(Worker):
             self._telling.end(job, queue, execution, failure)
         if ride.horse.is_spent:
             self._stable.end()
+        elif ride.is_through:
+            self._stable.dismiss()
 
     def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
         ride = self._ride

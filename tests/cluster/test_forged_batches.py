@@ -43,18 +43,23 @@ def cluster(nodes: NodeCluster, tmp_path: Path, trace: Path) -> NodeCluster:
     return nodes
 
 
-def put(cluster: NodeCluster, id: str, data: Any = GOOD, **fields: Any) -> None:
-    """A record of RQ's in the queue of the node, as anybody with the login may write it."""
+def record(cluster: NodeCluster, id: str, data: Any = GOOD, **fields: Any) -> None:
+    """A record of RQ's, as anybody with the login may write it."""
     redis: Any = cluster.connection.redis
-    record = {
+    known = {
         "data": data if isinstance(data, bytes) else zlib.compress(msgpack.packb(data)),
         "created_at": "2026-01-01T00:00:00.000000Z",
         "origin": keys.queue("n1"),
         "status": "queued",
         "timeout": 180,
     }
-    redis.hset(f"rq:job:{id}", mapping=record | fields)
-    redis.rpush(keys.rq_list("n1"), id)
+    redis.hset(f"rq:job:{id}", mapping=known | fields)
+
+
+def put(cluster: NodeCluster, id: str, data: Any = GOOD, **fields: Any) -> None:
+    """The same, in the queue of the node."""
+    record(cluster, id, data, **fields)
+    cluster.connection.redis.rpush(keys.rq_list("n1"), id)
 
 
 def wait_taken(cluster: NodeCluster) -> None:
@@ -139,8 +144,7 @@ def test_who_cleans_up_calls_nothing(
     # given the record of a batch whose worker is gone
     monkeypatch.syspath_prepend(tmp_path)
     redis: Any = cluster.connection.redis
-    put(cluster, "gone", status="started", failure_callback_name=f"{MODULE}.run")
-    redis.lrem(keys.rq_list("n1"), 0, "gone")
+    record(cluster, "gone", status="started", failure_callback_name=f"{MODULE}.run")
     registry = StartedJobRegistry(keys.queue("n1"), connection=redis, serializer=Serializer)
     redis.zadd(registry.key, {"gone:execution": 1})
     # when a master cleans the registries

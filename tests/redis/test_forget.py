@@ -40,10 +40,11 @@ CLUSTERS_OWN = {keys.LEADER, keys.MASTER, keys.CONTROL, keys.node("n1")}
 
 def live_through_everything(connection: Connection) -> None:
     """A job that has every kind of key, with an attempt that runs."""
-    submit(connection, maps=4)
-    done = started(connection, "map:0")
-    AttemptStore(connection).put(done, "key", b"j1", 1)
-    commit(connection, done, counters={"lines": 1}, partitions={0: 10}, digests=b"some")
+    submit(connection, maps=5)
+    kept = started(connection, "map:4")
+    AttemptStore(connection).put(kept, "key", b"j1", 1)
+    commit(connection, kept, counters={"lines": 1}, partitions={0: 10}, digests=b"some")
+    commit(connection, started(connection, "map:0"), digests=b"some")
     lose(connection)
     commit(connection, started(connection, "map:0", 2))
     fail(connection, started(connection, "map:1"))

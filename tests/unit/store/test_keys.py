@@ -83,6 +83,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "submit_job": lambda it: JobStore(it).submit(JobSpec("JOB", 1, 1, True, True), b"", []),
     "kill_job": lambda it: Ending(it).kill("JOB", "why"),
     "claim_attempts": lambda it: AttemptStore(it).claim("JOB", "b", "w1", []),
+    "unclaim_attempts": lambda it: AttemptStore(it).unclaim("JOB", "b", [(MAP, 1)]),
     "renew_leases": lambda it: AttemptStore(it).renew("n1", "w1", "JOB", [(MAP, 1)]),
     "commit_attempts": lambda it: AttemptStore(it).commit(
         [Commit(ATTEMPT, "disco://x", 1, StageResult(1, 1, 1))]
