@@ -20,7 +20,7 @@ soak: $(INSTALLED)  ## an hour of jobs while things die: nothing may grow, every
 network: $(INSTALLED) redis  ## hosts of their own (network namespaces, root), whose links are cut for a minute; six minutes
 	$(BIN)/python -m pytest -m "long or not long" tests/network
 
-bench: $(INSTALLED)  ## against programs written by hand; some minutes. ARGS='--row wordcount --rounds 3 --scale 0.1'
+bench: $(INSTALLED)  ## against programs by hand; half an hour. ARGS='--row sort --rounds 3 --scale 0.1 --peers ray,dask,joblib,rq'
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 big: $(INSTALLED)  ## 10 GB through a group-by within 1 GB of memory; half an hour, 30 GB of disk. ARGS='--gb 1 --memory 512'

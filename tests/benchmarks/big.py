@@ -23,7 +23,7 @@ import psutil
 
 from disco_rq import Disco, result_iterator
 from disco_rq.func import kvgroup
-from tests.benchmarks.measure import PeakMemory, peak_memory
+from tests.benchmarks.costs import PeakMemory, peak_memory
 
 LINE_BYTES = 100
 FILES = 16
