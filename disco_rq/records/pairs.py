@@ -15,8 +15,13 @@ _SHOWN_CHARS = 100
 
 
 def is_pair(value: Any) -> TypeGuard[Sequence[Any]]:
-    """A tuple or list of two. Not a string of two letters, which would unpack as well."""
-    return isinstance(value, tuple | list) and len(value) == 2
+    """A tuple or list of two, or another sequence that ``match`` takes for one. Not a string of two letters,
+    nor a dict or set, which would unpack as well.
+    """
+    match value:
+        case [_, _]:
+            return True
+    return False
 
 
 def one_by_one(pairs: Iterable[Any]) -> Iterator[Any]:

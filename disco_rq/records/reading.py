@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,8 @@ class PairBatch(NamedTuple):
     keys: list[Any]
     values: list[Any]
     grouped: bool
+    kinds: Set[type] | None = None
+    """Types among which those of the values are, where that is known."""
 
 
 class Source(Protocol):

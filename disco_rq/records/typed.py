@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import chain
@@ -18,7 +18,7 @@ from disco_rq.errors import DataError, RecordTypeError
 from disco_rq.records.pairs import shown
 from disco_rq.records.taken import PLAIN, one_nan
 
-__all__ = ["Keys", "Values", "pack_columns", "unpack_columns", "value_packer"]
+__all__ = ["Keys", "Values", "kinds_of", "pack_columns", "unpack_columns", "value_packer"]
 
 Keys = list[Any]
 Values = list[Any]
@@ -38,27 +38,34 @@ _MAX_DEPTH = 64
 """Tuples, sets and datetimes within each other: each is read by a call of its own, in 40 KB of C stack."""
 
 
-def pack_columns(keys: Keys, values: Values, *, grouped: bool, objects: bool = False) -> bytes:
-    """``keys`` and ``values`` (with ``grouped``: a list of values for each key) as bytes.
+def kinds_of(values: Iterable[Any], *, grouped: bool) -> Set[type]:
+    """The types of a column of values (``grouped``: of lists of them)."""
+    return set(map(type, chain.from_iterable(values) if grouped else values))
+
+
+def pack_columns(
+    keys: Keys, values: Values, *, grouped: bool, objects: bool = False, kinds: Set[type] | None = None
+) -> bytes:
+    """``keys`` and ``values`` (with ``grouped``: a list of values for each key) as bytes. ``kinds``: types
+    among which those of the values are, if the caller knows them.
 
     Raises ``RecordTypeError`` naming the type and the key for anything that would not come back as it is.
     With ``objects`` it is pickled instead: for files that no other process reads.
     """
     try:
-        return _pack_columns(keys, values, grouped=grouped)
+        return _pack_columns(keys, values, kinds or kinds_of(values, grouped=grouped), grouped=grouped)
     except RecordTypeError as error:
         if objects:
             return _PICKLED + bytes(cloudpickle.dumps((keys, values), pickle.HIGHEST_PROTOCOL))
         raise _with_key(error, keys, values, grouped=grouped) from None
 
 
-def _pack_columns(keys: Keys, values: Values, *, grouped: bool) -> bytes:
+def _pack_columns(keys: Keys, values: Values, value_kinds: Set[type], *, grouped: bool) -> bytes:
     flags = 0
     packed_keys, packed_values = keys, values
     if set(map(type, keys)) == {tuple}:
         flags |= _TUPLE_KEYS
         packed_keys = list(map(list, keys))
-    value_kinds = set(map(type, chain.from_iterable(values) if grouped else values))
     if value_kinds == {tuple}:
         flags |= _TUPLE_VALUES
         packed_values = [list(map(list, group)) for group in values] if grouped else list(map(list, values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from disco_rq.records.blocks import Kind, pack_block
 from disco_rq.records.digest import columns_digest, pack_digest
 from disco_rq.records.layout import PartitionPlace, pack_footer, pack_header, pack_index
 from disco_rq.records.spool import Spool
-from disco_rq.records.typed import pack_columns
+from disco_rq.records.typed import kinds_of, pack_columns
 
 __all__ = ["EncodedBlock", "PackedBlocks", "RecordWriter", "encode"]
 
@@ -38,12 +38,21 @@ class PackedBlocks:
 
 
 def encode(
-    keys: list[Any], values: list[Any], *, grouped: bool, objects: bool = False, digest: bool = False
+    keys: list[Any],
+    values: list[Any],
+    *,
+    grouped: bool,
+    kinds: Set[type] | None = None,
+    objects: bool = False,
+    digest: bool = False,
 ) -> EncodedBlock:
-    """A block of pairs (``grouped``: of groups). Raises ``RecordTypeError``; ``objects``: see ``typed``."""
+    """A block of pairs (``grouped``: of groups; ``kinds``: types among which those of the values are, if the
+    caller knows them). Raises ``RecordTypeError``; ``objects``: see ``typed``.
+    """
     count = sum(map(len, values)) if grouped else len(keys)
-    data = pack_columns(keys, values, grouped=grouped, objects=objects)
-    told = columns_digest(keys, values, grouped=grouped) if digest else 0
+    kinds = kinds or kinds_of(values, grouped=grouped)
+    data = pack_columns(keys, values, grouped=grouped, objects=objects, kinds=kinds)
+    told = columns_digest(keys, values, grouped=grouped, kinds=kinds) if digest else 0
     return EncodedBlock(Kind.GROUPS if grouped else Kind.PAIRS, count, data, told)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
+from disco_rq.records import PairBatch
 from disco_rq.records.writer import EncodedBlock, encode
 from disco_rq.shuffle.memory import SAMPLE, average_bytes
 
@@ -31,8 +32,9 @@ class Cutter:
         """Pairs that are likely to make a block."""
         self._measured = False
 
-    def blocks(self, keys: list[Any], values: list[Any], *, grouped: bool) -> Iterator[EncodedBlock]:
+    def blocks(self, batch: PairBatch) -> Iterator[EncodedBlock]:
         """The columns in blocks. Raises ``RecordTypeError``."""
+        keys, values, grouped, kinds = batch
         if not self._measured and keys:
             first = [group[0] for group in values[:SAMPLE] if group] if grouped else values[:SAMPLE]
             self._learn(average_bytes(keys[:SAMPLE]) + average_bytes(first))
@@ -40,7 +42,12 @@ class Cutter:
         cut = self._cut_groups if grouped else self._cut_pairs
         for some_keys, some_values in cut(keys, values):
             block = encode(
-                some_keys, some_values, grouped=grouped, objects=self._objects, digest=self._digest
+                some_keys,
+                some_values,
+                grouped=grouped,
+                kinds=kinds,
+                objects=self._objects,
+                digest=self._digest,
             )
             self._learn(len(block.data) / max(block.size, 1))
             yield block

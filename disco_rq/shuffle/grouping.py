@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby, repeat
 from operator import itemgetter
-from typing import Any
+from typing import Any, NoReturn
 
 from disco_rq.errors import TaskError
 from disco_rq.records import PairBatch
@@ -23,6 +23,8 @@ def pairs_of(batch: PairBatch) -> Iterator[tuple[Any, Any]]:
 
 
 _first, _second = itemgetter(0), itemgetter(1)
+_Group = tuple[Any, Iterable[Any]]
+"""A key and its values, not yet handed out."""
 
 
 class RecordStream(Iterator[tuple[Any, Any]]):
@@ -54,9 +56,10 @@ class RecordStream(Iterator[tuple[Any, Any]]):
         # When somebody has read pairs already, go on from the next one.
         groups = self._grouped_batches() if self._untouched else _adjacent(self._pairs)
         self.grouping = True
-        for group in groups:
-            self.key = group[0]
-            yield group
+        for self.key, values in groups:
+            group = GroupValues(values)
+            yield self.key, group
+            group.key, group.__class__ = self.key, _LeftBehind
         self.grouping = False
 
     def _opened(self, batch: PairBatch) -> Iterator[tuple[Any, Any]]:
@@ -67,7 +70,7 @@ class RecordStream(Iterator[tuple[Any, Any]]):
     def _count(self, batch: PairBatch) -> None:
         self._passed(sum(map(len, batch.values)) if batch.grouped else len(batch.keys))
 
-    def _grouped_batches(self) -> Iterator[tuple[Any, Iterator[Any]]]:
+    def _grouped_batches(self) -> Iterator[_Group]:
         """A group may go on in the next batches: its values come from there as they are asked for."""
         batches = _LookAhead(self._batches, self._count)
         while (batch := batches.take()) is not None:
@@ -76,19 +79,14 @@ class RecordStream(Iterator[tuple[Any, Any]]):
             start = _last_group(batch.keys)
             key = batch.keys[-1]
             if batch.grouped:
-                for own_key, own in zip(batch.keys[:start], batch.values, strict=False):
-                    group = GroupValues(own_key, own)
-                    yield own_key, group
-                    group.leave()
-                last = list(chain.from_iterable(batch.values[start:]))
+                yield from zip(batch.keys[:start], batch.values, strict=False)
+                last: Iterable[Any] = chain.from_iterable(batch.values[start:])
             else:
                 adjacent = _adjacent_plain if plain_kind(batch.keys) else _adjacent
                 yield from adjacent(zip(batch.keys[:start], batch.values, strict=False))
                 last = batch.values[start:]
             rest = batches.values_of(key)
-            group = GroupValues(key, last, rest)
-            yield key, group
-            group.leave()
+            yield key, chain(last, rest)
             for _ in rest:  # what the reduce has left of this group
                 pass
 
@@ -129,55 +127,35 @@ def _last_group(keys: list[Any]) -> int:
     return start
 
 
-class GroupValues(Iterator[Any]):
-    """The values of one group, which can be read until the next group is asked for; later they raise.
+class GroupValues(chain[Any]):
+    """The values of one group, which can be read until the next group is asked for.
 
-    A for loop over them, like ``sum`` and ``list``, runs without a call of ours for each value.
+    An iterator of C: most jobs have many groups and few values in each. One that is left becomes
+    ``_LeftBehind``, so that whoever still reads it gets an error at the next value.
     """
 
-    __slots__ = ("_held", "_key", "_left", "_values")
-
-    def __init__(self, key: Any, held: list[Any], rest: Iterable[Any] = ()) -> None:
-        """``held``: those in memory, a list for this object alone; ``rest`` come behind them."""
-        self._key = key
-        self._held = held
-        self._left = False
-        self._values = chain(held, rest, filter(self._look, _ONCE))
-
-    def __iter__(self) -> Iterator[Any]:
-        self._look()
-        return self._values
-
-    def __next__(self) -> Any:
-        self._look()
-        return next(self._values)
-
-    def leave(self) -> None:
-        """The next group is asked for."""
-        self._left = True
-        self._held.clear()  # whoever still iterates over it comes to the look behind it
-
-    def _look(self, _: object = None) -> bool:
-        if self._left:
-            raise TaskError(
-                f"the values of the key {shown(self._key)} were left behind: kvgroup has gone on to the next "
-                "group. Read them before that, or keep list(values)"
-            )
-        return False
+    __slots__ = ("key",)
+    key: Any
 
 
-_ONCE = (None,)
+class _LeftBehind(GroupValues):
+    __slots__ = ()
+
+    def __iter__(self) -> NoReturn:
+        raise TaskError(
+            f"the values of the key {shown(self.key)} were left behind: kvgroup has gone on to the next "
+            "group. Read them before that, or keep list(values)"
+        )
+
+    __next__ = __iter__
 
 
-def _adjacent_plain(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any]]]:
+def _adjacent_plain(pairs: Iterable[tuple[Any, Any]]) -> Iterator[_Group]:
     """Groups of pairs whose keys are the same where Python says that they are equal."""
-    for key, pairs_of_key in groupby(pairs, _first):
-        group = GroupValues(key, [], map(_second, pairs_of_key))
-        yield key, group
-        group.leave()
+    return ((key, map(_second, some)) for key, some in groupby(pairs, _first))
 
 
-def _adjacent(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any]]]:
+def _adjacent(pairs: Iterable[tuple[Any, Any]]) -> Iterator[_Group]:
     """Groups of pairs of which nothing is known. None is asked for before the one ahead of it was used."""
     pairs = iter(pairs)
     waiting = next(pairs, None)
@@ -191,11 +169,16 @@ def _adjacent(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[
     while waiting is not None:
         key = waiting[0]
         rest = values_of(key)
-        group = GroupValues(key, [], rest)
-        yield key, group
-        group.leave()
+        yield key, rest
         for _ in rest:
             pass
+
+
+def _handed_out(groups: Iterator[_Group]) -> Iterator[tuple[Any, Iterator[Any]]]:
+    for key, values in groups:
+        group = GroupValues(values)
+        yield key, group
+        group.key, group.__class__ = key, _LeftBehind
 
 
 def kvgroup(iter: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any]]]:
@@ -205,4 +188,4 @@ def kvgroup(iter: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any
     other iterable of pairs, sorted by key, will do. Values may be left unread. With the next group they are
     gone, and raise when they are read then.
     """
-    return iter.groups() if isinstance(iter, RecordStream) else _adjacent(iter)
+    return iter.groups() if isinstance(iter, RecordStream) else _handed_out(_adjacent(iter))

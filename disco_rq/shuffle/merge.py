@@ -74,9 +74,9 @@ class _Head:
 
     def take(self, bound: Any) -> PairBatch:
         """What does not come after ``bound``."""
-        keys, values, grouped = self._batch
+        keys, values, grouped, kinds = self._batch
         start, self._start = self._start, max(self._start, count_up_to(keys, self._kind, bound))
-        return PairBatch(keys[start : self._start], values[start : self._start], grouped)
+        return PairBatch(keys[start : self._start], values[start : self._start], grouped, kinds)
 
     def rest(self) -> Iterator[PairBatch]:
         yield PairBatch(

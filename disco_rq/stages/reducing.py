@@ -213,7 +213,7 @@ class _Records(_Misused):
         if self._keys:
             keys, self._keys = self._keys, []
             values, self._values = self._values, []
-            for block in self._cutter.blocks(keys, values, grouped=False):
+            for block in self._cutter.blocks(PairBatch(keys, values, False)):
                 self._writer.add(0, block)
             self.nr_pairs += len(keys)
             self._full = min(self._unweighed, self._cutter.count)

@@ -24,7 +24,7 @@ from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import ask
 from disco_rq.outputs.wire import data_keys, keys_of_job, new_life, passes
-from disco_rq.records import FileSource, RecordWriter, batches
+from disco_rq.records import FileSource, PairBatch, RecordWriter, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.writer import EncodedBlock
 from disco_rq.store.connection import Connection
@@ -276,7 +276,7 @@ def test_typed_pairs_come_as_they_were_written(locator: Locator, job_dir: Path, 
     from disco_rq.shuffle.cutting import Cutter
 
     with RecordWriter(job_dir / "map-6.1", 1) as writer:
-        for block in Cutter().blocks(["a", 1], [(1, 2), None], grouped=False):
+        for block in Cutter().blocks(PairBatch(["a", 1], [(1, 2), None], False)):
             writer.add(0, block)
 
     [source] = reduce_sources(locator, [address("map-6.1")], 0, tmp_path)

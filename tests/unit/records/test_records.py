@@ -260,7 +260,7 @@ def test_repetitive_pairs_are_compressed(tmp_path: Path) -> None:
 def test_a_long_group_is_cut_and_nothing_of_it_is_lost(nr_values: int) -> None:
     groups = [("a", [0]), ("long", list(range(nr_values))), ("z", [9, 9])]
     keys, values = [k for k, _ in groups], [v for _, v in groups]
-    blocks = list(Cutter().blocks(keys, values, grouped=True))
+    blocks = list(Cutter().blocks(PairBatch(keys, values, True)))
     assert sum(block.size for block in blocks) == nr_values + 3
     got = [
         (key, value)
@@ -276,7 +276,7 @@ def test_blocks_come_out_at_one_size_whatever_the_pairs_weigh() -> None:
         pairs = max(1_000_000 // weight, 100)
         sizes = [
             len(block.data)
-            for block in Cutter().blocks(list(range(pairs)), ["x" * weight] * pairs, grouped=False)
+            for block in Cutter().blocks(PairBatch(list(range(pairs)), ["x" * weight] * pairs, False))
         ]
         assert all(size <= 300_000 for size in sizes[1:-1])
 
