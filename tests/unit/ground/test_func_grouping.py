@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from disco_rq.errors import TaskError
 from disco_rq.func import kvgroup
 from disco_rq.records import PairBatch
 from disco_rq.shuffle.grouping import RecordStream
@@ -130,3 +131,27 @@ def test_pairs_that_came_by_are_counted_once() -> None:
         counts: list[int] = []
         read(RecordStream(iter(SHAPES["both"]), is_sorted=True, passed=counts.append))
         assert sum(counts) == 4
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("read", [lambda values: None, next, list], ids=["unread", "begun", "read"])
+def test_values_left_behind_raise_whatever_was_read_of_them(shape: str, read: Callable[[Any], Any]) -> None:
+    left: list[tuple[str, Iterator[Any]]] = []
+    for key, values in kvgroup(stream(*SHAPES[shape])):
+        for of_key, kept in left:
+            with pytest.raises(TaskError, match=f"the values of the key '{of_key}' were left behind"):
+                next(kept)
+            with pytest.raises(TaskError, match="left behind"):
+                list(kept)
+        read(values)
+        left.append((key, values))
+    assert len(left) == 3
+
+
+def test_a_loop_over_values_that_are_left_behind_in_its_midst_raises() -> None:
+    groups = kvgroup(stream(*SHAPES["grouped"]))
+    _, values = next(groups)
+    going_on = (next(groups) for _ in values)
+    assert next(going_on)[0] == "b"
+    with pytest.raises(TaskError, match="the values of the key 'a' were left behind"):
+        next(going_on)

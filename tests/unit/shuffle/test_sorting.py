@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import chain, groupby
+from itertools import chain, groupby, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from disco_rq.errors import TaskError
 from disco_rq.records import PairBatch, RecordWriter, read_pairs
 from disco_rq.records.writer import encode
-from disco_rq.shuffle import Ordered
+from disco_rq.shuffle import Ordered, summed
 from disco_rq.shuffle.grouping import pairs_of
 from disco_rq.shuffle.interleaved import Interleaved
 from disco_rq.shuffle.merge import merged
@@ -29,6 +30,11 @@ from tests.unit.records.test_records import hashables, values
 Pair = tuple[Any, Any]
 MEMORY = 1 << 30
 NO_MEMORY = 20_000
+
+
+class Named(NamedTuple):
+    key: str
+    value: int
 
 
 def sorted_by(scratch: Path, limit: int, pairs: list[Pair], nr: int = 1) -> list[list[Pair]]:
@@ -122,10 +128,23 @@ def test_with_hardly_any_memory_many_runs_are_merged_in_several_passes(tmp_path:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_what_is_no_pair_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [0, 5000])
+@pytest.mark.parametrize("what", ["ab", b"ab", {"a": 1, "b": 2}, {1, 2}, bytearray(b"ab"), 5])
+def test_what_is_no_pair_is_named(what: Any, late: int, tmp_path: Path) -> None:
+    for feed in (
+        Sorter(tmp_path, MEMORY, Partitioner(None, 1, None)).feed,
+        lambda some: list(summed(some, MEMORY)),
+    ):
+        with pytest.raises(TaskError, match=f"not a pair: {re.escape(repr(what))}"):
+            feed(chain(repeat(("a", 1), late), [what]))
+
+
+@pytest.mark.parametrize("late", [0, 5000])
+def test_a_pair_may_be_any_tuple_or_list_of_two(late: int, tmp_path: Path) -> None:
     sorter = Sorter(tmp_path, MEMORY, Partitioner(None, 1, None))
-    with pytest.raises(TaskError, match="not a pair: 'ab'"):
-        sorter.feed(iter(["ab"]))
+    sorter.feed(chain(repeat(("a", 1), late), [["b", 2], Named("b", 3)]))
+    ((_, batches),) = sorter.finish()
+    assert [pair for batch in batches for pair in pairs_of(batch)][late:] == [("b", 2), ("b", 3)]
 
 
 def test_an_error_of_the_iterator_itself_passes(tmp_path: Path) -> None:
