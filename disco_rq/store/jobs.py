@@ -138,7 +138,7 @@ class JobStore:
         return JobSpec.from_dict(msgpack.unpackb(packed))
 
     def signed_spec(self, name: str, signer: Signer) -> JobSpec:
-        """The spec as its client has signed it. ``BadSignature``; ``UnknownJob``."""
+        """The spec, as its client has signed it where there is a secret. ``BadSignature``; ``UnknownJob``."""
         job = keys.JobKeys(name)
         pipe = self._redis.pipeline(transaction=True)
         pipe.get(job.spec)
@@ -146,7 +146,8 @@ class JobStore:
         packed, head = pipe.execute()
         if packed is None:
             raise UnknownJob(f"unknown job {name!r}")
-        check_spec(head, signer.seal(name), spec=packed)
+        if signer.signs:
+            check_spec(head, signer.seal(name), spec=packed)
         return JobSpec.from_dict(msgpack.unpackb(packed))
 
     def outputs(self, name: str) -> dict[TaskId, str]:

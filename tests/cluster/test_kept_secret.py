@@ -132,9 +132,9 @@ def unprivileged_node(nodes: NodeCluster) -> None:
 
 
 @pytest.mark.usefixtures("secret")
-@pytest.mark.parametrize("given_by", ["variable", "file", "plain worker"])
+@pytest.mark.parametrize("given_by", ["variable", "file", "two keys", "plain worker"])
 def test_no_task_finds_the_secret_in_memory(nodes: NodeCluster, given_by: str, tmp_path: Path) -> None:
-    nodes.environment["DISCO_RQ_SECRET"] = SECRET
+    nodes.environment["DISCO_RQ_SECRET"] = f"older, {SECRET}" if given_by == "two keys" else SECRET
     if given_by == "file":
         (tmp_path / "secret").write_text(f"{SECRET}\n")
         nodes.environment["DISCO_RQ_SECRET_FILE"] = str(tmp_path / "secret")
