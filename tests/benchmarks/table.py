@@ -9,7 +9,7 @@ from tests.benchmarks.rows import Bound, Row
 from tests.benchmarks.turns import Runs
 
 Result = tuple[Row, list[Runs]]
-HEAD = ("row", "program", "time", "CPU", "memory", "first takes", "")
+HEAD = ("row", "program", "time", "CPU", "memory", "first takes", "its CPU", "")
 MARKDOWN_HEAD = ("work", "program", "time", "CPU", "memory (PSS)", "disco-rq takes")
 
 
@@ -19,7 +19,9 @@ def plain(results: Sequence[Result]) -> str:
     for row, runs in results:
         for i, of in enumerate(runs):
             said = "; ".join(filter(None, [verdicts(row, runs) if i == 0 else "", of.note]))
-            lines.append((row.name if i == 0 else "", *_cells(row, runs, of), said))
+            cpu = cpu_ratio(runs[0], of)
+            of_cpu = f"{cpu:.2f} times" if i and cpu else ""
+            lines.append((row.name if i == 0 else "", *_cells(row, runs, of), of_cpu, said))
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -49,6 +51,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
                     "cpu_s": of.cpu,
                     "pss_bytes": of.pss_bytes,
                     "ratio": runs[0].value / of.value,
+                    "cpu_ratio": cpu_ratio(runs[0], of),
                     "note": of.note,
                 }
                 for of in runs
@@ -77,6 +80,11 @@ def measured(bound: Bound, runs: Sequence[Runs]) -> float | None:
         return value
     yardstick = next((of for of in runs if of.program == bound.beside), None)
     return None if yardstick is None else value / yardstick.value
+
+
+def cpu_ratio(first: Runs, other: Runs) -> float | None:
+    """On a machine that is shared it says more than times do. None if it is not known."""
+    return first.cpu / other.cpu if first.cpu and other.cpu else None
 
 
 def missed(results: Sequence[Result]) -> list[str]:

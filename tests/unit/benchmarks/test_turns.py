@@ -122,3 +122,5 @@ def test_the_table_for_the_readme_has_a_line_for_each_program() -> None:
     ]
     [told] = table.as_json([(row_of(PYTHON), runs)])
     assert [program["ratio"] for program in told["programs"]] == [1.0, 1.5]
+    assert [program["cpu_ratio"] for program in told["programs"]] == [1.0, 2.0]
+    assert "1.50 times   2.00 times" in table.plain([(row_of(PYTHON), runs)])
