@@ -11,14 +11,14 @@ from disco_rq.version import __version__
 if TYPE_CHECKING:
     from disco_rq.client.disco import Disco
     from disco_rq.client.job import Job
-    from disco_rq.client.results import result_iterator
+    from disco_rq.client.reading import result_iterator
     from disco_rq.params import Params
 
 _HOMES = {
     "Disco": "disco_rq.client.disco",
     "Job": "disco_rq.client.job",
     "Params": "disco_rq.params",
-    "result_iterator": "disco_rq.client.results",
+    "result_iterator": "disco_rq.client.reading",
 }
 """Imported when they are asked for: a program that needs one of them need not wait for all the others."""
 

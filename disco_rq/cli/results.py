@@ -42,9 +42,14 @@ def results(job: str, redis: str | None, as_json: bool) -> int:
 def cat(job: str, redis: str | None, as_json: bool) -> None:
     """Print a job's results; wait for its end first, if need be.
 
+    JOB may be a directory, a pattern or an address of saved results, too; a path has a / in it.
+
     One KEY<TAB>VALUE line for each pair, or a JSON line. On a terminal control characters are written out,
     such as \\x1b; a pipe gets them as they are.
     """
+    if "/" in job:
+        write_pairs(result_iterator(job), sys.stdout.buffer, as_json=as_json)
+        return
     with connect(redis) as disco:
         status, _ = disco.results(job, timeout=0)
         if status == "active":

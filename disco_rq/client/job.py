@@ -9,11 +9,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from disco_rq.client.arguments import Address, JobArguments
-from disco_rq.client.facts import describe_death, job_facts
+from disco_rq.client.facts import job_facts
 from disco_rq.client.results import Results, read_beside, read_log
 from disco_rq.client.session import HasSession
 from disco_rq.client.submission import ARGUMENTS
-from disco_rq.client.waiting import display_of, wait_any, wait_for_end
+from disco_rq.client.waiting import display_of, wait_any, wait_ready
 from disco_rq.errors import DiscoError, JobArgumentError, JobError, UnknownJob
 from disco_rq.model import JOB_NAME, PHASES, ResultStatus, TaskId
 from disco_rq.outputs.addresses import output_address
@@ -83,10 +83,7 @@ class Job:
         progress on stderr (True), or in a display of your own.
         """
         with display_of(show) as display:
-            record = wait_for_end(self._session, self.name, timeout, poll_interval, display)
-        if record.status == "dead":
-            raise JobError(describe_death(self.name, record.cause))
-        results = self._session.results_of(self.name)
+            results = wait_ready(self._session, self.name, timeout, poll_interval, display)
         if clean:
             self.clean()
         return results

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, overload
+from typing import Any, BinaryIO, TypeVar
 
-from disco_rq.errors import ConnectionLost, DataError, DiscoError
-from disco_rq.func import chain_reader
+from disco_rq.errors import DataError
 from disco_rq.model import TaskId
 from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask_now, open_remote, reason
-from disco_rq.records import nr_partitions_of, open_output, read_pairs, read_with
+from disco_rq.records import nr_partitions_of, open_output, read_pairs
 from disco_rq.saving import final_address, is_saved, read_saved, settle
-from disco_rq.settings import Settings
-from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import node_about
 
 T = TypeVar("T")
 
@@ -61,106 +56,6 @@ def results_of(outputs: Mapping[TaskId, str], locator: Locator, *, settled: bool
     if settled:
         settle([address for address in addresses if is_saved(address)])
     return Results(map(final_address, addresses), locator)
-
-
-@overload
-def result_iterator(
-    results: Iterable[str | Sequence[str]],
-    notifier: Callable[[str], object] | None = None,
-    reader: None = None,
-) -> Iterator[tuple[Any, Any]]: ...
-
-
-@overload
-def result_iterator(
-    results: Iterable[str | Sequence[str]],
-    notifier: Callable[[str], object] | None = None,
-    *,
-    reader: Callable[[BinaryIO, int | None, str], Iterable[T]],
-) -> Iterator[T]: ...
-
-
-@overload
-def result_iterator(
-    results: Iterable[str | Sequence[str]],
-    notifier: Callable[[str], object] | None,
-    reader: Callable[[BinaryIO, int | None, str], Iterable[T]],
-) -> Iterator[T]: ...
-
-
-def result_iterator(
-    results: Iterable[str | Sequence[str]],
-    notifier: Callable[[str], object] | None = None,
-    reader: Callable[..., Iterable[Any]] | None = None,
-) -> Iterator[Any]:
-    """Stream the ``(key, value)`` pairs of all results, in order, one file at a time.
-
-    ``results``: what ``wait`` or ``results`` returned, or some of it. Addresses that were kept as text are
-    looked up in the cluster that DISCO_RQ_REDIS names; saved results need no cluster. A list among them names
-    replicas of one result: where one cannot be read (any more), the next one goes on. ``notifier(address)``
-    is called as each file is opened. ``reader(fd, size, name)`` yields the entries where the job had a writer
-    of its own; ``func.chain_reader`` is what reads where it had none. Raises ``DataError`` naming the address
-    that cannot be read.
-    """
-    if isinstance(results, str):
-        raise DiscoError(f"result_iterator takes a list of addresses, not the str {results!r}")
-    reader = None if reader is chain_reader else reader
-    elsewhere: list[Locator] = []  # of addresses that are text, as soon as one is needed
-
-    def locator_of(address: str) -> Locator:
-        if isinstance(address, Result):
-            return address.locator
-        if not elsewhere:
-            elsewhere.append(_locator_of_environment())
-        return elsewhere[0]
-
-    for entry in results:
-        replicas = [entry] if isinstance(entry, str) else list(entry)
-        if not replicas:
-            raise DiscoError("result_iterator was given an empty list of replicas")
-        yield from _first_whole(replicas, locator_of, notifier, reader)
-
-
-def _first_whole(
-    replicas: Sequence[str],
-    locator_of: Callable[[str], Locator],
-    notifier: Callable[[str], object] | None,
-    reader: Callable[..., Iterable[Any]] | None,
-) -> Iterator[Any]:
-    """The entries of one of the replicas, or of several that took over from one another."""
-    if len(replicas) == 1:
-        yield from _entries(replicas[0], locator_of, notifier, reader)
-        return
-    given = 0
-    for left, address in zip(range(len(replicas) - 1, -1, -1), replicas, strict=True):
-        try:
-            for entry in islice(_entries(address, locator_of, notifier, reader), given, None):
-                given += 1
-                yield entry
-        except DataError:
-            if not left:
-                raise
-        else:
-            return
-
-
-def _entries(
-    address: str,
-    locator_of: Callable[[str], Locator],
-    notifier: Callable[[str], object] | None,
-    reader: Callable[..., Iterable[Any]] | None,
-) -> Iterator[Any]:
-    saved = is_saved(address)
-    path = None if saved else locator_of(address).path(address)
-    if notifier is not None:
-        notifier(address)
-    if saved:
-        yield from read_saved(address, reader)
-        return
-    if path is not None and not path.exists():
-        raise DataError("the result is gone: was its job purged, or its cluster closed?", url=address)
-    with nullcontext(path) if path is not None else open_remote(locator_of(address), address) as file:
-        yield from read_pairs(file, address) if reader is None else read_with(reader, file, address)
 
 
 def first_pairs(results: Results, most_bytes: int) -> Iterator[tuple[Any, Any]]:
@@ -218,12 +113,3 @@ def read_beside(locator: Locator, address: str, suffix: str) -> bytes | None:
         return None
     except NETWORK_ERRORS as error:
         raise DataError(f"its {suffix} file cannot be read: {reason(error)}", url=address) from error
-
-
-def _locator_of_environment() -> Locator:
-    settings = Settings.from_env()
-    if settings.redis is None:
-        raise ConnectionLost("whose results are these? Open the cluster with Disco(…), or set DISCO_RQ_REDIS")
-    connection = Connection(settings.redis)
-    connection.check()
-    return Locator(lambda node: node_about(connection, node), secret=settings.secret)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from disco_rq.client.facts import describe_death
 from disco_rq.client.results import Results
 from disco_rq.client.session import Session
 from disco_rq.errors import JobError, UnknownJob
@@ -17,7 +18,7 @@ from disco_rq.store.jobs import JobRecord
 if TYPE_CHECKING:
     from disco_rq.client.progress import Display
 
-__all__ = ["NamedResults", "display_of", "wait_any", "wait_for_end"]
+__all__ = ["NamedResults", "display_of", "wait_any", "wait_ready"]
 
 NamedResults = tuple[str, tuple[ResultStatus, "list[str]"]]
 
@@ -57,6 +58,22 @@ def wait_for_end(
         found = session.history.wait_events({name: offset}, round(min(interval, left) * 1000))
         if display is None and name in found:
             offset = found[name][-1].offset
+
+
+def wait_ready(
+    session: Session,
+    name: str,
+    timeout: float | None = None,
+    poll_interval: float = 5.0,
+    display: Display | None = None,
+) -> Results:
+    """Block until the job is ready; its results. Raises what ``wait_for_end`` does, and ``JobError`` with the
+    first cause if it is dead.
+    """
+    record = wait_for_end(session, name, timeout, poll_interval, display)
+    if record.status == "dead":
+        raise JobError(describe_death(name, record.cause))
+    return session.results_of(name)
 
 
 def wait_any(

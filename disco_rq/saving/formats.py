@@ -1,34 +1,38 @@
 """The formats of saved results: from a task's record file to a file for others, and back to pairs.
 
 What a format would not give back as it went in is a ``RecordTypeError`` that names the format, type and
-key; ``text`` alone gives everything back as text.
+key; ``text`` and ``csv`` alone give everything back as text.
 """
 
 from __future__ import annotations
 
-import json
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from math import isfinite
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-from disco_rq.errors import CorruptData, RecordTypeError
+from isal import igzip
+
+from disco_rq.errors import CorruptData
 from disco_rq.records import read_pairs, read_with
 from disco_rq.records.spool import private
+from disco_rq.saving.csvfile import read_csv, write_csv
+from disco_rq.saving.lines import read_jsonl, read_text, write_jsonl, write_text
 from disco_rq.saving.parquet import read_parquet, write_parquet
-from disco_rq.saving.refusal import refusal
 
-__all__ = ["FORMATS", "Format", "format_of"]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["COMPRESSIBLE", "FORMATS", "Format", "format_of"]
 
 _BUFFER_BYTES = 256 << 10
-_SCALARS = {type(None), bool, int, float, str}
-_TEXT = {str, int, float}
-_DIGITS = sys.int_info.default_max_str_digits
-_TOO_LONG = 10**_DIGITS
-"""Python itself, and other readers of JSON, refuse ints of more digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +41,66 @@ class Format:
 
     name: str
     extension: str
-    write: Callable[[Path, Path], Path]  # (record file, a file to make) -> the one of them to save
-    read: Callable[[BinaryIO, str], Iterator[Any]]  # (file, its address) -> pairs
+    put: Callable[[Path, BinaryIO], None] | None  # (record file, where to); None: the record file as it is
+    read: Callable[[BinaryIO, str], Iterator[Any]]  # (file, unpacked; its address) -> pairs
+    packed: str | None = None  # the suffix of its compression
+
+    def write(self, records: Path, to: Path) -> Path:
+        """Make a file of a record file; returns the one to save. Raises ``RecordTypeError``."""
+        if self.put is None:
+            return records
+        with ExitStack() as opened:
+            file: BinaryIO = opened.enter_context(open(to, "wb", _BUFFER_BYTES, opener=private))
+            if self.packed is not None:
+                packing = opened.enter_context(_PACKED[self.packed](file))
+                file = opened.enter_context(io.BufferedWriter(packing, _BUFFER_BYTES))
+            self.put(records, file)
+        return to
+
+    def compressed(self, suffix: str) -> Format:
+        """The same, compressed."""
+        return replace(self, name=self.name + suffix, extension=self.extension + suffix, packed=suffix)
 
 
 def format_of(address: str) -> Format | None:
-    """The format that the address' extension tells."""
-    return _BY_EXTENSION.get(os.path.splitext(address)[1])  # noqa: PTH122  any text is an address
+    """The format that the address' extension tells; how it is compressed is told by its content."""
+    unpacked = re.sub(r"\.(gz|zst|bz2|xz|lz4)$", "", address)
+    return _BY_EXTENSION.get(os.path.splitext(unpacked)[1])  # noqa: PTH122  any text is an address
 
 
-# -- msgpack: our own blocks, as they are
+class _ZstdFile(io.RawIOBase):
+    """Compresses what is written to it; where nothing was, there is an empty frame all the same."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.checksum_flag: 1})
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._file.write(self._compressor.compress(data))
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.write(self._compressor.flush())
+        super().close()
 
 
-def _same(records: Path, _to: Path) -> Path:
-    return records
+_igzip: Any = igzip
+_PACKED: dict[str, Callable[[BinaryIO], io.RawIOBase]] = {
+    ".gz": lambda file: cast("io.RawIOBase", _igzip.IGzipFile("", "wb", fileobj=file, mtime=0)),
+    ".zst": _ZstdFile,
+}
 
 
 # -- raw: the bytes of a writer of the job's own
 
 
-def _write_raw(records: Path, to: Path) -> Path:
-    with open(to, "wb", _BUFFER_BYTES, opener=private) as out:
-        for chunk in read_with(lambda fd, _size, _name: iter(lambda: fd.read(_BUFFER_BYTES), b""), records):
-            out.write(chunk)
-    return to
+def _write_raw(records: Path, out: BinaryIO) -> None:
+    for chunk in read_with(lambda fd, _size, _name: iter(lambda: fd.read(_BUFFER_BYTES), b""), records):
+        out.write(chunk)
 
 
 def _read_raw(_file: BinaryIO, name: str) -> Iterator[Any]:
@@ -70,132 +110,31 @@ def _read_raw(_file: BinaryIO, name: str) -> Iterator[Any]:
     yield  # a generator, as the others
 
 
-# -- jsonl
-
-
-def _write_jsonl(records: Path, to: Path) -> Path:
-    with open(to, "wb", _BUFFER_BYTES, opener=private) as out:
-        for key, value in read_pairs(records):
-            _check_json(key, "key", key)
-            _check_json(value, "value", key)
-            pair = {"key": key, "value": value}
-            try:
-                line = json.dumps(pair, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            except RecursionError as error:
-                raise refusal("jsonl", "value", value, key, " so deeply nested") from error
-            try:
-                data = line.encode()
-            except UnicodeEncodeError:  # lone surrogates
-                data = json.dumps(pair, separators=(",", ":")).encode()
-            out.write(data + b"\n")
-    return to
-
-
-def _check_json(value: Any, what: str, key: Any) -> None:
-    """Refuse what JSON would give back as another type, or its readers refuse."""
-    level = [value]
-    while level:
-        inner: list[Any] = []
-        for item in level:
-            kind = type(item)
-            if kind is list:
-                inner += item
-            elif kind is dict:
-                if any(type(name) is not str for name in item):
-                    raise refusal("jsonl", what, item, key, " with keys that are not str")
-                inner += item.values()
-            elif kind not in _SCALARS:
-                raise refusal("jsonl", what, item, key)
-            elif kind is float and not isfinite(item):
-                raise refusal("jsonl", what, item, key, f", {item}")
-            elif kind is int and abs(item) >= _TOO_LONG:
-                raise refusal("jsonl", what, item, key, f" of more than {_DIGITS} digits")
-        level = inner
-
-
-def _read_jsonl(file: BinaryIO, name: str) -> Iterator[Any]:
-    for number, line in enumerate(file, 1):
-        try:
-            pair = json.loads(line)
-            yield pair["key"], pair["value"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise CorruptData(f"line {number} of {name} is no saved pair: {error}", name) from error
-
-
-# -- text
-
-
-def _write_text(records: Path, to: Path) -> Path:
-    with open(
-        to, "w", _BUFFER_BYTES, encoding="utf-8", errors="surrogateescape", newline="", opener=private
-    ) as out:
-        for key, value in read_pairs(records):
-            for what, item in (("key", key), ("value", value)):
-                if type(item) not in _TEXT:
-                    raise refusal("text", what, item, key)
-            try:
-                line = f"{key}\t{value}\n"
-            except ValueError:  # more digits than Python writes unless it is told to
-                line = f"{_all_digits(key)}\t{_all_digits(value)}\n"
-            if line.count("\n") > 1 or (type(key) is str and "\t" in key):
-                raise RecordTypeError(
-                    "text does not hold a str with a newline, nor a key with a tab: "
-                    f"{line[:100]!r}; another save_format does"
-                )
-            try:
-                out.write(line)
-            except UnicodeEncodeError as error:
-                what, item = ("key", key) if _is_half(key) else ("value", value)
-                raise refusal("text", what, item, key, " with half of a surrogate pair") from error
-    return to
-
-
-def _all_digits(item: Any) -> str:
-    limit = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(0)
-    try:
-        return str(item)
-    finally:
-        sys.set_int_max_str_digits(limit)
-
-
-def _is_half(item: Any) -> bool:
-    """Whether it is a text that is neither Unicode nor bytes that were no UTF-8."""
-    try:
-        str(item).encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return True
-    except ValueError:  # an int of many digits
-        return False
-    return False
-
-
-def _read_text(file: BinaryIO, name: str) -> Iterator[Any]:
-    for number, line in enumerate(file, 1):
-        key, tab, value = line.decode("utf-8", "surrogateescape").partition("\t")
-        if not tab or not value.endswith("\n"):
-            raise CorruptData(f"line {number} of {name} is no saved pair, or cut off", name)
-        yield key, value[:-1]
-
-
 # -- parquet
 
 
-def _write_parquet(records: Path, to: Path) -> Path:
-    write_parquet(lambda: read_pairs(records), to)
-    return to
+def _write_parquet(records: Path, out: BinaryIO) -> None:
+    write_parquet(lambda: read_pairs(records), out)
 
 
-FORMATS = {
-    format.name: format
-    for format in (
-        Format("msgpack", ".disco", _same, read_pairs),
-        Format("jsonl", ".jsonl", _write_jsonl, _read_jsonl),
-        Format("text", ".txt", _write_text, _read_text),
-        Format("parquet", ".parquet", _write_parquet, read_parquet),
-        Format("raw", ".bin", _write_raw, _read_raw),
-    )
-}
+_FORMATS = (
+    Format("msgpack", ".disco", None, read_pairs),
+    Format("jsonl", ".jsonl", write_jsonl, read_jsonl),
+    Format("text", ".txt", write_text, read_text),
+    Format("csv", ".csv", write_csv, read_csv),
+    Format("parquet", ".parquet", _write_parquet, read_parquet),
+    Format("raw", ".bin", _write_raw, _read_raw),
+)
+COMPRESSIBLE = ("jsonl", "text", "csv", "raw")
+"""Those that are text, or may be; the others are compressed by themselves."""
+
+FORMATS = {format.name: format for format in _FORMATS}
 """By name. ``raw`` is for jobs whose results have a writer of their own."""
 
 _BY_EXTENSION = {format.extension: format for format in FORMATS.values()}
+
+FORMATS |= {
+    compressed.name: compressed
+    for name in COMPRESSIBLE
+    for compressed in map(FORMATS[name].compressed, _PACKED)
+}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from types import NoneType
 from typing import Any, BinaryIO
 
@@ -28,7 +30,7 @@ def has_parquet() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_parquet(pairs: Callable[[], Pairs], to: Path) -> None:
+def write_parquet(pairs: Callable[[], Pairs], to: BinaryIO) -> None:
     """Write all pairs, which are asked for twice: for their types, then to write them.
 
     A column has one type, None aside. Raises ``RecordTypeError`` for what would not come back as it is.
@@ -53,13 +55,27 @@ def write_parquet(pairs: Callable[[], Pairs], to: Path) -> None:
 
 
 def read_parquet(file: BinaryIO, name: str) -> Iterator[tuple[Any, Any]]:
-    """The pairs of a file that can seek. Raises ``CorruptData`` if it is no such file, or altered."""
+    """The pairs of a file. Raises ``CorruptData`` if it is no such file, or altered."""
     arrow, parquet = _pyarrow()
     try:
-        for batch in parquet.ParquetFile(file).iter_batches(_ROWS, columns=["key", "value"]):
-            yield from zip(batch.column("key").to_pylist(), batch.column("value").to_pylist(), strict=True)
+        with _seekable(file) as source:
+            for batch in parquet.ParquetFile(source).iter_batches(_ROWS, columns=["key", "value"]):
+                keys, values = batch.column("key").to_pylist(), batch.column("value").to_pylist()
+                yield from zip(keys, values, strict=True)
     except (arrow.ArrowException, KeyError) as error:
         raise CorruptData(f"{name} is no parquet file of saved pairs, or altered: {error}", name) from error
+
+
+@contextmanager
+def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
+    """The file, or a copy on the disk of one that cannot seek: its index is at its end."""
+    if file.seekable():
+        yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy, 1 << 20)
+        copy.seek(0)
+        yield copy
 
 
 def _pyarrow() -> tuple[Any, Any]:

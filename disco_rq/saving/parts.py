@@ -21,7 +21,7 @@ COPY_PATIENCE_S = 10.0
 _COPY_BYTES_PER_S = 10 << 20
 _PAUSE_S = 0.02
 _PAUSE_MAX_S = 0.5
-_ATTEMPT = re.compile(r"\.(part-\d{5,})\.\d+-[0-9a-f]{8}(\.\w+)")
+_ATTEMPT = re.compile(r"\.(part-\d{5,})\.\d+-[0-9a-f]{8}((?:\.\w+){1,2})")
 
 
 def upload(

@@ -10,7 +10,7 @@ from typing import Any
 from disco_rq.errors import JobArgumentError
 from disco_rq.inputs.addresses import absolute, local_path, scheme_of
 from disco_rq.redact import redact
-from disco_rq.saving.formats import FORMATS
+from disco_rq.saving.formats import COMPRESSIBLE, FORMATS
 from disco_rq.saving.parquet import NEEDS, has_parquet
 from disco_rq.saving.places import place, prepare, reason
 
@@ -54,11 +54,16 @@ def _checked_format(format: Any, writer: str | None) -> str:
     if not isinstance(format, str) or format not in FORMATS:
         meant = get_close_matches(str(format), FORMATS, 1)
         hint = f" ({meant[0]}?)" if meant else ""
-        raise JobArgumentError(f"save_format={format!r}{hint}: it takes one of {', '.join(FORMATS)}")
-    if writer is not None and format != "raw":
+        plain = ", ".join(name for name in FORMATS if "." not in name)
+        raise JobArgumentError(
+            f"save_format={format!r}{hint}: it takes one of {plain}; "
+            f"{', '.join(COMPRESSIBLE)} also with .gz or .zst behind"
+        )
+    is_raw = format.partition(".")[0] == "raw"
+    if writer is not None and not is_raw:
         raise JobArgumentError(f"save_format={format!r}: the job's {writer} decides what is saved (raw)")
-    if writer is None and format == "raw":
-        raise JobArgumentError("save_format='raw': that is for results with a writer of the job's own")
+    if writer is None and is_raw:
+        raise JobArgumentError(f"save_format={format!r}: that is for results with a writer of the job's own")
     if format == "parquet" and not has_parquet():
         raise JobArgumentError(f"save_format='parquet': needs pyarrow: {NEEDS}")
     return format

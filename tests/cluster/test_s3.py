@@ -162,7 +162,7 @@ def test_a_key_that_the_server_does_not_know(disco: Disco, s3: S3Server) -> None
 # -- results
 
 
-@pytest.mark.parametrize("format", ["msgpack", "jsonl", "text", "parquet"])
+@pytest.mark.parametrize("format", ["msgpack", "jsonl", "text.gz", "csv.zst", "parquet"])
 def test_results_are_saved_and_read_back(disco: Disco, s3: S3Server, format: str) -> None:
     job = disco.new_job(
         "saved",

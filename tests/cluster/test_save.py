@@ -45,7 +45,10 @@ def names(directory: Path | str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("format", "extension"),
-    [("msgpack", "disco"), ("jsonl", "jsonl"), ("text", "txt"), ("parquet", "parquet")],
+    [
+        *[("msgpack", "disco"), ("jsonl", "jsonl"), ("text", "txt"), ("csv", "csv"), ("parquet", "parquet")],
+        *[("jsonl.gz", "jsonl.gz"), ("text.zst", "txt.zst"), ("csv.gz", "csv.gz")],
+    ],
 )
 def test_each_reduce_saves_one_file_that_outlives_the_job(
     disco: Disco, tmp_path: Path, format: str, extension: str
@@ -87,6 +90,18 @@ def test_msgpack_and_a_file_address_are_what_nobody_has_to_say(disco: Disco, tmp
 
 def write_upper(fd: Any, key: Any, value: Any, params: Any) -> None:
     fd.write(f"{key}={value};".upper().encode())
+
+
+def test_what_a_writer_of_the_jobs_own_wrote_is_compressed_if_that_is_asked(
+    disco: Disco, tmp_path: Path
+) -> None:
+    job = run(
+        disco, input=["raw://x"], map=words, map_writer=write_upper, save=tmp_path, save_format="raw.gz"
+    )
+    [address] = job.wait()
+
+    assert Path(address).name == "part-00000.bin.gz"
+    assert list(result_iterator([address], reader=lambda fd, size, name: [fd.read()])) == [b"X=X;"]
 
 
 @pytest.mark.parametrize("phase", ["map", "reduce"])
@@ -169,9 +184,12 @@ def test_a_directory_that_cannot_be_written_any_more_is_named(disco: Disco, tmp_
         ({"save": "/dev/null/dir"}, "save='/dev/null/dir': cannot be written to: Not a directory"),
         ({"save_format": "jsonl"}, "save_format='jsonl': there is no save"),
         (
-            {"save": ".", "save_format": "csv"},
-            "save_format='csv': it takes one of msgpack, jsonl, text, parquet",
+            {"save": ".", "save_format": "jsonl.xz"},
+            "save_format='jsonl.xz' (jsonl.gz?): it takes one of msgpack, jsonl, text, csv, parquet, raw; "
+            "jsonl, text, csv, raw also with .gz or .zst behind",
         ),
+        ({"save": ".", "save_format": "raw.gz"}, "save_format='raw.gz': that is for results with a writer"),
+        ({"save": ".", "save_format": "parquet.gz"}, "save_format='parquet.gz' (parquet?): it takes one of"),
         ({"save": ".", "save_format": "raw"}, "save_format='raw': that is for results with a writer"),
         (
             {"save": ".", "save_format": "text", "map_writer": write_upper},

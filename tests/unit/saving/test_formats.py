@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import gzip
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from disco_rq import result_iterator
 from disco_rq.errors import CorruptData, DataError, RecordTypeError
@@ -18,7 +21,8 @@ from disco_rq.records.typed import pack_columns
 from disco_rq.records.writer import EncodedBlock
 from disco_rq.saving import FORMATS, read_saved
 
-PAIRS_FORMATS = ["msgpack", "jsonl", "text", "parquet"]
+PAIRS_FORMATS = ["msgpack", "jsonl", "text", "csv", "parquet"]
+PACKED_FORMATS = [f"{format}.{packing}" for format in ("jsonl", "text", "csv") for packing in ("gz", "zst")]
 
 
 def record_file(directory: Path, pairs: list[tuple[Any, Any]]) -> Path:
@@ -42,11 +46,13 @@ NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001  without a zone 
 @pytest.mark.parametrize(
     ("format", "pairs"),
     [
-        *((format, []) for format in PAIRS_FORMATS),
-        *((format, [("a", "1"), ("ä\r", " x ")]) for format in PAIRS_FORMATS),
+        *((format, []) for format in PAIRS_FORMATS + PACKED_FORMATS),
+        *((format, [("a", "1"), ("ä\r", " x ")]) for format in PAIRS_FORMATS + PACKED_FORMATS),
         ("jsonl", [(None, True), (1 << 90, 1.5), ("\udcff\n\t", [1, {"a": None}]), ("1", -0.0)]),
         ("text", [("\udcff", "a\tb"), ("", "")]),
         ("text", [("n", "1" + "0" * 5000)]),
+        ("csv", [('"a\r\n,\t', "'\n\r"), ("", ""), ("\udcff", "\0"), ("key", "value")]),
+        ("csv", [("a", {"name": "x", "n,r": ""}), ("b", {"name": "", "n,r": '"'})]),
         ("parquet", [(1, None), (2, [1, 2]), (3, [])]),
         ("parquet", [(b"a", 1.5), (None, None), (b"", float("inf"))]),
         ("parquet", [(NOW, True), (NOW, False)]),
@@ -79,6 +85,15 @@ MANY_DIGITS = pytest.param(
         ("text", None, "text does not hold a value with the type NoneType"),
         ("text", b"", "text does not hold a value with the type bytes"),
         ("text", "a\nb", "text does not hold a str with a newline"),
+        ("csv", None, "csv does not hold a value with the type NoneType (of key 'key')"),
+        ("csv", [1], "csv does not hold a value with the type list"),
+        ("csv", True, "csv does not hold a value with the type bool"),
+        ("csv", "cut \ud83d", "csv does not hold a value with the type str with half of a surrogate pair"),
+        ("csv", {"a": [1]}, "csv does not hold a value['a'] with the type list (of key 'key')"),
+        ("csv", {"value": 1}, "dict with the names ['value'], which would not come back (of key 'key')"),
+        ("csv", {}, "dict with the names [], which would not come back (of key 'key')"),
+        ("csv", {"key": 1}, "dict with the name 'key', which is no column of its own (of key 'key')"),
+        ("csv", {1: 1}, "dict with keys that are not str (of key 'key')"),
         ("parquet", (1,), "parquet does not hold a value with the type tuple"),
         (
             "parquet",
@@ -127,17 +142,94 @@ def test_a_text_key_has_no_tab(tmp_path: Path) -> None:
         saved(tmp_path, "text", [("a\tb", "")])
 
 
+def test_records_of_csv_have_the_columns_of_the_first_one(tmp_path: Path) -> None:
+    with pytest.raises(RecordTypeError, match=r"dict with other names than the first one \(of key 'b'\)"):
+        saved(tmp_path, "csv", [("a", {"x": 1}), ("b", {"y": 1})])
+    with pytest.raises(RecordTypeError, match=r"type int, where the first one was another \(of key 'b'\)"):
+        saved(tmp_path, "csv", [("a", {"x": 1}), ("b", 1)])
+    with pytest.raises(RecordTypeError, match=r"type dict, where the first one was another \(of key 'b'\)"):
+        saved(tmp_path, "csv", [("a", 1), ("b", {"x": 1})])
+
+
+def test_csv_has_numbers_as_python_writes_them(tmp_path: Path) -> None:
+    made = saved(tmp_path, "csv", [(1, {"x": 1e100, "y": 10**5000}), (-0.5, {"y": 2, "x": 3.0})])
+
+    with open(made, newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["key", "x", "y"],
+            ["1", "1e+100", "1" + "0" * 5000],
+            ["-0.5", "3.0", "2"],
+        ]
+
+
+@pytest.mark.parametrize(
+    ("format", "unpack"),
+    [
+        ("text.gz", gzip.decompress),
+        ("text.zst", lambda data: zstandard.ZstdDecompressor().stream_reader(data).read()),
+    ],
+)
+def test_others_can_unpack_what_is_packed(tmp_path: Path, format: str, unpack: Any) -> None:
+    made = saved(tmp_path, format, [("ä", i) for i in range(10_000)])
+
+    assert made.name == f"part-00000.txt.{format[5:]}"
+    assert unpack(made.read_bytes()).decode() == "".join(f"ä\t{i}\n" for i in range(10_000))
+    assert made.read_bytes() == saved(tmp_path, format, [("ä", i) for i in range(10_000)]).read_bytes()
+
+
+@pytest.mark.parametrize("format", [*PAIRS_FORMATS, *PACKED_FORMATS])
+@pytest.mark.parametrize("renamed", ["part", "part.gz", "part.data", "part.parquet.data"])
+def test_a_saved_file_is_read_by_what_it_is(tmp_path: Path, format: str, renamed: str) -> None:
+    made = saved(tmp_path, format, [("a", "1"), ("b", "2")])
+    if renamed == "part.gz" and not format.endswith((".gz", ".zst")):
+        renamed = "part.gz.data"  # .gz says that it is compressed, and damaged where it is not
+    named = str(made.rename(tmp_path / renamed))
+
+    assert list(read_saved(named)) == [("a", "1"), ("b", "2")]
+
+
+@pytest.mark.parametrize("format", PAIRS_FORMATS)
+def test_what_somebody_compressed_later_is_read(tmp_path: Path, format: str) -> None:
+    made = saved(tmp_path, format, [("a", "1")])
+    packed = made.with_name(f"{made.name}.gz")
+    packed.write_bytes(gzip.compress(made.read_bytes()))
+
+    assert list(read_saved(str(packed))) == [("a", "1")]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x89PNG\r\n\x1a\n\t", b"", b"only words\n", b'{"a": 1}\n', b"a,b\n1,2\n"]
+)
+def test_what_no_job_saves_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "part-00000"
+    path.write_bytes(content)
+
+    with pytest.raises(DataError) as caught:
+        list(read_saved(str(path)))
+    assert "holds nothing that a job saves" in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert repr(content[:20]) in str(caught.value)
+
+
+def test_a_csv_of_somebody_else_is_named_with_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("name,age\nx,1\n")
+
+    with pytest.raises(CorruptData, match=r"people.csv is no CSV of saved pairs: its columns are .*'age'"):
+        list(read_saved(str(path)))
+
+
 def test_others_can_read_the_lines(tmp_path: Path) -> None:
     assert json.loads(saved(tmp_path, "jsonl", [("ä", 1)]).read_text()) == {"key": "ä", "value": 1}
     assert saved(tmp_path, "text", [("ä", 1)]).read_text() == "ä\t1\n"
 
 
-@pytest.mark.parametrize("format", PAIRS_FORMATS)
+@pytest.mark.parametrize("format", PAIRS_FORMATS + PACKED_FORMATS)
 def test_a_saved_file_that_is_cut_is_named(tmp_path: Path, format: str) -> None:
     path = saved(tmp_path, format, [("a", "1"), ("b", "2")])
     os.truncate(path, path.stat().st_size - 1 - 3 * (format == "jsonl"))
 
-    with pytest.raises(CorruptData) as caught:
+    with pytest.raises(DataError if "." in format else CorruptData) as caught:
         list(result_iterator([str(path)]))
     assert str(path) in str(caught.value)
 
@@ -145,11 +237,12 @@ def test_a_saved_file_that_is_cut_is_named(tmp_path: Path, format: str) -> None:
 def test_a_saved_file_that_is_gone_and_one_of_no_format_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*/part-00000.jsonl: No such file"):
         list(result_iterator([f"{tmp_path}/part-00000.jsonl"]))
-    with pytest.raises(DataError, match=r"not the address of a task output, nor of a saved result \(x.csv\)"):
-        list(result_iterator(["x.csv"]))
+    (tmp_path / "x.data").write_text("words")
+    with pytest.raises(DataError, match=r"it holds nothing that a job saves .*b'words' .*/x.data"):
+        list(result_iterator([tmp_path / "x.data"]))
 
 
-@pytest.mark.parametrize("format", ["jsonl", "text", "parquet", "msgpack"])
+@pytest.mark.parametrize("format", ["jsonl", "text", "csv", "parquet", "msgpack", "jsonl.gz", "csv.zst"])
 def test_results_are_streamed(tmp_path: Path, format: str) -> None:
     """The first pair is there before the last is read: it is not looked at, whatever it is."""
     made = saved(tmp_path, format, [(str(i), "x" * 1000) for i in range(3000)])
