@@ -18,6 +18,7 @@ SECRETS = (f"{PREFIX}SECRET", f"{PREFIX}SECRET_FILE")
 KEPT = f"{PREFIX}SECRET_KEPT"
 """In the environment of tasks: there is a secret, and it is not for them."""
 GRACE_S = 30.0
+SWEEP_S = 7 * 86400.0
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-_]*")
 _secrets: list[bytes] = []
@@ -54,6 +55,8 @@ class Settings:
     """Results are on the disk before they count."""
     grace: float = GRACE_S
     """Seconds for which a node that is asked to leave lets its tasks run on, before it hands them back."""
+    sweep_after: float = SWEEP_S
+    """Seconds for which this node keeps files of a job that Redis does not know, unless it was cleaned."""
     gc_after: float | None = None
     """Seconds after its end when the master purges a job that does not say it itself; None is never."""
 
@@ -69,6 +72,7 @@ class Settings:
         task_memory, min_free = _number(env, "TASK_MEMORY", _SIZES), _number(env, "MIN_FREE", _SIZES)
         more_schemes(env)  # read where an address is opened, also in clients; what is wrong is told at once
         grace, gc_after = _number(env, "GRACE", _TIMES), _number(env, "GC_AFTER", _TIMES)
+        sweep_after = _number(env, "SWEEP_AFTER", _TIMES)
         return cls(
             redis=env.get(PREFIX + "REDIS") or None,
             node=node,
@@ -82,6 +86,7 @@ class Settings:
             min_free=None if min_free is None else int(min_free),
             fsync=_is_on(env, "FSYNC"),
             grace=GRACE_S if grace is None else grace,
+            sweep_after=SWEEP_S if sweep_after is None else sweep_after,
             gc_after=gc_after,
         )
 

@@ -80,6 +80,11 @@ def master(redis: str | None, **options: str | None) -> None:
     metavar="TIME",
     help="Its tasks may run on so long when it ends. [default: $DISCO_RQ_GRACE]",
 )
+@click.option(
+    "--sweep-after",
+    metavar="TIME",
+    help="When files go of jobs that Redis has forgotten. [default: $DISCO_RQ_SWEEP_AFTER or 7d]",
+)
 @redis_option
 def node(slots: int | None, redis: str | None, **options: str | None) -> None:
     """Run this machine's workers, and serve their files to the others, until they are stopped."""

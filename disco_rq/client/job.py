@@ -195,7 +195,7 @@ class Job:
             raise JobError(f"job {self.name} is active: kill it, or wait for its end, before it is cleaned")
         if status == "ready":
             self._session.settle(self.name)
-        self._session.ending.forget(self.name)
+        self._session.ending.clean(self.name)
 
     def purge(self) -> None:
         """Kill the job if it is active, and delete its records and its files on every node. Idempotent.

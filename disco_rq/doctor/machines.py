@@ -47,6 +47,7 @@ def node_findings(
     found.insert(0, Finding("ok", "nodes", f"{len(alive)} alive with {slots} slots"))
     found += _or_ok("tasks", "every node takes some", _shut(alive, closed))
     found += _or_ok("disks", "every node has room", _disks(alive))
+    found += _or_ok("jobs' files", "all are of jobs that Redis knows, or that were cleaned", _unknown(alive))
     found += _or_ok("clocks", "every node's is as the server's", _clocks(alive))
     found += _or_ok("files", "every node's can be read from here", _files(alive, reached))
     found += _or_ok("python", f"{here.python} here and on every node", _pythons(alive, here))
@@ -92,6 +93,19 @@ def _disks(alive: Sequence[NodeView]) -> Iterator[Finding]:
         if total and free < LITTLE_DISK * total:
             text = f"{node.name} has {free >> 20} of {total >> 20} MiB free"
             yield Finding("warn", "disks", text, "'disco-rq purge --older 7d', or a larger disk")
+
+
+def _unknown(alive: Sequence[NodeView]) -> Iterator[Finding]:
+    for node in alive:
+        if jobs := int(node.about.get("unknown_jobs", 0)):
+            hours = int(node.about.get("swept_in_s", 0)) / 3600
+            some = "a job" if jobs == 1 else f"{jobs} jobs"
+            told = f"{node.name} has files of {some} that Redis has forgotten"
+            do = (
+                f"give Redis its data back, or copy what is needed: they are deleted in {hours:.1f} h "
+                "(DISCO_RQ_SWEEP_AFTER on the node)"
+            )
+            yield Finding("warn", "jobs' files", told, do)
 
 
 def _clocks(alive: Sequence[NodeView]) -> Iterator[Finding]:

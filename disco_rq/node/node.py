@@ -19,6 +19,7 @@ from disco_rq.machine.hiding import hide_secret
 from disco_rq.node.dataport import DataPort
 from disco_rq.node.lock import lock_node
 from disco_rq.node.supervisor import Supervisor
+from disco_rq.node.sweep import Sweep
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.wire import data_keys, new_life, seal
 from disco_rq.packing import fingerprints
@@ -96,6 +97,20 @@ class Node:
             store.open("leave")
         connection.close()
 
+    def looks(self, vigil: Vigil, about: Mapping[str, str], *, deletes: bool) -> Callable[[], None]:
+        """What is to be called about once a second."""
+        data = DataDir(self.settings.data)
+        sweep = Sweep(
+            NodeStore(Connection(self.redis, patience_s=1.0), self.name), data, self.settings.sweep_after
+        )
+        connection = Connection(self.redis, patience_s=1.0)
+
+        def look() -> None:
+            self.look_after(vigil, connection, about, deletes=deletes)
+            sweep.look_in_time()
+
+        return look
+
     def look_after(
         self, vigil: Vigil, connection: Connection, about: Mapping[str, str], *, deletes: bool
     ) -> None:
@@ -167,9 +182,8 @@ def run_node(settings: Settings, slots: int) -> None:
     here.start_workers(supervisor, slots, in_child=let_go)
     grace_s = settings.grace
     leaving = nullcontext() if slots == 0 else here.closed()
-    look = partial(here.look_after, vigil, Connection(here.redis, patience_s=1.0), about, deletes=slots == 0)
     try:
-        supervisor.watch(look=look)
+        supervisor.watch(look=here.looks(vigil, about, deletes=slots == 0))
     except ConnectionLost:
         grace_s = 0.0  # what runs cannot be committed
         raise

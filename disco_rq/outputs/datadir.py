@@ -20,6 +20,7 @@ from pathlib import Path
 from disco_rq.machine.orphans import Gone, end_strays
 from disco_rq.model import JOB_NAME, TaskId
 from disco_rq.outputs.addresses import output_name
+from disco_rq.outputs.jobmarks import JobMarks
 from disco_rq.outputs.purged import PurgedJobs
 
 __all__ = ["CLUSTER_ID", "NODE_ID", "DataDir", "Scratch"]
@@ -126,6 +127,10 @@ class DataDir:
         if not JOB_NAME.fullmatch(name):
             raise ValueError(f"not a job's name: {name!r}")
         return self.root / name
+
+    def marks(self, job: str) -> JobMarks:
+        """What is noted of a job that has files here."""
+        return JobMarks(self.job(job))
 
     def scratch(self, worker: str, pid: int) -> Scratch:
         """Where one process of a worker keeps what does not outlive its attempts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +14,12 @@ from disco_rq.store.clock import server_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.deaths import killed
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import live_slots
+from disco_rq.store.nodes import KEEP, live_slots
 from disco_rq.store.taskstate import Lease, TaskState, task_of
 
 __all__ = ["Ending"]
+
+log = logging.getLogger("disco_rq.store")
 
 
 class Ending:
@@ -36,6 +39,18 @@ class Ending:
             copied=True,
         )
         return answer.decode("utf-8", "replace")
+
+    def clean(self, name: str) -> None:
+        """Delete every record of an ended job, and have the nodes note that its files stay. Idempotent."""
+        asked: list[str] = []
+        try:
+            asked = self.ask_purge(name, keep=True)  # first: no file is without a mark or a record
+        except RedisFull as error:  # what is deleted makes room for others, if not for this
+            told = "the nodes are not told that the files of %s stay: %s"
+            log.warning(told, name, error, extra={"action": "clean", "job": name})
+        self.forget(name)
+        with contextlib.suppress(RedisFull):
+            self.wake_nodes(asked)
 
     def forget(self, name: str) -> None:
         """Delete every record of an ended job. Idempotent."""
@@ -116,8 +131,9 @@ class Ending:
             pipe.exists(keys.JobKeys(name).job)
         return [name for name, exists in zip(listed, pipe.execute(), strict=True) if not exists]
 
-    def ask_purge(self, name: str) -> list[str]:
-        """Note for every node that has files of an ended job that it is to delete them. Returns the nodes.
+    def ask_purge(self, name: str, *, keep: bool = False) -> list[str]:
+        """Note for every node that has files of an ended job that it is to delete them, or with ``keep`` to
+        mark that they stay. Returns the nodes.
 
         For a job of which nothing is known, it may have been cleaned, that is every node. Where jobs are
         signed, those that are alive are asked, too: they remember that its signatures are of no use any more.
@@ -136,7 +152,7 @@ class Ending:
         nodes = sorted(name for name in unreadable.names("node", asked) if NODE_NAME.fullmatch(name))
         pipe = self._redis.pipeline(transaction=True)
         for node in nodes:
-            pipe.sadd(keys.purges(node), name)
+            pipe.sadd(keys.purges(node), f"{KEEP}{name}" if keep else name)
         pipe.execute()
         return nodes
 

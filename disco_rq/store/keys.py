@@ -27,7 +27,9 @@ disco:node:<node>     hash    where it is and how it fared: host, data, word, py
                               done, data_error, error, lost; ms, records, bytes and done_under:<ms> (see
                               model) of what is done; seen (last sign of life);
                               memory_total, memory_free, disk_total, disk_free, load, clock_ms (how far its
-                              clock is ahead of the server's); protocol; secret (fingerprints of its keys).
+                              clock is ahead of the server's); protocol; secret (fingerprints of its keys);
+                              unknown_jobs (that Redis does not know, and of which it has files), swept_in_s
+                              (when the first of these go).
                               W: worker, node; commit, fail; renew
 disco:node:<node>:packages
                       hash    what is installed there: top-level module -> "", distribution -> version.
@@ -39,7 +41,8 @@ disco:closed          hash    "node cause" -> why the node itself takes no tasks
                               cause
 disco:totals          hash    since the cluster began: msgs_dropped, oob_refused (puts over the quota),
                               copies (that were started). W: message, put, copy
-disco:purges:<node>   set     jobs whose files the node is to delete. W: purge. A job leaves when it is done
+disco:purges:<node>   set     jobs whose files the node is to delete; with "keep " before it: to mark as
+                              kept. W: purge, clean. A job leaves when it is done
 disco:wake:<node>     list    wakes a worker of the node for that. W: purge. Expires after 60 s
 ====================  ======  =============================================================================
 

@@ -26,6 +26,9 @@ GONE_FOR_S = 60.0
 SUSPENDED = "RQ is suspended on this Redis: 'rq resume'"
 """Why no node takes tasks when somebody, of another program perhaps, told all workers here to stop."""
 
+KEEP = "keep "
+"""Before the name of a job in what a node is asked: its files are to stay."""
+
 PROCESS_ENDED = 0
 """In place of the end of a lease: nobody will renew it."""
 
@@ -46,6 +49,8 @@ NUMBERS = {
     "bytes",
     "clock_ms",
     "protocol",
+    "unknown_jobs",
+    "swept_in_s",
 } | {f"{what}_{how}" for what in ("memory", "disk") for how in ("total", "free")}
 """Fields of a node's record that are whole numbers."""
 
@@ -332,8 +337,29 @@ class NodeStore:
 
     def purges(self) -> list[str]:
         """The jobs whose files this node is to delete."""
+        return [asked for asked in self._asked() if not asked.startswith(KEEP)]
+
+    def keeps(self) -> list[str]:
+        """The jobs whose files this node is to keep for good: Redis forgets them."""
+        return [asked.removeprefix(KEEP) for asked in self._asked() if asked.startswith(KEEP)]
+
+    def _asked(self) -> list[str]:
         members: Any = self._redis.smembers(keys.purges(self._node))
-        return [job.decode("utf-8", "surrogateescape") for job in members]
+        return [asked.decode("utf-8", "surrogateescape") for asked in members]
+
+    def unknown_jobs(self, jobs: Sequence[str]) -> set[str]:
+        """Those of which Redis has nothing, and has asked nothing."""
+        asked = {name.removeprefix(KEEP) for name in self._asked()}
+        pipe = self._redis.pipeline(transaction=False)
+        for name in jobs:
+            job = keys.JobKeys(name)
+            pipe.exists(job.job, job.spec, job.tasks, job.outputs, job.events)
+        return {name for name, found in zip(jobs, pipe.execute(), strict=True) if not found} - asked
+
+    def tell_unknown(self, jobs: int, first_s: float) -> None:
+        """Of so many jobs that Redis does not know there are files, and the first are deleted so soon."""
+        fields: Any = {"unknown_jobs": jobs, "swept_in_s": round(first_s)}
+        self._redis.hset(keys.node(self._node), mapping=fields)
 
     def set_aside(self) -> None:
         """Rename keys of the node that are of another type than ours."""
@@ -342,6 +368,10 @@ class NodeStore:
     def wait_purge(self, timeout_s: float) -> bool:
         """Wait until a purge is asked for, at most so long. True: one was."""
         return self._redis.blpop([keys.wake(self._node)], timeout=max(timeout_s, 0.01)) is not None
+
+    def kept(self, job: str) -> None:
+        """The files of the job are marked."""
+        self.purged(KEEP + job)
 
     def purged(self, job: str) -> None:
         """The files of the job are deleted."""

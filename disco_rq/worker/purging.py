@@ -1,4 +1,4 @@
-"""The files of purged jobs, which every node that has some is asked to delete."""
+"""The files of jobs that people forget: which every node that has some is asked to delete, or to keep."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ __all__ = ["purge_asked"]
 
 
 def purge_asked(nodes: NodeStore, data: DataDir, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Delete the files of the jobs that this node is asked to purge.
+    """Delete the files of the jobs that this node is asked to purge; mark those that are to stay.
 
     ``meanwhile`` is called every ``RENEW_S``: many files on a slow disk take longer than a lease lasts.
     """
+    for job in nodes.keeps():
+        with suppress(ValueError, OSError):
+            data.marks(job).keep()
+        nodes.kept(job)
     for job in nodes.purges():
         deletion = threading.Thread(target=_delete, args=[data, job], name="purge", daemon=True)
         deletion.start()

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.running import Outcome
-from disco_rq.model import StageResult
+from disco_rq.model import Phase, StageResult
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.records import FileSource, content_blocks, first_difference
 from disco_rq.records.blocks import Block
@@ -43,7 +43,7 @@ class Unheard:
     def put(self, _key: str, _typed_value: bytes, _count: int) -> int:
         return 0
 
-    def get(self, key: str, phase: Literal["map", "reduce"] | None) -> Any:
+    def get(self, key: str, phase: Phase | None) -> Any:
         return self._services.get(key, phase)
 
     def get_from(self, job: str, key: str) -> Any:

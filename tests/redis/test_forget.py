@@ -46,7 +46,7 @@ def live_through_everything(connection: Connection) -> None:
     commit(connection, kept, counters={"lines": 1}, partitions={0: 10}, digests=b"some")
     commit(connection, started(connection, "map:0"), digests=b"some")
     lose(connection)
-    commit(connection, started(connection, "map:0", 2))
+    commit(connection, started(connection, "map:0", 2), digests=b"some")
     fail(connection, started(connection, "map:1"))
     assign(connection, [(TaskId("map", 2), 1)])
     running = started(connection, "map:3")

@@ -103,6 +103,7 @@ def test_no_node_is_a_fail() -> None:
     ("about", "what", "part"),
     [
         ({"disk_free": "5"}, "disks", "n2 has"),
+        ({"unknown_jobs": "2", "swept_in_s": "7200"}, "jobs' files", "n2 has files of 2 jobs that Redis"),
         ({"clock_ms": "61000"}, "clocks", "n2 is 61 s ahead of the server"),
         ({"python": "3.13.1"}, "python", "3.13.1 on n2, 3.11.7 here"),
         ({"hash_seed": "its own"}, "hash seed", "another on n2: partition functions that call hash()"),

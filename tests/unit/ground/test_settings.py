@@ -23,7 +23,7 @@ def test_a_time_is_a_number_with_or_without_a_unit(text: str, seconds: float) ->
     assert Settings.from_env({"DISCO_RQ_GC_AFTER": text}).gc_after == seconds
 
 
-@pytest.mark.parametrize("name", ["TASK_MEMORY", "MIN_FREE", "GRACE", "GC_AFTER"])
+@pytest.mark.parametrize("name", ["TASK_MEMORY", "MIN_FREE", "GRACE", "GC_AFTER", "SWEEP_AFTER"])
 @pytest.mark.parametrize("wrong", ["much", "-1", "2 apples", "1x", "1gg"])
 def test_a_number_that_is_none_is_refused_by_the_name_of_its_variable(name: str, wrong: str) -> None:
     with pytest.raises(SettingsError, match=rf"DISCO_RQ_{name}='{wrong}': it takes a number"):
