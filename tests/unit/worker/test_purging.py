@@ -25,6 +25,9 @@ class Asked:
     def purges(self) -> list[str]:
         return list(self.left)
 
+    def keeps(self) -> list[str]:
+        return []
+
     def purged(self, job: str) -> None:
         self.left.remove(job)
 
