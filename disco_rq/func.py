@@ -32,10 +32,12 @@ from disco_rq.readers.making import (
 )
 from disco_rq.records import read_pairs
 from disco_rq.records.netstr import netstr_pairs
+from disco_rq.records.pairs import shown
 from disco_rq.runtime import msg, this_offset
 from disco_rq.shuffle.grouping import RecordStream, kvgroup
 from disco_rq.shuffle.partition import default_partition, make_range_partition
 from disco_rq.shuffle.ranges import total_order
+from disco_rq.shuffle.summing import not_summed
 
 __all__ = [
     "at_start",
@@ -197,9 +199,21 @@ def sum_combiner(
 def sum_reduce(iter: Iterable[tuple[Any, Any]], out: Output, params: Any) -> None:  # noqa: ARG001
     """Sum the values of each key. With ``sort=True`` in bounded memory, else with all sums in memory."""
     if isinstance(iter, RecordStream) and iter.is_sorted:
-        out.extend((key, sum(values)) for key, values in kvgroup(iter))
+        out.extend((key, _sum(key, values)) for key, values in kvgroup(iter))
         return
     sums: defaultdict[Any, Any] = defaultdict(int)
     for key, value in iter:
-        sums[key] += value
+        try:
+            sums[key] += value
+        except TypeError as error:
+            what = f"the value {shown(value)}"
+            hashes = "with sort=True it takes any key"
+            raise not_summed("sum_reduce", key, what, error, hashes=hashes) from error
     out.extend(sums.items())
+
+
+def _sum(key: Any, values: Iterable[Any]) -> Any:
+    try:
+        return sum(values)
+    except TypeError as error:
+        raise not_summed("sum_reduce", key, "the values", error) from error

@@ -30,6 +30,7 @@ from disco_rq.shuffle.memory import (
 )
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.shuffle.sorter import Sorter
+from disco_rq.shuffle.summing import not_summed
 
 __all__ = ["Opaque", "Ordered", "Shuffle", "Sorted", "combined", "summed"]
 
@@ -170,7 +171,10 @@ def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
         nr_keys = len(sums)
         some: list[tuple[Any, Any]] = []
         for key, value in one_by_one(islice(pairs, SAMPLE)):
-            sums[key] = get(key, 0) + value
+            try:
+                sums[key] = get(key, 0) + value
+            except TypeError as error:
+                raise _not_summed(key, value, error) from error
             some.append((key, value))
         if not some:
             break
@@ -178,7 +182,10 @@ def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
             match pair:
                 case [*_]:  # see ``is_pair``: a third of the time of any other look
                     key, value = pair
-                    sums[key] = get(key, 0) + value
+                    try:  # costs nothing
+                        sums[key] = get(key, 0) + value
+                    except TypeError as error:
+                        raise _not_summed(key, value, error) from error
                 case _:
                     raise NotAPair(pair)
         weight = _weight(some)
@@ -189,6 +196,11 @@ def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
             sums.clear()
             used = 0.0
     yield from sums.items()
+
+
+def _not_summed(key: Any, value: Any, error: TypeError) -> TaskError:
+    hashes = "a tuple can be, and without a combiner sort=True takes any key"
+    return not_summed("sum_combiner", key, f"the value {shown(value)}", error, hashes=hashes)
 
 
 def combined(
