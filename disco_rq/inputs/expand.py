@@ -221,6 +221,7 @@ def _list_remote(url: str, fs: Any, path: str) -> tuple[list[Found], bool]:
         _found_remote(child_url(url, path, name), entry, seekable)
         for name, entry in listing.items()
         if entry["type"] != "directory" and not name.endswith("/") and not _is_left_out_below(path, name)
+        if entry.get("link_to") not in listing  # each file counts once
     ]
     return _many(url, files, is_directory=is_directory), True
 
@@ -241,6 +242,8 @@ def _has_below(fs: Any, path: str) -> bool:
 
 
 def _found_remote(url: str, about: dict[str, Any], seekable: bool) -> Found:
+    if about["type"] == "other":
+        raise JobArgumentError(f"input {redact(url)}: it is a pipe or a device, and no file to read")
     size = about.get("size")
     return Found(url, size, seekable, identity=remote_identity(size, about))
 

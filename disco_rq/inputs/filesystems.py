@@ -9,9 +9,12 @@ from typing import Any
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.tar import TarFileSystem
 from fsspec.registry import known_implementations
 
 from disco_rq.inputs.addresses import is_chain, scheme_of
+from disco_rq.inputs.archives import member_name, prepare_tar
+from disco_rq.inputs.content import HEAD_BYTES, codec_of
 from disco_rq.inputs.schemes import check_schemes
 
 __all__ = ["can_cut", "child_url", "filesystem", "io_threads"]
@@ -24,8 +27,9 @@ _LIBRARIES = {
     "webdav": "webdav4", "dropbox": "dropboxdrivefs", "box": "boxfs", "lakefs": "lakefs-spec",
     "root": "fsspec-xrootd", "gdrive": "gdrive_fsspec", "tos": "tosfs", "dvc": "dvc", "wandb": "wandbfs",
 }  # fmt: skip
+_COMPRESSED = frozenset((".gz", ".bz2", ".xz", ".zst", ".lz4"))
+"""Suffixes that fsspec knows."""
 # Seeking in these reads everything before: pieces would cost a pass each.
-_TAR_SUFFIXES = {".tgz": "gzip", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz", ".tzst": "zstd"}
 _ARCHIVES = frozenset(("zip", "tar", "libarchive"))
 
 
@@ -41,6 +45,9 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     check_schemes(url)
     try:
         fs, path = url_to_fs(url, **_options(scheme, url)) if is_chain(url) else _alone(scheme, url)
+        if isinstance(fs, TarFileSystem):
+            prepare_tar(fs)
+            path = member_name(path)
     except ImportError as error:
         # In a chained address another link may be the one that misses something.
         missing = next((s for s in map(scheme_of, url.split("::")) if s in _LIBRARIES), scheme)
@@ -51,11 +58,16 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def _options(scheme: str, url: str) -> dict[str, Any]:
-    """What fsspec does not see by itself: how a tar archive is compressed whose suffix is one word."""
+    """What fsspec does not see by itself: how a tar archive is compressed whose name does not say it."""
     if scheme != "tar":
         return {}
-    suffix = PurePosixPath(url.partition("::")[2].lower()).suffix
-    return {"tar": {"compression": _TAR_SUFFIXES[suffix]}} if suffix in _TAR_SUFFIXES else {}
+    archive = url.partition("::")[2]
+    suffix = PurePosixPath(archive.lower()).suffix
+    if suffix in _COMPRESSED:
+        return {}
+    with fsspec.open(archive, "rb") as file:
+        codec = codec_of(file.read(HEAD_BYTES), None)
+    return {"tar": {"compression": codec}} if codec else {}
 
 
 def _alone(scheme: str, url: str) -> tuple[fsspec.AbstractFileSystem, str]:

@@ -49,8 +49,6 @@ _TAR_HEADER_BYTES, _TAR_SUM = 512, slice(148, 156)
 _ZLIB_HEADERS = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
 _ENOUGH_BYTES = 512
 """What so much is unpacked from is no text by chance."""
-_SHORTER = {".tgz", ".tbz2", ".tbz", ".txz", ".tzst", ".tar", ".gz", ".bz2", ".xz", ".zst"}
-"""Suffixes by which a tar archive is opened, whatever packs it."""
 
 
 def has_newline_byte(encoding: str) -> bool:
@@ -67,12 +65,12 @@ def refuse_other_than_text(head: bytes, name: str, encoding: str = "utf-8") -> N
     if is_record_file(head):
         raise WrongContent(f"{name} is a result of a job: map_reader=func.chain_reader reads it")
     if _is_tar(head):
-        raise WrongContent(f"{name} is a tar archive, and no text: {_tar_advice(name)}")
+        raise WrongContent(f"{name} is a tar archive, and no text: {_reads_inside('tar', name)}")
     if head.startswith(b"PAR1") and head[4:5] < b" " and head[4:5] not in _WHITE:  # text may begin so, too
         raise WrongContent(f"{name} is a Parquet file, and no text: func.parquet_reader() reads it")
     for magic, what in _KINDS:
         if head.startswith(magic):
-            advice = f': the address "{_inside("zip", name)}" reads what is in it' if "zip" in what else ""
+            advice = f": {_reads_inside('zip', name)}" if "zip" in what else ""
             raise WrongContent(f"{name} is {what}, and no text{advice}")
     for magic, what in _PACKINGS.items():
         if head.startswith(magic):
@@ -85,15 +83,9 @@ def refuse_other_than_text(head: bytes, name: str, encoding: str = "utf-8") -> N
         raise WrongContent(f'{name} is {found.upper()} text: map_reader=func.text_reader("{found}") reads it')
 
 
-def _tar_advice(name: str) -> str:
-    if any(name.lower().endswith(suffix) for suffix in _SHORTER):
-        return f'the address "{_inside("tar", name)}" reads what is in it'
-    return f"named .tar, or .tar.gz, the address {_inside('tar', 'NAME')} reads what is in it"
-
-
-def _inside(scheme: str, name: str) -> str:
+def _reads_inside(scheme: str, name: str) -> str:
     """The address of all files in an archive."""
-    return f"{scheme}://**::{name if '://' in name else f'file://{name}'}"
+    return f'the address "{scheme}://**::{name if "://" in name else f"file://{name}"}" reads what is in it'
 
 
 def _is_tar(head: bytes) -> bool:
