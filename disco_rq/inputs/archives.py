@@ -1,4 +1,4 @@
-"""Tar archives by way of fsspec: all of their members, under names that can be asked for, or an error.
+"""Archives by way of fsspec: all of their members, under names that can be asked for, or an error.
 
 Python's tarfile takes a damaged header, a cut between two members and a second archive for the end.
 """
@@ -6,10 +6,11 @@ Python's tarfile takes a damaged header, a cut between two members and a second 
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from tarfile import TarInfo
 from typing import Any
 
-__all__ = ["member_name", "prepare_tar"]
+__all__ = ["check_zip", "member_name", "prepare_tar"]
 
 _BLOCK_BYTES = 512
 _CHUNK_BYTES = 256 << 10
@@ -18,6 +19,13 @@ _CHUNK_BYTES = 256 << 10
 def member_name(name: str) -> str:
     """The name of a member below the archive's root: without ``./``, ``..`` and slashes before it."""
     return posixpath.normpath(f"/{name}").lstrip("/")
+
+
+def check_zip(fs: Any) -> None:
+    """Raise ``ValueError`` if two files of a ``ZipFileSystem`` have one name: only one could be read."""
+    twice = [name for name, count in Counter(fs.zip.namelist()).items() if count > 1 and name[-1:] != "/"]
+    if twice:
+        raise ValueError(f"two of its members are {twice[0]}")
 
 
 def prepare_tar(fs: Any) -> None:

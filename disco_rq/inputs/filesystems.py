@@ -10,10 +10,11 @@ from typing import Any
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.tar import TarFileSystem
+from fsspec.implementations.zip import ZipFileSystem
 from fsspec.registry import known_implementations
 
 from disco_rq.inputs.addresses import is_chain, scheme_of
-from disco_rq.inputs.archives import member_name, prepare_tar
+from disco_rq.inputs.archives import check_zip, member_name, prepare_tar
 from disco_rq.inputs.content import HEAD_BYTES, codec_of
 from disco_rq.inputs.schemes import check_schemes
 
@@ -48,6 +49,8 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         if isinstance(fs, TarFileSystem):
             prepare_tar(fs)
             path = member_name(path)
+        if isinstance(fs, ZipFileSystem):
+            check_zip(fs)
     except ImportError as error:
         # In a chained address another link may be the one that misses something.
         missing = next((s for s in map(scheme_of, url.split("::")) if s in _LIBRARIES), scheme)

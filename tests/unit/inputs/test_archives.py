@@ -7,6 +7,8 @@ import gzip
 import io
 import lzma
 import tarfile
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,3 +132,29 @@ def test_a_tar_that_was_damaged_since_the_submit_is_a_data_error(tmp_path: Path)
     address = archive(tmp_path, tar("a") + tar("b")).replace("**", "a")
     with pytest.raises(DataError, match="no member"), open_input(Input(address)):
         pass
+
+
+def test_a_zip_with_two_members_of_one_name_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as out:
+        for content in ("1", "2"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                out.writestr("a", content)
+    with pytest.raises(JobArgumentError, match="two of its members are a"):
+        read(f"zip://**::file://{tmp_path}/x.zip")
+    with (
+        pytest.raises(DataError, match="two of its members"),
+        open_input(Input(f"zip://a::{tmp_path}/x.zip")),
+    ):
+        pass
+
+
+def test_a_zip_that_is_cut_or_damaged_is_an_error(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as writer:
+        writer.writestr("a", "a" * 1000)
+    whole = out.getvalue()
+    for content in (whole[:-30], whole[: len(whole) // 2], whole[:500] + b"b" + whole[501:]):
+        (tmp_path / "x.zip").write_bytes(content)
+        with pytest.raises((JobArgumentError, DataError), match=r"x\.zip"):
+            read(f"zip://**::file://{tmp_path}/x.zip")
