@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 ROUND_TIMEOUT_S = 600
+FREE = re.compile(r"slots free after ([\d.]+) s")
 
 
 def play_rounds(seeds: Iterable[int], at_once: int) -> Iterator[tuple[bool, str]]:
@@ -34,10 +37,15 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=3, help="rounds that are played at the same time")
     chosen = parser.parse_args()
     first = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
-    wrong = 0
+    wrong, free_s = 0, []
     for went_well, how in play_rounds(range(first, first + chosen.rounds), chosen.at_once):
         wrong += not went_well
+        free_s += map(float, FREE.findall(how))
         print("ok   " if went_well else "WRONG", how, flush=True)
+    if free_s:
+        print(
+            f"slots were free after {statistics.median(free_s):.1f} s (median), {max(free_s):.1f} s at most"
+        )
     print(f"{chosen.rounds} rounds from seed {first} on, {wrong} wrong")
     return 1 if wrong else 0
 
