@@ -37,7 +37,8 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=3, help="rounds that are played at the same time")
     chosen = parser.parse_args()
     first = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
-    wrong, free_s = 0, []
+    wrong = 0
+    free_s: list[float] = []
     for went_well, how in play_rounds(range(first, first + chosen.rounds), chosen.at_once):
         wrong += not went_well
         free_s += map(float, FREE.findall(how))
