@@ -63,7 +63,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
                     "at_least": bound.at_least,
                     "aim": bound.aim,
                     "found": found,
-                    "kept": found is None or found <= bound.at_least,
+                    "kept": found is None or bound.at_least is None or found <= bound.at_least,
                 }
                 for bound in row.bounds
                 for found in [measured(bound, runs)]
@@ -93,27 +93,26 @@ def missed(results: Sequence[Result]) -> list[str]:
 
 
 def verdicts(row: Row, runs: Sequence[Runs]) -> str:
-    """Each bound, and whether it is kept."""
+    """Each bound, and whether it is kept; what is only aimed for is neither kept nor missed."""
     said = []
     for bound in row.bounds:
         found = measured(bound, runs)
         if found is None:
             continue
-        word = "ok" if found <= bound.at_least else "NO"
-        told = (
-            _figure(row.figure, found) if not bound.beside and not bound.cpu else
-            f"{found * 1000:.1f} ms CPU" if bound.cpu else f"{found:.2f} of {bound.beside}"
-        )  # fmt: skip
-        limit = bound.at_least * 1000 if bound.cpu else bound.at_least
-        most = f"{limit:.3g}" if bound.beside or bound.cpu else _figure(row.figure, bound.at_least)
-        aim = "" if bound.aim is None else f", aim {_aim(row, bound)}"
-        said.append(f"{word}: {told} <= {most}{aim}")
+        told = _limit(row, bound, found)
+        if bound.at_least is not None:
+            word = "ok" if found <= bound.at_least else "NO"
+            told = f"{word}: {told} <= {_limit(row, bound, bound.at_least)}"
+        if bound.aim is not None:
+            told += f", aim {_limit(row, bound, bound.aim)}"
+        said.append(f"{told} of {bound.beside}" if bound.beside else told)
     return "; ".join(said)
 
 
-def _aim(row: Row, bound: Bound) -> str:
-    assert bound.aim is not None
-    return f"{bound.aim:.3g}" if bound.beside else _figure(row.figure, bound.aim)
+def _limit(row: Row, bound: Bound, value: float) -> str:
+    if bound.beside:
+        return f"{value:.2f}"
+    return f"{value * 1000:.1f} ms CPU" if bound.cpu else _figure(row.figure, value)
 
 
 def _cells(row: Row, runs: Sequence[Runs], of: Runs) -> tuple[str, ...]:
@@ -124,7 +123,7 @@ def _cells(row: Row, runs: Sequence[Runs], of: Runs) -> tuple[str, ...]:
 
 
 def _cpu(row: Row, seconds: float) -> str:
-    return f"{seconds:.1f} s" if row.figure == "s" else f"{seconds * 1000:.2f} ms"
+    return f"{seconds:.2f} s" if row.figure == "s" else f"{seconds * 1000:.2f} ms"
 
 
 def _figure(figure: str, value: float) -> str:

@@ -100,11 +100,12 @@ def test_a_peer_that_cannot_be_installed_is_told(
 @pytest.mark.parametrize(
     ("bound", "said"),
     [
-        (Bound(2.0, 1.0, BY_HAND), "ok: 1.50 of by hand <= 2, aim 1"),
-        (Bound(1.2, None, BY_HAND), "NO: 1.50 of by hand <= 1.2"),
+        (Bound(2.0, 1.0, BY_HAND), "ok: 1.50 <= 2.00, aim 1.00 of by hand"),
+        (Bound(1.2, None, BY_HAND), "NO: 1.50 <= 1.20 of by hand"),
         (Bound(1.0, None, "ray"), ""),
         (Bound(2.0, 0.5), "NO: 3.00 s <= 2.00 s, aim 0.50 s"),
-        (Bound(0.02, None, cpu=True), "ok: 10.0 ms CPU <= 20"),
+        (Bound(0.02, None, cpu=True), "ok: 10.0 ms CPU <= 20.0 ms CPU"),
+        (Bound(None, 1.0, BY_HAND), "1.50, aim 1.00 of by hand"),
     ],
 )
 def test_a_bound_is_kept_missed_or_without_yardstick(bound: Bound, said: str) -> None:
@@ -117,8 +118,8 @@ def test_a_bound_is_kept_missed_or_without_yardstick(bound: Bound, said: str) ->
 def test_the_table_for_the_readme_has_a_line_for_each_program() -> None:
     runs = [Runs("disco-rq", [3.0], [4.0], 200 << 20), Runs(BY_HAND, [2.0], [2.0], 3 << 20)]
     assert table.markdown([(row_of(PYTHON), runs)]).splitlines()[2:] == [
-        "| a row | disco-rq | 3.00 s | 4.0 s | 200 MiB |  |",
-        "|  | by hand | 2.00 s | 2.0 s | 3 MiB | 1.50 times |",
+        "| a row | disco-rq | 3.00 s | 4.00 s | 200 MiB |  |",
+        "|  | by hand | 2.00 s | 2.00 s | 3 MiB | 1.50 times |",
     ]
     [told] = table.as_json([(row_of(PYTHON), runs)])
     assert [program["ratio"] for program in told["programs"]] == [1.0, 1.5]
