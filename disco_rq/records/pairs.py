@@ -9,7 +9,16 @@ from typing import Any, TypeGuard
 from disco_rq.errors import TaskError
 from disco_rq.records.taken import PLAIN, taken
 
-__all__ = ["NotAPair", "entries_of", "is_pair", "one_by_one", "place_of", "shown", "taken_pairs"]
+__all__ = [
+    "NotAPair",
+    "entries_of",
+    "is_pair",
+    "one_by_one",
+    "place_of",
+    "shown",
+    "taken_columns",
+    "taken_pairs",
+]
 
 _SHOWN_CHARS = 100
 
@@ -39,16 +48,59 @@ def taken_pairs(pairs: Iterable[Any]) -> list[tuple[Any, Any]]:
     """
     some: list[tuple[Any, Any]] = []
     plain, add = PLAIN, some.append
-    for pair in pairs:
-        if type(pair) is not tuple or len(pair) != 2:
-            if not is_pair(pair):
-                raise NotAPair(pair)
-            pair = tuple(pair)
-        key, value = pair
-        if type(value) not in plain or type(key) not in plain:
-            pair = taken(key), taken(value)
-        add(pair)
+    of_keys = of_values = None  # the last types that cannot change: cheaper to compare than to look up
+    pair: Any = _A_PAIR
+    try:
+        for pair in pairs:
+            if type(pair) is not tuple:
+                if not is_pair(pair):
+                    raise NotAPair(pair)
+                pair = tuple(pair)
+            key, value = pair
+            if type(value) is not of_values or type(key) is not of_keys:
+                pair = key, value = taken(key), taken(value)
+                of_keys = type(key) if type(key) in plain else None
+                of_values = type(value) if type(value) in plain else None
+            add(pair)
+    except ValueError:
+        _raise_if_no_pair(pair)
+        raise
     return some
+
+
+def taken_columns(pairs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """The same as keys and values."""
+    keys: list[Any] = []
+    values: list[Any] = []
+    plain, add_key, add_value = PLAIN, keys.append, values.append
+    of_keys = of_values = None
+    pair: Any = _A_PAIR
+    try:
+        for pair in pairs:
+            match pair:
+                case [*_]:  # see ``is_pair``; its length is seen when it is unpacked
+                    key, value = pair
+                case _:
+                    raise NotAPair(pair)
+            if type(value) is not of_values or type(key) is not of_keys:
+                key, value = taken(key), taken(value)
+                of_keys = type(key) if type(key) in plain else None
+                of_values = type(value) if type(value) in plain else None
+            add_key(key)
+            add_value(value)
+    except ValueError:
+        _raise_if_no_pair(pair)
+        raise
+    return keys, values
+
+
+_A_PAIR = (None, None)
+
+
+def _raise_if_no_pair(last: Any) -> None:
+    """For a ``ValueError``, which may come from unpacking what was given out last, or from who gave it."""
+    if not is_pair(last):
+        raise NotAPair(last) from None
 
 
 class NotAPair(TaskError):

@@ -8,6 +8,7 @@ Opaque    a ``map_writer`` of the job: its bytes, partition by partition
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from disco_rq.errors import TaskError
 from disco_rq.records import PairBatch
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile
-from disco_rq.records.pairs import NotAPair, is_pair, one_by_one, place_of, shown, taken_pairs
+from disco_rq.records.pairs import NotAPair, is_pair, one_by_one, place_of, shown, taken_columns
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import Cutter
 from disco_rq.shuffle.interleaved import Interleaved
@@ -58,17 +59,20 @@ class Ordered:
         self._cutters = [
             Cutter(digest=partitioner.nr_partitions > 1) for _ in range(partitioner.nr_partitions)
         ]
-        self._buckets: list[list[Any]] = [[] for _ in range(partitioner.nr_partitions)]
+        self._buckets = [_Columns() for _ in range(partitioner.nr_partitions)]
         self._limit_bytes = limit_bytes // 3
         self._bytes = 0.0
 
     def feed(self, pairs: Iterator[Any]) -> None:
         size = SAMPLE
-        while some := taken_pairs(islice(pairs, size)):
-            self._distribute(some)
-            weight = _weight(some)
+        while True:
+            keys, values = taken_columns(islice(pairs, size))
+            if not keys:
+                break
+            self._distribute(keys, values)
+            weight = _weight(keys, values)
             size = _slice_size(weight)
-            self._bytes += weight * len(some)
+            self._bytes += weight * len(keys)
             if self._bytes > self._limit_bytes:
                 self._pack_all()
 
@@ -77,18 +81,21 @@ class Ordered:
         self._packed.finish(writer)
         return writer.size
 
-    def _distribute(self, pairs: list[Any]) -> None:
+    def _distribute(self, keys: list[Any], values: list[Any]) -> None:
         buckets = self._buckets
         if self._partitioner.is_trivial:
-            buckets[0] += pairs
+            buckets[0].keys += keys
+            buckets[0].values += values
             touched: Iterable[int] = (0,)
         else:
-            parts = self._partitioner.many([key for key, _ in pairs])
-            for partition, pair in zip(parts, pairs, strict=True):
-                buckets[partition].append(pair)
+            parts = self._partitioner.many(keys)
+            for partition, key, value in zip(parts, keys, values, strict=True):
+                bucket = buckets[partition]
+                bucket.keys.append(key)
+                bucket.values.append(value)
             touched = set(parts)
         for partition in touched:
-            if len(buckets[partition]) >= self._cutters[partition].count:
+            if len(buckets[partition].keys) >= self._cutters[partition].count:
                 self._pack(partition)
 
     def _pack_all(self) -> None:
@@ -97,10 +104,15 @@ class Ordered:
         self._bytes = 0.0
 
     def _pack(self, partition: int) -> None:
-        pairs, self._buckets[partition] = self._buckets[partition], []
-        keys, values = [key for key, _ in pairs], [value for _, value in pairs]
-        for block in self._cutters[partition].blocks(PairBatch(keys, values, False)):
+        bucket, self._buckets[partition] = self._buckets[partition], _Columns()
+        for block in self._cutters[partition].blocks(PairBatch(bucket.keys, bucket.values, False)):
             self._packed.add(partition, block)
+
+
+@dataclass(slots=True)
+class _Columns:
+    keys: list[Any] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
 
 
 class Sorted:
@@ -188,7 +200,7 @@ def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
                         raise _not_summed(key, value, error) from error
                 case _:
                     raise NotAPair(pair)
-        weight = _weight(some)
+        weight = _weight([key for key, _ in some], [value for _, value in some])
         size = _slice_size(weight, _SUMMED_PAIRS)
         used += (len(sums) - nr_keys) * (GROUP_BYTES + weight)
         if used > limit_bytes // 2:
@@ -231,15 +243,10 @@ def _given(combine: Callable[..., Any], out: Any) -> Iterator[Any]:
         yield pair
 
 
-def _weight(pairs: Sequence[Any]) -> float:
+def _weight(keys: Sequence[Any], values: Sequence[Any]) -> float:
     """Bytes that one of the pairs takes."""
-    some = pairs[:: len(pairs) // SAMPLE + 1]
-    return (
-        PAIR_BYTES
-        + REFERENCE_BYTES
-        + average_bytes([key for key, _ in some])
-        + average_bytes([value for _, value in some])
-    )
+    step = len(keys) // SAMPLE + 1
+    return PAIR_BYTES + REFERENCE_BYTES + average_bytes(keys[::step]) + average_bytes(values[::step])
 
 
 def _slice_size(weight: float, most: int = SLICE_PAIRS) -> int:

@@ -16,7 +16,15 @@ from disco_rq.errors import DataError, TaskError
 from disco_rq.func import map_line_reader
 from disco_rq.inputs.opening import head_of, offset_of
 from disco_rq.model import Input
-from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, shown, taken_pairs
+from disco_rq.records.pairs import (
+    NotAPair,
+    entries_of,
+    one_by_one,
+    place_of,
+    shown,
+    taken_columns,
+    taken_pairs,
+)
 from disco_rq.redact import redact
 from disco_rq.runtime import Reading, now_reads
 from disco_rq.stages.external import RunningProgram
@@ -177,7 +185,7 @@ class MappedPairs:
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         codes = {frame.f_code for frame in frames}
         ours = _is_ours(error)
-        in_bulk = codes.isdisjoint((one_by_one.__code__, taken_pairs.__code__))
+        in_bulk = codes.isdisjoint((one_by_one.__code__, taken_columns.__code__, taken_pairs.__code__))
         reading = isinstance(self._entries, GeneratorType) and self._entries.gi_code in codes
         reading = reading or (ours and any(map(_reads, map(_module, frames))))
         if RunningProgram.answers.__code__ in codes and not reading:

@@ -18,7 +18,7 @@ from disco_rq.model import StageResult
 from disco_rq.records import PairBatch, Source, batches
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
-from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, shown, taken_pairs
+from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, shown, taken_columns
 from disco_rq.records.taken import one_nan, taken, taken_deep
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import BLOCK_BYTES, Cutter
@@ -192,9 +192,12 @@ class _Records(_Misused):
     def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """Give out many pairs."""
         pairs = iter(pairs)
-        while some := taken_pairs(islice(pairs, max(self._full - len(self._keys), 1))):
-            self._keys += [key for key, _ in some]
-            self._values += [value for _, value in some]
+        while True:
+            keys, values = taken_columns(islice(pairs, max(self._full - len(self._keys), 1)))
+            if not keys:
+                break
+            self._keys += keys
+            self._values += values
             if len(self._keys) >= self._full:
                 self._weigh()
 
