@@ -16,13 +16,14 @@ import urllib.error
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from disco_rq.errors import DataError, DiscoError
 from disco_rq.inputs.addresses import local_path, no_file, scheme_of
 from disco_rq.inputs.content import HEAD_BYTES, codec_by_name, codec_of
-from disco_rq.inputs.decompress import Decoded
+from disco_rq.inputs.decompress import CODECS, Decoded
 from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.httpfile import HttpFile
 from disco_rq.inputs.identity import check_local, check_remote, planned_size, remote_identity
@@ -119,6 +120,8 @@ def _open_window(
     if not looked_at:
         named = codec_by_name(inp.url)
         if isinstance(source, HttpFile) and source.codec is not None:
+            if source.codec not in CODECS:
+                raise ValueError(f"the server packs it as {source.codec}, which is not read here")
             source, size, named = Decoded(_buffered(source, opened), source.codec), None, None
         head, source = _look(source, opened)
         codec, is_records = codec_of(head, named), is_record_file(head)
@@ -282,6 +285,8 @@ def _reason(error: BaseException) -> str:
         return f"HTTP status {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
         return _reason(error.reason)
+    if isinstance(error, IncompleteRead):
+        return "the transfer was cut off"
     if isinstance(error, TimeoutError):
         return "the server does not answer, or sends nothing any more (timed out)"
     if isinstance(error, OSError) and error.strerror:

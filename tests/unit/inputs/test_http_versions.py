@@ -197,3 +197,10 @@ class TestHead:
 
     def test_an_empty_file_is_one(self, serve: Serve) -> None:
         assert b"".join(map(read, plan(serve(b"", TAG)))) == b""
+
+
+@pytest.mark.parametrize("how", ["br", "deflate", "gzip, br"])
+def test_a_packing_that_is_not_read_is_named(serve: Serve, how: str) -> None:
+    file = serve(headers={"Content-Encoding": how})
+    with pytest.raises(DataError, match=f"the server packs it as {how}, which is not read here"):
+        read(file.url)
