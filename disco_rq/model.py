@@ -95,6 +95,7 @@ class JobSpec:
     owner: str = ""
     save: str | None = None  # address of the directory where results are saved
     save_format: str | None = None  # as what: a name of saving.FORMATS
+    has_save_by: bool = False  # a function says into which directory each pair goes
     gc_after: float | None = None  # seconds from its end to its purge; None: as the cluster does
     max_cores: int | None = None
     force_local: bool = False
@@ -237,3 +238,4 @@ class Functions:
     reduce_writer: Any = None
     partition: Any = None
     combiner: Any = None
+    save_by: Any = None

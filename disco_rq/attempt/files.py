@@ -57,7 +57,8 @@ def place_output(work: TaskWork, attempt: int, place: Place, *, in_memory: bool 
     """
     spec, task, aside = work.spec, work.task, place.scratch.out
     if spec.saves(task):
-        address = upload(spec, task, attempt, aside, work.scratch, sync=place.fsync)
+        save_by = work.functions.save_by
+        address = upload(spec, task, attempt, aside, work.scratch, save_by=save_by, sync=place.fsync)
         aside.unlink(missing_ok=True)
         return address
     if not in_memory:

@@ -81,6 +81,7 @@ class JobArguments(TypedDict, total=False):
     owner: str
     save: Address | None
     save_format: str | None
+    save_by: Callable[[Any, Any], str] | None
 
 
 def as_plain_data(argument: str, value: Any) -> Any:

@@ -33,6 +33,7 @@ _CALLED_WITH = {
     "reduce_writer": ("fd, key, value, params",),
     "partition": ("key, nr_reduces, params",),
     "combiner": ("key, value, buffer, done, params",),
+    "save_by": ("key, value",),
 }
 
 

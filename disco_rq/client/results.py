@@ -13,7 +13,7 @@ from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask_now, open_remote, reason
 from disco_rq.records import nr_partitions_of, open_output, read_pairs
-from disco_rq.saving import final_address, is_saved, read_saved, settle
+from disco_rq.saving import files_of, is_saved, read_saved, settle
 
 T = TypeVar("T")
 
@@ -55,14 +55,13 @@ def results_of(outputs: Mapping[TaskId, str], locator: Locator, *, settled: bool
     addresses = [outputs[task] for task in sorted(outputs) if task.phase == phase]
     if settled:
         settle([address for address in addresses if is_saved(address)])
-    return Results(map(final_address, addresses), locator)
+    return Results(files_of(addresses), locator)
 
 
-def first_pairs(results: Results, most_bytes: int) -> Iterator[tuple[Any, Any]]:
-    """The pairs of one result, as long as those that lie together take no more than ``most_bytes``, and a
-    saved one has no more of them to be read. ``DataError`` then, and as ``result_iterator``.
+def first_pairs(address: str, most_bytes: int) -> Iterator[tuple[Any, Any]]:
+    """The pairs of one of ``Results``, as long as those that lie together take no more than ``most_bytes``,
+    and a saved one has no more of them to be read. ``DataError`` then, and as ``result_iterator``.
     """
-    [address] = results
     if is_saved(address):
         yield from read_saved(address, most_bytes=most_bytes)
         return

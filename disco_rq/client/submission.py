@@ -183,15 +183,19 @@ def unique_name(prefix: str) -> str:
     return f"{prefix}@{time.strftime('%Y%m%d-%H%M%S')}-{random_part}"
 
 
-def _saving(functions: Functions, save: Any, format: Any) -> dict[str, str]:
+def _saving(functions: Functions, save: Any, format: Any) -> dict[str, Any]:
     if save is None:
         if format is not None:
             raise JobArgumentError(f"save_format={format!r}: there is no save, which says where")
+        if functions.save_by is not None:
+            raise JobArgumentError("save_by: there is no save, which says where")
         return {}
     writer = "reduce_writer" if functions.reduce else "map_writer"
     has_writer = getattr(functions, writer) is not None
+    if has_writer and functions.save_by is not None:
+        raise JobArgumentError(f"save_by: the job's {writer} writes bytes, and no pairs to be told apart")
     address, format = check_target(save, format, writer if has_writer else None)
-    return {"save": address, "save_format": format}
+    return {"save": address, "save_format": format, "has_save_by": functions.save_by is not None}
 
 
 def _plain_arguments(spec: JobSpec, input: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class LocalTasks:
         finally:
             enter_task(None)
         if is_saved(outcome.address):
-            publish(outcome.address)
+            publish(outcome.address, sync=self._place.fsync)
         self.record.outputs[task] = final_address(outcome.address)
         if spec.profile:
             self.record.profiles.append(self._place.data.profile(spec.name, task, number))

@@ -11,13 +11,16 @@ a dot: ``.part-00003.2-5e0c91aa.jsonl``, and commits that address. Only what was
   before ``clean`` or ``purge`` forgets the job;
 - the final name does not tell the attempt, so ``part-*`` is each part once, for readers that know no Redis.
 
+With ``save_by`` a task has several files, ``<save>/<job>/<name>/part-00003.<extension>``. They are uploaded
+into a directory of the attempt, with a list of the names, and that is committed: ``named`` says how.
+
 A name that everybody may write before the commit could not promise that: no object store lets us take the
 right to write it away from an attempt that was given up.
 """
 
 from disco_rq.saving.formats import FORMATS
 from disco_rq.saving.genuine import check_outputs, genuine_parts
-from disco_rq.saving.parts import discard, final_address, publish, settle, upload
+from disco_rq.saving.parts import discard, files_of, final_address, publish, settle, shown_address, upload
 from disco_rq.saving.places import sync_place
 from disco_rq.saving.reading import is_saved, read_saved
 from disco_rq.saving.target import check_target
@@ -27,12 +30,14 @@ __all__ = [
     "check_outputs",
     "check_target",
     "discard",
+    "files_of",
     "final_address",
     "genuine_parts",
     "is_saved",
     "publish",
     "read_saved",
     "settle",
+    "shown_address",
     "sync_place",
     "upload",
 ]

@@ -5,15 +5,28 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.saving.formats import FORMATS
-from disco_rq.saving.places import has_rename, move, place, prepare, problem, remove, sync_place
+from disco_rq.saving.named import SUFFIX, named_files, publish_named, upload_named
+from disco_rq.saving.places import (
+    has_rename,
+    place,
+    prepare,
+    problem,
+    put_in_place,
+    remove,
+    remove_directory,
+    sync_place,
+)
+from disco_rq.saving.split import Split
 
-__all__ = ["discard", "final_address", "is_part_of", "publish", "settle", "upload"]
+__all__ = [
+    *("discard", "files_of", "final_address", "is_part_of", "publish", "settle", "shown_address", "upload"),
+]
 
 COPY_PATIENCE_S = 10.0
 """For how long a client leaves it to the workers to publish what they have committed, if that is a copy."""
@@ -21,22 +34,36 @@ COPY_PATIENCE_S = 10.0
 _COPY_BYTES_PER_S = 10 << 20
 _PAUSE_S = 0.02
 _PAUSE_MAX_S = 0.5
-_ATTEMPT = re.compile(r"\.(part-\d{5,})\.\d+-[0-9a-f]{8}((?:\.\w+){1,2})")
+_BY = re.escape(SUFFIX)
+_ATTEMPT = re.compile(rf"\.(part-\d{{5,}})\.\d+-[0-9a-f]{{8}}((?:\.\w+){{1,2}}?)({_BY})?")
+_LIST = re.compile(rf"\.(part-\d{{5,}})((?:\.\w+){{1,2}}?){_BY}")
+"""The final name of the list of files of a task whose pairs were split by name."""
 
 
 def upload(
-    spec: JobSpec, task: TaskId, attempt: int, records: Path, scratch: Path, *, sync: bool = False
+    spec: JobSpec,
+    task: TaskId,
+    attempt: int,
+    records: Path,
+    scratch: Path,
+    *,
+    save_by: Callable[[Any, Any], str] | None = None,
+    sync: bool = False,
 ) -> str:
     """Save a task's complete record file under a name of this attempt. Returns its address, for the commit.
 
-    Raises ``RecordTypeError`` for what the format does not hold, ``DataError`` naming the address when it
-    cannot be written; nothing is left then. Converted on disk first, so that what is uploaded is whole.
+    With ``save_by`` that is a directory, see ``named``. Raises ``RecordTypeError`` for what the format does
+    not hold, ``DataError`` naming the address when it cannot be written, what ``Split`` does; nothing is left
+    then. Converted on disk first, so that what is uploaded is whole.
     ``sync``: on this machine's disk it is there, whatever happens to the power.
     """
     format = FORMATS[spec.save_format or "msgpack"]
     directory = f"{spec.save}/{spec.name}"
     word = f"{attempt}-{secrets.token_hex(4)}"
     address = f"{directory}/.part-{task.index:05d}.{word}{format.extension}"
+    if save_by is not None:
+        upload_named(address + SUFFIX, Split(records, save_by, scratch), format, scratch, sync=sync)
+        return address + SUFFIX
     converted = format.write(records, scratch / f".saved-{word}")
     try:
         prepare(directory)
@@ -53,10 +80,34 @@ def upload(
 
 
 def final_address(address: str) -> str:
-    """Where the file of an attempt is when it is published; any other address as it is."""
+    """Where the file of an attempt is when it is published, or the list of its files; any other address as it
+    is.
+    """
     directory, _, name = address.rpartition("/")
     match = _ATTEMPT.fullmatch(name)
-    return f"{directory}/{match[1]}{match[2]}" if match else address
+    if match is None:
+        return address
+    return f"{directory}/{'.' if match[3] else ''}{match[1]}{match[2]}{match[3] or ''}"
+
+
+def shown_address(address: str) -> str:
+    """A committed address as people are told it: the final one, or the pattern that its files fit."""
+    final = final_address(address)
+    directory, _, name = final.rpartition("/")
+    match = _LIST.fullmatch(name)
+    return f"{directory}/**/{match[1]}{match[2]}" if match else final
+
+
+def files_of(addresses: Iterable[str]) -> list[str]:
+    """The final addresses of all files that committed attempts have saved, in order. Raises ``DataError``."""
+    finals = {address: final_address(address) for address in addresses}
+    lists = {
+        address: (address, final, f"{match[1]}{match[2]}")
+        for address, final in finals.items()
+        if (match := _LIST.fullmatch(final.rpartition("/")[2])) is not None
+    }
+    named = dict(zip(lists, named_files(list(lists.values())), strict=True)) if lists else {}
+    return [file for address, final in finals.items() for file in named.get(address, [final])]
 
 
 def is_part_of(spec: JobSpec, task: TaskId, address: str) -> bool:
@@ -66,34 +117,33 @@ def is_part_of(spec: JobSpec, task: TaskId, address: str) -> bool:
     return (
         spec.saves(task)
         and match is not None
+        and (match[3] is not None) == spec.has_save_by
         and directory == f"{spec.save}/{spec.name}"
         and match[1] == f"part-{task.index:05d}"
         and match[2] == FORMATS[spec.save_format or "msgpack"].extension
     )
 
 
-def publish(address: str) -> None:
-    """Give the file of a *committed* attempt its final name. Idempotent, and safe beside others who do it.
+def publish(address: str, *, sync: bool = True) -> None:
+    """Give what a *committed* attempt saved its final name. Idempotent, and safe beside others who do it.
 
-    A file that its owner has deleted is no error here. Raises ``DataError`` naming the address.
+    A file that its owner has deleted is no error here. Raises ``DataError`` naming the address. ``sync``: as
+    for ``upload``, where there are several files.
     """
     final = final_address(address)
-    try:
-        move(address, final)
-    except Exception as error:  # any fsspec file system's
-        if isinstance(error, FileNotFoundError):
-            return  # it was published by somebody else
-        with suppress(Exception):
-            fs, path = place(final)
-            fs.invalidate_cache()
-            if fs.exists(path):
-                return
-        raise problem(final, error) from error
+    match = _ATTEMPT.fullmatch(address.rpartition("/")[2])
+    if match is not None and match[3]:
+        publish_named(address, final, match[1], match[2], sync=sync)
+    else:
+        put_in_place(address, final)
 
 
 def discard(address: str) -> None:
-    """Delete the file of an attempt that does not count."""
-    remove(address)
+    """Delete what an attempt that does not count has saved."""
+    if address.endswith(SUFFIX):
+        remove_directory(address)
+    else:
+        remove(address)
 
 
 def settle(addresses: Sequence[str]) -> None:
@@ -124,7 +174,7 @@ def settle(addresses: Sequence[str]) -> None:
     published = {address.rpartition("/")[2] for address in missing}
     for name in sizes:
         if _ATTEMPT.fullmatch(name) and name not in published:
-            remove(f"{directory}/{name}")
+            discard(f"{directory}/{name}")
 
 
 def _listing(directory: str) -> dict[str, int]:

@@ -15,7 +15,8 @@ from disco_rq.records import sync_directory, sync_file
 from disco_rq.redact import redact
 
 __all__ = [
-    *("has_rename", "move", "place", "prepare", "problem", "reason", "remove", "sync_place"),
+    *("has_rename", "place", "prepare", "problem", "put_in_place", "reason"),
+    *("remove", "remove_directory", "sync_place"),
 ]
 
 # Object stores: no directories to make (s3fs would make the bucket), no rename.
@@ -41,7 +42,25 @@ def has_rename(address: str) -> bool:
     return scheme_of(address) not in _OBJECTS
 
 
-def move(source: str, target: str) -> None:
+def put_in_place(source: str, final: str) -> None:
+    """Give a committed file its final name. Idempotent, and safe beside others who do it.
+
+    A file that its owner has deleted is no error here. Raises ``DataError`` naming the address.
+    """
+    try:
+        _move(source, final)
+    except Exception as error:  # any fsspec file system's
+        if isinstance(error, FileNotFoundError):
+            return  # it was published by somebody else
+        with contextlib.suppress(Exception):
+            fs, path = place(final)
+            fs.invalidate_cache()
+            if fs.exists(path):
+                return
+        raise problem(final, error) from error
+
+
+def _move(source: str, target: str) -> None:
     """Give a file its final name; what may be there already is replaced."""
     fs, path = place(source)
     final = place(target)[1]
@@ -75,6 +94,14 @@ def remove(address: str) -> None:
     with contextlib.suppress(Exception):  # it is hidden: nobody reads it, and settle() tries again
         fs, path = place(address)
         fs.rm_file(path)
+
+
+def remove_directory(address: str) -> None:
+    """Delete a directory with what is in it, if it is there and can be deleted."""
+    with contextlib.suppress(Exception):  # as for a file
+        fs, path = place(address)
+        fs.invalidate_cache()
+        fs.rm(path, recursive=True)
 
 
 def problem(address: str, error: Exception) -> Exception:

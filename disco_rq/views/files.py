@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import Any
 
 from disco_rq.client.results import first_pairs, results_of
 from disco_rq.errors import BadSignature, DiscoError
 from disco_rq.model import Phase, TaskId
 from disco_rq.redact import redact
-from disco_rq.saving import check_outputs, final_address
+from disco_rq.saving import check_outputs, shown_address
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJobPage, OfPreview
 from disco_rq.views.problem import Problem
@@ -52,7 +53,7 @@ def results(sources: Sources, asked: OfJobPage) -> shapes.Results:
     addresses = sources.browse.outputs(asked.job, tasks)
     rows = sources.tasks.page(asked.job, tasks)
     listed = [
-        shapes.Result(index, redact(final_address(address)), str(row.task), row.records, row.bytes)
+        shapes.Result(index, redact(shown_address(address)), str(row.task), row.records, row.bytes)
         for index, address, row in zip(page, addresses, rows, strict=True)
         if address is not None
     ]
@@ -71,20 +72,22 @@ def preview(sources: Sources, asked: OfPreview) -> shapes.Preview:
         check_outputs(asked.job, {task: address}, lambda: sources.disco.session.signed_spec(asked.job))
     except BadSignature as problem:
         return shapes.Preview(asked.index, redact(address), [], False, str(problem))
-    found = results_of({task: address}, sources.locator, settled=head.is_ready)
     records: list[shapes.PreviewRecord] = []
     error = None
     more = False
     deadline = time.monotonic() + PREVIEW_MAX_S
+    shown = shown_address(address)
     try:
-        for key, value in first_pairs(found, PREVIEW_MAX_BYTES):
+        found = results_of({task: address}, sources.locator, settled=head.is_ready)
+        pairs = chain.from_iterable(first_pairs(one, PREVIEW_MAX_BYTES) for one in found)
+        for key, value in pairs:
             more = len(records) == asked.records or time.monotonic() > deadline
             if more:
                 break
             records.append(shapes.PreviewRecord(_short(key), _short(value)))
     except DiscoError as problem:  # gone, too large, on a node that is away, of a writer of its own
         error = str(problem)
-    return shapes.Preview(asked.index, redact(found[0]), records, more, error)
+    return shapes.Preview(asked.index, redact(shown), records, more, error)
 
 
 def _short(thing: object) -> str:

@@ -75,7 +75,7 @@ class Commits:
         for commit, answer in zip(commits, self._store.commit(commits) if commits else [], strict=True):
             attempt = commit.attempt
             if answer == "ok":
-                _publish(commit)
+                _publish(commit, sync=self._place.fsync)
                 directories.add(commit.address.rpartition("/")[0])
             else:
                 if not self._store.is_given_again(attempt):
@@ -125,14 +125,14 @@ class Commits:
         return commits
 
 
-def _publish(commit: Commit) -> None:
+def _publish(commit: Commit, *, sync: bool) -> None:
     """Give a saved output its final name, now that it counts. What goes wrong here is done again by the
     client that asks for the results.
     """
     if not is_saved(commit.address):
         return
     try:
-        publish(commit.address)
+        publish(commit.address, sync=sync)
     except DataError as error:
         fields = {"action": "publish", "job": commit.attempt.job}
         log.warning("%s %s: %s", commit.attempt.job, commit.attempt, error, extra=fields)

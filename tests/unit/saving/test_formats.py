@@ -25,12 +25,13 @@ PAIRS_FORMATS = ["msgpack", "jsonl", "text", "csv", "parquet"]
 PACKED_FORMATS = [f"{format}.{packing}" for format in ("jsonl", "text", "csv") for packing in ("gz", "zst")]
 
 
-def record_file(directory: Path, pairs: list[tuple[Any, Any]]) -> Path:
+def record_file(directory: Path, pairs: list[tuple[Any, Any]], at_once: int = 1_000_000) -> Path:
     path = directory / "records"
     with RecordWriter(path) as writer:
-        if pairs:
-            keys, values = [key for key, _ in pairs], [value for _, value in pairs]
-            writer.add(0, EncodedBlock(Kind.PAIRS, len(pairs), pack_columns(keys, values, grouped=False)))
+        for start in range(0, len(pairs), at_once):
+            some = pairs[start : start + at_once]
+            keys, values = [key for key, _ in some], [value for _, value in some]
+            writer.add(0, EncodedBlock(Kind.PAIRS, len(some), pack_columns(keys, values, grouped=False)))
     return path
 
 
