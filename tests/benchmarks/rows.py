@@ -217,7 +217,7 @@ ROWS = (
     *(
         Row(
             f"emptyparts-{reduces}",
-            f"2,000 maps, {reduces} reduces, all records in one partition: the reduces' worker time",
+            f"2,000 maps, records in one partition of {reduces}: worker time of the reduces",
             _empty(2_000, reduces),
             (disco("emptyparts"),),
             (Bound(1.0, 0.3),) if reduces == 100 else (),
