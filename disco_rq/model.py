@@ -47,9 +47,21 @@ LEASE_S = 8.0
 RENEW_S = 2.0
 
 
+_SHOWN_CHARS = 120
+
+
 def readable(text: str) -> str:
     """The text without lone surrogates (of lines read with surrogateescape), which Redis and JSON refuse."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shown(value: Any) -> str:
+    """A value for the text of an error: as Python writes it, cut, or its type where Python cannot."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001  a __repr__ of the user's, or an int of very many digits
+        return f"<{type(value).__qualname__} that cannot be shown: {type(error).__name__}>"
+    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
 # A master holds 50,000 of a big job, looks them up and sorts them: such a record does it five times as fast

@@ -41,6 +41,7 @@ from disco_rq.model import (
     Phase,
     TaskId,
     readable,
+    shown,
 )
 from disco_rq.redact import redact
 
@@ -121,7 +122,6 @@ _KINDS: dict[bytes | None, OOBKind] = {b"j": "json", b"b": "bytes"}
 COUNTER_MAX = 2**63 - 1
 """Redis counts in 64 bits."""
 
-_SHOWN_CHARS = 200
 
 _running: RunningTask | None = None
 
@@ -220,7 +220,7 @@ def get(key: str, job: str | None = None) -> Any:
     """
     task = _task("get")
     if not isinstance(key, str):
-        raise OOBKeyInvalid(f"OOB key {key!r}: a key is a str")
+        raise OOBKeyInvalid(f"OOB key {shown(key)}: a key is a str")
     if job is not None and job != task.spec.name:
         return task.services.get_from(job, key)
     if task.task.phase != "reduce":
@@ -296,14 +296,8 @@ def leave_out(entry: object, why: str, url: str, offset: int) -> None:
     """What ``skip_entry`` does, for a reader, which knows where the entry begins, and runs without a task,
     too.
     """
-    try:
-        shown = repr(entry)
-    except Exception as problem:  # noqa: BLE001  a __repr__ of the user's, or an int of very many digits
-        shown = f"<{type(entry).__qualname__} that cannot be shown: {type(problem).__name__}>"
-    if len(shown) > _SHOWN_CHARS:
-        shown = f"{shown[:_SHOWN_CHARS]}…"
     place = f"{redact(url)}, byte {offset}: " if url else ""
-    error = BadEntryError(f"{place}{f'{why}: ' if why else 'a bad entry: '}{shown}")
+    error = BadEntryError(f"{place}{f'{why}: ' if why else 'a bad entry: '}{shown(entry)}")
     if _running is not None:
         _running.doom = error
     raise error

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
+from disco_rq.model import shown
 
 __all__ = ["OPTIONS", "checked", "with_near_miss"]
 
@@ -84,7 +85,7 @@ def checked(option: str, value: Any) -> Any:
         misses = (
             f" and no {with_near_miss(unknown[0], _SCHEDULER)}" if option == "scheduler" and unknown else ""
         )
-        raise JobArgumentError(f"{option}={value!r}: it takes {takes}{misses}")
+        raise JobArgumentError(f"{option}={shown(value)}: it takes {takes}{misses}")
     return value
 
 

@@ -18,7 +18,7 @@ from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import Planned, plan_inputs, size_of
-from disco_rq.model import JOB_PREFIX, Functions, JobSpec
+from disco_rq.model import JOB_PREFIX, Functions, JobSpec, shown
 from disco_rq.outputs.addresses import job_of, preferred_node
 from disco_rq.packing import JobSeal, Signer, gather, pack_functions, sign_for
 from disco_rq.params import Params
@@ -128,9 +128,8 @@ def build(
 
 def _check_names(name: Any, arguments: Mapping[str, Any]) -> None:
     if not isinstance(name, str) or not JOB_PREFIX.fullmatch(name):
-        shown = repr(name) if len(repr(name)) <= 120 else f"{repr(name)[:100]}…"
         raise JobArgumentError(
-            f"name={shown}: a job's name takes 1 to 100 letters, digits, _ and -, no - first"
+            f"name={shown(name)}: a job's name takes 1 to 100 letters, digits, _ and -, no - first"
         )
     unknown = sorted(set(arguments) - set(ARGUMENTS))
     if unknown:

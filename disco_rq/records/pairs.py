@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, TypeGuard
 
 from disco_rq.errors import TaskError
+from disco_rq.model import shown
 from disco_rq.records.taken import PLAIN, taken
 
 __all__ = [
@@ -19,8 +20,6 @@ __all__ = [
     "taken_columns",
     "taken_pairs",
 ]
-
-_SHOWN_CHARS = 100
 
 
 def is_pair(value: Any) -> TypeGuard[Sequence[Any]]:
@@ -130,12 +129,3 @@ def place_of(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", type(function).__qualname__).replace("<locals>.", "")
     code = getattr(function, "__code__", None)
     return f"{name} at {PurePath(code.co_filename).name}:{code.co_firstlineno}" if code else name
-
-
-def shown(value: Any) -> str:
-    """A value for the text of an error: as Python writes it, cut, or its type where Python cannot."""
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001  a __repr__ of the user's, or an int of very many digits
-        return f"<{type(value).__qualname__} that cannot be shown: {type(error).__name__}>"
-    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
