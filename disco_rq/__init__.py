@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from disco_rq.client.disco import Disco
     from disco_rq.client.job import Job
     from disco_rq.client.reading import result_iterator
+    from disco_rq.model import BadEntry
     from disco_rq.params import Params
 
 _HOMES = {
+    "BadEntry": "disco_rq.model",
     "Disco": "disco_rq.client.disco",
     "Job": "disco_rq.client.job",
     "Params": "disco_rq.params",
@@ -22,7 +24,16 @@ _HOMES = {
 }
 """Imported when they are asked for: a program that needs one of them need not wait for all the others."""
 
-__all__ = ["Disco", "Job", "Params", "__version__", "external", "result_iterator", *errors.__all__]
+__all__ = [
+    "BadEntry",
+    "Disco",
+    "Job",
+    "Params",
+    "__version__",
+    "external",
+    "result_iterator",
+    *errors.__all__,
+]
 
 
 def __getattr__(name: str) -> Any:

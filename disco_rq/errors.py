@@ -18,7 +18,7 @@
     │   │   ├── CorruptData      a record file is truncated, altered or gone
     │   │   └── TaskMemoryExceeded  its processes held more memory than its node allows
     │   ├── WrongContent         an input is no text, or another kind of file than its reader reads
-    │   ├── BadEntryError        an entry cannot be used, and none may be left out
+    │   ├── BadEntryError        an entry cannot be used, and none may be left out, or no more
     │   ├── RecordTypeError      the record format does not hold a type (also a TypeError)
     │   ├── ProgramError         an external program died, or broke the protocol
     │   ├── PartitionError       a partition function answered outside [0, nr_reduces)
@@ -139,8 +139,12 @@ class WrongContent(TaskError):
 class BadEntryError(TaskError):
     """An entry of an input cannot be used; the text has its address, the byte where it begins, and why.
 
-    Raised by ``skip_entry`` and by readers. Ends the job.
+    Raised by ``skip_entry`` and by readers where ``max_bad`` allows none, and where there are more bad
+    entries than it allows. Ends the job.
     """
+
+    left_out: str = ""
+    """What the attempt has left out, where that is too much."""
 
 
 class DataError(TaskError):

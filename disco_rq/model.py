@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgpack
 import msgspec
@@ -108,6 +108,7 @@ class JobSpec:
     save: str | None = None  # address of the directory where results are saved
     save_format: str | None = None  # as what: a name of saving.FORMATS
     has_save_by: bool = False  # a function says into which directory each pair goes
+    max_bad: float = 0  # so many entries of its maps may be bad; below 1 a fraction of those that are read
     gc_after: float | None = None  # seconds from its end to its purge; None: as the cluster does
     max_cores: int | None = None
     force_local: bool = False
@@ -220,6 +221,18 @@ class MapInput:
         return [part[0].url for part in self.parts]
 
 
+class BadEntry(NamedTuple):
+    """An entry that a map or its reader has left out."""
+
+    task: str
+    url: str  # the address that it is from, without passwords
+    offset: int  # the byte of the unpacked file at which it begins; where that is not known, its piece
+    number: int  # counted from 1 in its piece
+    entry: Any  # of text and bytes the first 64 KiB; what no record holds, or is larger, as text
+    error: str  # type and text of the exception, or what ``skip_entry`` was told
+    traceback: str  # the frames of the job's own code; empty of what was skipped
+
+
 @dataclass(frozen=True, slots=True)
 class StageResult:
     """What a task did, told with its commit."""
@@ -232,6 +245,7 @@ class StageResult:
     partition_bytes: Mapping[int, int] = field(default_factory=dict)  # of a partitioned map output
     ranges: str = ""  # digest of the ranges of keys that a map went by, if the job has some
     digests: bytes = b""  # of its partitions, one after the other: records.digest
+    left_out: str = ""  # of a map that may leave entries out, what it did: attempt.leftout packs it
 
 
 @dataclass(frozen=True, slots=True)

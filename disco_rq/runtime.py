@@ -6,13 +6,13 @@ They work while a task runs, anywhere in its code, and raise ``NotInTask`` elsew
 from __future__ import annotations
 
 import builtins
-import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from disco_rq.errors import (
     BadEntryError,
@@ -27,7 +27,6 @@ from disco_rq.errors import (
     OOBNotFound,
     OOBNotReadable,
     OOBQuotaExceeded,
-    OOBValueInvalid,
 )
 from disco_rq.model import (
     COUNTER_MAX_CHARS,
@@ -43,6 +42,7 @@ from disco_rq.model import (
     readable,
     shown,
 )
+from disco_rq.oobvalues import typed
 from disco_rq.redact import redact
 
 __all__ = [
@@ -75,8 +75,34 @@ class Services(Protocol):
     def get_from(self, job: str, key: str) -> Any:
         """A result of another job that has ended; ``OOBNotFound``, ``OOBNotReadable``."""
 
+    def take_back(self, keys: Sequence[str], /) -> None:
+        """Of what this attempt has put. Another may put these keys now."""
+
     def message(self, text: str, /) -> int:
         """1 sent, 0 dropped."""
+
+    def bad_elsewhere(self) -> int:
+        """Bad entries of the job's other tasks, as far as these are committed."""
+
+
+class LeavesOut(Protocol):
+    """A map of a job that may have bad entries."""
+
+    def by_reader(self, entry: object, why: str, url: str, offset: int) -> None:
+        """``BadEntryError`` if that is one too many."""
+
+    def now_gives(self, byte_of: Callable[[int], int], *, only_last: bool) -> None:
+        """Where entries begin: see ``entries_begin``."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a map has done at one entry, besides pairs."""
+
+    counted: dict[str, int | None] = field(default_factory=dict)  # by counter, what it was before
+    puts: list[tuple[str, int]] = field(default_factory=list)  # key, bytes
+    skipped: list[tuple[object, str]] = field(default_factory=list)  # what was told to skip_entry
+    are_some: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +139,24 @@ class RunningTask:
         default_factory=dict
     )  # the replica that is read, by the one that was to be
     doom: DiscoError | None = None  # ends the attempt even if the job function caught it
+    leaves_out: LeavesOut | None = None  # None: no entry may be bad
+    effects: Effects | None = None  # while the map is at an entry that may be bad
+    pid: int = field(default_factory=os.getpid)
     lock: threading.Lock = field(default_factory=threading.Lock)  # a task may use threads
 
+    def take_back(self, effects: Effects) -> None:
+        """Undo what was done at an entry."""
+        with self.lock:
+            for name, before in effects.counted.items():
+                if before is None:
+                    del self.counters[name]
+                else:
+                    self.counters[name] = before
+            if effects.puts:
+                self.services.take_back([key for key, _ in effects.puts])
+                self.puts -= len(effects.puts)
+                self.put_bytes -= sum(size for _, size in effects.puts)
 
-OOBKind = Literal["str", "json", "bytes"]
-_KINDS: dict[bytes | None, OOBKind] = {b"j": "json", b"b": "bytes"}
 
 COUNTER_MAX = 2**63 - 1
 """Redis counts in 64 bits."""
@@ -185,7 +224,7 @@ def put(key: str, value: Any) -> None:
         raise OOBKeyInvalid(
             f"OOB key {shown}: a key is a str of 1 to 256 characters, each one of a-z A-Z 0-9 _ - :"
         )
-    typed_value = _typed(key, value, task.spec.oob_value_limit)
+    typed_value = typed(key, value, task.spec.oob_value_limit)
     size = len(key) + len(typed_value)
     most = max(
         OOB_BYTES, task.spec.oob_value_limit + len(key) + 1
@@ -204,6 +243,9 @@ def put(key: str, value: Any) -> None:
         if code == 0:
             task.puts += 1
             task.put_bytes += size
+            if task.effects is not None:
+                task.effects.puts.append((key, size))
+                task.effects.are_some = True
             return
     if code == 1:
         raise OOBKeyExists(f"OOB key {key!r} was put before in job {task.spec.name}")
@@ -264,9 +306,13 @@ def counter(name: str, n: int = 1) -> None:
             raise ValueError(
                 f"counter {name!r}: a task may have {COUNTER_QUOTA} counters, and {task.task} has"
             )
-        total = task.counters[name] + n
+        before = task.counters.get(name)
+        total = (before or 0) + n
         if abs(total) > COUNTER_MAX:
             raise OverflowError(f"counter {name!r}: {total} is out of the range of 64 bits")
+        if task.effects is not None:
+            task.effects.counted.setdefault(name, before)
+            task.effects.are_some = True
         task.counters[name] = total
 
 
@@ -285,22 +331,49 @@ def data_err(message: object, url: str | None = None) -> NoReturn:
 
 
 def skip_entry(entry: object, why: str = "") -> None:
-    """Leave an entry out that cannot be used. No entry of a job may be bad: raises ``BadEntryError``, which
-    names the input, and ends the job.
+    """Leave an entry out that cannot be used: of a map the one that it is at, of a reader another one.
+
+    Of its pairs, counters and OOB results nothing counts, whenever they came; of a batch what is named is
+    left out, and the rest counts. Kept among the job's bad entries. Raises ``BadEntryError``, which ends the
+    job, where there are more than ``max_bad`` allows; in a reduce always.
     """
-    reading = _task("skip_entry").reading
-    leave_out(entry, why, reading.url or "", reading.offset)
+    task = _task("skip_entry")
+    if os.getpid() != task.pid:
+        raise BadEntryError("skip_entry cannot be called in a process that the task has forked")
+    if task.effects is not None:
+        task.effects.skipped.append((entry, why))
+        task.effects.are_some = True
+    else:
+        leave_out(entry, why, task.reading.url or "", task.reading.offset)
 
 
 def leave_out(entry: object, why: str, url: str, offset: int) -> None:
     """What ``skip_entry`` does, for a reader, which knows where the entry begins, and runs without a task,
     too.
     """
+    if _running is not None and _running.leaves_out is not None:
+        _running.leaves_out.by_reader(entry, why, url, offset)
+        return
     place = f"{redact(url)}, byte {offset}: " if url else ""
-    error = BadEntryError(f"{place}{f'{why}: ' if why else 'a bad entry: '}{shown(entry)}")
+    is_map = _running is not None and _running.task.phase == "map"
+    hint = "; the job allows no bad entries (max_bad=0)" if is_map else ""
+    error = BadEntryError(f"{place}{f'{why}: ' if why else 'a bad entry: '}{shown(entry)}{hint}")
     if _running is not None:
         _running.doom = error
     raise error
+
+
+def entries_begin(byte_of: Callable[[int], int], *, only_last: bool = False) -> None:
+    """For readers: ``byte_of(n)`` is the byte at which the entry begins that comes as the n-th from here on,
+    counted from 0; ``only_last``: of the last one that was given, whatever n. For errors.
+    """
+    if _running is not None and _running.leaves_out is not None:
+        _running.leaves_out.now_gives(byte_of, only_last=only_last)
+
+
+def running_task() -> RunningTask | None:
+    """The task that this process runs now."""
+    return _running
 
 
 def this_partition() -> int:
@@ -358,50 +431,3 @@ def reads_start() -> bool:
 def this_name() -> str:
     """The job's name."""
     return _task("this_name").spec.name
-
-
-def oob_kind(letter: bytes | None) -> OOBKind:
-    """Of what type a value is that has this letter; without one it is a str."""
-    return _KINDS.get(letter, "str")
-
-
-def untyped(letter: bytes | None, value: bytes) -> Any:
-    """The value that was put: of the bytes behind the letter of its type."""
-    kind = oob_kind(letter)
-    if kind == "bytes":
-        return value
-    text = value.decode("utf-8", "surrogatepass")
-    return json.loads(text) if kind == "json" else text
-
-
-def _typed(key: str, value: Any, limit: int) -> bytes:
-    """The value behind the letter of its type: s str, b bytes, j JSON."""
-    if isinstance(value, str):
-        typed = b"s" + value.encode("utf-8", "surrogatepass")
-    elif isinstance(value, bytes):
-        typed = b"b" + value
-    else:
-        try:
-            if not _is_json(value):
-                raise TypeError
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            why = f": {error}" if str(error) else ""
-            raise OOBValueInvalid(
-                f"OOB key {key!r}: a value is str, bytes, or what JSON gives back as it was (numbers, lists, "
-                f"dicts with str keys, …), not this {type(value).__name__}{why}"
-            ) from None
-        typed = b"j" + text.encode("utf-8", "surrogatepass")
-    if len(typed) - 1 > limit:
-        raise OOBValueInvalid(f"OOB key {key!r}: the value has {len(typed) - 1} bytes, the limit is {limit}")
-    return typed
-
-
-def _is_json(value: Any) -> bool:
-    """True if JSON gives the value back with the same types: a tuple would be a list, an int key a str."""
-    kind = type(value)
-    if kind is list:
-        return all(map(_is_json, value))
-    if kind is dict:
-        return all(type(key) is str and _is_json(item) for key, item in value.items())
-    return value is None or kind in (bool, int, float, str)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from disco_rq.attempt.place import Place
 from disco_rq.inputs import open_input
-from disco_rq.model import Input
+from disco_rq.model import Input, JobSpec, TaskId
 from disco_rq.outputs.addresses import output_address, preferred_node
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.locator import Locator
@@ -19,7 +19,7 @@ from disco_rq.stages import TaskWork
 from disco_rq.stages.inputsource import InputSource
 from disco_rq.stages.mapping import Opener
 
-__all__ = ["merged_sources", "opener_with", "place_output"]
+__all__ = ["merged_sources", "opener_with", "place_bad", "place_output"]
 
 
 def opener_with(locator: Locator, patience_s: float = NODE_PATIENCE_S) -> Opener:
@@ -66,6 +66,13 @@ def place_output(work: TaskWork, attempt: int, place: Place, *, in_memory: bool 
             aside, place.data.output(spec.name, task, attempt), sync=place.fsync and spec.gives_result(task)
         )
     return output_address(place.node, spec.name, task, attempt)
+
+
+def place_bad(spec: JobSpec, task: TaskId, attempt: int, place: Place) -> None:
+    """Bring the bad entries of an attempt to where they are looked for when it counts. Nothing makes those of
+    a job that has ended again.
+    """
+    _move(place.scratch.bad, place.data.bad(spec.name, task, attempt), sync=place.fsync)
 
 
 def _move(aside: Path, out: Path, *, sync: bool) -> None:

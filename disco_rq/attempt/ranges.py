@@ -95,7 +95,8 @@ def _sampled(
     def sample() -> bytes:
         os.chdir(directory)
         link(directory)
-        own = replace(work, scratch=directory, status=lambda _: None)
+        bad = None if work.bad is None else Forgotten()
+        own = replace(work, scratch=directory, status=lambda _: None, bad=bad)
         return Sample(own, opener, enter).ranges(inputs).pack()
 
     try:
@@ -120,5 +121,24 @@ class Unheard:
     def get_from(self, job: str, key: str) -> Any:
         return self._services.get_from(job, key)
 
+    def take_back(self, keys: Sequence[str]) -> None:
+        pass
+
     def message(self, text: str) -> int:  # noqa: ARG002
         return 1
+
+    def bad_elsewhere(self) -> int:
+        return 0
+
+
+class Forgotten:
+    """Bad entries that the map itself will meet, and keep."""
+
+    def keep(self, url: str, offset: int, number: int, entry: object, error: Exception | str) -> None:
+        pass
+
+    def look(self, nr_read: int, share: float) -> None:
+        pass
+
+    def end(self, nr_read: int) -> None:
+        pass

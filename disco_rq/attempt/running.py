@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from disco_rq.attempt.files import merged_sources, opener_with, place_output
+from disco_rq.attempt.leftout import LeftOut
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.ranges import KeptRanges, with_ranges
 from disco_rq.func import netstr_reader, object_reader
@@ -110,14 +111,8 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
     """
     spec, scratch, aside = turn.spec, place.scratch, place.scratch.out
     read = cache(partial(_input_urls, turn, outside.feed))  # what is read now, whatever becomes of it
-    running = RunningTask(
-        spec=spec,
-        task=turn.task,
-        host=place.node,
-        master=outside.master,
-        inputs=read,
-        services=outside.services,
-    )
+    running = _running_task(turn, place, outside, read)
+    left_out = LeftOut(running, turn.number, place) if spec.max_bad and turn.task_input != "reduce" else None
     work = TaskWork(
         spec=spec,
         functions=turn.unpacked.functions,
@@ -127,6 +122,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
         status=outside.status,
         new_params=turn.unpacked.params,
         memory_bytes=0 if spec.saves(turn.task) else outside.memory_bytes,
+        bad=left_out,
     )
     profile = place.data.profile(spec.name, turn.task, turn.number) if spec.profile else None
     if turn.unpacked.required:
@@ -140,14 +136,30 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
                 result = _stage(turn, work, place, outside, read)
             if running.doom is not None:
                 raise running.doom
+            told = "" if left_out is None else left_out.settle()
             in_memory = result.content is not None
             address = place_output(work, turn.number, place, in_memory=in_memory)
     except BaseException:
         if os.getpid() == pid:  # and not a fork of the task
             aside.unlink(missing_ok=True)
+            if left_out is not None:
+                left_out.abandon()
         raise
-    counted = replace(result, counters=dict(running.counters), ranges=ranges)
+    counted = replace(result, counters=dict(running.counters), ranges=ranges, left_out=told)
     return Outcome(address, counted, running.puts, running.put_bytes)
+
+
+def _running_task(
+    turn: Turn, place: Place, outside: Running, read: Callable[[], Sequence[str]]
+) -> RunningTask:
+    return RunningTask(
+        spec=turn.spec,
+        task=turn.task,
+        host=place.node,
+        master=outside.master,
+        inputs=read,
+        services=outside.services,
+    )
 
 
 def _with_ranges(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from disco_rq.errors import BadSignature, DataError, JobFailure, TaskError
@@ -23,8 +22,6 @@ _CALLED_BY_US = frozenset(
 )
 _FATAL = (JobFailure, BadSignature)
 _RETRIED_ERRORS = ("RecordTypeError", "PartitionError", "ProgramError", "TaskTimeout")
-
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 
 MESSAGE_MAX_CHARS = 2_000
 TRACEBACK_MAX_CHARS = 20_000
@@ -44,44 +41,27 @@ def failure_kind(error: BaseException) -> FailureKind:
     return "error"
 
 
-def is_exhaustion(error: BaseException) -> bool:
-    """Whether the process itself was at its end: no memory, no descriptor, no thread to be had."""
-    return any(map(_tells_exhaustion, _with_causes(error)))
-
-
-def _tells_exhaustion(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _EXHAUSTED):
-        return True
-    return isinstance(error, RuntimeError) and "can't start new thread" in _text(error)
-
-
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came from, each once: ``raise e from e`` makes a circle."""
-    seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        found = found.__cause__ or found.__context__
-
-
 def describe(error: BaseException) -> Failure:
     """The error in one line with where it happened, and the frames of the user's own code.
 
     Without the passwords and keys of addresses, which libraries like to repeat: many may read it.
     """
+    url = getattr(error, "url", None)
+    return Failure(
+        message=message_of(error),
+        traceback=user_traceback(error),
+        url=None if url is None else redact(url),
+        left_out=getattr(error, "left_out", ""),
+    )
+
+
+def message_of(error: BaseException) -> str:
+    """The error in one line."""
     name = type(error).__name__
     text = _cut(redact(_text(error)), MESSAGE_MAX_CHARS)
     notes = [str(note) for note in getattr(error, "__notes__", [])]
     message = f"{name}: {text}" if text else name
-    if notes:
-        message += f" ({redact('; '.join(notes))})"
-    url = getattr(error, "url", None)
-    return Failure(
-        message=message,
-        traceback=user_traceback(error),
-        url=None if url is None else redact(url),
-    )
+    return f"{message} ({redact('; '.join(notes))})" if notes else message
 
 
 def _text(error: BaseException) -> str:

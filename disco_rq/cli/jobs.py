@@ -60,6 +60,8 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
         rows += [(f"{phase} output", ", ".join(amounts))]
     if found["copies"]:
         rows += [("copies of tasks that lagged", found["copies"])]
+    if found["bad"]:
+        rows += [("bad entries left out", found["bad"])]
     if found["msgs_dropped"]:
         rows += [("messages dropped", found["msgs_dropped"])]
     rows += [(f"counter {name}", value) for name, value in sorted(found["counters"].items())]

@@ -153,6 +153,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     _print_lines([list(header), *texts])
 
 
+def print_rows(rows: Iterable[Sequence[Any]]) -> None:
+    """Rows of a table for a pipe, without waiting for others."""
+    for row in rows:
+        click.echo("\t".join(text_of(cell).decode("utf-8", "replace") for cell in row))
+
+
 def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
     """Names and values, laid out like a table, without a header."""
     _print_lines([[name, text_of(value).decode("utf-8", "replace")] for name, value in facts])

@@ -28,6 +28,22 @@ from disco_rq.settings import Settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class MaxBad(click.ParamType[float]):
+    """A number of entries, or a part of them: ``100``, ``0.01``, ``1%``."""
+
+    name = "number or part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        try:
+            if value.endswith("%"):
+                return float(value[:-1]) / 100
+            return int(value) if value.isdecimal() else float(value)
+        except ValueError:
+            self.fail(
+                f"{value!r}: it takes a number of entries, or a part of them, such as 0.01 or 1%", param, ctx
+            )
+
+
 def program_options(function: F) -> F:
     """PROGRAM INPUT… and the options that win over what the program says."""
     for decorate in (
@@ -38,6 +54,12 @@ def program_options(function: F) -> F:
         ),
         click.option("-p", "--param", "param", multiple=True, metavar="NAME=VALUE", help="Set a parameter."),
         click.option("--sort/--no-sort", default=None, help="Whether a reduce gets equal keys together."),
+        click.option(
+            "--max-bad",
+            type=MaxBad(),
+            metavar="N",
+            help="So many entries may be bad, or such a part of them: 100, 0.01, 1%.",
+        ),
         click.option("--nr-reduces", type=click.IntRange(min=0), metavar="N", help="How many reduces."),
         redis_option,
     ):
@@ -49,7 +71,9 @@ def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: d
     """Load the program, let the options win over it, and submit it as a job."""
     loaded = load_program(program)
     arguments = {"input": [], **loaded.arguments}
-    arguments.update({name: options[name] for name in ("sort", "nr_reduces") if options[name] is not None})
+    arguments.update(
+        {name: options[name] for name in ("sort", "nr_reduces", "max_bad") if options[name] is not None}
+    )
     params = with_params(arguments.pop("params", None), options["param"])
     if params is not None:
         arguments["params"] = params
@@ -144,8 +168,10 @@ def wait(job: str, timeout: float | None, quiet: bool, redis: str | None, as_jso
 
 def summarise(job: Job, console: Console) -> None:
     """What the job left besides its results: counters and OOB results, a few of them."""
-    counters = job.jobinfo()["counters"]
-    shown = [f"{name} {value:,}" for name, value in sorted(counters.items())]
+    info = job.jobinfo()
+    shown = [f"{name} {value:,}" for name, value in sorted(info["counters"].items())]
+    if info["bad"]:
+        shown.insert(0, f"bad entries left out {info['bad']:,}")
     keys = job.oob_list()
     for key in keys[:8]:
         value = json_of(job.oob_get(key))

@@ -30,6 +30,7 @@ VERBS = {
     "oob": Verb("results", "Read out-of-band results."),
     "tasks": Verb("tasks", "List the tasks of a job."),
     "failures": Verb("tasks", "Tell what went wrong with a job's tasks."),
+    "bad": Verb("badentries", "Print the entries that a job has left out."),
     "pstats": Verb("tasks", "Tell where the time of a job's tasks went."),
     "story": Verb("attempts", "Tell what became of each attempt of a task."),
     "log": Verb("attempts", "Print what a task printed and logged."),

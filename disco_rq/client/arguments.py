@@ -67,6 +67,7 @@ class JobArguments(TypedDict, total=False):
     files_per_task: int
     split_size: int | None
     scheduler: Scheduler
+    max_bad: float
     max_failures: int
     task_retries: int
     task_timeout: float | None

@@ -167,6 +167,7 @@ class Disco:
     story = _by_name(Job.story)
     log = _by_name(Job.log)
     profile_stats = _by_name(Job.profile_stats)
+    bad_entries = _by_name(Job.bad_entries)
     oob_list = _by_name(Job.oob_list)
     oob_get = _by_name(Job.oob_get)
     kill = _by_name(Job.kill)

@@ -34,6 +34,7 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "counters": store.counters(name),
         "msgs_dropped": record.count("msgs_dropped"),
         "copies": record.count("copies"),
+        "bad": record.count("bad"),
         "entries": {phase: record.count(f"{phase}:entries") for phase in PHASES},
         "records": {phase: record.count(f"{phase}:records") for phase in PHASES},
         "bytes": {phase: record.count(f"{phase}:bytes") for phase in PHASES},

@@ -9,16 +9,18 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from disco_rq.client.arguments import Address, JobArguments
+from disco_rq.client.badentries import bad_entries
 from disco_rq.client.facts import job_facts
 from disco_rq.client.results import Results, read_beside, read_log
 from disco_rq.client.session import HasSession
 from disco_rq.client.submission import ARGUMENTS
 from disco_rq.client.waiting import display_of, wait_any, wait_ready
 from disco_rq.errors import DiscoError, JobArgumentError, JobError, UnknownJob
-from disco_rq.model import JOB_NAME, PHASES, ResultStatus, TaskId
+from disco_rq.model import JOB_NAME, PHASES, BadEntry, ResultStatus, TaskId
 from disco_rq.outputs.addresses import output_address
 from disco_rq.outputs.profiles import SUFFIX as PROFILE_SUFFIX
 from disco_rq.outputs.profiles import merged, profiled_outputs
+from disco_rq.store.badentries import BadTasks
 from disco_rq.store.nodes import live_slots
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ class Job:
         (``[waiting, running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100),
         ``nodes``; and
         ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``copies`` (of tasks
-        that lagged), ``entries``,
+        that lagged), ``bad`` (entries that were left out), ``entries``,
         ``records`` and ``bytes`` (each by phase).
         """
         record = self._store.record(self.name)
@@ -174,6 +176,16 @@ class Job:
         if stats is None:
             raise JobError(f"No profile data: job {self.name} has none{mode and f' of a {mode}'}")
         return stats
+
+    def bad_entries(self) -> Iterator[BadEntry]:
+        """The entries that the job's maps have left out: of those that are done, in the order of tasks.
+
+        Of a job that had more than ``max_bad`` allows, those of the task that was too much, too. Raises
+        ``UnknownJob``; ``DataError``, behind all the others, if the node that holds some cannot be read.
+        """
+        self._store.record(self.name)
+        tasks = BadTasks(self._session.connection).of(self.name)
+        yield from bad_entries(self._session.locator, self.name, tasks)
 
     def oob_list(self) -> list[str]:
         """The keys of the job's committed OOB results, sorted. Raises ``OOBNotFound`` for an unknown job."""

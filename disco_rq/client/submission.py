@@ -96,6 +96,8 @@ def build(
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
     if options.get("sort_values") or functions.partition is total_order:
         options["sort"] = True
+    if options.get("max_bad") and functions.map is None:
+        raise JobArgumentError(f"max_bad={options['max_bad']!r}: this job has no map, which it would be for")
     scheduler = options.pop("scheduler", {})
     inputs, nr_reduces = _planned(functions, input, options, partitions_of)
     has_map = functions.map is not None

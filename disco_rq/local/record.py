@@ -35,6 +35,8 @@ class LocalRecord:
     counters: Counter[str] = field(default_factory=Counter)
     events: list[LocalEvent] = field(default_factory=list)
     profiles: list[Path] = field(default_factory=list)
+    bad: dict[TaskId, tuple[int, int]] = field(default_factory=dict)  # bad entries, and the attempt
+    nr_read: int = 0  # entries that its maps have read, where some may be bad
     msgs_dropped: int = 0
 
     def tell(self, host: str, text: str, *, by_job: bool = False) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from disco_rq.client.arguments import Address, JobArguments
+from disco_rq.client.badentries import bad_entries
 from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import Submission, build
 from disco_rq.errors import DataError, DiscoError, JobError, OOBNotFound
@@ -21,11 +22,13 @@ from disco_rq.inputs import open_input
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.local.tasks import LocalTasks
 from disco_rq.machine.redisserver import private_directory
-from disco_rq.model import ResultStatus
+from disco_rq.model import BadEntry, ResultStatus
+from disco_rq.oobvalues import untyped
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.profiles import merged
-from disco_rq.runtime import installed_names, is_in_task, untyped
+from disco_rq.runtime import installed_names, is_in_task
+from disco_rq.store.badentries import BadTask
 
 __all__ = ["LocalJob", "run"]
 
@@ -80,6 +83,11 @@ class LocalJob:
     def counters(self) -> dict[str, int]:
         """The totals of ``counter``."""
         return dict(self._record.counters)
+
+    def bad_entries(self) -> Iterator[BadEntry]:
+        """The entries that its maps have left out, in the order of tasks."""
+        bad = [BadTask(str(task), nr, NODE, number) for task, (nr, number) in self._record.bad.items() if nr]
+        return bad_entries(_here.locator, self.name, bad)
 
     def profile_stats(self, mode: str = "") -> pstats.Stats:
         """The profiles of its tasks as one (``mode``: "map", "reduce", or both); ``JobError`` if none."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from disco_rq.errors import OOBNotFound
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.model import MSG_QUOTA, OOB_QUOTA, Phase, TaskId
-from disco_rq.runtime import untyped
+from disco_rq.oobvalues import untyped
 
 __all__ = ["LocalServices"]
 
@@ -43,6 +43,13 @@ class LocalServices:
             raise OOBNotFound(f"job {job} has no OOB result {key!r}")
         _, typed_value = oob[key]
         return untyped(typed_value[:1], typed_value[1:])
+
+    def take_back(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.staged.pop(key, None)
+
+    def bad_elsewhere(self) -> int:
+        return sum(nr_bad for nr_bad, _ in self._record.bad.values())
 
     def message(self, text: str) -> int:
         second = int(time.time())

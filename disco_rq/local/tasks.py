@@ -6,6 +6,7 @@ shuffle and files are the same code.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -24,7 +25,7 @@ from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.client.facts import describe_death
 from disco_rq.client.submission import Submission
-from disco_rq.errors import JobError
+from disco_rq.errors import BadEntryError, JobError
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.local.services import LocalServices
 from disco_rq.model import Input, MapInput, TaskId
@@ -35,6 +36,7 @@ from disco_rq.runtime import enter_task
 from disco_rq.saving import final_address, is_saved, publish
 from disco_rq.settings import Settings
 from disco_rq.store.attempts import Failure
+from disco_rq.store.badentries import Causes, is_too_much, left_out_text, too_many_text
 from disco_rq.store.deaths import death_text, failure_text
 
 __all__ = ["LocalTasks"]
@@ -61,6 +63,7 @@ class LocalTasks:
         self._ranges: bytes | None = None
         self._written: Counter[int] = Counter()  # bytes of each partition, by all maps
         self._reduce = 0
+        self._causes = Causes()  # of bad entries
         self._master = Settings.from_env().http
 
     def run(self) -> None:
@@ -124,6 +127,7 @@ class LocalTasks:
                 self.record.tell(NODE, text)
             finally:
                 self._place.scratch.out.unlink(missing_ok=True)
+                self._place.scratch.bad.unlink(missing_ok=True)
                 self._place.scratch.empty()
 
     def _attempt(self, task: TaskId, number: int, task_input: TaskInput, failed: Sequence[str]) -> None:
@@ -151,6 +155,21 @@ class LocalTasks:
         self.record.oob.update(services.staged)
         self.record.counters.update(outcome.result.counters)
         self._written.update(outcome.result.partition_bytes)
+        if outcome.result.left_out:
+            self._leave_out(task, number, json.loads(outcome.result.left_out))
+
+    def _leave_out(self, task: TaskId, number: int, told: dict[str, Any]) -> None:
+        """What a map has left out counts from now on. ``BadEntryError`` if that is too much."""
+        record, spec = self.record, self._spec
+        record.bad[task] = told["n"], number
+        record.nr_read += told["of"]
+        self._causes.merge(told["causes"])
+        if told["n"]:
+            record.tell(NODE, left_out_text(str(task), told["n"], told["causes"]))
+        bad = sum(nr_bad for nr_bad, _ in record.bad.values())
+        done, read = len(record.outputs), record.nr_read
+        if is_too_much(bad, read, spec.max_bad, done=done, nr_maps=spec.nr_maps):
+            raise BadEntryError(too_many_text(bad, read, spec.max_bad, self._causes))
 
     # -- what a reduce reads
 

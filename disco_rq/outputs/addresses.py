@@ -8,6 +8,7 @@ from disco_rq.errors import DataError
 from disco_rq.model import JOB_NAME, NODE_NAME, TASK, TaskId
 
 __all__ = [
+    "BAD_SUFFIX",
     "job_of",
     "map_task_of",
     "output_address",
@@ -19,6 +20,10 @@ __all__ = [
 
 _OUTPUT = TASK.pattern.replace(":", "-") + r"\.[0-9]+"
 ADDRESS = re.compile(rf"disco://({NODE_NAME.pattern})/({JOB_NAME.pattern})/({_OUTPUT})")
+
+
+BAD_SUFFIX = ".bad"
+"""Of the file beside an attempt's output that holds its bad entries."""
 
 
 def output_name(task: TaskId, attempt: int) -> str:

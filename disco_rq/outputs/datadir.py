@@ -1,10 +1,10 @@
 """The data directory of a node: what its tasks have made.
 
 Everything lies under one root: ``<job>/map-3.1`` (output of the first attempt of map 3), beside it
-``map-3.1.log`` (what it printed) and ``map-3.1.prof`` (its profile), ``<job>/required/`` (what the job brings
-along) and ``tmp/`` (work in progress). ``.node-id`` holds a random word that the node also tells in Redis:
-who finds the same word at the same path may read the files directly. ``.cluster-id`` holds the word of the
-cluster that the node has joined, where jobs are signed.
+``map-3.1.log`` (what it printed), ``map-3.1.prof`` (its profile) and ``map-3.1.bad`` (the entries that it has
+left out), ``<job>/required/`` (what the job brings along) and ``tmp/`` (work in progress). ``.node-id`` holds
+a random word that the node also tells in Redis: who finds the same word at the same path may read the files
+directly. ``.cluster-id`` holds the word of the cluster that the node has joined, where jobs are signed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from disco_rq.machine.orphans import Gone, end_strays
 from disco_rq.model import JOB_NAME, TaskId
-from disco_rq.outputs.addresses import output_name
+from disco_rq.outputs.addresses import BAD_SUFFIX, output_name
 from disco_rq.outputs.jobmarks import JobMarks
 from disco_rq.outputs.purged import PurgedJobs
 
@@ -28,7 +28,7 @@ __all__ = ["CLUSTER_ID", "NODE_ID", "DataDir", "Scratch"]
 NODE_ID = ".node-id"
 CLUSTER_ID = ".cluster-id"
 TMP = "tmp"
-SUFFIX = re.compile(r"\.(?:out|log|required)$")
+SUFFIX = re.compile(r"\.(?:out|log|bad|required)$")
 LIFE = re.compile(r"-[0-9a-f]{6}$")
 """The end of a worker's name, another one in each of its lives; before it stands its place in the node."""
 
@@ -51,6 +51,11 @@ class Scratch:
         return self.directory.with_name(self.directory.name + ".out")
 
     @property
+    def bad(self) -> Path:
+        """The bad entries of an attempt while they are written."""
+        return self.directory.with_name(self.directory.name + BAD_SUFFIX)
+
+    @property
     def required(self) -> Path:
         """The files that a job brings along, while they are written."""
         return self.directory.with_name(self.directory.name + ".required")
@@ -70,6 +75,7 @@ class Scratch:
         shutil.rmtree(self.required, ignore_errors=True)
         self.log.unlink(missing_ok=True)
         self.out.unlink(missing_ok=True)
+        self.bad.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,9 @@ class DataDir:
 
     def profile(self, job: str, task: TaskId, attempt: int) -> Path:
         return self.job(job) / f"{output_name(task, attempt)}.prof"
+
+    def bad(self, job: str, task: TaskId, attempt: int) -> Path:
+        return self.job(job) / f"{output_name(task, attempt)}{BAD_SUFFIX}"
 
     def required(self, job: str) -> Path:
         """The files that a job brings along; all its tasks on this node share them."""

@@ -161,12 +161,19 @@ class RemoteFile(io.RawIOBase):
     """
 
     def __init__(
-        self, address: str, server: Callable[[], Server], *, patience_s: float = NODE_PATIENCE_S
+        self,
+        address: str,
+        server: Callable[[], Server],
+        *,
+        patience_s: float = NODE_PATIENCE_S,
+        suffix: str = "",
     ) -> None:
-        """``server``: asked before each connection, since a node may be started again elsewhere."""
+        """``server``: asked before each connection, since a node may be started again elsewhere. ``suffix``:
+        of the file beside the output that is meant.
+        """
         self._address = address
         self._node, *path = split_address(address)
-        self._path = "/" + "/".join(path)
+        self._path = "/" + "/".join(path) + suffix
         self._server = server
         self._patience_s = patience_s
         self._at = 0
@@ -248,11 +255,10 @@ class RemoteFile(io.RawIOBase):
                     ) from error
 
 
-def open_remote(locator: Locator, address: str) -> BinaryIO:
-    """An output on another node, buffered."""
-    return cast(
-        BinaryIO, io.BufferedReader(RemoteFile(address, lambda: locator.server(address)), _BUFFER_BYTES)
-    )
+def open_remote(locator: Locator, address: str, *, suffix: str = "") -> BinaryIO:
+    """An output on another node, or the file with the suffix beside it, buffered."""
+    file = RemoteFile(address, lambda: locator.server(address), suffix=suffix)
+    return cast(BinaryIO, io.BufferedReader(file, _BUFFER_BYTES))
 
 
 def reason(error: BaseException) -> str:

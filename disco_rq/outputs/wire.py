@@ -1,7 +1,7 @@
 """What a node's data server and its readers agree on: the requests, the token, and frames.
 
-    GET  /<job>/<file>          one output, or with ``.log`` behind it what its attempt printed, or with
-                                ``.prof`` its profile; with ranges
+    GET  /<job>/<file>          one output, or with ``.log`` behind it what its attempt printed, with
+                                ``.prof`` its profile, or with ``.bad`` its bad entries; with ranges
     POST /<job>/partitions/<n>  partition n of many outputs; the body has a line ``<file> <offset>`` for each
 
 The answer to the second is a row of frames, ``kind, line, length`` and a payload. First a LOST frame, with
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 OUTPUT = re.compile(r"(?:map|reduce)-[0-9]+\.[0-9]+")
-FILE = re.compile(rf"{OUTPUT.pattern}(?:\.log|\.prof)?")
+FILE = re.compile(rf"{OUTPUT.pattern}(?:\.log|\.prof|\.bad)?")
 CHUNK_BYTES = 128 << 10
 """What either side holds of a stream at a time."""
 FRAME = struct.Struct("<BII")  # kind, number of the line that asked for it, length of the payload

@@ -14,7 +14,7 @@ from disco_rq.errors import WrongContent
 from disco_rq.readers.csvborders import record_borders
 from disco_rq.readers.telling import UTF_8_BOM, has_newline_byte, refuse_other_than_text
 from disco_rq.redact import redact
-from disco_rq.runtime import is_read_now, leave_out
+from disco_rq.runtime import entries_begin, is_read_now, leave_out
 
 __all__ = ["CsvReader", "CsvRecords"]
 
@@ -59,6 +59,7 @@ class CsvReader:
 
     def __call__(self, fd: BinaryIO, size: int | None, fname: str) -> Iterator[Any]:  # noqa: ARG002
         records = CsvRecords(self, fd, fname)
+        entries_begin(records.last_begins, only_last=True)
         if self.header is False:
             return iter(records)
         return _as_dicts(records)
@@ -209,7 +210,10 @@ class CsvRecords:
         encoding = self._reader.encoding
         return len("".join(lines).encode(encoding, "surrogateescape")) - len("".encode(encoding))
 
+    def last_begins(self, _: int = 0) -> int:
+        """The byte at which the record begins that was given out last."""
+        return self._at + self._nr_bytes(self._kept[: self._done - self._first])
+
     def _leave_out(self, why: str, end: int) -> None:
-        before = self._done - self._first
-        offset = self._at + self._nr_bytes(self._kept[:before])
-        leave_out("".join(self._kept[before : end - self._first]), why, self._fname, offset)
+        lines = self._kept[self._done - self._first : end - self._first]
+        leave_out("".join(lines).rstrip("\r\n"), why, self._fname, self.last_begins())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 import msgspec
 
-from disco_rq.readers.lines import raw_lines
-from disco_rq.runtime import leave_out
+from disco_rq.readers.lines import LineStarts, raw_lines
+from disco_rq.runtime import entries_begin, leave_out
 
 __all__ = ["JsonlReader", "json_lines"]
 
@@ -31,9 +32,12 @@ def json_lines(fd: BinaryIO, fname: str) -> Iterator[tuple[int, Iterator[Any] | 
     decode = msgspec.json.Decoder().decode
     for offset, lines in raw_lines(fd, fname):
         try:
-            yield len(lines), list(map(decode, filter(None, lines.split(b"\n"))))
+            values = list(map(decode, filter(None, lines.split(b"\n"))))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield len(lines), _one_by_one(lines, fname, offset, decode)
+        else:
+            entries_begin(LineStarts(offset, lines, with_empty=False))
+            yield len(lines), values
 
 
 def _one_by_one(lines: bytes, fname: str, at: int, decode: Callable[[bytes], Any]) -> Iterator[Any]:
@@ -46,8 +50,14 @@ def _one_by_one(lines: bytes, fname: str, at: int, decode: Callable[[bytes], Any
                 try:
                     value = json.loads(line.decode())
                 except (ValueError, RecursionError) as error:
-                    leave_out(line, f"no JSON: {error}", fname, at)
+                    text = line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
+                    leave_out(text, f"no JSON: {error}", fname, at)
                     at += len(line) + 1
                     continue
+            entries_begin(partial(_itself, at))
             yield value
         at += len(line) + 1
+
+
+def _itself(at: int, _: int) -> int:
+    return at

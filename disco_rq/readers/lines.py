@@ -5,15 +5,15 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import BinaryIO
 
 from disco_rq.errors import WrongContent
 from disco_rq.readers.telling import UTF_8_BOM, has_newline_byte, refuse_other_than_text
 from disco_rq.redact import redact
-from disco_rq.runtime import is_read_now, reads_start
+from disco_rq.runtime import entries_begin, is_read_now, reads_start
 
-__all__ = ["BytesLines", "TextReader", "map_line_reader"]
+__all__ = ["BytesLines", "LineStarts", "TextReader", "map_line_reader"]
 
 _CHUNK_BYTES = 256 << 10
 _HEAD_BYTES = 512
@@ -80,10 +80,30 @@ def _text_lines(fd: BinaryIO, fname: str, encoding: str) -> Iterator[str]:
 
 def _whole_lines(fd: BinaryIO, fname: str, encoding: str = "utf-8") -> Iterator[bytes]:
     r"""Some lines at a time, with ``\n`` between them and not behind the last one."""
-    for _, lines in raw_lines(fd, fname, encoding):
+    for at, lines in raw_lines(fd, fname, encoding):
+        entries_begin(LineStarts(at, lines))
         if b"\r" in lines:
             lines = lines.replace(b"\r\n", b"\n")
         yield lines.removesuffix(b"\n")
+
+
+class LineStarts:
+    """The byte at which each of some lines begins. Nothing is done before one is asked for."""
+
+    def __init__(self, at: int, lines: bytes, *, with_empty: bool = True) -> None:
+        """``at``: where the first of them begins. ``with_empty``: whether empty ones count."""
+        self._at = at
+        self._lines = lines
+        self._with_empty = with_empty
+        self._starts: list[int] = []
+
+    def __call__(self, n: int) -> int:
+        if not self._starts:
+            lines = self._lines.split(b"\n")
+            starts = accumulate((len(line) + 1 for line in lines), initial=self._at)
+            self._starts = [at for at, line in zip(starts, lines, strict=False) if line or self._with_empty]
+            self._lines = b""
+        return self._starts[n]
 
 
 def raw_lines(fd: BinaryIO, fname: str, encoding: str = "utf-8") -> Iterator[tuple[int, bytes]]:

@@ -11,8 +11,10 @@ import selectors
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,10 +22,10 @@ import psutil
 
 from disco_rq.errors import DataError, ProgramError, TaskTimeout
 from disco_rq.external import ExternalProgram
-from disco_rq.stages.pairwire import IncomingLists, Pair, entry_pair, packed
+from disco_rq.stages.pairwire import IncomingLists, Pair, Refusal, entry_pair, packed
 from disco_rq.stages.stderrlines import StderrLines
 
-__all__ = ["RunningProgram", "running_program"]
+__all__ = ["Refused", "RunningProgram", "running_program"]
 
 GRACE_S = 5.0
 """A map has given all that it can when its last list is here: for so long it may still end by itself."""
@@ -34,6 +36,14 @@ _AHEAD_BYTES = 256 << 10
 _READ_BYTES = 256 << 10
 _END_LOOK_S = 0.2
 """A program may end while a process that it started holds its pipes open: looked after so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An entry of which a program says that it cannot use it."""
+
+    entry: Any
+    why: str
 
 
 @contextmanager
@@ -90,8 +100,9 @@ class RunningProgram:
 
     # -- what a map and a reduce do with it
 
-    def answers(self, entries: Iterable[Any]) -> Iterator[list[Pair]]:
-        """For each entry of a map the pairs that the program answers. Some entries are under way at a time.
+    def answers(self, entries: Iterable[Any]) -> Iterator[list[Pair] | Refused]:
+        """For each entry of a map the pairs that the program answers, or that it refuses it. Some entries are
+        under way at a time.
 
         May be called for one input after the other. Raises ``ProgramError`` when the program dies or breaks
         the protocol, ``DataError`` when a signal killed it; an error of ``entries`` comes behind the answers
@@ -99,12 +110,14 @@ class RunningProgram:
         """
         entries = iter(entries)
         trouble: Exception | None = None
-        waiting, more = 0, True
+        waiting: deque[Any] = deque()
+        more = True
         while waiting or more:
-            while more and waiting < _AHEAD_ENTRIES and len(self._outgoing) < _AHEAD_BYTES:
+            while more and len(waiting) < _AHEAD_ENTRIES and len(self._outgoing) < _AHEAD_BYTES:
                 try:
-                    self._outgoing += packed(*entry_pair(next(entries)))
-                    waiting += 1
+                    entry = next(entries)
+                    self._outgoing += packed(*entry_pair(entry))
+                    waiting.append(entry)
                 except StopIteration:
                     more = False
                 except TaskTimeout:
@@ -116,10 +129,10 @@ class RunningProgram:
                 if self._is_mute and not self._lists.complete:
                     raise self._death("before it had answered every pair")
             while self._lists.complete:
-                waiting -= 1
-                if waiting < 0:
+                if not waiting:
                     raise self._too_many()
-                yield self._lists.complete.popleft()
+                entry, answer = waiting.popleft(), self._lists.complete.popleft()
+                yield Refused(entry, answer.why) if isinstance(answer, Refusal) else answer
         if trouble is not None:
             raise trouble
 

@@ -21,14 +21,15 @@ from disco_rq.records.pairs import (
     entries_of,
     one_by_one,
     place_of,
-    shown,
     taken_columns,
     taken_pairs,
 )
 from disco_rq.redact import redact
-from disco_rq.runtime import Reading, now_reads
+from disco_rq.runtime import Reading, now_reads, running_task
 from disco_rq.stages.external import RunningProgram
+from disco_rq.stages.guard import Guard, refuse_no_pairs
 from disco_rq.stages.initialising import Initialising, Opener
+from disco_rq.stages.leaving import Leaving
 from disco_rq.stages.taskwork import TaskWork
 
 __all__ = ["MappedPairs", "Opener"]
@@ -76,6 +77,24 @@ class MappedPairs:
         self._offset = 0  # the byte at which the entries of this input begin
         self._entries: Iterator[Any] = iter(())
         self._ended = False
+        self._leaving, self._guard = self._guarded(work)
+
+    def _guarded(self, work: TaskWork) -> tuple[Leaving | None, Guard | None]:
+        """What it takes where entries may be bad. The runtime names speak of it from here on."""
+        task = running_task()
+        if work.bad is None or task is None:
+            return None, None
+        reads_ahead = self._through is not None
+        leaving = Leaving(
+            work.bad,
+            self._reader,
+            lambda: self._entry,
+            nr_inputs=len(self._inputs),
+            reads_ahead=reads_ahead,
+        )
+        leaving.nr_read = lambda: self.nr_read
+        task.leaves_out = leaving
+        return leaving, Guard(work, leaving, task)
 
     def __iter__(self) -> Iterator[Any]:
         pairs: Iterator[Any] = chain.from_iterable(chain.from_iterable(self._pieces()))
@@ -85,6 +104,14 @@ class MappedPairs:
     def nr_entries(self) -> int:
         """Entries that were given to the map so far."""
         return self._before + self._entry
+
+    @property
+    def nr_read(self) -> int:
+        """Entries that were read so far, those that are left out too; of batches their rows."""
+        if self._leaving is None or self._guard is None:
+            return self.nr_entries
+        given = self._guard.nr_rows if self._leaving.in_batches else self.nr_entries
+        return given + self._leaving.nr_by_reader
 
     @property
     def _entry(self) -> int:
@@ -104,18 +131,28 @@ class MappedPairs:
                 self._offset = offset_of(fd)
                 reading = Reading(input.url, self._offset, input.length, partial(head_of, fd))
                 now_reads(reading, instead_of=replicas[0].url)
+                if self._leaving is not None:
+                    self._leaving.begin(reading, size)
                 self._entries = entries = entries_of(
                     "map_reader", self._reader, self._reader(fd, size, input.url)
                 )
+                if self._leaving is not None:
+                    entries = self._leaving.counted(entries)
                 self._initialising.begin(input, entries, reading)
+                if self._leaving is not None:
+                    self._leaving.map_begins()
                 params = self._initialising.params
                 if self._through is not None:
                     entries = self._through(entries)
                 while True:
                     self._answers, self._answered = repeat(params, _MANY), _MANY
                     self._ended = False
-                    results = map(self._map, chain(islice(entries, until_status), self._end()), self._answers)
-                    yield filter(_is_not_none, chain(self._first(results), results))
+                    given = chain(islice(entries, until_status), self._end())
+                    if self._guard is not None:
+                        yield self._guard.results(given, self._answers, lambda: self._entry)
+                    else:
+                        results = map(self._map, given, self._answers)
+                        yield filter(_is_not_none, chain(self._first(results), results))
                     if not self._ended:  # the chain of iterators took it for its own end
                         raise RuntimeError("map raised StopIteration")
                     until_status -= self._settle()
@@ -129,13 +166,7 @@ class MappedPairs:
         count = 0
         for result in islice(results, _LOOKED_AT):
             if isinstance(result, str | bytes | dict):
-                hint = (
-                    "its items() are pairs" if isinstance(result, dict) else f"{result[:1]!r} is not a pair"
-                )
-                raise TaskError(
-                    f"map must return or yield (key, value) pairs, and gave the {type(result).__qualname__} "
-                    f"{shown(result)}; {hint} ({place_of(self._map)})"
-                )
+                refuse_no_pairs(self._map, result)
             count += 1
             yield result
         if count < _LOOKED_AT and not self._ended:  # or what comes next would be taken for the rest
@@ -185,7 +216,8 @@ class MappedPairs:
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         codes = {frame.f_code for frame in frames}
         ours = _is_ours(error)
-        in_bulk = codes.isdisjoint((one_by_one.__code__, taken_columns.__code__, taken_pairs.__code__))
+        takers = (one_by_one, taken_columns, taken_pairs, Guard.results)
+        in_bulk = codes.isdisjoint(taker.__code__ for taker in takers)
         reading = isinstance(self._entries, GeneratorType) and self._entries.gi_code in codes
         reading = reading or (ours and any(map(_reads, map(_module, frames))))
         if RunningProgram.answers.__code__ in codes and not reading:
@@ -194,7 +226,8 @@ class MappedPairs:
             return f"noticed at entry {self._entry} of {url}"
         if reading:
             return f"reading entry {self._entry + 1} of {url}"
-        return f"in entry {self._entry} of {url}" if self._entry else f"before the first entry of {url}"
+        number = self._entry if self._leaving is None else self._leaving.number_of(self._entry)
+        return f"in entry {number} of {url}" if self._entry else f"before the first entry of {url}"
 
 
 @contextmanager

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from disco_rq.errors import ProgramError
 from disco_rq.records.pairs import shown
 
-__all__ = ["IncomingLists", "Pair", "entry_pair", "packed"]
+__all__ = ["IncomingLists", "Pair", "Refusal", "entry_pair", "packed"]
 
 Pair: TypeAlias = tuple[Any, Any]
 
@@ -17,8 +17,17 @@ MAX_ITEM_BYTES = 1 << 30
 """A key or value that is longer is none: the program has written something else. As in Disco."""
 MAX_LIST_PAIRS = 1_000_000
 """The same for the pairs of one list."""
+REFUSED = 0xFFFFFFFF
+"""Instead of the number of pairs: there is no list, but a reason, ``<u32 LE length><text>``."""
+MAX_REASON_BYTES = 64 << 10
 
 _U32 = struct.Struct("<I")
+
+
+class Refusal(NamedTuple):
+    """What a program answers to a pair that it cannot use."""
+
+    why: str
 
 
 def packed(key: Any, value: Any) -> bytes:
@@ -56,10 +65,10 @@ def entry_pair(entry: Any) -> Pair:
 
 
 class IncomingLists:
-    """``<u32 LE count><pairs>`` after one another, taken apart as the bytes come."""
+    """``<u32 LE count><pairs>`` after one another, taken apart as the bytes come; and refusals."""
 
     def __init__(self, name: str, *, text: bool) -> None:
-        self.complete: deque[list[Pair]] = deque()
+        self.complete: deque[list[Pair] | Refusal] = deque()
         self._name = name
         self._text = text
         self._parts: list[bytes] = []  # that cannot be taken apart yet
@@ -75,7 +84,13 @@ class IncomingLists:
 
     def drain(self) -> list[Pair]:
         """All pairs that have come, whether their list is complete or not."""
-        pairs = [pair for complete in self.complete for pair in complete]
+        pairs: list[Pair] = []
+        for complete in self.complete:
+            if isinstance(complete, Refusal):
+                raise ProgramError(
+                    f"the {self._name} refuses a pair, which only a map may do: {complete.why}"
+                )
+            pairs += complete
         self.complete.clear()
         some, self._pairs = self._pairs, []
         return pairs + some
@@ -104,8 +119,15 @@ class IncomingLists:
             self._needed = 4
             if len(data) < at + 4:
                 return at
-            self._missing = _U32.unpack_from(data, at)[0]
-            if self._missing > MAX_LIST_PAIRS:
+            count: int = _U32.unpack_from(data, at)[0]
+            if count == REFUSED:
+                end = self._take_refusal(data, at)
+                if not end:
+                    return at
+                at = end
+                continue
+            self._missing = count
+            if count > MAX_LIST_PAIRS:
                 raise self._nonsense(f"a list of {self._missing} pairs, {MAX_LIST_PAIRS} at most", data, at)
             at += 4
             if not self._missing:
@@ -128,6 +150,20 @@ class IncomingLists:
                     return end
             if length > MAX_ITEM_BYTES:
                 raise self._nonsense(f"a key or value of {length} bytes, {MAX_ITEM_BYTES} at most", data, at)
+        self._needed = end - at
+        return 0
+
+    def _take_refusal(self, data: bytes, at: int) -> int:
+        """The same of a refusal."""
+        end = at + 8
+        if len(data) >= end:
+            length: int = _U32.unpack_from(data, at + 4)[0]
+            if length > MAX_REASON_BYTES:
+                raise self._nonsense(f"a reason of {length} bytes, {MAX_REASON_BYTES} at most", data, at)
+            end += length
+            if len(data) >= end:
+                self.complete.append(Refusal(data[at + 8 : end].decode("utf-8", "backslashreplace")))
+                return end
         self._needed = end - at
         return 0
 

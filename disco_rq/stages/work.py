@@ -12,9 +12,10 @@ from disco_rq.func import sum_combiner
 from disco_rq.inputs import open_input
 from disco_rq.model import MapInput, StageResult
 from disco_rq.records import RecordWriter, Source
+from disco_rq.runtime import skip_entry
 from disco_rq.shuffle import Opaque, Ordered, Shuffle, Sorted, combined, summed
 from disco_rq.shuffle.partition import Partitioner
-from disco_rq.stages.external import RunningProgram, running_program
+from disco_rq.stages.external import Refused, RunningProgram, running_program
 from disco_rq.stages.mapping import MappedPairs, Opener
 from disco_rq.stages.reducing import reduced
 from disco_rq.stages.taskwork import TaskWork
@@ -53,6 +54,8 @@ def _mapped(
         shuffle.feed(pairs)
         if program is not None:
             program.finish_map()
+    if work.bad is not None:
+        work.bad.end(mapped.nr_read)
     with RecordWriter(out, partitioner.nr_partitions, work.memory_bytes) as writer:
         nr_pairs = shuffle.finish(writer)
     return StageResult(
@@ -66,7 +69,10 @@ def _mapped(
 
 
 def answer(entry: Any, _params: Any) -> Any:
-    """The map where a program has made pairs of an entry before."""
+    """The map where a program has made pairs of an entry before, or has refused it."""
+    if isinstance(entry, Refused):
+        skip_entry(entry.entry, entry.why)
+        return None
     return entry
 
 

@@ -24,9 +24,9 @@ from disco_rq.model import (
     TaskId,
     readable,
 )
+from disco_rq.oobvalues import untyped
 from disco_rq.packing.signing import TASK_SIGNATURE_BYTES, TaskSeal
 from disco_rq.records.digest import changed_partitions
-from disco_rq.runtime import untyped
 from disco_rq.store import keys
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.line import Arg
@@ -62,9 +62,12 @@ class Failure:
     message: str  # one line: type and text of the error
     traceback: str = ""  # the user's frames
     url: str | None = None  # the input at fault
+    left_out: str = ""  # what the attempt has left out, where that is more than the job may
 
     def pack(self) -> str:
         texts = {"message": self.message, "traceback": self.traceback, "url": self.url or ""}
+        if self.left_out:
+            texts["left_out"] = self.left_out
         return json.dumps({what: readable(text) for what, text in texts.items()})
 
 
@@ -246,6 +249,24 @@ class AttemptStore:
             self._connection.redis.hincrby(keys.TOTALS, "oob_refused", 1)
         return code
 
+    def take_back(self, attempt: Attempt, keys_put: Sequence[str]) -> None:
+        """OOB results that the attempt has put are as if it had not."""
+        job = keys.JobKeys(attempt.job)
+        self._connection.run(
+            "take_back_oob",
+            [job.tasks, job.oob, job.oob_owners, job.staged(attempt.task), job.quota, job.copies],
+            [str(attempt.task), attempt.number, attempt.worker, *keys_put],
+        )
+
+    def bad_elsewhere(self, attempt: Attempt) -> int:
+        """Bad entries that the other tasks of its job have left out, as far as these are committed."""
+        job = keys.JobKeys(attempt.job)
+        pipe = self._connection.redis.pipeline(transaction=True)
+        pipe.hget(job.job, "bad")
+        pipe.hget(job.bad, str(attempt.task))
+        bad, own = pipe.execute()
+        return int(bad or 0) - (int(json.loads(own)["n"]) if own else 0)
+
     def message(self, job_name: str, host: str, text: str) -> int:
         """A message of the job. Codes: see ``send_message.lua``."""
         job = keys.JobKeys(job_name)
@@ -332,6 +353,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.oob, job.oob_types, job.counters),
         *(job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(first.node), job.oob_owners),
         *(job.remade, job.partitions, job.copies, job.digests, job.given),
+        *(job.bad, job.bad_causes),
         *(job.staged(commit.attempt.task) for commit in commits),
     ]
     args: list[Any] = [first.job]
@@ -352,6 +374,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         args += [result.entries_in, result.records_out, result.bytes_out, commit.puts]
         args += [result.digests if attempt.task.phase == "map" else commit.changes_seen, result.ranges]
         args += ["" if commit.oob_changes_seen is None else commit.oob_changes_seen, commit.difference]
+        args.append(result.left_out)
         args += [len(result.counters), len(result.partition_bytes)]
         args += [*_flat(result.counters.items()), *_flat(result.partition_bytes.items())]
     return "commit_attempts", script_keys, args
@@ -370,7 +393,7 @@ def fail_call(
     script_keys = [
         *(keys.LEADER, job.job, job.tasks, job.failures, job.attempts, keys.LEASES, job.staged(attempt.task)),
         *(job.oob_owners, job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(attempt.node), job.oob),
-        job.copies,
+        *(job.copies, job.bad, job.bad_causes),
     ]
     args = [leader, attempt.job, str(attempt.task), attempt.number, attempt.worker or "*", kind]
     return "fail_attempt", script_keys, [*args, failure.pack(), survives]

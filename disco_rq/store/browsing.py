@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from disco_rq.errors import ConnectionLost
 from disco_rq.model import OOB_KEY, MapInput, TaskId
-from disco_rq.runtime import OOBKind, oob_kind
+from disco_rq.oobvalues import OOBKind, oob_kind
 from disco_rq.store import keys
 from disco_rq.store.address import shown_address
 from disco_rq.store.attempts import unpack_input

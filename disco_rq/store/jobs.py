@@ -98,7 +98,7 @@ class JobStore:
             reduces,
         ]
         args += [packed_inputs, int(not inputs), secrets.token_hex(8)]
-        args.append("" if spec.gc_after is None else spec.gc_after)
+        args += ["" if spec.gc_after is None else spec.gc_after, spec.max_bad or ""]
         began, has_warned = time.monotonic(), False
         none_leads = f"no master leads the cluster at {self._connection.address}"
         while True:

@@ -55,7 +55,9 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               map:waiting, map:running, map:done, map:failed, map:entries, map:records,
                               map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
                               the same for reduce:, copies (that were started), cause (JSON, of a dead job),
-                              msgs_dropped, paused, ranges (digest of its ranges). W: submit; claim,
+                              msgs_dropped, paused, ranges (digest of its ranges), max_bad (if some entries
+                              may be bad), bad (entries that its maps have left out), bad:of (entries that
+                              these have read, where some may be bad). W: submit; claim,
                               copy, commit, fail, kill; message; pause; fix
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
@@ -81,6 +83,11 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               taken back if it comes back different; "of <map>" -> the attempt whose answer
                               counts, of a map that was lost once; "replaced" -> how often OOB results
                               were; "reader" -> a reduce that is done and has read some. W: commit, lose
+:bad                  hash    map -> JSON: n (bad entries that it has left out), of (entries that it has
+                              read), attempt, node (beside whose output they are). No field: none.
+                              W: commit; fail, of the attempt that was one too many
+:bad:causes           hash    what is wrong with bad entries -> JSON: label, n, examples (places); at most
+                              about 100 causes. W: commit, fail
 :oob                  hash    key -> value of the committed OOB results, as text where possible. W: commit
 :oob:types            hash    key -> "j" (JSON) or "b" (bytes); no field: str. W: commit
 :oob:owners           hash    key -> task that put it, committed or not. W: put; freed by fail
@@ -199,6 +206,8 @@ class JobKeys:
     outputs = RecordKey("outputs")
     digests = RecordKey("digests")
     given = RecordKey("given")
+    bad = RecordKey("bad")
+    bad_causes = RecordKey("bad:causes")
     oob = RecordKey("oob")
     oob_types = RecordKey("oob:types")
     oob_owners = RecordKey("oob:owners")

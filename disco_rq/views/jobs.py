@@ -107,6 +107,7 @@ def job_of(view: JobView) -> shapes.Job:
         has_reduce=head.count("nr_reduces") > 0,
         counters=view.counters,
         oob=view.oob,
+        bad=head.count("bad"),
         cause=_cause(cause) if cause else None,
         phases=phases,
     )

@@ -8,6 +8,11 @@ from msgspec import Struct
 
 from disco_rq.model import Phase
 from disco_rq.store.viewing import NodeState
+from disco_rq.views.leftovers import BadEntry as BadEntry
+from disco_rq.views.leftovers import BadPage as BadPage
+from disco_rq.views.leftovers import OOBEntry as OOBEntry
+from disco_rq.views.leftovers import OOBPage as OOBPage
+from disco_rq.views.leftovers import OOBValue as OOBValue
 
 JobState = Literal["active", "ready", "dead"]
 
@@ -186,6 +191,7 @@ class Job(JobHead):
     has_reduce: bool
     counters: dict[str, int]
     oob: int
+    bad: int
     cause: Cause | None
     phases: list[PhaseView]
 
@@ -324,27 +330,6 @@ class Profile(Struct):
 
 
 # -- what a job was given, and what it left
-
-
-class OOBEntry(Struct):
-    key: str
-    type: Literal["str", "json", "bytes"]
-    size: int
-    task: str
-
-
-class OOBPage(Struct):
-    total: int
-    found: int
-    truncated: bool
-    offset: int
-    limit: int
-    results: list[OOBEntry]
-
-
-class OOBValue(OOBEntry):
-    text: str
-    truncated: bool
 
 
 class FailureExample(Struct):

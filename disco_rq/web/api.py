@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from disco_rq.views import asked, shapes
+from disco_rq.views.bad import bad
 from disco_rq.views.cluster import nodes, overview
 from disco_rq.views.failures import failures
 from disco_rq.views.files import inputs, preview, results
@@ -37,7 +38,7 @@ _OF_ALL_TASKS = (*_OF_JOB, "refused")
 
 QUICK = (f"{API}/overview", f"{API}/nodes", JOB, "/metrics", "/healthz")
 """They cost the same for every job; all others wait for their turn."""
-FROM_NODES = (preview, log, profile)
+FROM_NODES = (preview, log, profile, bad)
 """They read files of nodes."""
 
 
@@ -71,6 +72,7 @@ READS = (
         (*_OF_JOB, "unreadable"),
     ),
     Read(f"{JOB}/failures", failures, asked.OfJob, shapes.Failures, "Failures by cause", _OF_JOB),
+    Read(f"{JOB}/bad", bad, asked.OfJobPage, shapes.BadPage, "Entries left out, by page", _OF_JOB),
     Read(f"{JOB}/inputs", inputs, asked.OfJobPage, shapes.Inputs, "Inputs, by page", _OF_JOB),
     Read(f"{JOB}/results", results, asked.OfJobPage, shapes.Results, "Results, by page", _OF_JOB),
     Read(

@@ -28,6 +28,7 @@ TABS = (
     ("timeline", "Timeline"),
     ("partitions", "Partitions"),
     ("failures", "Failures"),
+    ("bad", "Bad"),
     ("oob", "OOB"),
     ("counters", "Counters"),
     ("results", "Results"),

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from disco_rq.attempt.place import Place
-from disco_rq.attempt.usercode import is_exhaustion
 from disco_rq.errors import DataError
+from disco_rq.machine.exhaustion import is_exhaustion
 from disco_rq.outputs.addresses import output_name
 from disco_rq.records import write_outputs
 from disco_rq.saving import discard, is_saved, publish, sync_place
@@ -97,6 +97,7 @@ class Commits:
         attempt = commit.attempt
         self._data.output(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
         self._data.profile(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
+        self._data.bad(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
         if is_saved(commit.address):
             discard(commit.address)
 

@@ -71,6 +71,7 @@ class Endings:
         self._data.output(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
         self._data.log(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
         self._data.profile(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
+        self._data.bad(attempt.job, attempt.task, attempt.number).unlink(missing_ok=True)
         shutil.rmtree(self._data.required(attempt.job), ignore_errors=True)
         with suppress(OSError):  # other files are there: it was cleaned, or a purge is under way
             self._data.job(attempt.job).rmdir()

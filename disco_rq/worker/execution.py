@@ -22,8 +22,8 @@ from disco_rq.attempt.processstate import ProcessState
 from disco_rq.attempt.running import Outcome, Running, TaskInput, Turn, run_attempt
 from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
-from disco_rq.attempt.usercode import is_exhaustion
 from disco_rq.errors import ConnectionLost, OtherVersion
+from disco_rq.machine.exhaustion import is_exhaustion
 from disco_rq.machine.terminal import empty_stdin
 from disco_rq.model import TaskId
 from disco_rq.outputs.datadir import DataDir

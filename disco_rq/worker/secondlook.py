@@ -7,7 +7,7 @@ with what can still be read of the first output; where nothing can, with another
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,14 @@ class Unheard:
     def get_from(self, job: str, key: str) -> Any:
         return self._services.get_from(job, key)
 
+    def take_back(self, _keys: Sequence[str]) -> None:
+        pass
+
     def message(self, _text: str) -> int:
         return 1
+
+    def bad_elsewhere(self) -> int:
+        return 0
 
 
 class SecondLook:
@@ -90,7 +96,8 @@ class SecondLook:
             pair = first_difference(made, self._blocks(number, run_again().result, partition))
         finally:
             self._output(number).unlink(missing_ok=True)
-            self._place.data.profile(self._attempt.job, self._attempt.task, number).unlink(missing_ok=True)
+            for beside in (self._place.data.profile, self._place.data.bad):
+                beside(self._attempt.job, self._attempt.task, number).unlink(missing_ok=True)
         if pair is not None:
             return f"; run once more, it differed again, first at the key {shown(pair.key)}"
         return ""

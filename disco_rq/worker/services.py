@@ -49,6 +49,12 @@ class TaskServices:
             raise OOBNotReadable(f"the OOB results of job {job} can be read when it has ended; it is active")
         return jobs.oob_get(job, key)
 
+    def take_back(self, keys: Sequence[str]) -> None:
+        self._store.take_back(self._attempt, keys)
+
+    def bad_elsewhere(self) -> int:
+        return self._store.bad_elsewhere(self._attempt)
+
     def message(self, text: str) -> int:
         return self._store.message(self._attempt.job, self._attempt.node, text)
 

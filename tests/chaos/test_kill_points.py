@@ -35,9 +35,14 @@ DEADLINE_S = 120.0
 
 
 def map_words(line: str, params: Any) -> Iterator[tuple[str, int]]:
-    """Every third of some tasks fails in its first attempt: gives up, or loses its process. One lags."""
-    put(f"map:{this_partition()}", line)
+    """Every third of some tasks fails in its first attempt: gives up, or loses its process. One lags. Each
+    has a bad line.
+    """
+    put(f"map:{this_partition()}{line[:3] if line.startswith('bad') else ''}", line)
     counter("lines")
+    if line.startswith("bad"):
+        yield line, 1
+        raise ValueError(line)
     bad = this_partition() < BAD
     if bad and this_partition() % 3 == 1 and is_first_attempt(f"{params.directory}/map-{this_partition()}"):
         data_err("this once")
@@ -112,8 +117,9 @@ def submit(disco: Disco, name: str, directory: Path, *, lags: bool = True) -> Jo
     maps, reduces = SIZES[name]
     return disco.new_job(
         name,
-        [f"raw://{line}" for line in lines_of(maps)],
+        [f"raw://bad {i}\n{line}" for i, line in enumerate(lines_of(maps))],
         map=map_words,
+        max_bad=maps,
         reduce=reduce_words,
         sort=True,
         nr_reduces=reduces,
@@ -132,6 +138,9 @@ def assert_right(job: Job, timeout_s: float) -> None:
     assert {key: job.oob_get(key) for key in job.oob_list()} == maps | reduces
     info = job.jobinfo()
     assert info["counters"] == {"lines": nr_maps, "different": len(counts)}
+    assert info["bad"] == nr_maps
+    left_out = [(bad.task, bad.entry) for bad in job.bad_entries()]
+    assert left_out == [(f"map:{i}", f"bad {i}") for i in range(nr_maps)]
     assert (info["mapi"][:3], info["redi"][:3]) == ([0, 0, nr_maps], [0, 0, nr_reduces])
 
 
@@ -182,6 +191,7 @@ def test_nodes_workers_and_horses_may_die_at_each_of_their_steps(nodes: NodeClus
         moments,
         *(f"horse: script claim_attempts of {phase} of {job}" for phase in PHASES for job in SIZES),
         *(f"horse: script put_oob of {phase} of {job}" for phase in PHASES for job in SIZES),
+        *(f"horse: script take_back_oob of map of {job}" for job in SIZES),
         *(f"horse: script commit_attempts of {phase} of {job}" for phase in PHASES for job in SIZES),
         *(f"horse: script fail_attempt of {phase} of many" for phase in PHASES),
         "horse: script lose_output of map of otherwise",

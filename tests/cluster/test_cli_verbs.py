@@ -40,7 +40,10 @@ CALLS: dict[str, tuple[str, ...]] = {
     "log": ("log", "@", "map:0"),
     "oob list": ("oob", "list", "@"),
     "oob get": ("oob", "get", "@", "seen"),
-    **{name: (name, "@") for name in ("info", "events", "results", "cat", "tasks", "failures", "pstats")},
+    **{
+        name: (name, "@")
+        for name in ("info", "events", "results", "cat", "tasks", "failures", "bad", "pstats")
+    },
     "purge": ("purge", "@"),
 }
 CHANGES = ("drain", "pause", "resume", "kill", "clean", "whitelist", "blacklist", "forget")

@@ -145,6 +145,41 @@ def test_pagerank_prints_its_ranks(disco: Disco, tmp_path: Path) -> None:
     assert sorted(lines) == ["a\t1.0000", "b\t1.0000"]
 
 
+# -- the table that is cleaned
+
+SALES = """day,country,price
+2026-11-01, fi ,2.50
+2026-11-30,FI,1.25
+2026-12-01,se,4
+"""
+
+
+def test_a_table_is_cleaned_and_summed(disco: Disco, tmp_path: Path) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text(
+        SALES + "2026-12-02,se,1\n" * 96 + "some day,se,1\n2026-12-03,se,free\n2026-12-03,no,-1\nx\n"
+    )
+
+    lines, _ = run_program(disco, "clean", str(path))
+
+    assert sorted(lines) == ["('FI', '2026-11')\t3.75", "('SE', '2026-12')\t100"]
+    bad = list(disco.bad_entries(disco.joblist()[0][2]))
+    assert [one.error.partition(":")[0] for one in bad] == [
+        *("ValueError", "InvalidOperation", "a price below zero", "1 columns, the header has 3")
+    ]
+
+
+def test_a_table_of_which_much_is_bad_is_refused_with_the_rows(disco: Disco, tmp_path: Path) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text(SALES + "2026-12-03,no,-1\n")
+
+    lines, told = run_program(disco, "clean", str(path), status=1)
+
+    assert lines == []
+    assert "too many bad entries: 1 of 4 that were read, more than max_bad=0.05 allows: once a price" in told
+    assert f"{path}, byte " in told
+
+
 # -- the join
 
 

@@ -81,8 +81,17 @@ def test_a_wrong_parameter_is_named(api: Visitor, query: dict[str, object]) -> N
     "what",
     [
         *("", "/spec", "/tasks", "/tasks/map:0", "/tasks/map:0/log", "/timeline", "/profile"),
-        *("/partitions", "/failures", "/inputs", "/results", "/results/0/preview", "/oob", "/oob/key"),
-        *("/oob/key/download", "/events", "/stream"),
+        *(
+            "/partitions",
+            "/failures",
+            "/bad",
+            "/inputs",
+            "/results",
+            "/results/0/preview",
+            "/oob",
+            "/oob/key",
+        ),
+        *("/oob/key", "/oob/key/download", "/events", "/stream"),
     ],
 )
 def test_of_an_unknown_job_nothing_is_told(api: Visitor, what: str) -> None:

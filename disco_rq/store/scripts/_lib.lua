@@ -107,3 +107,72 @@ end
 local function die(keys, name, cause, why)
   end_job(keys, name, 'dead', cause, 'Job is dead. ' .. why)
 end
+
+-- What an attempt has left out (told: JSON object n, of, causes) counts from now on, instead of what its task had left out
+-- before. keys: job, bad, causes.
+local function count_bad(keys, task, attempt, node, told, remade)
+  local record = redis.call('HGET', keys.bad, task)
+  local before = record and cjson.decode(record) or {n = 0, of = remade and told.of or 0}
+  if told.n > 0 or record then
+    redis.call('HSET', keys.bad, task, cjson.encode({n = told.n, of = told.of, attempt = tonumber(attempt), node = node}))
+  end
+  redis.call('HINCRBY', keys.job, 'bad', int(told.n - before.n))
+  redis.call('HINCRBY', keys.job, 'bad:of', int(told.of - before.of))
+  for _, cause in ipairs(remade and {} or told.causes) do
+    local key, label, n, examples = unpack(cause)
+    if redis.call('HEXISTS', keys.causes, key) == 0 and redis.call('HLEN', keys.causes) >= 100 then
+      key, label = 'other causes', 'other causes'
+    end
+    local known = cjson.decode(redis.call('HGET', keys.causes, key) or '{"n":0,"examples":[]}')
+    for i = 1, #examples do
+      if #known.examples < 3 then
+        put_in(known.examples, examples[i])
+      end
+    end
+    known.label, known.n = known.label or label, known.n + n
+    redis.call('HSET', keys.causes, key, cjson.encode(known))
+  end
+end
+
+-- Why the job has too many bad entries; the words of store/badentries.py. nil: it has not. at_once: whatever it allows.
+local function too_many_bad(keys, at_once)
+  local limit, bad, of, done, nr_maps = unpack(redis.call('HMGET', keys.job, 'max_bad', 'bad', 'bad:of', 'map:done', 'nr_maps'))
+  if not limit then
+    return nil
+  end
+  local max_bad = tonumber(limit)
+  bad, of, done, nr_maps = tonumber(bad or 0), tonumber(of or 0), tonumber(done), tonumber(nr_maps)
+  local is_fraction, over = max_bad > 0 and max_bad < 1, bad > max_bad
+  if is_fraction then
+    local wanted = bad / max_bad * (1 - 1e-9) - of  -- good entries that would be needed
+    over = wanted > 0
+    if done < nr_maps then
+      over = of >= 1000 and done > 0 and wanted > 10 * of * (nr_maps - done) / done
+    end
+  end
+  if not over and not at_once then
+    return nil
+  end
+  local found = redis.call('HGETALL', keys.causes)
+  local causes, parts, rest = {}, {}, 0
+  for i = 1, #found, 2 do
+    local cause = cjson.decode(found[i + 1])
+    cause.key = found[i]
+    put_in(causes, cause)
+  end
+  table.sort(causes, function(a, b) return a.n > b.n or (a.n == b.n and a.key < b.key) end)
+  for i, cause in ipairs(causes) do
+    if i <= 5 then
+      local places = table.concat(cause.examples, '; ') .. (cause.n > #cause.examples and '; …' or '')
+      local times = cause.n == 1 and 'once ' or int(cause.n) .. ' times, such as '
+      put_in(parts, times .. cause.label .. (#cause.examples > 0 and ' (' .. places .. ')' or ''))
+    else
+      rest = rest + cause.n
+    end
+  end
+  if rest > 0 then
+    put_in(parts, int(rest) .. ' of other causes')
+  end
+  return 'BadEntryError: too many bad entries: ' .. int(bad) .. (is_fraction and ' of ' .. int(of) .. ' that were read' or '')
+    .. ', more than max_bad=' .. limit .. ' allows: ' .. table.concat(parts, '; ')
+end

@@ -1,21 +1,23 @@
 -- Purpose: the one moment at which the attempts of a batch count: state, output, OOB results, counters and history.
 -- KEYS: job, tasks, attempts, outputs, leases, oob, oob types, counters, quota, events, control, active, node,
---       oob owners, remade, partitions, copies, digests, given, staged (of each attempt, in their order)
+--       oob owners, remade, partitions, copies, digests, given, bad, bad causes, staged (of each attempt, in their order)
 -- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON object),
 --       duration in ms, how many ms ago it ended, entries, records, bytes, how many OOB results it has put,
 --       of a map the digests of its partitions (one after the other; '': it has none), of a reduce how often maps had
 --       come back different in its partition when it asked for their outputs, digest of the ranges of keys that it went by
 --       ('': by none), of a reduce how often OOB results of maps had been replaced when it read one ('': it has read none),
---       of a map what its worker knows of how it differs from its first output ('': nothing), number of counters,
+--       of a map what its worker knows of how it differs from its first output ('': nothing), of a map that may leave
+--       entries out what it did (JSON object: n, of so many that were read, causes; '': of others), number of counters,
 --       number of partitions,
 --       then name, amount for each counter, then partition, bytes for each partition that a map wrote
 -- A map that was committed before and is made again, since its output was lost, leaves its new output and no more where that
 -- is the same. Where it is not, or nobody can tell, all of its first answer is replaced: OOB results, counters and figures,
 -- too. If a reduce is done that has read what is not the same now, the job ends: two answers never mix.
+-- More bad entries than the job may have end it: with the attempt that has brought them, which counts.
 -- Of a task that has a copy the first commit counts: nothing stays of the other one but a record that it was overtaken.
 -- Returns: for each attempt 'ok', also when asked again after a lost answer; or, and nothing of it was changed, 'over'
 --          (the job has ended), 'overtaken' (not its attempt), 'incomplete' (some of what it put, or the ranges,
---          are not here: a failover has lost them), 'stale' (a reduce has read of a map what has come back different since)
+--          are not here, or what it took back still is: a failover has lost that), 'stale' (a reduce has read of a map what has come back different since)
 local DIGEST_BYTES = 4  -- records/digest.py
 local name, now = ARGV[1], now_ms()
 local status, nr_maps, nr_reduces, last_phase, ranges =
@@ -36,9 +38,9 @@ while at < #ARGV do
     record = ARGV[at + 4], ms = ARGV[at + 5], ended = now - tonumber(ARGV[at + 6]), entries = ARGV[at + 7],
     records = ARGV[at + 8], bytes = ARGV[at + 9], puts = tonumber(ARGV[at + 10]), read = ARGV[at + 11],
     id = ARGV[at] .. '/' .. ARGV[at + 1], ranges = ARGV[at + 12], oob_read = ARGV[at + 13], difference = ARGV[at + 14],
-    counters = at + 17}
-  one.partitions = one.counters + 2 * tonumber(ARGV[at + 15])
-  at = one.partitions + 2 * tonumber(ARGV[at + 16])
+    left_out = ARGV[at + 15], counters = at + 18}
+  one.partitions = one.counters + 2 * tonumber(ARGV[at + 16])
+  at = one.partitions + 2 * tonumber(ARGV[at + 17])
   one.last = at - 1
   attempts[#attempts + 1], tasks[#tasks + 1] = one, one.task
 end
@@ -47,7 +49,7 @@ local found, doubles = redis.call('HMGET', KEYS[2], unpack(tasks)), redis.call('
 for i, task in ipairs(tasks) do
   states[task], copies[task] = found[i], doubles[i]
 end
-local has_staged = redis.call('EXISTS', unpack(KEYS, 20)) > 0
+local has_staged = redis.call('EXISTS', unpack(KEYS, 22)) > 0
 local has_remade = redis.call('EXISTS', KEYS[15]) > 0
 
 -- The keys that an attempt has put, and those that were put by any attempt of its task.
@@ -132,7 +134,7 @@ local function answer_to(one, key)
     return 'overtaken'
   end
   one.staged, one.mine, one.all = key, staged_of(one, key)
-  if #one.mine < one.puts or (one.ranges ~= '' and one.ranges ~= ranges) then
+  if #one.mine < one.puts or (one.left_out ~= '' and #one.mine > one.puts) or (one.ranges ~= '' and one.ranges ~= ranges) then
     return 'incomplete'
   end
   if has_remade and phase_of(one.task) == 'reduce' and is_stale(one) then
@@ -148,7 +150,7 @@ end
 
 local answers, counted = {}, {}
 for i, one in ipairs(attempts) do
-  answers[i] = answer_to(one, KEYS[19 + i])
+  answers[i] = answer_to(one, KEYS[21 + i])
   if answers[i] == 'new' then
     states[one.task] = one.done
   end
@@ -179,7 +181,7 @@ for i, one in ipairs(attempts) do
     put_in(outputs, one.task, one.address)
     put_in(leases, name .. ' ' .. one.task .. ' ' .. int(one.number))
     put_in(quotas, 'put ' .. one.id)
-    put_in(staged, KEYS[19 + i])
+    put_in(staged, KEYS[21 + i])
     if one.read ~= '' and phase_of(one.task) == 'map' then
       put_in(digests, one.task, one.read)
     end
@@ -249,6 +251,17 @@ local function give(one)
   return counters
 end
 
+local bad_keys = {job = KEYS[1], bad = KEYS[20], causes = KEYS[21]}
+
+local function leave_out(one)
+  local told = cjson.decode(one.left_out)
+  count_bad(bad_keys, one.task, one.number, one.node, told, one.remade)
+  if told.n > 0 then
+    redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', one.node, 'k', 'sys', 'm', one.task .. ' has left out ' ..
+      (told.n == 1 and '1 bad entry: ' or int(told.n) .. ' bad entries, such as ') .. told.causes[1][2])
+  end
+end
+
 for _, one in ipairs(counted) do
   local phase = phase_of(one.task)
   local other, number, other_node, _, other_worker, other_since = parse(one.other)
@@ -279,6 +292,9 @@ for _, one in ipairs(counted) do
   end
   if one.oob_read ~= '' then
     redis.call('HSETNX', KEYS[19], 'reader', one.task)
+  end
+  if one.left_out ~= '' then
+    leave_out(one)
   end
   for _, partition in ipairs(one.changed) do
     redis.call('HINCRBY', KEYS[18], 'changed ' .. partition, 1)
@@ -320,6 +336,14 @@ if phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
   if phase == 'map' then
     redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', 'master', 'k', 'sys', 'm', 'Map phase done')
   end
+end
+local last = counted[#counted]
+local too_many = last.left_out ~= '' and too_many_bad(bad_keys)
+if too_many then
+  end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead', cjson.encode({
+    message = too_many, task = last.task, attempt = last.number, node = last.node, traceback = '', url = ''}),
+    'Job is dead. ' .. too_many)
+elseif phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
   if phase == last_phase then
     end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'ready', '', 'Job is ready')
   end

@@ -1,7 +1,9 @@
 -- Purpose: an attempt ends without a result; nothing of it stays, and its task waits again or ends the job.
--- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node, oob, copies
+-- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node, oob, copies,
+--       bad, bad causes
 -- ARGV: leader's token ('' if the worker itself calls), job's name, task, attempt, worker (or '*': whoever has it;
---       '-': only while nobody has claimed it), kind, error (JSON object: message and what else is known),
+--       '-': only while nobody has claimed it), kind, error (JSON object: message and what else is known; left_out, where
+--       that is more than the job may leave out: what the attempt has left out, as commit_attempts.lua takes it),
 --       how many failures of its kind the task survives
 -- Kinds: 'data' counts, the node is excluded for the task; 'lost' the same, and only if the lease has run out;
 --        'error' counts against task_retries; 'fatal' ends the job; 'release' hands the task back uncounted;
@@ -63,6 +65,13 @@ local outcome = kind
 local active = redis.call('HGET', KEYS[2], 'status') == 'active'
 if not active then
   outcome = 'killed'
+end
+local left_out = failure.left_out
+failure.left_out = nil
+if active and left_out and kind == 'fatal' then
+  local bad_keys = {job = KEYS[2], bad = KEYS[16], causes = KEYS[17]}
+  count_bad(bad_keys, task, wanted, node, cjson.decode(left_out), false)
+  failure.message = too_many_bad(bad_keys, true) or failure.message
 end
 if state == 'running' or kind ~= 'release' then
   local record = {node = node, worker = worker, started = tonumber(since), ended = now,

@@ -2,7 +2,7 @@
 -- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events
 -- ARGV: name, spec, pack, owner, priority, number of map tasks, number of reduce tasks, inputs (msgpack list of packed inputs),
 --       '1' if there is nothing to do (empty input), token of this submission,
---       seconds after its end when it is purged ('': as the cluster does)
+--       seconds after its end when it is purged ('': as the cluster does), how many entries may be bad ('': none)
 -- Returns: 'ok', also when asked again after a lost answer; 'exists' (the name is taken by another submission);
 --          'nomaster' (nobody leads: nothing was written)
 if redis.call('EXISTS', KEYS[5]) == 1 then
@@ -19,6 +19,9 @@ redis.call('HSET', KEYS[5], 'status', 'active', 'submitted', int(now), 'owner', 
   'reduce:waiting', ARGV[7], 'reduce:running', 0, 'reduce:done', 0, 'reduce:failed', 0)
 redis.call('SET', KEYS[6], ARGV[2])
 redis.call('SET', KEYS[7], ARGV[3])
+if ARGV[12] ~= '' then
+  redis.call('HSET', KEYS[5], 'max_bad', ARGV[12])
+end
 if ARGV[11] ~= '' then
   redis.call('HSET', KEYS[5], 'gc_after', ARGV[11])
 end

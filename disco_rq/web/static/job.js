@@ -3,6 +3,7 @@ import { get, path, post } from "./api.js";
 import { serverClock, setBadge, setBar, shownState, taskHref } from "./cluster.js";
 import { confirmed, toast } from "./dialog.js";
 import { $, $$, attr, clone, fill, h, reconcile } from "./dom.js";
+import { badTab } from "./bad.js";
 import { countersTab, specTab } from "./facts.js";
 import { failuresTab } from "./failures.js";
 import { count, duration, localTimes, rate, size } from "./format.js";
@@ -25,7 +26,7 @@ let job = null;
 
 const MAKE = {
   tasks: tasksTab, timeline: timelineTab, partitions: partitionsTab, oob: oobTab, counters: countersTab,
-  failures: failuresTab, inputs: inputsTab, results: resultsTab, profile: profileTab, spec: specTab,
+  failures: failuresTab, bad: badTab, inputs: inputsTab, results: resultsTab, profile: profileTab, spec: specTab,
 };
 const messages = messagesTab({ name });
 const opened = new Map([["messages", messages]]);
@@ -107,6 +108,7 @@ function show() {
   setActions();
   setTally("oob", job.oob);
   setTally("counters", Object.keys(job.counters).length);
+  setTally("bad", job.bad);
   setTally("failures", job.phases.reduce((sum, phase) => sum + phase.failed, 0), "bad");
   $("#dropped").hidden = !job.msgs_dropped;
   fill($("#dropped"), { dropped: count(job.msgs_dropped) });

@@ -6,7 +6,8 @@ import errno
 
 import pytest
 
-from disco_rq.attempt.usercode import describe, is_exhaustion
+from disco_rq.attempt.usercode import describe
+from disco_rq.machine.exhaustion import is_exhaustion
 
 
 def caused(error: Exception, cause: Exception) -> Exception:

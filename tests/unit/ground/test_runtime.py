@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -51,6 +51,13 @@ class StandIn:
 
     def get_from(self, job: str, key: str) -> Any:
         return (job, key)
+
+    def take_back(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            del self.stored[key]
+
+    def bad_elsewhere(self) -> int:
+        return 0
 
     def message(self, text: str) -> int:
         text.encode()  # as the client does

@@ -13,7 +13,10 @@ from disco_rq.store.queues import RUN_BATCH
 @pytest.mark.parametrize(
     ("module", "names"),
     [
-        ("disco_rq", "Disco Job Params result_iterator external DiscoError JobError DataError __version__"),
+        (
+            "disco_rq",
+            "BadEntry Disco Job Params result_iterator external DiscoError JobError __version__",
+        ),
         ("disco_rq.func", "kvgroup sum_combiner sum_reduce chain_reader map_line_reader object_reader"),
         ("disco_rq.runtime", "put get msg err data_err counter this_host this_inputs this_master this_name"),
         ("disco_rq.local", "run"),

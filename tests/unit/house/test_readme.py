@@ -107,6 +107,14 @@ def test_the_job_in_one_process_runs_as_printed() -> None:
     assert counters == f"{{'words': {len(words)}}}"
 
 
+def test_the_bad_entries_are_printed() -> None:
+    assert output_of(example_in("Bad entries")) == [
+        "21 | 2 | ValueError: could not convert string to float: 'free' | {'country': 'se', 'price': 'free'}",
+        "29 | 3 | a price below zero | {'country': 'no', 'price': '-1'}",
+        "35 | 4 | 1 columns, the header has 2 | no",
+    ]
+
+
 def test_the_external_program_runs_as_printed() -> None:
     lines = output_of(example_in("External programs"))
 

@@ -176,9 +176,9 @@ class TestWhatIsBad:
     @pytest.mark.parametrize(
         ("data", "told"),
         [
-            (b"a,b\n1,2\n\n1,2,3\n", r"a\.csv, byte 9: 3 columns, the header has 2: '1,2,3\\n'"),
-            (b"\xef\xbb\xbfa,b\n\xc3\xa9,2\n1\n", r"byte 12: 1 columns, the header has 2: '1\\n'"),
-            (b'a,b\n1,2\n"3,4\n5,6\n', r"byte 8: its last quote is not closed.*: '\"3,4\\n5,6\\n'"),
+            (b"a,b\n1,2\n\n1,2,3\n", r"a\.csv, byte 9: 3 columns, the header has 2: '1,2,3'"),
+            (b"\xef\xbb\xbfa,b\n\xc3\xa9,2\n1\n", r"byte 12: 1 columns, the header has 2: '1'"),
+            (b'a,b\n1,2\n"3,4\n5,6\n', r"byte 8: its last quote is not closed.*: '\"3,4\\n5,6'"),
             (b"a,b\n" + b"11,2\n" * 100 + b"1\n", r"byte 504: 1 columns, the header has 2"),
         ],
     )

@@ -90,7 +90,7 @@ def test_of_any_values(
 def test_what_is_no_json_is_named_with_its_byte(tmp_path: Path, line: bytes, size: int | None) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\r\n' + line + b"\n1}\n2\n")
-    with pytest.raises(BadEntryError, match=r"a\.jsonl, byte 15: no JSON: .*: b[\"']"):
+    with pytest.raises(BadEntryError, match=r"a\.jsonl, byte 15: no JSON: .*: [\"']"):
         read(path, func.jsonl_reader(), size)
 
 

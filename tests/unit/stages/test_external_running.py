@@ -231,7 +231,9 @@ def test_whatever_happens_the_program_and_its_children_are_gone(make: Make, tmp_
     pids: list[int] = []
 
     def use(process: RunningProgram) -> None:
-        [[(program, child)]] = [next(process.answers(["x"]))]
+        answer = next(process.answers(["x"]))
+        assert isinstance(answer, list)
+        [(program, child)] = answer
         pids.extend([int(program), int(child)])
         raise KeyboardInterrupt
 

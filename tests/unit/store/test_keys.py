@@ -93,6 +93,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
         ATTEMPT, MAP, "disco://n1/JOB/map-0.1", Failure("why"), survives=3
     ),
     "put_oob": lambda it: AttemptStore(it).put(ATTEMPT, "key", b"s", 1),
+    "take_back_oob": lambda it: AttemptStore(it).take_back(ATTEMPT, ["key"]),
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
     "fix_ranges": lambda it: RangeStore(it, "JOB").fix(b"", ""),
     "lead_cluster": lambda it: Lead(it, "token").take("host:1"),
