@@ -62,6 +62,14 @@ class RecordStream(Iterator[tuple[Any, Any]]):
             group.key, group.__class__ = self.key, _LeftBehind
         self.grouping = False
 
+    def batches(self) -> Iterator[PairBatch] | None:
+        """All that there is, as it came; None if somebody has read of it already."""
+        return map(self._counted, self._batches) if self._untouched else None
+
+    def _counted(self, batch: PairBatch) -> PairBatch:
+        self._count(batch)
+        return batch
+
     def _opened(self, batch: PairBatch) -> Iterator[tuple[Any, Any]]:
         self._untouched = False
         self._count(batch)

@@ -35,6 +35,7 @@ from disco_rq.shuffle.sortorder import (
     sorted_both,
     sorted_keys,
     sorted_pairs,
+    sorted_plain_pairs,
 )
 
 __all__ = ["Sorter"]
@@ -214,12 +215,15 @@ class Sorter:
                     yield partition, PairBatch(keys, [groups.pop(key) for key in keys], True, kinds)
         else:
             pairs, self._pairs = self._pairs, []
-            keys = [key for key, _ in pairs]
-            if (same := plain_keys(keys)) is not keys:
-                pairs = list(zip(same, map(_value, pairs), strict=True))
-            for partition, some in enumerate(self._by_partition(same, pairs)):
+            keys, in_order = [key for key, _ in pairs], self._in_order
+            if plain_kind(keys):
+                in_order = sorted_plain_pairs if in_order is sorted_pairs else in_order
+            else:
+                keys = plain_keys(keys)
+                pairs = list(zip(keys, map(_value, pairs), strict=True))
+            for partition, some in enumerate(self._by_partition(keys, pairs)):
                 if some:
-                    yield partition, PairBatch(*self._in_order(some), False)
+                    yield partition, PairBatch(*in_order(some), False)
         self._taken, self._bytes = 0, 0.0
 
     def _by_partition(self, keys: list[Any], things: list[Any]) -> list[list[Any]]:

@@ -33,6 +33,7 @@ __all__ = [
     "sorted_both",
     "sorted_keys",
     "sorted_pairs",
+    "sorted_plain_pairs",
 ]
 
 _NUMBERS = {bool, int, float, Decimal}
@@ -198,9 +199,14 @@ def sorted_keys(keys: list[Any]) -> list[Any]:
 def sorted_pairs(pairs: list[Any]) -> tuple[list[Any], list[Any]]:
     """Keys and values of ``pairs`` (which is sorted in place) by key; equal keys stay in their order."""
     if plain_kind([key for key, _ in pairs]):
-        pairs.sort(key=itemgetter(0))
-    else:
-        pairs.sort(key=lambda pair: sort_key(pair[0]))
+        return sorted_plain_pairs(pairs)
+    pairs.sort(key=lambda pair: sort_key(pair[0]))
+    return list(map(itemgetter(0), pairs)), list(map(itemgetter(1), pairs))
+
+
+def sorted_plain_pairs(pairs: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The same, where the keys are known to be of a plain kind."""
+    pairs.sort(key=itemgetter(0))
     return list(map(itemgetter(0), pairs)), list(map(itemgetter(1), pairs))
 
 

@@ -7,13 +7,13 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from disco_rq import runtime
 from disco_rq.errors import TaskError
-from disco_rq.func import netstr_reader, object_reader
+from disco_rq.func import netstr_reader, nop_reduce, object_reader
 from disco_rq.model import StageResult
 from disco_rq.records import PairBatch, Source, batches
 from disco_rq.records.blocks import Kind
@@ -201,6 +201,18 @@ class _Records(_Misused):
             if len(self._keys) >= self._full:
                 self._weigh()
 
+    def pass_on(self, batches: Iterable[PairBatch]) -> None:
+        """Give out pairs of ours, which nobody changes, column by column."""
+        for batch in map(_ungrouped, batches):
+            if len(self._keys) + len(batch.keys) < self._cutter.count:  # small blocks of many maps
+                self._keys += batch.keys
+                self._values += batch.values
+                if len(self._keys) >= self._full:
+                    self._weigh()
+            else:
+                self.finish()
+                self._pack(batch)
+
     def _weigh(self) -> None:
         weight = average_bytes(self._keys[-1:]) + average_bytes(self._values[-1:])
         nr_pairs = len(self._keys)
@@ -216,11 +228,22 @@ class _Records(_Misused):
         if self._keys:
             keys, self._keys = self._keys, []
             values, self._values = self._values, []
-            for block in self._cutter.blocks(PairBatch(keys, values, False)):
-                self._writer.add(0, block)
-            self.nr_pairs += len(keys)
+            self._pack(PairBatch(keys, values, False))
             self._full = min(self._unweighed, self._cutter.count)
             self._weighed, self._bytes = 0, 0.0
+
+    def _pack(self, batch: PairBatch) -> None:
+        for block in self._cutter.blocks(batch):
+            self._writer.add(0, block)
+        self.nr_pairs += len(batch.keys)
+
+
+def _ungrouped(batch: PairBatch) -> PairBatch:
+    """One value for each key, as results have them."""
+    if not batch.grouped:
+        return batch
+    keys = chain.from_iterable(map(repeat, batch.keys, map(len, batch.values)))
+    return PairBatch(list(keys), list(chain.from_iterable(batch.values)), False, batch.kinds)
 
 
 class _Opaque(_Misused):
@@ -249,6 +272,9 @@ class _Opaque(_Misused):
 def _call(work: TaskWork, stream: RecordStream, output: _Output) -> None:
     """Either form: ``reduce(iter, out, params)``, or ``reduce(iter, params)`` that yields pairs."""
     reduce, params = work.functions.reduce, work.params
+    if reduce is nop_reduce and isinstance(output, _Records) and (batches := stream.batches()) is not None:
+        output.pass_on(batches)
+        return
     takes_out = _takes_out(reduce)
     pairs = reduce(stream, output, params) if takes_out else reduce(stream, params)
     if pairs is None:

@@ -279,6 +279,19 @@ def test_reduce_init_is_called_with_the_pairs(start: Start) -> None:
     assert job.settings["params"] == [("a", 1)]
 
 
+def test_pairs_of_many_maps_that_are_passed_on_share_blocks(start: Start) -> None:
+    for sort in (True, False):
+        job = start(map=words, reduce=func.nop_reduce, sort=sort, status_interval=50)
+        maps = [job.map(f"raw://{'a ' * 3} k{index % 7}", index=index)[0] for index in range(40)]
+        out, result = job.reduce(maps)
+        found = list(read_pairs(out))
+        assert Counter(found) == {("a", 1): 120} | {(f"k{i}", 1): 6 - (i > 4) for i in range(7)}
+        assert found == sorted(found) if sort else found[:4] == [("a", 1)] * 3 + [("k0", 1)]
+        assert (result.entries_in, result.records_out) == (160, 160)
+        assert sum(1 for _ in FileSource(out, "out").blocks(0)) <= 3
+        assert job.events[-1] == "150 entries reduced"
+
+
 def test_events_come_each_so_many_entries(start: Start, texts: list[str]) -> None:
     job = start(map=words, reduce=counted, status_interval=2500)
     out, _ = job.map(*texts)
