@@ -28,25 +28,40 @@ _HEADER = struct.Struct("<8sII")
 _MAGIC = b"disco-rb"
 
 
-def write_outputs(directory: Path, outputs: Mapping[str, bytes], aside: Path, *, sync: bool = False) -> None:
+def write_outputs(
+    directory: Path,
+    outputs: Mapping[str, bytes],
+    aside: Path,
+    *,
+    sync: bool = False,
+    sync_parent: bool = True,
+) -> None:
     """Make the outputs appear in the directory under their names, each complete from its first moment.
 
     ``aside`` is a path on the same file system, to write to. ``sync``: they are on the disk when this
-    returns, which takes as long for many outputs as for one.
+    returns, which takes as long for many outputs as for one. ``sync_parent=False``: this process has done it
+    with ``sync`` in this directory before.
     """
     directory.mkdir(mode=0o700, exist_ok=True)
     _write(directory, outputs, aside, sync)
     if sync:
         sync_directory(directory)
-        sync_directory(directory.parent)  # it may be the first one of its job here
+        if sync_parent:  # the directory may be new there
+            sync_directory(directory.parent)
 
 
 def _write(directory: Path, outputs: Mapping[str, bytes], aside: Path, sync: bool) -> None:
     try:
         if len(outputs) > 1:
-            _fill(aside, _bundled(outputs), sync)
-            for name in outputs:
-                _link(aside, directory / name)
+            with aside.open("wb") as file:
+                file.write(_bundled(outputs))
+                file.flush()
+                for name in outputs:
+                    _link(aside, directory / name)
+                # After the links: the disk is asked once for the content and the names.
+                aside.unlink()
+                if sync:
+                    os.fsync(file.fileno())
             return
     except OSError:  # a file system without links, or without room for this many bytes at once
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from disco_rq.attempt.place import Place
 from disco_rq.errors import DataError
@@ -20,7 +21,7 @@ __all__ = ["Commits"]
 
 log = logging.getLogger("disco_rq.execution")
 
-FLUSH_S = 0.02
+FLUSH_S = 0.03
 """Commits of small tasks are sent together, but none waits longer than this for the next task to end."""
 
 
@@ -37,6 +38,7 @@ class Commits:
         self._place, self._data = place, place.data
         self._endings = endings
         self._finished = finished
+        self._synced: Path | None = None  # the job's directory whose name is on the disk
 
     def add(self, commit: Commit) -> None:
         """Of the process that runs the attempts: this one is done."""
@@ -112,7 +114,10 @@ class Commits:
             return commits
         sync = self._place.fsync and any(commit.is_result for commit in commits)
         try:
-            write_outputs(self._data.job(commits[0].attempt.job), small, self._place.scratch.out, sync=sync)
+            directory = self._data.job(commits[0].attempt.job)
+            is_first = directory != self._synced
+            write_outputs(directory, small, self._place.scratch.out, sync=sync, sync_parent=is_first)
+            self._synced = directory if sync else self._synced
         except OSError as error:
             self._endings.blame_disk(error)
             for commit in commits:
