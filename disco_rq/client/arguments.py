@@ -14,9 +14,10 @@ from disco_rq.model import readable
 from disco_rq.params import Params
 from disco_rq.redact import redact
 
-__all__ = ["Address", "JobArguments", "Scheduler", "as_plain_data"]
+__all__ = ["Address", "Inputs", "JobArguments", "Scheduler", "as_plain_data"]
 
 Address: TypeAlias = str | os.PathLike[str]
+Inputs: TypeAlias = Iterable[Address | Sequence[Address]]
 Pairs: TypeAlias = Iterable[tuple[Any, Any]]
 Reader: TypeAlias = Callable[[BinaryIO, int | None, str], Iterable[Any]]
 PairReader: TypeAlias = Callable[[BinaryIO, int | None, str], Pairs]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
-from disco_rq.client.arguments import Address, JobArguments
+from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.client.facts import node_facts
 from disco_rq.client.job import Job
@@ -109,13 +109,14 @@ class Disco:
     def new_job(
         self,
         name: str,
-        input: Sequence[Address | Sequence[Address]],
+        input: Inputs,
         **arguments: Unpack[JobArguments],
     ) -> Job:
         """Submit a job and return at once.
 
         ``name``: at most 100 letters, digits, _ and -; the job's own name begins with it. ``input``:
-        addresses; a list among them names redundant replicas. ``arguments``: a ``map``, a ``reduce``
+        addresses, as text or ``Path``, in a list, a set or whatever else gives them one by one; a list
+        among them names redundant replicas. ``arguments``: a ``map``, a ``reduce``
         or both, and what else the class ``JobArguments`` lists and the README explains; sizes are
         bytes, times seconds. Wrong use raises ``JobArgumentError`` naming the argument, and nothing
         is queued; ``NoMaster`` if no master leads the cluster, ``UnfitNodes`` if the nodes have

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pstats
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from disco_rq.client.arguments import Address, JobArguments
+from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
 from disco_rq.client.facts import job_facts
 from disco_rq.client.results import Results, read_beside, read_log
@@ -49,7 +49,7 @@ class Job:
     def submit(
         cls,
         disco: HasSession,
-        input: Sequence[Address | Sequence[Address]] | None = None,
+        input: Inputs | None = None,
         **arguments: Unpack[JobArguments],
     ) -> Self:
         """Submit the job that the class describes and return at once. What is given here wins over the class.

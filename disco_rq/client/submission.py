@@ -16,6 +16,7 @@ from disco_rq.client.arguments import as_plain_data
 from disco_rq.client.functions import FUNCTIONS, looked_at
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.errors import DataError, JobArgumentError
+from disco_rq.inputs.given import listed
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.plan import Planned, plan_inputs, size_of
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, shown
@@ -91,6 +92,7 @@ def build(
     ``partitions_of`` is asked about the results of other jobs that a job with a reduce only merges.
     """
     _check_names(name, arguments)
+    input = listed(input)
     functions = looked_at(arguments)
     check_packages(functions.map_reader)
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}

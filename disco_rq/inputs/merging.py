@@ -7,11 +7,12 @@ that nobody reads would be lost. What is no result of a job counts as one partit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.addresses import scheme_of
-from disco_rq.inputs.plan import Entry, Planned, plan_inputs
+from disco_rq.inputs.plan import Planned, plan_inputs
 from disco_rq.outputs.addresses import ADDRESS
 from disco_rq.redact import redact
 
@@ -22,7 +23,7 @@ PartitionsOf = Callable[[str], int]
 
 
 def plan_merge(
-    inputs: Sequence[Entry], nr_reduces: int | None, partitions_of: PartitionsOf
+    inputs: Iterable[Any], nr_reduces: int | None, partitions_of: PartitionsOf
 ) -> tuple[Planned, int]:
     """The inputs, one file each, in order; and the number of reduces, which ``nr_reduces`` may say as well.
 

@@ -8,8 +8,7 @@ that exists as it is written is no glob.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from disco_rq.errors import JobArgumentError
 from disco_rq.inputs.addresses import local_path, scheme_of
 from disco_rq.inputs.content import codec_by_name, codec_of
 from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
+from disco_rq.inputs.given import listed
 from disco_rq.inputs.opening import first_bytes, open_input
 from disco_rq.inputs.pieces import cut, pieces_between
 from disco_rq.model import Input, MapInput
@@ -24,8 +24,6 @@ from disco_rq.readers import FindsBorders, refuse_other_than_text
 from disco_rq.redact import redact
 
 __all__ = ["Planned", "is_plain", "plan_inputs", "size_of"]
-
-Entry = str | Sequence[str]
 
 
 class Planned(list[MapInput]):
@@ -46,7 +44,7 @@ class Planned(list[MapInput]):
 
 
 def plan_inputs(
-    inputs: Sequence[Entry],
+    inputs: Iterable[Any],
     *,
     line_based: bool,
     split_size: int | None = 64 << 20,
@@ -55,24 +53,23 @@ def plan_inputs(
 ) -> Planned:
     """One ``MapInput`` a map task, in the order of ``inputs``.
 
-    An entry that is a list names redundant replicas of one file: the first one that can be read is. Files
-    over ``split_size`` bytes are cut into even pieces when they are ``line_based``, not compressed, and can
-    seek; replicas only if all of them can and are of one size. Others are cut where ``borders`` says, if they
-    have no replicas. ``files_per_task`` groups the whole files of
-    one directory or glob. Raises ``JobArgumentError``, naming the argument and the address, for what is
-    missing as far as the client can see (for replicas: when all are), for empty directories and globs, and
-    for wrong types.
+    ``inputs``: as ``listed`` takes them. An entry that is a list names redundant replicas of one file: the
+    first one that can be read is. Files over ``split_size`` bytes are cut into even pieces when they are
+    ``line_based``, not compressed, and can seek; replicas only if all of them can and are of one size. Others
+    are cut where ``borders`` says, if they have no replicas. ``files_per_task`` groups the whole files of one
+    directory or glob. Raises ``JobArgumentError``, naming the argument and the address, for what is missing
+    as far as the client can see (for replicas: when all are), for empty directories and globs, and for wrong
+    types.
     """
     _check_number("split_size", split_size, optional=True)
     _check_number("files_per_task", files_per_task)
-    if isinstance(inputs, str | bytes | os.PathLike) or not isinstance(inputs, Sequence):
-        raise JobArgumentError(f"input takes a list of addresses, not {type(inputs).__name__}")
-    entries = [_entry(entry) for entry in inputs]
+    given = listed(inputs)
+    entries = [[entry] if isinstance(entry, str) else entry for entry in given]
     web = look_up_web(address for addresses in entries for address in addresses)
     cutter = _Cutter(split_size, line_based, borders)
     planned = Planned()
-    for entry, addresses in zip(inputs, entries, strict=True):
-        if isinstance(entry, str | os.PathLike):
+    for entry, addresses in zip(given, entries, strict=True):
+        if isinstance(entry, str):
             found, is_many = expand(addresses[0], web, planned.left_out)
             planned += _tasks([(file,) for file in found], cutter, files_per_task if is_many else 1)
         else:
@@ -87,28 +84,6 @@ def _check_number(name: str, value: Any, *, optional: bool = False) -> None:
         raise JobArgumentError(f"{name} takes a whole number{' or None' if optional else ''}, not {value!r}")
     if value < 1:
         raise JobArgumentError(f"{name} must be at least 1, not {value}")
-
-
-def _entry(entry: Any) -> list[str]:
-    """The addresses of an entry: one, or the replicas."""
-    if isinstance(entry, str | os.PathLike):
-        return [_address(entry)]
-    if isinstance(entry, Sequence) and not isinstance(entry, bytes | bytearray | memoryview):
-        if not entry:
-            raise JobArgumentError("input has an empty list of replicas")
-        return [_address(replica) for replica in entry]
-    raise JobArgumentError(f"input takes addresses and lists of replicas, not {type(entry).__name__}")
-
-
-def _address(value: Any) -> str:
-    text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(text, str):
-        raise JobArgumentError(f"input takes addresses as text, not {type(text).__name__}")
-    if not text.strip():
-        raise JobArgumentError("input has an empty address")
-    if "\0" in text:
-        raise JobArgumentError(f"input {redact(text)!r}: an address holds no NUL character")
-    return text
 
 
 def _replicas(addresses: Iterable[str], web: dict[str, Found]) -> tuple[Found, ...]:

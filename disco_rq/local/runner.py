@@ -7,18 +7,19 @@ import os
 import pstats
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from disco_rq.client.arguments import Address, JobArguments
+from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
 from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import Submission, build
 from disco_rq.errors import DataError, DiscoError, JobError, OOBNotFound
 from disco_rq.inputs import open_input
+from disco_rq.inputs.given import listed
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.local.tasks import LocalTasks
 from disco_rq.machine.redisserver import private_directory
@@ -102,9 +103,7 @@ class LocalJob:
         _here.forget(self.name)
 
 
-def run(
-    name: str, input: Sequence[Address | Sequence[Address]], **arguments: Unpack[JobArguments]
-) -> LocalJob:
+def run(name: str, input: Inputs, **arguments: Unpack[JobArguments]) -> LocalJob:
     """Run a job to its end in this process, with the arguments of ``new_job``.
 
     Everything is as on a cluster: the checks, also whether the functions can be shipped; the inputs, the
@@ -134,7 +133,8 @@ def run(
 
 
 def _planned(name: Any, input: Any, arguments: Mapping[str, Any]) -> Submission:
-    plan = partial(build, name, input, signer=None, partitions_of=partial(count_partitions, _here.locator))
+    inputs = listed(input)
+    plan = partial(build, name, inputs, signer=None, partitions_of=partial(count_partitions, _here.locator))
     submission: Submission = plan(arguments)
     spec = submission.spec
     if not spec.has_map:

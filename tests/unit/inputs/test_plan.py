@@ -210,7 +210,7 @@ class TestErrors:
             ([1], "input takes addresses and lists of replicas, not int"),
             ([b"a"], "not bytes"),
             ([["a", None]], "addresses as text, not NoneType"),
-            ([""], "empty address"),
+            ([""], "input.0. is an empty address"),
             (["a\0b"], "NUL"),
         ],
     )

@@ -1,0 +1,86 @@
+"""The ``input`` of a job as people hold it: whatever gives addresses one by one becomes a list."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from disco_rq.errors import JobArgumentError
+from disco_rq.model import shown
+from disco_rq.redact import redact
+
+__all__ = ["Entry", "listed"]
+
+Entry = str | list[str]
+"""An address, or the redundant replicas of one file."""
+
+_TAKES = "input takes a list of addresses"
+_BYTES = bytes | bytearray | memoryview
+
+
+def listed(given: Any) -> list[Entry]:
+    """The entries, each as text or a list of text. What it gives may be given again.
+
+    Lists, tuples, views of a dict, iterators and generators keep their order, and are read once; a set is
+    sorted, so that map 3 of one process is map 3 of every other. Raises ``JobArgumentError`` naming the
+    entry; what a generator itself raises passes unchanged.
+    """
+    return [_entry(entry, f"input[{number}]") for number, entry in enumerate(_entries(given))]
+
+
+def _entries(given: Any) -> Iterable[Any]:
+    if isinstance(given, str | os.PathLike):
+        raise JobArgumentError(f"{_TAKES}, not {type(given).__name__}: [{_shown(given)}]")
+    if isinstance(given, io.IOBase):
+        raise JobArgumentError(f"{_TAKES}, not an open file: the path of the file in a list")
+    if isinstance(given, Mapping):
+        raise JobArgumentError(f"{_TAKES}, not {type(given).__name__}: its keys() or values(), as may be")
+    if inspect.isgenerator(given) and inspect.getgeneratorstate(given) == inspect.GEN_CLOSED:
+        raise JobArgumentError("input is a generator that was read before: a list can be read again")
+    if isinstance(given, _BYTES) or not isinstance(given, Iterable) or hasattr(given, "columns"):
+        raise JobArgumentError(f"{_TAKES}, not {type(given).__name__}")
+    return _sorted(given) if isinstance(given, set | frozenset) else given
+
+
+def _sorted(given: Iterable[Any]) -> list[str]:
+    addresses = []
+    for entry in given:
+        if not isinstance(entry, str | os.PathLike):
+            raise JobArgumentError(
+                f"input is a set with {_shown(entry)} in it: a set takes addresses only, a list replicas, too"
+            )
+        addresses.append(_address(entry, f"input, a set with {_shown(entry)}"))
+    return sorted(dict.fromkeys(addresses))  # "a" and Path("a") are two to a set
+
+
+def _entry(entry: Any, place: str) -> Entry:
+    if isinstance(entry, str | os.PathLike):
+        return _address(entry, place)
+    if isinstance(entry, Sequence) and not isinstance(entry, _BYTES):
+        if not entry:
+            raise JobArgumentError(f"{place} is an empty list of replicas")
+        return [_address(replica, f"{place}[{number}]") for number, replica in enumerate(entry)]
+    raise JobArgumentError(
+        f"{place} = {_shown(entry)}: input takes addresses and lists of replicas, not {type(entry).__name__}"
+    )
+
+
+def _address(value: Any, place: str) -> str:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise JobArgumentError(
+            f"{place} = {_shown(value)}: input takes addresses as text, not {type(text).__name__}"
+        )
+    if not text.strip():
+        raise JobArgumentError(f"{place} is an empty address")
+    if "\0" in text:
+        raise JobArgumentError(f"{place} = {redact(text)!r}: an address holds no NUL character")
+    return text
+
+
+def _shown(value: Any) -> str:
+    """In an error, without passwords."""
+    return redact(shown(value))
