@@ -162,6 +162,9 @@ class Disco:
         ]
 
     wait = _by_name(Job.wait)
+    to_arrow = _by_name(Job.to_arrow)
+    to_pandas = _by_name(Job.to_pandas)
+    to_polars = _by_name(Job.to_polars)
     jobinfo = _by_name(Job.jobinfo)
     jobspec = _by_name(Job.jobspec)
     events = _by_name(Job.events)

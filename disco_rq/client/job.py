@@ -14,6 +14,7 @@ from disco_rq.client.facts import job_facts
 from disco_rq.client.results import Results, read_beside, read_log
 from disco_rq.client.session import HasSession
 from disco_rq.client.submission import ARGUMENTS
+from disco_rq.client.tables import to_arrow, to_pandas, to_polars
 from disco_rq.client.waiting import display_of, wait_any, wait_ready
 from disco_rq.errors import DiscoError, JobArgumentError, JobError, UnknownJob
 from disco_rq.model import JOB_NAME, PHASES, BadEntry, ResultStatus, TaskId
@@ -89,6 +90,10 @@ class Job:
         if clean:
             self.clean()
         return results
+
+    to_arrow = to_arrow
+    to_pandas = to_pandas
+    to_polars = to_polars
 
     def results(self, timeout: float = 2.0) -> tuple[ResultStatus, list[str]]:
         """``(status, addresses)``; waits at most ``timeout`` seconds for the job's end."""

@@ -17,6 +17,7 @@ from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
 from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import Submission, build
+from disco_rq.client.tables import to_arrow, to_pandas, to_polars
 from disco_rq.errors import DataError, DiscoError, JobError, OOBNotFound
 from disco_rq.inputs import open_input
 from disco_rq.inputs.given import listed
@@ -48,6 +49,10 @@ class LocalJob:
     def wait(self, timeout: float | None = None) -> Results:  # noqa: ARG002  so that it reads like a Job's
         """The addresses of its results, for ``result_iterator``, or as the input of another local job."""
         return self._results
+
+    to_arrow = to_arrow
+    to_pandas = to_pandas
+    to_polars = to_polars
 
     def results(self, timeout: float = 0.0) -> tuple[ResultStatus, Results]:  # noqa: ARG002  as above
         """``("ready", addresses)``."""

@@ -18,18 +18,23 @@ A name that everybody may write before the commit could not promise that: no obj
 right to write it away from an attempt that was given up.
 """
 
+from disco_rq.saving.coding import encoded
 from disco_rq.saving.formats import FORMATS
 from disco_rq.saving.genuine import check_outputs, genuine_parts
 from disco_rq.saving.parts import discard, files_of, final_address, publish, settle, shown_address, upload
 from disco_rq.saving.places import sync_place
 from disco_rq.saving.reading import is_saved, read_saved
+from disco_rq.saving.shapes import Misfit, Shape
 from disco_rq.saving.target import check_target
 
 __all__ = [
     "FORMATS",
+    "Misfit",
+    "Shape",
     "check_outputs",
     "check_target",
     "discard",
+    "encoded",
     "files_of",
     "final_address",
     "genuine_parts",

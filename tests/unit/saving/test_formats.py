@@ -7,9 +7,14 @@ import datetime
 import gzip
 import json
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 import zstandard
 
@@ -44,6 +49,18 @@ def saved(directory: Path, format: str, pairs: list[tuple[Any, Any]]) -> Path:
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001  without a zone is a type of its own
 
 
+NEW_YORK = ZoneInfo("America/New_York")
+HELD = [
+    *(1 << 90, -(10**75), Decimal("-12.50"), datetime.date(2026, 1, 2), datetime.time(1, 2, 3, 4)),
+    *(datetime.timedelta(days=-1, microseconds=1), UUID(int=7), (1, "a"), frozenset("a"), (), float("-inf")),
+    *(NOW.replace(tzinfo=datetime.UTC), NOW.replace(tzinfo=NEW_YORK)),
+    NOW.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=-2), "X")),
+    NOW.replace(tzinfo=datetime.timezone(datetime.timedelta(seconds=5))),
+    datetime.datetime(2026, 11, 1, 1, 30, tzinfo=NEW_YORK, fold=1),
+]
+"""What Parquet has no type for, or which pyarrow gives back as something else."""
+
+
 @pytest.mark.parametrize(
     ("format", "pairs"),
     [
@@ -57,6 +74,10 @@ NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001  without a zone 
         ("parquet", [(1, None), (2, [1, 2]), (3, [])]),
         ("parquet", [(b"a", 1.5), (None, None), (b"", float("inf"))]),
         ("parquet", [(NOW, True), (NOW, False)]),
+        *(("parquet", [(item, [item]), (None, [])]) for item in HELD),
+        ("parquet", [((1, "a"), {"n": 1}), ((2, "b"), {"m": (1, {2})})]),
+        ("parquet", [((1,), {}), ((1, 2), {}), ((), {})]),
+        ("parquet", [(1, {1: "x"}), (2, {2: "y", 3: None}), (3, {})]),
         ("parquet", [(i, None if i < 15_000 else "late") for i in range(25_000)]),
     ],
 )
@@ -95,20 +116,14 @@ MANY_DIGITS = pytest.param(
         ("csv", {}, "dict with the names [], which would not come back (of key 'key')"),
         ("csv", {"key": 1}, "dict with the name 'key', which is no column of its own (of key 'key')"),
         ("csv", {1: 1}, "dict with keys that are not str (of key 'key')"),
-        ("parquet", (1,), "parquet does not hold a value with the type tuple"),
-        (
-            "parquet",
-            1 << 90,
-            "parquet does not hold a value with the type int of more than 64 bits (of key 'key')",
-        ),
-        ("parquet", {1}, "parquet does not hold a value with the type set"),
+        ("parquet", 10**76, "a value with the type int of more than 76 digits (of key 'key')"),
+        ("parquet", [1, "a"], "a value with the type str in one column with int (of key 'key')"),
+        ("parquet", Decimal("NaN"), "a value with the type Decimal, NaN (of key 'key')"),
+        ("parquet", datetime.timedelta.max, "the type timedelta of more than 292,000 years (of key 'key')"),
+        ("parquet", datetime.datetime.max.replace(tzinfo=NEW_YORK), "at an end of the calendar (of key"),
         ("text", "cut \ud83d", "text does not hold a value with the type str with half of a surrogate pair"),
         ("parquet", "caf\udce9", "parquet does not hold a value with the type str that UTF-8 cannot hold"),
-        (
-            "parquet",
-            NOW.replace(tzinfo=datetime.UTC),
-            "a value with the type datetime and a time zone (of key",
-        ),
+        ("parquet", datetime.time(1, tzinfo=datetime.UTC), "the type time and a time zone (of key 'key')"),
     ],
 )
 def test_what_a_format_does_not_hold_is_refused_by_name(
@@ -130,6 +145,34 @@ def test_a_refusal_names_the_key_of_the_value_that_is_not_held(tmp_path: Path) -
         saved(tmp_path, "parquet", [("a", 1), (b"b", 2)])
     with pytest.raises(RecordTypeError, match=r"\(of key <int that cannot be shown: ValueError>\)"):
         saved(tmp_path, "jsonl", [(10**5000, 1)])
+
+
+def test_parquet_gives_back_what_is_equal_where_a_column_has_one_zone_or_one_scale(tmp_path: Path) -> None:
+    """Moments of several zones come back in UTC, decimals with as many digits as the longest."""
+    zones = [datetime.datetime(2026, 7, 1, tzinfo=zone) for zone in (NEW_YORK, ZoneInfo("Asia/Tokyo"))]
+    decimals = [Decimal("1.5"), Decimal("1E+3")]
+
+    got = list(read_saved(str(saved(tmp_path, "parquet", list(zip(zones, decimals, strict=True))))))
+
+    assert got == list(zip(zones, decimals, strict=True))
+    assert [str(moment.tzinfo) for moment, _ in got] == ["UTC", "UTC"]
+    assert [str(number) for _, number in got] == ["1.5", "1000.0"]
+
+
+def test_others_see_types_of_parquet(tmp_path: Path) -> None:
+    moment, number = NOW.replace(tzinfo=NEW_YORK), Decimal("1.50")
+    made = saved(tmp_path, "parquet", [(moment, {"price": number, "tags": {"a"}, "at": (1, "x")})])
+
+    table = pyarrow.parquet.read_table(made)
+
+    assert table.schema.field("key").type == pyarrow.timestamp("us", "America/New_York")
+    [value] = table.column("value").to_pylist()
+    assert value == {"price": number, "tags": ["a"], "at": {"_0": 1, "_1": "x"}}
+
+
+def test_dicts_that_parquet_would_give_back_alike_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordTypeError, match=r"some dicts have no 'a', .* it is None \(of key 2\)"):
+        saved(tmp_path, "parquet", [(1, {"a": None}), (2, {})])
 
 
 @pytest.mark.parametrize("values", [[1, 2.5], [1, True], ["a", b"a"], [None, 1] * 6000 + ["a"]])
