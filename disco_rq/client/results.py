@@ -13,7 +13,7 @@ from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask_now, open_remote, reason
 from disco_rq.records import nr_partitions_of, open_output, read_pairs
-from disco_rq.saving import files_of, is_saved, read_saved, settle
+from disco_rq.saving import files_of, is_saved, read_saved, settle, shown_address
 
 T = TypeVar("T")
 
@@ -49,13 +49,18 @@ class Results(list[str]):
 def results_of(outputs: Mapping[TaskId, str], locator: Locator, *, settled: bool) -> Results:
     """The results among the committed ``outputs`` (task -> address): those of the last phase, in order.
 
-    ``settled``, for a job that is ready: saved ones are all there under their final names.
+    ``settled``, for a job that is ready: saved ones are all there under their final names. Else no file
+    system needs to answer.
     """
     phase = "reduce" if any(task.phase == "reduce" for task in outputs) else "map"
     addresses = [outputs[task] for task in sorted(outputs) if task.phase == phase]
     if settled:
         settle([address for address in addresses if is_saved(address)])
-    return Results(files_of(addresses), locator)
+        return Results(files_of(addresses), locator)
+    try:
+        return Results(files_of(addresses), locator)
+    except DataError:
+        return Results(map(shown_address, addresses), locator)
 
 
 def first_pairs(address: str, most_bytes: int) -> Iterator[tuple[Any, Any]]:

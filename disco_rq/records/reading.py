@@ -53,6 +53,14 @@ class PairBatch(NamedTuple):
     keys: list[Any]
     values: list[Any]
     grouped: bool
+
+    def pairs(self) -> Iterator[tuple[Any, Any]]:
+        """One by one."""
+        if not self.grouped:
+            return zip(self.keys, self.values, strict=True)
+        groups = zip(self.keys, self.values, strict=True)
+        return ((key, value) for key, values in groups for value in values)
+
     kinds: Set[type] | None = None
     """Types among which those of the values are, where that is known."""
 
@@ -137,12 +145,7 @@ def read_pairs(
     stream = getattr(file, "raw", None)
     blocks = stream.blocks() if isinstance(stream, OpaqueStream) else all_blocks(file, name, most_bytes)
     for batch in batches(blocks, name):
-        if batch.grouped:
-            for key, values in zip(batch.keys, batch.values, strict=True):
-                for value in values:
-                    yield key, value
-        else:
-            yield from zip(batch.keys, batch.values, strict=True)
+        yield from batch.pairs()
 
 
 def read_with(

@@ -110,19 +110,12 @@ def _read_raw(_file: BinaryIO, name: str) -> Iterator[Any]:
     yield  # a generator, as the others
 
 
-# -- parquet
-
-
-def _write_parquet(records: Path, out: BinaryIO) -> None:
-    write_parquet(lambda: read_pairs(records), out)
-
-
 _FORMATS = (
     Format("msgpack", ".disco", None, read_pairs),
     Format("jsonl", ".jsonl", write_jsonl, read_jsonl),
     Format("text", ".txt", write_text, read_text),
     Format("csv", ".csv", write_csv, read_csv),
-    Format("parquet", ".parquet", _write_parquet, read_parquet),
+    Format("parquet", ".parquet", write_parquet, read_parquet),
     Format("raw", ".bin", _write_raw, _read_raw),
 )
 COMPRESSIBLE = ("jsonl", "text", "csv", "raw")

@@ -75,7 +75,8 @@ def publish_named(address: str, final: str, part: str, extension: str, *, sync: 
     if names is None:
         return  # it was published by somebody else, or its owner has deleted it
     directory = address.rpartition("/")[0]
-    for number, name in enumerate(names):
+
+    def move(number: int, name: str) -> None:
         target = f"{directory}/{name}"
         try:
             prepare(target)
@@ -84,6 +85,13 @@ def publish_named(address: str, final: str, part: str, extension: str, *, sync: 
         put_in_place(f"{address}/{_file(number, extension)}", f"{target}/{part}{extension}")
         if sync and (local := local_path(target)) is not None:
             _sync_up(Path(local), nr_parts=name.count("/") + 1)
+
+    if has_rename(address):
+        for number, name in enumerate(names):
+            move(number, name)
+    else:  # each is copied by the server
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="disco-rq-publish") as pool:
+            list(pool.map(move, range(len(names)), names))
     put_in_place(f"{address}/{_LIST}", final)
     if has_rename(address):
         remove_directory(address)
@@ -100,7 +108,8 @@ def named_files(lists: Sequence[tuple[str, str, str]]) -> list[list[str]]:
     """Where the files of each committed attempt are, or will be; ``lists``: ``(attempt, list, file)``.
 
     ``attempt`` is the address that was committed (or again its list's), ``list`` the final one of its list,
-    ``file`` what each file is called. Raises ``DataError``.
+    ``file`` what each file is called. For a list that its owner has deleted it is a pattern. Raises
+    ``DataError``.
     """
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="disco-rq-lists") as pool:
         return list(pool.map(_files_of, lists))
@@ -108,12 +117,12 @@ def named_files(lists: Sequence[tuple[str, str, str]]) -> list[list[str]]:
 
 def _files_of(about: tuple[str, str, str]) -> list[str]:
     attempt, final, file = about
+    directory = final.rpartition("/")[0]
     for where in (final, f"{attempt}/{_LIST}", final):  # it may be moved just now
         names = _read_list(where)
         if names is not None:
-            directory = final.rpartition("/")[0]
             return [f"{directory}/{name}/{file}" for name in names]
-    raise CorruptData("the list of what a task has saved is gone", redact(final))
+    return [f"{directory}/**/{file}"]
 
 
 def _read_list(address: str) -> list[str] | None:

@@ -10,12 +10,13 @@ import importlib.util
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from disco_rq.errors import CorruptData, DataError
+from disco_rq.records import all_blocks, batches, read_pairs
 from disco_rq.saving.coding import decoded, encoded
 from disco_rq.saving.refusal import refusal
 from disco_rq.saving.shapes import Misfit, Shape
@@ -24,6 +25,8 @@ __all__ = ["has_parquet", "read_parquet", "write_parquet"]
 
 NEEDS = "pip install 'disco-rq[parquet]'"
 _ROWS = 10_000
+_BYTES = 8 << 20
+"""Of records; as Python objects they take several times as much."""
 _ABOUT = b"disco_rq"
 _COLUMNS = ("key", "value")
 
@@ -35,19 +38,19 @@ def has_parquet() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_parquet(pairs: Callable[[], Pairs], to: BinaryIO) -> None:
-    """Write all pairs, which are asked for twice: for their types, then to write them.
+def write_parquet(records: Path, to: BinaryIO) -> None:
+    """Write all pairs of a record file, which is read twice: for their types, then to write them.
 
     A column has one type, None aside. Raises ``RecordTypeError`` for what would not come back as it is.
     """
     arrow, parquet = _pyarrow()
-    shapes = _shapes(pairs())
+    shapes = _shapes(read_pairs(records))
     about = json.dumps({column: shape.told() for column, shape in shapes.items()})
     schema = arrow.schema(
         [(column, shape.arrow_type()) for column, shape in shapes.items()], metadata={_ABOUT: about}
     )
     with parquet.ParquetWriter(to, schema, compression="zstd") as writer:
-        for some in _some(pairs()):
+        for some in _some(records):
             arrays = [
                 arrow.array(encoded([pair[i] for pair in some], shapes[column].told()), schema.field(i).type)
                 for i, column in enumerate(_COLUMNS)
@@ -103,7 +106,16 @@ def _pyarrow() -> tuple[Any, Any]:
         raise DataError(f"parquet needs pyarrow on every node and in the client: {NEEDS}") from None
 
 
-def _some(pairs: Pairs) -> Iterator[list[tuple[Any, Any]]]:
-    rows = iter(pairs)
-    while some := list(islice(rows, _ROWS)):
+def _some(records: Path) -> Iterator[list[tuple[Any, Any]]]:
+    """The pairs, as many at a time as make a group of rows."""
+    some: list[tuple[Any, Any]] = []
+    held = 0
+    for block in all_blocks(records, str(records)):
+        for batch in batches([block], str(records)):
+            some.extend(batch.pairs())
+        held += len(block.data)
+        if len(some) >= _ROWS or held >= _BYTES:
+            yield some
+            some, held = [], 0
+    if some:
         yield some

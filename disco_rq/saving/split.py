@@ -38,7 +38,7 @@ class _Pile:
             return
         block = encode(self.keys, self.values, grouped=False)
         header, payload = pack_block(Kind.PAIRS, 0, self._nr_blocks, block.size, block.data)
-        with open(self.path, "ab", opener=private) as file:
+        with open(self.path, "ab" if self._nr_blocks else "wb", opener=private) as file:
             file.write(header)
             file.write(payload)
         self._nr_blocks += 1
@@ -67,11 +67,10 @@ class Split:
         held = 0
         for block in all_blocks(records, str(records)):
             for batch in batches([block], str(records)):
-                for key, some in zip(batch.keys, batch.values, strict=True):
-                    for value in some if batch.grouped else [some]:
-                        pile = self._pile(key, value)
-                        pile.keys.append(key)
-                        pile.values.append(value)
+                for key, value in batch.pairs():
+                    pile = self._pile(key, value)
+                    pile.keys.append(key)
+                    pile.values.append(value)
             held += len(block.data)
             if held > _AT_ONCE_BYTES:
                 self._put_aside()

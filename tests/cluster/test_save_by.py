@@ -116,6 +116,17 @@ def test_a_task_without_pairs_saves_nothing(disco: Disco, tmp_path: Path) -> Non
     assert not [name for name in tree(tmp_path / job.name) if not Path(name).name.startswith(".")]
 
 
+def test_a_list_that_somebody_has_deleted_costs_no_answer(disco: Disco, tmp_path: Path) -> None:
+    job = run(disco, input=["raw://a"], map=words, save=tmp_path, save_by=by_letter)
+    [address] = job.wait()
+    (tmp_path / job.name / ".part-00000.disco.by").unlink()
+
+    pattern = f"{tmp_path}/{job.name}/**/part-00000.disco"
+    assert job.jobinfo()["results"] == [pattern]
+    assert list(result_iterator(pattern)) == [("a", "a")]
+    assert list(result_iterator([address])) == [("a", "a")]
+
+
 def test_an_object_store(disco: Disco, s3: S3Server) -> None:
     job = run(disco, input=INPUT, map=words, save="s3://bucket/by", save_by=by_letter, save_format="jsonl")
 

@@ -25,6 +25,7 @@ from disco_rq.records.blocks import Kind
 from disco_rq.records.typed import pack_columns
 from disco_rq.records.writer import EncodedBlock
 from disco_rq.saving import FORMATS, read_saved
+from disco_rq.saving.parquet import write_parquet
 
 PAIRS_FORMATS = ["msgpack", "jsonl", "text", "csv", "parquet"]
 PACKED_FORMATS = [f"{format}.{packing}" for format in ("jsonl", "text", "csv") for packing in ("gz", "zst")]
@@ -157,6 +158,17 @@ def test_parquet_gives_back_what_is_equal_where_a_column_has_one_zone_or_one_sca
     assert got == list(zip(zones, decimals, strict=True))
     assert [str(moment.tzinfo) for moment, _ in got] == ["UTC", "UTC"]
     assert [str(number) for _, number in got] == ["1.5", "1000.0"]
+
+
+def test_parquet_is_written_some_bytes_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("disco_rq.saving.parquet._BYTES", 50_000)
+    pairs = [(i, "x" * 1000) for i in range(1000)]
+    made = tmp_path / "made.parquet"
+    with open(made, "wb") as file:
+        write_parquet(record_file(tmp_path, pairs, at_once=10), file)
+
+    assert 15 <= pyarrow.parquet.ParquetFile(made).num_row_groups <= 25
+    assert list(read_saved(str(made))) == pairs
 
 
 def test_others_see_types_of_parquet(tmp_path: Path) -> None:
