@@ -36,7 +36,7 @@ class LeftOut:
         self._tracebacks = Tracebacks()
         self._nr_bad = self._nr_read = self._elsewhere = 0
         self._looked_s = time.monotonic()
-        self._too_many: BadEntryError | None = None
+        self._too_many: tuple[str, str] | None = None  # why, and what is told
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -49,7 +49,7 @@ class LeftOut:
             told, traceback = message_of(error), self._tracebacks.of(error)
         with self._lock:
             if self._too_many is not None:  # the job's function has caught it
-                raise self._too_many
+                raise self._error()
             self._file.add(url, offset, number, entry, told, traceback)
             self._causes.add(told, url, offset)
             self._nr_bad += 1
@@ -93,6 +93,13 @@ class LeftOut:
 
     def _give_up(self, bad: int) -> NoReturn:
         text = too_many_text(bad, self._nr_read, self._max_bad, self._causes)
-        self._too_many = self._running.doom = BadEntryError(text)
-        self._too_many.left_out = self.settle()
-        raise self._too_many
+        self._too_many = text, self.settle()
+        self._running.doom = self._error()
+        raise self._error()
+
+    def _error(self) -> BadEntryError:
+        """Another one each time: one that is kept would keep all that its traceback holds, open files too."""
+        assert self._too_many is not None
+        error = BadEntryError(self._too_many[0])
+        error.left_out = self._too_many[1]
+        return error

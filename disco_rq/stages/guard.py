@@ -85,7 +85,12 @@ class Guard:
             if bad is not None:
                 task.take_back(effects)
                 skipped, effects = effects.skipped, Effects()
-                leaving.by_map(nr_given(), *((entry, bad) if in_batches or not skipped else skipped[0]))
+                what = (entry, bad) if in_batches or not skipped else skipped[0]
+                bad = None  # its traceback has this very frame, and with it all that is open
+                try:
+                    leaving.by_map(nr_given(), *what)
+                finally:
+                    del what
                 continue
             if effects.are_some:
                 done, effects = effects, Effects()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -85,14 +86,15 @@ class MappedPairs:
         if work.bad is None or task is None:
             return None, None
         reads_ahead = self._through is not None
+        me = weakref.proxy(self)  # else its open file waits for the collector of circles
         leaving = Leaving(
             work.bad,
             self._reader,
-            lambda: self._entry,
+            lambda: me._entry,
             nr_inputs=len(self._inputs),
             reads_ahead=reads_ahead,
         )
-        leaving.nr_read = lambda: self.nr_read
+        leaving.nr_read = lambda: me.nr_read
         task.leaves_out = leaving
         return leaving, Guard(work, leaving, task)
 
