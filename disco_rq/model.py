@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
 import msgpack
@@ -200,13 +200,17 @@ class MapInput:
 
     parts: tuple[tuple[Input, ...], ...]
     signature: bytes = field(default=b"", compare=False, repr=False)  # of the client, as it was read
+    side: int | None = None  # whose map it is: ``Functions.sides[side]``; None: the job's only one
 
     def pack(self) -> list[Any]:
-        return [[replica.pack() for replica in part] for part in self.parts]
+        parts = [[replica.pack() for replica in part] for part in self.parts]
+        return parts if self.side is None else [*parts, self.side]
 
     @classmethod
     def unpack(cls, data: list[Any], signature: bytes = b"") -> MapInput:
-        return cls(tuple(tuple(map(Input.unpack, part)) for part in data), signature)
+        side = data[-1] if data and isinstance(data[-1], int) else None
+        parts = data if side is None else data[:-1]
+        return cls(tuple(tuple(map(Input.unpack, part)) for part in parts), signature, side)
 
     def urls(self) -> list[str]:
         """The addresses, replicas after one another."""
@@ -248,6 +252,13 @@ class StageResult:
     left_out: str = ""  # of a map that may leave entries out, what it did: attempt.leftout packs it
 
 
+class Side(NamedTuple):
+    """The map of some of a job's inputs, and the reader that gives it its entries."""
+
+    map: Any
+    map_reader: Any = None
+
+
 @dataclass(frozen=True, slots=True)
 class Functions:
     """The job's functions, as the worker calls them; None where the job has none. Signatures: SPEC, section
@@ -265,3 +276,10 @@ class Functions:
     partition: Any = None
     combiner: Any = None
     save_by: Any = None
+    sides: tuple[Side, ...] = ()  # where inputs have maps of their own: all maps that the job has
+
+    def of_side(self, side: int | None) -> Functions:
+        """The functions of the map tasks of one side."""
+        if side is None:
+            return self
+        return replace(self, map=self.sides[side].map, map_reader=self.sides[side].map_reader)

@@ -19,7 +19,7 @@ from disco_rq.attempt.leftout import LeftOut
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.ranges import KeptRanges, with_ranges
 from disco_rq.func import netstr_reader, object_reader
-from disco_rq.model import Input, JobSpec, MapInput, StageResult, TaskId, readable
+from disco_rq.model import Functions, Input, JobSpec, MapInput, StageResult, TaskId, readable
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.outputs.profiles import profiled
 from disco_rq.outputs.remote import NODE_PATIENCE_S
@@ -57,6 +57,12 @@ class Turn:
     number: int
     task_input: TaskInput
 
+    @property
+    def functions(self) -> Functions:
+        """Those of this task: where inputs have maps of their own, with that of its input."""
+        functions = self.unpacked.functions
+        return functions if self.task_input == "reduce" else functions.of_side(self.task_input.side)
+
     def after(self, failures: Sequence[str]) -> Turn:
         """The same, with the replicas of a redundant input that failed behind the others.
 
@@ -66,7 +72,7 @@ class Turn:
         if self.task_input == "reduce" or not self.task_input.is_redundant:
             return self
         parts = tuple(_put_behind(part, failures) for part in self.task_input.parts)
-        return replace(self, task_input=MapInput(parts))
+        return replace(self, task_input=replace(self.task_input, parts=parts))
 
 
 def _put_behind(part: tuple[Input, ...], failures: Sequence[str]) -> tuple[Input, ...]:
@@ -115,7 +121,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
     left_out = LeftOut(running, turn.number, place) if spec.max_bad and turn.task_input != "reduce" else None
     work = TaskWork(
         spec=spec,
-        functions=turn.unpacked.functions,
+        functions=turn.functions,
         params=turn.unpacked.params(),
         task=turn.task,
         scratch=scratch.directory,

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias, TypedDict
 
 from disco_rq.external import ExternalProgram
 from disco_rq.func import Output
+from disco_rq.inputs.given import OwnMap
 from disco_rq.model import readable
 from disco_rq.params import Params
 from disco_rq.redact import redact
@@ -17,12 +18,16 @@ from disco_rq.redact import redact
 __all__ = ["Address", "Inputs", "JobArguments", "Scheduler", "as_plain_data"]
 
 Address: TypeAlias = str | os.PathLike[str]
-Inputs: TypeAlias = Iterable[Address | Sequence[Address]]
 Pairs: TypeAlias = Iterable[tuple[Any, Any]]
 Reader: TypeAlias = Callable[[BinaryIO, int | None, str], Iterable[Any]]
 PairReader: TypeAlias = Callable[[BinaryIO, int | None, str], Pairs]
 Writer: TypeAlias = Callable[[BinaryIO, Any, Any, Any], object]
 Init: TypeAlias = Callable[[Iterator[Any], Any], object]
+
+Entries: TypeAlias = Iterable[Address | Sequence[Address]]
+Map: TypeAlias = Callable[[Any, Any], Pairs | None]
+OwnMapped: TypeAlias = tuple[Address | Entries, Map] | tuple[Address | Entries, Map, Reader | None]
+Inputs: TypeAlias = Iterable[Address | Sequence[Address] | OwnMapped]
 
 INPUTS_TOLD = 100
 """As many of a job's addresses are kept as they were given; what its tasks read is kept anyway."""
@@ -44,7 +49,7 @@ class Scheduler(TypedDict, total=False):
 class JobArguments(TypedDict, total=False):
     """What ``new_job`` takes besides the job's name and input. The README's table says what each means."""
 
-    map: Callable[[Any, Any], Pairs | None] | ExternalProgram | None
+    map: Map | ExternalProgram | None
     map_reader: Reader | None
     map_init: Init | None
     map_writer: Writer | None
@@ -91,7 +96,7 @@ def as_plain_data(argument: str, value: Any) -> Any:
     ``repr`` of at most some 500 characters, addresses without passwords.
     """
     if argument == "input":
-        return [_addresses(entry) for entry in value[:INPUTS_TOLD]]
+        return [_input(entry) for entry in value[:INPUTS_TOLD]]
     if argument == "params" or (argument == "ext_params" and value is not None):
         return _brief(value)
     if argument == "required_files":
@@ -106,6 +111,15 @@ def as_plain_data(argument: str, value: Any) -> Any:
     if callable(value):
         return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', type(value).__name__)}"
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def _input(entry: Any) -> Any:
+    if not isinstance(entry, OwnMap):
+        return _addresses(entry)
+    told = {"input": [_addresses(one) for one in entry.entries[:INPUTS_TOLD]], "map": entry.map}
+    if entry.map_reader is not None:
+        told["map_reader"] = entry.map_reader
+    return {name: value if name == "input" else as_plain_data(name, value) for name, value in told.items()}
 
 
 def _addresses(entry: Any) -> Any:

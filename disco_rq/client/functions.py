@@ -14,7 +14,7 @@ from disco_rq.model import Functions
 
 __all__ = ["EXTERNAL", "FUNCTIONS", "check_arity", "looked_at"]
 
-FUNCTIONS = tuple(field.name for field in fields(Functions))
+FUNCTIONS = tuple(field.name for field in fields(Functions) if field.name != "sides")
 EXTERNAL = ("map", "reduce")
 """Those that may be programs."""
 

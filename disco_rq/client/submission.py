@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from disco_rq.client.arguments import as_plain_data
-from disco_rq.client.functions import FUNCTIONS, looked_at
+from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
+from disco_rq.client.sides import Share, shared_out
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.given import listed
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
@@ -92,16 +93,18 @@ def build(
     ``partitions_of`` is asked about the results of other jobs that a job with a reduce only merges.
     """
     _check_names(name, arguments)
-    input = listed(input)
-    functions = looked_at(arguments)
-    check_packages(functions.map_reader)
+    given = listed(input)
+    functions, shares = shared_out(given, arguments)
+    readers = [functions.of_side(share.side).map_reader for share in shares]
+    for reader in readers:
+        check_packages(reader)
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
     if options.get("sort_values") or functions.partition is total_order:
         options["sort"] = True
     if options.get("max_bad") and functions.map is None:
         raise JobArgumentError(f"max_bad={options['max_bad']!r}: this job has no map, which it would be for")
     scheduler = options.pop("scheduler", {})
-    inputs, nr_reduces = _planned(functions, input, options, partitions_of)
+    inputs, nr_reduces = _planned(functions, shares, options, partitions_of)
     has_map = functions.map is not None
     required = gather(*(options.pop(f"required_{what}", ()) for what in ("modules", "files")))
     on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
@@ -122,11 +125,11 @@ def build(
         **options,
         **scheduler,
     )
-    spec = replace(spec, details={**spec.details, "arguments": _plain_arguments(spec, input, arguments)})
+    spec = replace(spec, details={**spec.details, "arguments": _plain_arguments(spec, given, arguments)})
     params = arguments.get("params", _DEFAULTS["params"])
     signer = signer or Signer()
     pack = pack_functions(functions, params, signer.seal(spec.name), spec=spec.pack(), required=required)
-    modules = pack.modules.union(packages_of(functions.map_reader))
+    modules = pack.modules.union(*map(packages_of, readers))
     return Submission(spec, pack.data, inputs, functions, signer, modules)
 
 
@@ -142,7 +145,7 @@ def _check_names(name: Any, arguments: Mapping[str, Any]) -> None:
 
 
 def _planned(
-    functions: Functions, input: Any, options: dict[str, Any], partitions_of: PartitionsOf
+    functions: Functions, shares: list[Share], options: dict[str, Any], partitions_of: PartitionsOf
 ) -> tuple[Planned, int]:
     """What the maps read, or the reduces of a job without a map, and the number of reduces (of a map-only
     job: of partitions). Takes the options that say it.
@@ -153,15 +156,19 @@ def _planned(
     split_size = options.pop("split_size", _DEFAULTS["split_size"])
     files_per_task = options.pop("files_per_task", _DEFAULTS["files_per_task"])
     if functions.map is None:
-        return plan_merge(input, nr_reduces, partitions_of)
-    line_based = functions.map_reader is None or getattr(functions.map_reader, "line_based", False)
-    maps = plan_inputs(
-        input,
-        line_based=line_based,
-        split_size=split_size,
-        files_per_task=files_per_task,
-        borders=borders_of(functions.map_reader),
-    )
+        return plan_merge(shares[0].entries, nr_reduces, partitions_of)
+    maps = Planned()
+    for share in shares:
+        reader = functions.of_side(share.side).map_reader
+        planned = plan_inputs(
+            share.entries,
+            line_based=reader is None or getattr(reader, "line_based", False),
+            split_size=split_size,
+            files_per_task=files_per_task,
+            borders=borders_of(reader),
+        )
+        maps += [replace(one, side=share.side) for one in planned]
+        maps.left_out += planned.left_out
     if functions.partition is total_order and not functions.reduce and not nr_reduces:
         raise JobArgumentError(
             "partition=func.total_order: without a reduce it takes nr_reduces, its partitions"

@@ -6,29 +6,75 @@ import inspect
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from disco_rq.errors import JobArgumentError
+from disco_rq.external import ExternalProgram
 from disco_rq.model import shown
 from disco_rq.redact import redact
 
-__all__ = ["Entry", "listed"]
+__all__ = ["Entry", "OwnMap", "listed", "without_maps"]
 
 Entry = str | list[str]
 """An address, or the redundant replicas of one file."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMap:
+    """Inputs that a map of their own reads: given as ``(paths, map)`` or ``(paths, map, map_reader)``."""
+
+    entries: list[Entry]
+    map: Any
+    map_reader: Any = None
+
 
 _TAKES = "input takes a list of addresses"
 _BYTES = bytes | bytearray | memoryview
 
 
-def listed(given: Any) -> list[Entry]:
-    """The entries, each as text or a list of text. What it gives may be given again.
+def listed(given: Any) -> list[Entry | OwnMap]:
+    """The entries, each as text or a list of text, or such with a map. What it gives may be given again.
 
     Lists, tuples, views of a dict, iterators and generators keep their order, and are read once; a set is
     sorted, so that map 3 of one process is map 3 of every other. Raises ``JobArgumentError`` naming the
     entry; what a generator itself raises passes unchanged.
     """
-    return [_entry(entry, f"input[{number}]") for number, entry in enumerate(_entries(given))]
+    found: list[Entry | OwnMap] = []
+    for number, entry in enumerate(_entries(given)):
+        place = f"input[{number}]"
+        found.append(_with_map(entry, place) if _has_map(entry) else _entry(entry, place))
+    return found
+
+
+def _has_map(entry: Any) -> bool:
+    """Replicas are told from it by what comes second: an address there, here a function."""
+    if isinstance(entry, tuple) and len(entry) > 1:
+        return callable(entry[1]) or isinstance(entry[1], ExternalProgram)
+    return isinstance(entry, OwnMap)
+
+
+def _with_map(entry: Any, place: str) -> OwnMap:
+    if isinstance(entry, OwnMap):
+        return entry
+    if len(entry) > 3:
+        raise JobArgumentError(f"{place} has {len(entry)} members: it takes (paths, map, map_reader)")
+    paths, *functions = entry
+    try:
+        entries = without_maps([paths] if isinstance(paths, str | os.PathLike) else paths)
+    except JobArgumentError as error:
+        raise JobArgumentError(str(error).replace("input", f"{place}[0]", 1)) from None
+    return OwnMap(entries, *functions)
+
+
+def without_maps(given: Any) -> list[Entry]:
+    """The same as ``listed``, where no entry may have a map of its own."""
+    entries: list[Entry] = []
+    for number, entry in enumerate(listed(given)):
+        if isinstance(entry, OwnMap):
+            raise JobArgumentError(f"input[{number}] has a map, which it cannot have here")
+        entries.append(entry)
+    return entries
 
 
 def _entries(given: Any) -> Iterable[Any]:

@@ -16,7 +16,7 @@ from disco_rq.errors import JobArgumentError
 from disco_rq.inputs.addresses import local_path, scheme_of
 from disco_rq.inputs.content import codec_by_name, codec_of
 from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
-from disco_rq.inputs.given import listed
+from disco_rq.inputs.given import without_maps
 from disco_rq.inputs.opening import first_bytes, open_input
 from disco_rq.inputs.pieces import cut, pieces_between
 from disco_rq.model import Input, MapInput
@@ -53,17 +53,17 @@ def plan_inputs(
 ) -> Planned:
     """One ``MapInput`` a map task, in the order of ``inputs``.
 
-    ``inputs``: as ``listed`` takes them. An entry that is a list names redundant replicas of one file: the
-    first one that can be read is. Files over ``split_size`` bytes are cut into even pieces when they are
-    ``line_based``, not compressed, and can seek; replicas only if all of them can and are of one size. Others
-    are cut where ``borders`` says, if they have no replicas. ``files_per_task`` groups the whole files of one
-    directory or glob. Raises ``JobArgumentError``, naming the argument and the address, for what is missing
-    as far as the client can see (for replicas: when all are), for empty directories and globs, and for wrong
-    types.
+    ``inputs``: as ``without_maps`` takes it. An entry that is a list names redundant replicas of one
+    file: the first one that can be read is. Files over ``split_size`` bytes are cut into even pieces when
+    they are ``line_based``, not compressed, and can seek; replicas only if all of them can and are of one
+    size. Others are cut where ``borders`` says, if they have no replicas. ``files_per_task`` groups the
+    whole files of one directory or glob. Raises ``JobArgumentError``, naming the argument and the
+    address, for what is missing as far as the client can see (for replicas: when all are), for empty
+    directories and globs, and for wrong types.
     """
     _check_number("split_size", split_size, optional=True)
     _check_number("files_per_task", files_per_task)
-    given = listed(inputs)
+    given = without_maps(inputs)
     entries = [[entry] if isinstance(entry, str) else entry for entry in given]
     web = look_up_web(address for addresses in entries for address in addresses)
     cutter = _Cutter(split_size, line_based, borders)

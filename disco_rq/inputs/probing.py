@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -26,24 +26,30 @@ class Probe:
     part: tuple[Input, ...]  # redundant replicas
     weight: float
     share: int = 1  # of the places, where one cannot be read alone
+    side: int | None = None
 
     @property
     def input(self) -> MapInput:
-        return MapInput((self.part,))
+        return MapInput((self.part,), side=self.side)
 
 
 def probes(
-    inputs: Sequence[tuple[int, MapInput]], *, line_based: bool, number: int, size_bytes: int
+    inputs: Sequence[tuple[int, MapInput]],
+    *,
+    line_based: Callable[[int | None], bool],
+    number: int,
+    size_bytes: int,
 ) -> list[Probe]:
     """About ``number`` places, evenly spaced over all bytes, in random order; all, where that is not more.
 
-    ``inputs``: the maps' with their indices. Where a file cannot be cut, its beginning stands for it.
+    ``inputs``: the maps' with their indices. ``line_based``: whether the files of a side
+    can be cut between lines. Where one cannot be cut, its beginning stands for it.
     """
-    parts = [(index, part) for index, entry in inputs for part in entry.parts]
-    sizes = [_size(part) for _, part in parts]
+    parts = [Probe(index, part, 1.0, side=entry.side) for index, entry in inputs for part in entry.parts]
+    sizes = [_size(probe.part) for probe in parts]
     known = [size for size in sizes if size is not None]
     if len(known) == len(sizes) and sum(known) <= number * size_bytes:
-        found = [Probe(index, part, 1.0) for index, part in parts]
+        found = parts
     else:
         mean = max(sum(known) / len(known), 1.0) if known else 1.0
         ends = list(accumulate(mean if size is None else size for size in sizes))
@@ -53,11 +59,11 @@ def probes(
 
 
 def _spaced(
-    parts: Sequence[tuple[int, tuple[Input, ...]]],
+    parts: Sequence[Probe],
     sizes: Sequence[int | None],
     ends: Sequence[float],
     *,
-    line_based: bool,
+    line_based: Callable[[int | None], bool],
     number: int,
     size_bytes: int,
 ) -> Iterator[Probe]:
@@ -68,14 +74,15 @@ def _spaced(
         hit = bisect_right(ends, at)
         places.setdefault(hit, []).append(int(at - (ends[hit - 1] if hit else 0)))
     for hit, offsets in places.items():
-        (index, part), size = parts[hit], sizes[hit]
-        if line_based and size is not None and size > size_bytes and _can_cut(part):
+        whole, size = parts[hit], sizes[hit]
+        cuts = size is not None and size > size_bytes and line_based(whole.side)
+        if size is not None and cuts and _can_cut(whole.part):
             for offset in offsets:
                 length = min(size_bytes, size - offset)
-                pieces = tuple(replace(one, start=one.start + offset, length=length) for one in part)
-                yield Probe(index, pieces, spacing / size_bytes)
+                pieces = tuple(replace(one, start=one.start + offset, length=length) for one in whole.part)
+                yield replace(whole, part=pieces, weight=spacing / size_bytes)
         else:
-            yield Probe(index, part, 1.0, len(offsets))
+            yield replace(whole, share=len(offsets))
 
 
 def _size(part: Sequence[Input]) -> int | None:

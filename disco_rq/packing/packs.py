@@ -82,15 +82,22 @@ def pack_functions(
     try:
         shipped, modules = shipment(arguments, required.as_files)
     except Exception as error:  # noqa: BLE001  whatever a user's __reduce__ or __getstate__ raises
-        raise _unshippable(arguments, error) from None
+        raise _unshippable(_as_given(functions), error) from None
     try:
         shipped_params, more = _NO_PARAMS if params is None else shipment(params, required.as_files)
     except Exception as error:  # noqa: BLE001  as above
         raise _unshippable({"params": params}, error) from None
-    _check_size({**arguments, "params": params}, len(shipped) + len(shipped_params))
+    _check_size({**_as_given(functions), "params": params}, len(shipped) + len(shipped_params))
     lengths = _BODY.pack(*sys.version_info[:2], len(shipped), len(shipped_params))
     body = lengths + shipped + shipped_params + required.pack()
     return Pack(_signed(body, seal, spec), modules | more | required.installed_modules())
+
+
+def _as_given(functions: Functions) -> dict[str, Any]:
+    """The functions by the arguments that they came in, for errors: maps of inputs in ``input``."""
+    given = {f.name: getattr(functions, f.name) for f in fields(functions)}
+    sides = given.pop("sides")
+    return {"input": [tuple(side) for side in sides], **given} if sides else given
 
 
 def sign_for(data: bytes, seal: JobSeal, *, spec: bytes) -> bytes:

@@ -65,11 +65,11 @@ class Sample:
         return ranges_of(self._keys, self._work.spec.nr_partitions)
 
     def _look(self, inputs: Sequence[tuple[int, MapInput]], start: float) -> None:
-        reader = self._work.functions.map_reader or map_line_reader
-        line_based = bool(getattr(reader, "line_based", False))
         for size_bytes in _PLACE_BYTES:
             self._keys, self._bytes = [], 0.0
-            found = probes(inputs, line_based=line_based, number=self._nr_places, size_bytes=size_bytes)
+            found = probes(
+                inputs, line_based=self._is_line_based, number=self._nr_places, size_bytes=size_bytes
+            )
             all_shares = shares = sum(probe.share for probe in found)
             for probe in found:
                 left_s = max(start + SAMPLE_S - time.monotonic(), 0.0)
@@ -80,6 +80,10 @@ class Sample:
                 shares -= probe.share
             if self._has_enough():
                 return
+
+    def _is_line_based(self, side: int | None) -> bool:
+        reader = self._work.functions.of_side(side).map_reader or map_line_reader
+        return bool(getattr(reader, "line_based", False))
 
     def _has_enough(self) -> bool:
         return len(self._keys) >= _KEYS_A_RANGE * self._work.spec.nr_partitions
@@ -104,7 +108,8 @@ class Sample:
             self._bytes += average_bytes(some) * len(some)
 
     def _pairs(self, probe: Probe, until: float) -> Iterator[tuple[Any, Any]]:
-        work, functions = self._work, self._work.functions
+        functions = self._work.functions.of_side(probe.side)
+        work = replace(self._work, functions=functions)
         if isinstance(functions.map, ExternalProgram):
             own = replace(work, functions=replace(functions, map=answer))
             with running_program(functions.map, work.scratch) as program:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq import Disco, result_iterator
+from disco_rq import Disco, func, result_iterator
 
 
 def _lines(line: str, params: Any) -> Iterable[tuple[str, int]]:
@@ -24,3 +24,33 @@ def test_whatever_gives_addresses_is_an_input(disco: Disco, tmp_path: Path, kind
     job = disco.new_job("given", given.keys() if isinstance(given, dict) else given, map=_lines)
     assert list(result_iterator(job.wait(60))) == [("a", 1), ("b", 1)]
     assert job.jobspec()["input"] == [str(path) for path in paths]
+
+
+def _users(line: str, params: Any) -> Iterable[tuple[str, str]]:
+    name, _, town = line.partition(" ")
+    return [(name, town)]
+
+
+def _visits(row: dict[str, str], params: Any) -> Iterable[tuple[str, int]]:
+    return [(row["name"], int(row["count"]))]
+
+
+def _joined(pairs: Any, params: Any) -> Iterable[tuple[str, tuple[str, int]]]:
+    for name, values in func.kvgroup(pairs):
+        held = list(values)
+        towns = [value for value in held if isinstance(value, str)]
+        yield name, (towns[0], sum(value for value in held if isinstance(value, int)))
+
+
+def test_two_files_with_different_maps_are_joined_by_one_job(disco: Disco, tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("ann york\nbob hull\n")
+    (tmp_path / "visits.csv").write_text("name,count\nann,3\nbob,4\nann,5\n")
+    job = disco.new_job(
+        "join",
+        [([tmp_path / "users"], _users), (tmp_path / "visits.csv", _visits, func.csv_reader())],
+        reduce=_joined,
+        sort=True,
+    )
+    assert sorted(result_iterator(job.wait(60))) == [("ann", ("york", 8)), ("bob", ("hull", 4))]
+    assert job.jobinfo()["inputs"] == [[str(tmp_path / "users")], [str(tmp_path / "visits.csv")]]
+    assert [told["map"].rpartition(".")[2] for told in job.jobspec()["input"]] == ["_users", "_visits"]
