@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from disco_rq.client.disco import Disco
     from disco_rq.client.job import Job
     from disco_rq.client.reading import result_iterator
+    from disco_rq.inputs.heldrecords import records_input
     from disco_rq.model import BadEntry
     from disco_rq.params import Params
 
@@ -20,6 +21,7 @@ _HOMES = {
     "Disco": "disco_rq.client.disco",
     "Job": "disco_rq.client.job",
     "Params": "disco_rq.params",
+    "records_input": "disco_rq.inputs.heldrecords",
     "result_iterator": "disco_rq.client.reading",
 }
 """Imported when they are asked for: a program that needs one of them need not wait for all the others."""
@@ -31,6 +33,7 @@ __all__ = [
     "Params",
     "__version__",
     "external",
+    "records_input",
     "result_iterator",
     *errors.__all__,
 ]

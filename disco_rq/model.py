@@ -177,6 +177,7 @@ class Input:
     length: int | None = None
     identity: Identity | None = field(default=None, compare=False)
     is_whole: bool = False
+    data: bytes | None = field(default=None, repr=False)  # the records themselves, which travel with the job
 
     def __str__(self) -> str:
         return self.url
@@ -184,6 +185,8 @@ class Input:
     def pack(self) -> list[Any]:
         then = self.identity
         known = None if then is None else list(astuple(then))
+        if self.data is not None:
+            return [self.url, self.start, self.length, known, self.is_whole, self.data]
         more = [known, True] if self.is_whole else [] if known is None else [known]
         return [self.url, self.start, self.length, *more]
 
@@ -191,7 +194,9 @@ class Input:
     def unpack(cls, data: list[Any]) -> Input:
         url, start, length, *more = data
         known = more[0] if more else None
-        return cls(url, start, length, Identity(*known) if known else None, is_whole=len(more) > 1)
+        held: bytes | None = more[2] if len(more) > 2 else None
+        is_whole = len(more) > 1 and bool(more[1])
+        return cls(url, start, length, Identity(*known) if known else None, is_whole, held)
 
 
 @dataclass(frozen=True, slots=True)

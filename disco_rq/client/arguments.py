@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias, TypedDict
 from disco_rq.external import ExternalProgram
 from disco_rq.func import Output
 from disco_rq.inputs.given import OwnMap
+from disco_rq.inputs.heldrecords import HeldRecords
 from disco_rq.model import readable
 from disco_rq.params import Params
 from disco_rq.redact import redact
@@ -24,10 +25,10 @@ PairReader: TypeAlias = Callable[[BinaryIO, int | None, str], Pairs]
 Writer: TypeAlias = Callable[[BinaryIO, Any, Any, Any], object]
 Init: TypeAlias = Callable[[Iterator[Any], Any], object]
 
-Entries: TypeAlias = Iterable[Address | Sequence[Address]]
+Entries: TypeAlias = HeldRecords | Iterable[Address | Sequence[Address] | HeldRecords]
 Map: TypeAlias = Callable[[Any, Any], Pairs | None]
 OwnMapped: TypeAlias = tuple[Address | Entries, Map] | tuple[Address | Entries, Map, Reader | None]
-Inputs: TypeAlias = Iterable[Address | Sequence[Address] | OwnMapped]
+Inputs: TypeAlias = Entries | Iterable[Address | Sequence[Address] | HeldRecords | OwnMapped]
 
 INPUTS_TOLD = 100
 """As many of a job's addresses are kept as they were given; what its tasks read is kept anyway."""
@@ -123,6 +124,8 @@ def _input(entry: Any) -> Any:
 
 
 def _addresses(entry: Any) -> Any:
+    if isinstance(entry, HeldRecords):
+        return str(entry)
     if isinstance(entry, str | os.PathLike):
         return readable(redact(os.fspath(entry)))
     return [_addresses(replica) for replica in entry]

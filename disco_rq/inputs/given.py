@@ -11,13 +11,14 @@ from typing import Any
 
 from disco_rq.errors import JobArgumentError
 from disco_rq.external import ExternalProgram
+from disco_rq.inputs.heldrecords import HeldRecords
 from disco_rq.model import shown
 from disco_rq.redact import redact
 
 __all__ = ["Entry", "OwnMap", "listed", "without_maps"]
 
-Entry = str | list[str]
-"""An address, or the redundant replicas of one file."""
+Entry = str | list[str] | HeldRecords
+"""An address, the redundant replicas of one file, or what ``records_input`` made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class OwnMap:
 
 
 _TAKES = "input takes a list of addresses"
+_RECORDS = ": records are an input by disco_rq.records_input([…])"
 _BYTES = bytes | bytearray | memoryview
 
 
@@ -61,7 +63,7 @@ def _with_map(entry: Any, place: str) -> OwnMap:
         raise JobArgumentError(f"{place} has {len(entry)} members: it takes (paths, map, map_reader)")
     paths, *functions = entry
     try:
-        entries = without_maps([paths] if isinstance(paths, str | os.PathLike) else paths)
+        entries = without_maps([paths] if isinstance(paths, str | os.PathLike | HeldRecords) else paths)
     except JobArgumentError as error:
         raise JobArgumentError(str(error).replace("input", f"{place}[0]", 1)) from None
     return OwnMap(entries, *functions)
@@ -78,15 +80,19 @@ def without_maps(given: Any) -> list[Entry]:
 
 
 def _entries(given: Any) -> Iterable[Any]:
+    if isinstance(given, HeldRecords):
+        return [given]
     if isinstance(given, str | os.PathLike):
         raise JobArgumentError(f"{_TAKES}, not {type(given).__name__}: [{_shown(given)}]")
+    if hasattr(given, "columns"):  # it would give the names of its columns
+        raise JobArgumentError(f"{_TAKES}, not {type(given).__name__}: disco_rq.records_input() of it is one")
     if isinstance(given, io.IOBase):
         raise JobArgumentError(f"{_TAKES}, not an open file: the path of the file in a list")
     if isinstance(given, Mapping):
         raise JobArgumentError(f"{_TAKES}, not {type(given).__name__}: its keys() or values(), as may be")
     if inspect.isgenerator(given) and inspect.getgeneratorstate(given) == inspect.GEN_CLOSED:
         raise JobArgumentError("input is a generator that was read before: a list can be read again")
-    if isinstance(given, _BYTES) or not isinstance(given, Iterable) or hasattr(given, "columns"):
+    if isinstance(given, _BYTES) or not isinstance(given, Iterable):
         raise JobArgumentError(f"{_TAKES}, not {type(given).__name__}")
     return _sorted(given) if isinstance(given, set | frozenset) else given
 
@@ -103,6 +109,8 @@ def _sorted(given: Iterable[Any]) -> list[str]:
 
 
 def _entry(entry: Any, place: str) -> Entry:
+    if isinstance(entry, HeldRecords):
+        return entry
     if isinstance(entry, str | os.PathLike):
         return _address(entry, place)
     if isinstance(entry, Sequence) and not isinstance(entry, _BYTES):
@@ -111,6 +119,7 @@ def _entry(entry: Any, place: str) -> Entry:
         return [_address(replica, f"{place}[{number}]") for number, replica in enumerate(entry)]
     raise JobArgumentError(
         f"{place} = {_shown(entry)}: input takes addresses and lists of replicas, not {type(entry).__name__}"
+        f"{_RECORDS if isinstance(entry, Mapping) else ''}"
     )
 
 

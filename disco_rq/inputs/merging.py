@@ -39,6 +39,8 @@ def plan_merge(
                 f"input {redact(entry.urls()[0])}: redundant replicas need a map; this job has a reduce only"
             )
         [address] = entry.urls()
+        if entry.parts[0][0].data is not None:
+            raise JobArgumentError(f"input {address}: records need a map; this job has a reduce only")
         number = _partitions(address, known, partitions_of)
         if first is None:
             first = address, number

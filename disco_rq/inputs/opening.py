@@ -58,6 +58,9 @@ def open_input(
     ``DataError`` with the address (passwords redacted) in text and ``url``; what the ``with`` block itself
     raises passes unchanged.
     """
+    if inp.data is not None:
+        yield io.BufferedReader(cast("io.RawIOBase", io.BytesIO(inp.data))), len(inp.data)
+        return
     with contextlib.ExitStack() as opened:
         try:
             fd, size = _open(inp, resolve, timeout_s, opened)

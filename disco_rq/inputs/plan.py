@@ -16,7 +16,8 @@ from disco_rq.errors import JobArgumentError
 from disco_rq.inputs.addresses import local_path, scheme_of
 from disco_rq.inputs.content import codec_by_name, codec_of
 from disco_rq.inputs.expand import Found, MissingFile, expand, look_up_web
-from disco_rq.inputs.given import without_maps
+from disco_rq.inputs.given import Entry, without_maps
+from disco_rq.inputs.heldrecords import HeldRecords
 from disco_rq.inputs.opening import first_bytes, open_input
 from disco_rq.inputs.pieces import cut, pieces_between
 from disco_rq.model import Input, MapInput
@@ -64,17 +65,25 @@ def plan_inputs(
     _check_number("split_size", split_size, optional=True)
     _check_number("files_per_task", files_per_task)
     given = without_maps(inputs)
-    entries = [[entry] if isinstance(entry, str) else entry for entry in given]
+    entries = [_addresses(entry) for entry in given]
     web = look_up_web(address for addresses in entries for address in addresses)
     cutter = _Cutter(split_size, line_based, borders)
     planned = Planned()
     for entry, addresses in zip(given, entries, strict=True):
-        if isinstance(entry, str):
+        if isinstance(entry, HeldRecords):
+            planned += entry.tasks()
+        elif isinstance(entry, str):
             found, is_many = expand(addresses[0], web, planned.left_out)
             planned += _tasks([(file,) for file in found], cutter, files_per_task if is_many else 1)
         else:
             planned += _tasks([_replicas(addresses, web)], cutter, 1)
     return planned
+
+
+def _addresses(entry: Entry) -> list[str]:
+    if isinstance(entry, HeldRecords):
+        return []
+    return [entry] if isinstance(entry, str) else entry
 
 
 def _check_number(name: str, value: Any, *, optional: bool = False) -> None:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from disco_rq.errors import DataError, TaskError
 from disco_rq.func import map_line_reader
+from disco_rq.inputs.heldrecords import read_held
 from disco_rq.inputs.opening import head_of, offset_of
 from disco_rq.model import Input
 from disco_rq.records.pairs import (
@@ -135,9 +136,8 @@ class MappedPairs:
                 now_reads(reading, instead_of=replicas[0].url)
                 if self._leaving is not None:
                     self._leaving.begin(reading, size)
-                self._entries = entries = entries_of(
-                    "map_reader", self._reader, self._reader(fd, size, input.url)
-                )
+                reader = self._reader if input.data is None else read_held
+                self._entries = entries = entries_of("map_reader", reader, reader(fd, size, input.url))
                 if self._leaving is not None:
                     entries = self._leaving.counted(entries)
                 self._initialising.begin(input, entries, reading)

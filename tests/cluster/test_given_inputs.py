@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq import Disco, func, result_iterator
+from disco_rq import Disco, func, records_input, result_iterator
 
 
 def _lines(line: str, params: Any) -> Iterable[tuple[str, int]]:
@@ -54,3 +54,18 @@ def test_two_files_with_different_maps_are_joined_by_one_job(disco: Disco, tmp_p
     assert sorted(result_iterator(job.wait(60))) == [("ann", ("york", 8)), ("bob", ("hull", 4))]
     assert job.jobinfo()["inputs"] == [[str(tmp_path / "users")], [str(tmp_path / "visits.csv")]]
     assert [told["map"].rpartition(".")[2] for told in job.jobspec()["input"]] == ["_users", "_visits"]
+
+
+def _row(row: dict[str, Any], params: Any) -> Iterable[tuple[str, int]]:
+    return [(row["name"], row["n"])]
+
+
+def test_records_travel_with_the_job_and_go_with_its_purge(disco: Disco) -> None:
+    rows = [{"name": f"n{i:02}", "n": i} for i in range(20)]
+    job = disco.new_job("rows", records_input(rows, maps=4), map=_row)
+    assert list(result_iterator(job.wait(60))) == [(row["name"], row["n"]) for row in rows]
+    assert job.jobinfo()["mapi"][2] == 4
+    assert job.jobinfo()["inputs"][0] == ["records://0-4"]
+    assert job.jobspec()["input"] == ["records://20"]
+    job.purge()
+    assert not [key for key in disco.session.connection.redis.keys("*") if job.name.encode() in key]
