@@ -2,6 +2,7 @@
 
 Readers are called ``reader(fd, size, fname)`` with an open binary file, its size in bytes or None, and its
 address. Those that have options are made by calling them: ``map_reader=func.text_reader("utf-16")``.
+So are pieces, each a combiner and a reduce: ``combiner, reduce = func.top_n(10)``.
 Writers are called ``writer(fd, key, value, params)`` with a file that takes bytes.
 """
 
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO, Protocol
 import cloudpickle
 
 from disco_rq.errors import DataError, NotInTask
+from disco_rq.pieces.making import first_of_group, max_of_group, mean_of_group, min_of_group, top_n, whole
+from disco_rq.pieces.sums import TopKeys
 from disco_rq.readers import map_line_reader
 from disco_rq.readers.making import (
     bytes_lines,
@@ -34,6 +37,7 @@ from disco_rq.records import read_pairs
 from disco_rq.records.netstr import netstr_pairs
 from disco_rq.records.pairs import shown
 from disco_rq.runtime import msg, this_offset
+from disco_rq.shuffle.folding import Aggregate
 from disco_rq.shuffle.grouping import RecordStream, kvgroup
 from disco_rq.shuffle.partition import default_partition, make_range_partition
 from disco_rq.shuffle.ranges import total_order
@@ -47,11 +51,15 @@ __all__ = [
     "csv_reader",
     "default_partition",
     "file_reader",
+    "first_of_group",
     "jsonl_batches",
     "jsonl_reader",
     "kvgroup",
     "make_range_partition",
     "map_line_reader",
+    "max_of_group",
+    "mean_of_group",
+    "min_of_group",
     "netstr_reader",
     "netstr_writer",
     "nop_map",
@@ -64,6 +72,8 @@ __all__ = [
     "sum_combiner",
     "sum_reduce",
     "text_reader",
+    "top_keys",
+    "top_n",
     "total_order",
 ]
 
@@ -217,3 +227,12 @@ def _sum(key: Any, values: Iterable[Any]) -> Any:
         return sum(values)
     except TypeError as error:
         raise not_summed("sum_reduce", key, "the values", error) from error
+
+
+def top_keys(n: int) -> Aggregate:
+    """The ``n`` keys with the largest sums of their values, the largest first: ``(key, sum)``.
+
+    Each reduce gives its own: of all keys with ``nr_reduces=1``. Where sums are equal the least key comes
+    first. Values are numbers; a sum that is NaN comes last.
+    """
+    return Aggregate(sum_combiner, TopKeys(whole("top_keys", "n", n)))

@@ -4,6 +4,6 @@
 say which keys belong together and in which order; ``grouping`` hands a reduce its groups.
 """
 
-from disco_rq.shuffle.shuffles import Opaque, Ordered, Shuffle, Sorted, combined, summed
+from disco_rq.shuffle.shuffles import Opaque, Ordered, Shuffle, Sorted, combined, folded, summed
 
-__all__ = ["Opaque", "Ordered", "Shuffle", "Sorted", "combined", "summed"]
+__all__ = ["Opaque", "Ordered", "Shuffle", "Sorted", "combined", "folded", "summed"]

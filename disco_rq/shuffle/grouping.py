@@ -30,14 +30,21 @@ _Group = tuple[Any, Iterable[Any]]
 class RecordStream(Iterator[tuple[Any, Any]]):
     """Batches as one iterator of ``(key, value)``; ``groups()`` instead streams what is grouped as it is.
 
+    ``is_sorted``: each key comes once; ``has_sorted_values``: its values ascend, too.
     ``key`` is, while ``grouping``, the key that ``groups()`` gave out last, for errors;
     ``passed(n)`` is told how many pairs came by.
     """
 
     def __init__(
-        self, batches: Iterable[PairBatch], *, is_sorted: bool, passed: Callable[[int], None] = lambda _: None
+        self,
+        batches: Iterable[PairBatch],
+        *,
+        is_sorted: bool,
+        has_sorted_values: bool = False,
+        passed: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.is_sorted = is_sorted
+        self.has_sorted_values = has_sorted_values
         self._batches = iter(batches)
         self._passed = passed
         self._pairs = chain.from_iterable(map(self._opened, self._batches))

@@ -20,6 +20,7 @@ from disco_rq.records.opaque import OpaqueFile
 from disco_rq.records.pairs import NotAPair, is_pair, one_by_one, place_of, shown, taken_columns
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import Cutter
+from disco_rq.shuffle.folding import STATE_BYTES, FoldCombiner, Folded
 from disco_rq.shuffle.interleaved import Interleaved
 from disco_rq.shuffle.memory import (
     GROUP_BYTES,
@@ -33,7 +34,7 @@ from disco_rq.shuffle.partition import Partitioner
 from disco_rq.shuffle.sorter import Sorter
 from disco_rq.shuffle.summing import not_summed
 
-__all__ = ["Opaque", "Ordered", "Shuffle", "Sorted", "combined", "summed"]
+__all__ = ["Opaque", "Ordered", "Shuffle", "Sorted", "combined", "folded", "summed"]
 
 _SUMMED_PAIRS = 8192
 """Where only keys that are new stay: to weigh costs a tenth of the time there."""
@@ -213,6 +214,31 @@ def summed(pairs: Iterator[Any], limit_bytes: int) -> Iterator[tuple[Any, Any]]:
 def _not_summed(key: Any, value: Any, error: TypeError) -> TaskError:
     hashes = "a tuple can be, and without a combiner sort=True takes any key"
     return not_summed("sum_combiner", key, f"the value {shown(value)}", error, hashes=hashes)
+
+
+def folded(pairs: Iterator[Any], combiner: FoldCombiner, limit_bytes: int) -> Iterator[tuple[Any, Any]]:
+    """A ready-made combiner, inlined: for each key the parts of its fold, several when memory gets short."""
+    fold = combiner.fold
+    states = Folded(fold)
+    size, used = SAMPLE, 0.0
+    while True:
+        nr_keys, nr_pairs = len(states), 0
+        some: list[tuple[Any, Any]] = []
+        for key, value in one_by_one(islice(pairs, SAMPLE)):
+            states.add(key, value)
+            some.append((key, value))
+        if not some:
+            break
+        for nr_pairs, (key, value) in enumerate(one_by_one(islice(pairs, size)), 1):  # noqa: B007
+            states.add(key, value)
+        weight = _weight([key for key, _ in some], [value for _, value in some])
+        size = max(min(_slice_size(weight), int(limit_bytes / 4 / weight)), SAMPLE)
+        grown = len(some) + nr_pairs if fold.grows else len(states) - nr_keys
+        used += grown * (GROUP_BYTES + STATE_BYTES + weight)
+        if used > limit_bytes // 2:
+            yield from states.take()
+            used = 0.0
+    yield from states.take()
 
 
 def combined(

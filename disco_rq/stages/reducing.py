@@ -52,7 +52,9 @@ def reduced(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult
             for row, source in zip(rows, sources, strict=True)
         )
     row = _sorted(rows, work) if spec.sort else chain.from_iterable(rows)
-    stream = RecordStream(row, is_sorted=spec.sort, passed=progress.passed)
+    stream = RecordStream(
+        row, is_sorted=spec.sort, has_sorted_values=spec.sort_values, passed=progress.passed
+    )
     with RecordWriter(out, memory_bytes=work.memory_bytes) as writer:
         output = _output(functions.reduce_writer, writer, params)
         with _located_errors(stream):

@@ -16,7 +16,8 @@ from disco_rq.func import map_line_reader, sum_combiner
 from disco_rq.inputs.probing import Probe, probes
 from disco_rq.model import MapInput
 from disco_rq.records.taken import taken
-from disco_rq.shuffle import combined, summed
+from disco_rq.shuffle import combined, folded, summed
+from disco_rq.shuffle.folding import FoldCombiner
 from disco_rq.shuffle.memory import average_bytes
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.shuffle.ranges import Ranges, ranges_of
@@ -123,6 +124,8 @@ class Sample:
         pairs, combiner = _in_time(iter(mapped), until), self._work.functions.combiner
         if combiner is sum_combiner:
             return summed(pairs, _MOST_BYTES)
+        if isinstance(combiner, FoldCombiner):
+            return folded(pairs, combiner, _MOST_BYTES)
         if combiner is None:
             return pairs
         return combined(pairs, combiner, Partitioner(None, 1, None), self._work.params)

@@ -13,7 +13,8 @@ from disco_rq.inputs import open_input
 from disco_rq.model import MapInput, StageResult
 from disco_rq.records import RecordWriter, Source
 from disco_rq.runtime import skip_entry
-from disco_rq.shuffle import Opaque, Ordered, Shuffle, Sorted, combined, summed
+from disco_rq.shuffle import Opaque, Ordered, Shuffle, Sorted, combined, folded, summed
+from disco_rq.shuffle.folding import FoldCombiner
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.stages.external import Refused, RunningProgram, running_program
 from disco_rq.stages.mapping import MappedPairs, Opener
@@ -49,6 +50,8 @@ def _mapped(
         pairs = iter(mapped)
         if functions.combiner is sum_combiner:
             pairs = summed(pairs, limit_bytes // 2)
+        elif isinstance(functions.combiner, FoldCombiner):
+            pairs = folded(pairs, functions.combiner, limit_bytes // 2)
         elif functions.combiner is not None:
             pairs = combined(pairs, functions.combiner, partitioner, params)
         shuffle.feed(pairs)
@@ -78,8 +81,9 @@ def answer(entry: Any, _params: Any) -> Any:
 
 def _shuffle(work: TaskWork, partitioner: Partitioner) -> Shuffle:
     scratch, limit_bytes, write = work.scratch, work.spec.mem_sort_limit, work.functions.map_writer
-    if work.functions.combiner is sum_combiner:
-        limit_bytes //= 2  # the other half is for the sums
+    combiner = work.functions.combiner
+    if combiner is sum_combiner or isinstance(combiner, FoldCombiner):
+        limit_bytes //= 2  # the other half is for what it holds
     if write is not None:
         return Opaque(scratch, limit_bytes, partitioner, write, work.params)
     if work.spec.sort:
