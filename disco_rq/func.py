@@ -19,7 +19,16 @@ from typing import Any, BinaryIO, Protocol
 import cloudpickle
 
 from disco_rq.errors import DataError, NotInTask
-from disco_rq.pieces.making import first_of_group, max_of_group, mean_of_group, min_of_group, top_n, whole
+from disco_rq.pieces.making import (
+    count_distinct,
+    first_of_group,
+    join,
+    max_of_group,
+    mean_of_group,
+    min_of_group,
+    top_n,
+    whole,
+)
 from disco_rq.pieces.sums import TopKeys
 from disco_rq.readers import map_line_reader
 from disco_rq.readers.making import (
@@ -47,11 +56,13 @@ __all__ = [
     "at_start",
     "bytes_lines",
     "chain_reader",
+    "count_distinct",
     "csv_batches",
     "csv_reader",
     "default_partition",
     "file_reader",
     "first_of_group",
+    "join",
     "jsonl_batches",
     "jsonl_reader",
     "kvgroup",

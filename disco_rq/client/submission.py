@@ -103,6 +103,7 @@ def build(
         options["sort"] = True
     if options.get("max_bad") and functions.map is None:
         raise JobArgumentError(f"max_bad={options['max_bad']!r}: this job has no map, which it would be for")
+    _check_sorted(functions, options)
     scheduler = options.pop("scheduler", {})
     inputs, nr_reduces = _planned(functions, shares, options, partitions_of)
     has_map = functions.map is not None
@@ -131,6 +132,13 @@ def build(
     pack = pack_functions(functions, params, signer.seal(spec.name), spec=spec.pack(), required=required)
     modules = pack.modules.union(*map(packages_of, readers))
     return Submission(spec, pack.data, inputs, functions, signer, modules)
+
+
+def _check_sorted(functions: Functions, options: Mapping[str, Any]) -> None:
+    """A reduce of ours may need equal keys together."""
+    name = getattr(functions.reduce, "needs_sort", None)
+    if name and not options.get("sort"):
+        raise JobArgumentError(f"reduce={name}(…): give it sort_values=True, or sort=True")
 
 
 def _check_names(name: Any, arguments: Mapping[str, Any]) -> None:

@@ -8,13 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from disco_rq.pieces.distinct import Distinct, Estimated
+from disco_rq.pieces.joining import HOW, Join
 from disco_rq.pieces.ordered import Extreme, TopN
+from disco_rq.pieces.sketch import MOST_BITS, bits_for
 from disco_rq.pieces.sums import Mean
 from disco_rq.shuffle.folding import Aggregate, aggregate
 
-__all__ = ["first_of_group", "max_of_group", "mean_of_group", "min_of_group", "top_n", "whole"]
+__all__ = [
+    "count_distinct",
+    "first_of_group",
+    "join",
+    "max_of_group",
+    "mean_of_group",
+    "min_of_group",
+    "top_n",
+    "whole",
+]
 
 By = Callable[[Any], Any] | None
+_MOST_ERROR = 0.3
 
 
 def top_n(n: int, by: By = None, least: bool = False) -> Aggregate:
@@ -55,6 +68,37 @@ def mean_of_group() -> Aggregate:
     refused.
     """
     return aggregate(Mean())
+
+
+def count_distinct(error: float | None = None) -> Aggregate:
+    """For each key how many different values it has. Equal ones, as 1 and 1.0, are one, and NaNs are.
+
+    It counts exactly: with ``sort_values=True`` a reduce holds one value at a time, else those of a key.
+    With an ``error``, from 0.0021 to 0.3, it estimates by a sketch (HyperLogLog). That is the standard error:
+    two of three numbers are off by less, nearly all by less than three times as much. At 0.01
+    a sketch takes 16 KiB, and up to 2,048 values are counted exactly. None is left out; a key without other
+    values has 0.
+    """
+    if error is None:
+        return aggregate(Distinct())
+    if isinstance(error, bool) or not isinstance(error, int | float):
+        raise TypeError(f"count_distinct(error={error!r}): it takes a number, or None to count exactly")
+    if not 0 < error <= _MOST_ERROR or bits_for(error) > MOST_BITS:
+        raise ValueError(f"count_distinct(error={error!r}): it takes a number from 0.0021 to {_MOST_ERROR}")
+    return aggregate(Estimated(bits_for(error)))
+
+
+def join(how: str = "inner") -> Join:
+    """``reduce=``: each row of the left with each of the right that has its key, ``(key, (left, right))``.
+
+    The map gives out ``(key, ("left", row))`` and ``(key, ("right", row))``. ``how="left"``: rows of the left
+    that have no partner come with None, ``(key, (left, None))``; ``"outer"``: those of the right, too. None
+    and NaN are keys like others. With ``sort_values=True`` the rows of the left of one key are held, with
+    ``sort=True`` those of both; more than 16 MiB of them go to a file. One of the two is needed.
+    """
+    if how not in HOW:
+        raise ValueError(f"join(how={how!r}): it takes one of {', '.join(map(repr, HOW))}")
+    return Join(how)
 
 
 def whole(piece: str, option: str, value: Any) -> int:

@@ -177,15 +177,16 @@ def aggregate(fold: Fold) -> Aggregate:
 def equal_as(value: Any) -> Any:
     """Something that Python can hash, equal for values that are equal; NaNs are, too.
 
-    Raises ``TaskError`` for an object that can neither be hashed nor compared.
+    Raises ``TaskError`` for an object that knows no equality, or has no hash.
     """
     if type(value) in _PLAIN_EQUALITY and value == value:
         return value
     try:
         order = sort_key(value)
     except RecordTypeError:
-        if type(value).__hash__ is None:
-            kind = type(value).__qualname__
+        own: Any = type(value)
+        if own.__hash__ is None or own.__eq__ is object.__eq__:
+            kind = own.__qualname__
             raise TaskError(f"nothing tells which of the type {kind} are equal: {shown(value)}") from None
         return value
     # A number by itself: one of any type is equal to it.

@@ -16,13 +16,14 @@ from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.ranges import Ranges
 from disco_rq.shuffle.sortorder import sort_key
 
-__all__ = ["Partitioner", "default_partition", "make_range_partition"]
+__all__ = ["INT_MODULUS", "Partitioner", "default_partition", "equal_number", "make_range_partition"]
 
 _MIX = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: neighbouring ints spread over all partitions
 _MASK = (1 << 64) - 1
 _CONFIRMED_KEYS = 32
 """About so many keys of each source does a reduce ask about again."""
-_INT_MODULUS = (1 << 61) - 1
+INT_MODULUS = (1 << 61) - 1
+"""Ints that are told apart by a digest."""
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
@@ -39,7 +40,7 @@ def _digest(key: Any) -> int:
     if kind is str:
         return crc32(key.encode("utf-8", "surrogatepass"))
     if kind is int or kind is bool:
-        return (int(key) % _INT_MODULUS * _MIX & _MASK) >> 32
+        return (int(key) % INT_MODULUS * _MIX & _MASK) >> 32
     if kind is float:
         if key.is_integer():
             return _digest(int(key))
@@ -56,13 +57,13 @@ def _digest(key: Any) -> int:
     if kind is dict:
         return sum(_digest((name, value)) for name, value in key.items()) * _MIX >> 32 & 0xFFFFFFFF
     if kind is Decimal:
-        return _digest(_equal_number(key))
+        return _digest(equal_number(key))
     if kind in PLAIN and key is not None:
         return _digest(sort_key(key))
     return _digest_of_object(key)
 
 
-def _equal_number(key: Decimal) -> int | float | tuple[int, ...]:
+def equal_number(key: Decimal) -> int | float | tuple[int, ...]:
     """The int or float that is equal to it; numbers of its own where there is none."""
     if not key.is_finite():
         return float("nan") if key.is_nan() else float(key)
@@ -72,7 +73,7 @@ def _equal_number(key: Decimal) -> int | float | tuple[int, ...]:
     number = int("".join(map(str, digits))) * (-1 if sign else 1)
     assert isinstance(exponent, int)
     if exponent >= 0:  # an int, of which only the rest counts: it may have a million digits
-        return number * pow(10, exponent, _INT_MODULUS) % _INT_MODULUS
+        return number * pow(10, exponent, INT_MODULUS) % INT_MODULUS
     return float(key) if float(key) == key else (number, exponent)
 
 

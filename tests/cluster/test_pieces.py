@@ -83,6 +83,10 @@ def plain_mean(values: list[Any]) -> Any:
     return Decimal(found) if Decimal in kinds else found
 
 
+def plain_distinct(values: list[Any]) -> int:
+    return len(set(map(sort_key, without_none(values))))
+
+
 def of_length(value: Any) -> int:
     return len(repr(value))
 
@@ -120,6 +124,8 @@ PIECES: dict[str, tuple[Aggregate, Plain, Any]] = {
         lambda values: sorted(without_none(values), key=by_look)[:2],
         VALUES,
     ),
+    "distinct": (func.count_distinct(), plain_distinct, VALUES),
+    "distinct, estimated": (func.count_distinct(error=0.01), plain_distinct, VALUES),
     "mean of numbers": (func.mean_of_group(), plain_mean, NUMBERS),
     "mean of Decimals": (func.mean_of_group(), plain_mean, DECIMALS),
 }

@@ -24,6 +24,11 @@ FUNC: Any = func  # a type checker would refuse them, too
         (lambda: FUNC.min_of_group(by=3), TypeError, r"min_of_group\(by=3\): it takes a function"),
         (lambda: FUNC.max_of_group(by=3), TypeError, r"max_of_group\(by=3\): it takes a function"),
         (lambda: FUNC.first_of_group(by=3), TypeError, r"first_of_group\(by=3\): it takes a function"),
+        (lambda: FUNC.count_distinct(0), ValueError, r"count_distinct\(error=0\): .* from 0.0021 to 0.3"),
+        (lambda: FUNC.count_distinct(0.001), ValueError, r"count_distinct\(error=0.001\)"),
+        (lambda: FUNC.count_distinct(0.5), ValueError, r"count_distinct\(error=0.5\)"),
+        (lambda: FUNC.count_distinct("1%"), TypeError, r"count_distinct\(error='1%'\): it takes a number"),
+        (lambda: FUNC.join("right"), ValueError, r"join\(how='right'\): .* 'inner', 'left', 'outer'"),
     ],
 )
 def test_a_wrong_option_is_refused_by_name(make: Callable[[], Any], error: type, told: str) -> None:
