@@ -20,7 +20,8 @@ Ranked = tuple[tuple[Any, ...], Any]
 """A rank, and what stands there."""
 _DIRECT = frozenset({int, str, bytes})
 """Values of one of these types compare as their ranks do."""
-_SPARE = 64
+_SPARE = 16
+"""Beyond twice as many as are wanted, before they are sorted again."""
 
 _rank = itemgetter(0)
 
@@ -98,6 +99,13 @@ class Extreme(Fold):
         return None if state is None else state[1]
 
 
+class _Best(list[Ranked]):
+    """The best so far, in order, and what came since."""
+
+    floor: Any = None
+    """The value that must be beaten, once there are enough."""
+
+
 @dataclass(frozen=True)
 class TopN(Fold):
     """A list of the n values that stand last, or first, the very last one first. None is no value."""
@@ -108,24 +116,30 @@ class TopN(Fold):
     by: By = None
     least: bool = False
 
-    def add(self, state: list[Ranked] | None, value: Any) -> list[Ranked] | None:
+    def add(self, state: _Best | None, value: Any) -> _Best | None:
         if value is None:
             return state
         if state is None:
-            state = []
+            state = _Best()
+        if type(value) in _DIRECT and type(value) is type(state.floor):
+            beaten = value < state.floor if self.least else value > state.floor
+            if not beaten:
+                return state
         state.append((rank(value, self.by), value))
         if len(state) >= 2 * self.n + _SPARE:
             self._cut(state)
         return state
 
-    def _cut(self, state: list[Ranked]) -> None:
+    def _cut(self, state: _Best) -> None:
         state.sort(key=_rank, reverse=not self.least)
         del state[self.n :]
+        if len(state) == self.n and self.by is None:
+            state.floor = state[-1][1]
 
-    def parts(self, state: list[Ranked] | None) -> Iterable[Any]:
+    def parts(self, state: _Best | None) -> Iterable[Any]:
         return self.result(state) or (None,)
 
-    def result(self, state: list[Ranked] | None) -> list[Any]:
+    def result(self, state: _Best | None) -> list[Any]:
         if state is None:
             return []
         self._cut(state)

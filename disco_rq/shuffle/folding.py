@@ -18,6 +18,7 @@ from disco_rq.shuffle.grouping import RecordStream, kvgroup
 from disco_rq.shuffle.sortorder import sort_key
 
 __all__ = [
+    "HELD_BYTES",
     "STATE_BYTES",
     "Aggregate",
     "Fold",
@@ -31,6 +32,8 @@ __all__ = [
 
 STATE_BYTES = 400
 """What a state takes beside the values that it holds."""
+HELD_BYTES = 200
+"""What it takes for each value, beside the value."""
 _PLAIN_EQUALITY = frozenset({str, bytes, int, bool, float, type(None)})
 
 

@@ -20,7 +20,7 @@ from disco_rq.records.opaque import OpaqueFile
 from disco_rq.records.pairs import NotAPair, is_pair, one_by_one, place_of, shown, taken_columns
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import Cutter
-from disco_rq.shuffle.folding import STATE_BYTES, FoldCombiner, Folded
+from disco_rq.shuffle.folding import HELD_BYTES, STATE_BYTES, FoldCombiner, Folded
 from disco_rq.shuffle.interleaved import Interleaved
 from disco_rq.shuffle.memory import (
     GROUP_BYTES,
@@ -233,8 +233,9 @@ def folded(pairs: Iterator[Any], combiner: FoldCombiner, limit_bytes: int) -> It
             states.add(key, value)
         weight = _weight([key for key, _ in some], [value for _, value in some])
         size = max(min(_slice_size(weight), int(limit_bytes / 4 / weight)), SAMPLE)
-        grown = len(some) + nr_pairs if fold.grows else len(states) - nr_keys
-        used += grown * (GROUP_BYTES + STATE_BYTES + weight)
+        used += (len(states) - nr_keys) * (GROUP_BYTES + STATE_BYTES + weight)
+        if fold.grows:
+            used += (len(some) + nr_pairs) * (HELD_BYTES + weight)
         if used > limit_bytes // 2:
             yield from states.take()
             used = 0.0

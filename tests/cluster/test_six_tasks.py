@@ -138,6 +138,16 @@ def test_the_latest_version_of_each_record(disco: Disco, tmp_path: Path) -> None
     assert list(map(json.loads, lines)) == [[number, changes[number]] for number in range(3)]
 
 
+def test_the_dearest_sales_of_each_country(disco: Disco, tmp_path: Path) -> None:
+    sales = [(country, f"thing{price}", price) for country in ("de", "fr") for price in range(50)]
+    for half in range(2):
+        text = "".join(f"{country},{product},{price}\n" for country, product, price in sales[half::2])
+        (tmp_path / f"sales{half}.csv").write_text(f"country,product,price\n{text}")
+
+    best = [(49.0, "thing49"), (48.0, "thing48"), (47.0, "thing47")]
+    assert sorted(run_as_told(disco, tmp_path, "dearest")) == [f"de\t{best}", f"fr\t{best}"]
+
+
 def test_parquet_to_parquet(disco: Disco, tmp_path: Path) -> None:
     (tmp_path / "sales").mkdir()
     for file, prices in enumerate(([1.0, 2.0, None], [4.5, 3.0, 3.0])):
