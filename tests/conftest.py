@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from disco_rq.machine.redisserver import private_directory
@@ -17,6 +18,9 @@ from tests.nodes import NodeCluster
 def pytest_configure() -> None:
     # A shell starts what runs in the background with Ctrl-C ignored, and what that starts ignores it, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Three files of tests run at a time: how long one example takes says nothing.
+    hypothesis.settings.register_profile("unhurried", deadline=None)
+    hypothesis.settings.load_profile("unhurried")
 
 
 def require_program(name: str) -> Path:
