@@ -101,9 +101,7 @@ def build(
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
     if options.get("sort_values") or functions.partition is total_order:
         options["sort"] = True
-    if options.get("max_bad") and functions.map is None:
-        raise JobArgumentError(f"max_bad={options['max_bad']!r}: this job has no map, which it would be for")
-    _check_sorted(functions, options)
+    _check_together(functions, options)
     scheduler = options.pop("scheduler", {})
     inputs, nr_reduces = _planned(functions, shares, options, partitions_of)
     has_map = functions.map is not None
@@ -134,8 +132,10 @@ def build(
     return Submission(spec, pack.data, inputs, functions, signer, modules)
 
 
-def _check_sorted(functions: Functions, options: Mapping[str, Any]) -> None:
-    """A reduce of ours may need equal keys together."""
+def _check_together(functions: Functions, options: Mapping[str, Any]) -> None:
+    """Refuse options that do not fit the functions."""
+    if options.get("max_bad") and functions.map is None:
+        raise JobArgumentError(f"max_bad={options['max_bad']!r}: this job has no map, which it would be for")
     name = getattr(functions.reduce, "needs_sort", None)
     if name and not options.get("sort"):
         raise JobArgumentError(f"reduce={name}(…): give it sort_values=True, or sort=True")
