@@ -89,10 +89,24 @@ def _rows(data: Any) -> Iterable[Any]:
     if kind == "pandas.DataFrame":
         if not data.columns.is_unique:
             raise JobArgumentError("records_input: two columns of the frame have one name; a dict has one")
-        return data.to_dict("records")  # type: ignore[no-any-return]
+        return ({name: _of_python(value) for name, value in row.items()} for row in data.to_dict("records"))
     if isinstance(data, str | bytes | bytearray | Mapping | io.IOBase) or not isinstance(data, Iterable):
         raise JobArgumentError(f"records_input takes a list of records or a frame, not {type(data).__name__}")
     return data
+
+
+def _of_python(value: Any) -> Any:
+    """A value of a pandas frame: a missing one is None, a moment the equal one of Python."""
+    if type(value).__module__.partition(".")[0] != "pandas":
+        return value
+    match type(value).__name__:
+        case "NaTType" | "NAType":
+            return None
+        case "Timestamp" if not value.nanosecond:
+            return value.to_pydatetime()
+        case "Timedelta" if not value.nanoseconds:
+            return value.to_pytimedelta()
+    return value  # nanoseconds: refused by its type, as all that would not come back
 
 
 def _taken(row: Any, number: int) -> Any:
@@ -115,7 +129,7 @@ def _packed(records: list[Any], first: int) -> bytes:
 
 
 def _refusal(row: Any, number: int, error: RecordTypeError) -> JobArgumentError:
-    why = str(error).partition(" (the key is ")[0]
+    why = str(error).partition(" (the key is ")[0].partition(", or use disco_rq.func.object_writer")[0]
     return JobArgumentError(f"records_input: record {number}, {shown(row)}: {why}")
 
 

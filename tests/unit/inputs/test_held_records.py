@@ -109,6 +109,28 @@ def test_rows_of_a_frame_are_dicts(module: str) -> None:
         plan_inputs(frame(), line_based=True)
 
 
+def test_moments_of_pandas_are_those_of_python_and_what_is_missing_is_none() -> None:
+    moment, missing = datetime(2026, 11, 29, tzinfo=UTC), type("NaTType", (), {"__module__": "pandas"})()
+
+    def stamp(nanosecond: int) -> Any:
+        members = {"nanosecond": nanosecond, "to_pydatetime": lambda _: moment, "__module__": "pandas"}
+        return type("Timestamp", (), members)()
+
+    class Dated(_Frame):
+        def to_dict(self, orient: str) -> list[Any]:
+            return [{"t": stamp(0), "u": missing}]
+
+    class Finer(_Frame):
+        def to_dict(self, orient: str) -> list[Any]:
+            return [{"t": stamp(7)}]
+
+    dated, finer = (type("DataFrame", (one,), {"__module__": "pandas"})() for one in (Dated, Finer))
+    assert read(records_input(dated)) == [{"t": moment, "u": None}]
+    with pytest.raises(JobArgumentError, match=r"record 0.*has the type pandas\.") as refused:
+        records_input(finer)
+    assert "object_writer" not in str(refused.value)
+
+
 def test_rows_of_a_table_of_arrow_are_dicts() -> None:
     pyarrow = pytest.importorskip("pyarrow")
     assert read(records_input(pyarrow.table({"a": [1, None]}))) == [{"a": 1}, {"a": None}]
