@@ -276,10 +276,10 @@ class DiscoWorker(Worker):
 
     def _start(self, batch: Batch) -> Ride:
         horse = self._stable.horse_for(batch.job)
-        self._ride = ride = Ride(batch, horse)
-        self._horse_pid = horse.pid
         horse.progress.begin(0)
         horse.progress.want_back(False)
+        self._ride = ride = Ride(batch, horse)
+        self._horse_pid = horse.pid
         self._keeper.watch(batch.job, batch.tasks, horse.progress)
         self._overuse.watch(horse.pid, self._data.scratch(self.name, horse.pid).log)
         horse.start(batch.job, batch.id, batch.tasks)
@@ -334,6 +334,8 @@ class DiscoWorker(Worker):
     def _shutdown(self) -> None:
         """Told to leave. What RQ raises is lost where the signal meets a callback, as of a TLS socket."""
         self._stop_requested = True
+        if self.horse_pid > 0:  # of a small job the task that runs may end, the others are for others
+            self._ride.horse.progress.want_back(True)
         super()._shutdown()  # type: ignore[no-untyped-call]
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:

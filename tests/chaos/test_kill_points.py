@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from disco_rq import Disco, Job, Params, result_iterator
+from disco_rq.client.submission import SMALL_BYTES
 from disco_rq.func import kvgroup
 from disco_rq.runtime import counter, data_err, get, put, this_inputs, this_partition
 from tests.chaos import deadly
@@ -26,7 +27,7 @@ from tests.nodes import REPOSITORY, NodeCluster, Part
 
 NAMES = [f"n{i}" for i in range(8)]
 PHASES = ("map", "reduce")
-SIZES = {"many": (72, 8), "single": (1, 1)}
+SIZES = {"many": (72, 8), "single": (1, 1), "whole": (1, 1)}
 BAD = 24
 """So many maps of them fail, so that others end in batches."""
 LAGS, LONG_S = 30, 20.0
@@ -111,13 +112,15 @@ def lines_of(maps: int) -> list[str]:
 
 def submit(disco: Disco, name: str, directory: Path, *, lags: bool = True) -> Job:
     """``many``: a job of many tasks. ``single``: of one map and one reduce, so each commit ends a phase.
+    ``whole``: the same, but it reads so little that one batch has both.
     ``lags``: some tasks do, which takes more than one node.
     """
     directory.mkdir(exist_ok=True)
     maps, reduces = SIZES[name]
+    length = 1 if name == "whole" else SMALL_BYTES
     return disco.new_job(
         name,
-        [f"raw://bad {i}\n{line}" for i, line in enumerate(lines_of(maps))],
+        [f"raw://{f'bad {i}':{length}}\n{line}" for i, line in enumerate(lines_of(maps))],
         map=map_words,
         max_bad=maps,
         reduce=reduce_words,
@@ -139,7 +142,7 @@ def assert_right(job: Job, timeout_s: float) -> None:
     info = job.jobinfo()
     assert info["counters"] == {"lines": nr_maps, "different": len(counts)}
     assert info["bad"] == nr_maps
-    left_out = [(bad.task, bad.entry) for bad in job.bad_entries()]
+    left_out = [(bad.task, bad.entry.rstrip()) for bad in job.bad_entries()]
     assert left_out == [(f"map:{i}", f"bad {i}") for i in range(nr_maps)]
     assert (info["mapi"][:3], info["redi"][:3]) == ([0, 0, nr_maps], [0, 0, nr_reduces])
 
@@ -211,7 +214,12 @@ def test_masters_may_die_at_each_of_their_steps(nodes: NodeCluster, tmp_path: Pa
     assert_died(
         moments,
         *("master: script lead_cluster", "master: XREAD", "master: SMEMBERS disco:active"),
-        *(f"master: [script assign_tasks of {phase} of {job}" for phase in PHASES for job in SIZES),
+        *(
+            f"master: [script assign_tasks of {phase} of {job}"
+            for phase in PHASES
+            for job in ("many", "single")
+        ),
+        "master: [script assign_tasks of map of whole",
         *(f"master: [script assign_copy of {phase} of many" for phase in PHASES),
     )
 

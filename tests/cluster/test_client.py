@@ -41,9 +41,9 @@ def test_the_results_of_a_closed_cluster_are_gone_at_once() -> None:
     assert time.monotonic() - began < AWAY_PATIENCE_S
 
 
-def test_one_address_instead_of_a_list_is_refused(disco: Disco) -> None:
-    with pytest.raises(DiscoError, match="a list of addresses"):
-        list(result_iterator("disco://localhost/x/map-0.1"))
+def test_one_address_is_read_as_a_list_of_it(disco: Disco) -> None:
+    results = run(disco, map=lambda entry, params: [(entry, 1)]).wait()
+    assert list(result_iterator(results[0])) == list(result_iterator(results)) == [("entry", 1)]
 
 
 def test_a_second_node_of_the_same_name_elsewhere_is_refused(disco: Disco, tmp_path: Path) -> None:
