@@ -27,6 +27,7 @@ def main() -> int:
     print(f"{chosen.minutes:g} minutes, seed {seed}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Soak(seed, chosen.minutes * 60, chosen.pause) as soak:
+        print("the cluster runs", flush=True)
         try:
             while soak.is_on:
                 print(soak.minute(time.monotonic()), flush=True)

@@ -16,6 +16,7 @@ def test_a_soak_that_is_stopped_prints_what_it_has_and_leaves_nothing() -> None:
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as soak:
         assert soak.stdout is not None
         assert soak.stdout.readline() == "5 minutes, seed 7\n"
+        assert soak.stdout.readline() == "the cluster runs\n"
         time.sleep(12)  # some jobs, and a death perhaps
         soak.send_signal(signal.SIGINT)
         told = soak.stdout.read()
