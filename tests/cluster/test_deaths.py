@@ -29,7 +29,14 @@ def own_disco() -> Iterator[Disco]:
 
 def worker_processes(disco: Disco) -> list[psutil.Process]:
     """The parents of the horses."""
-    return [process for process in processes_of(disco)[1:] if process.children()]
+    return [process for process in processes_of(disco)[1:] if has_children(process)]
+
+
+def has_children(process: psutil.Process) -> bool:
+    try:
+        return bool(process.children())
+    except psutil.NoSuchProcess:  # a horse that ends just now
+        return False
 
 
 def master_process(disco: Disco) -> psutil.Process:

@@ -29,7 +29,7 @@ MANY = 10**5000
         (
             "parquet",
             ("t", datetime(2024, 1, 1, tzinfo=UTC)),
-            "a value with the type datetime and a time zone",
+            "a value with the type datetime in one column with str .*of key 't'",
         ),
         ("parquet", ("n", MANY), "parquet does not hold a value with the type int .*of key 'n'"),
         ("text", (CUT, 1), r"text does not hold a key with the type str .*'cut \\ud83d'"),

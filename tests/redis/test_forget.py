@@ -34,13 +34,15 @@ from tests.redis.story import (
     started,
     submit,
 )
+from tests.redis.test_bad_entries import commit as commit_with_bad_entries
 
 CLUSTERS_OWN = {keys.LEADER, keys.MASTER, keys.CONTROL, keys.node("n1")}
 
 
 def live_through_everything(connection: Connection) -> None:
     """A job that has every kind of key, with an attempt that runs."""
-    submit(connection, maps=5)
+    submit(connection, maps=6, max_bad=10)
+    commit_with_bad_entries(connection, started(connection, "map:5"), 1)
     kept = started(connection, "map:4")
     AttemptStore(connection).put(kept, "key", b"j1", 1)
     commit(connection, kept, counters={"lines": 1}, partitions={0: 10}, digests=b"some")
