@@ -29,7 +29,7 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "reduce": record.count("nr_reduces") > 0,
         "inputs": [list(map(redact, entry.urls())) for entry in store.inputs(name, 100)],
         "nodes": store.nodes(name),
-        "owner": record.fields["owner"],
+        "owner": record.fields.get("owner", ""),
         "priority": record.count("priority"),
         "counters": store.counters(name),
         "msgs_dropped": record.count("msgs_dropped"),

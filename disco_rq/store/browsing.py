@@ -11,12 +11,12 @@ from redis.exceptions import RedisError
 from disco_rq.errors import ConnectionLost
 from disco_rq.model import OOB_KEY, MapInput, TaskId
 from disco_rq.oobvalues import OOBKind, oob_kind
-from disco_rq.store import keys
+from disco_rq.store import keys, unreadable
 from disco_rq.store.address import shown_address
 from disco_rq.store.attempts import unpack_input
 from disco_rq.store.clients import open_async_client
 from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection
-from disco_rq.store.history import Event, event_of
+from disco_rq.store.history import Event, events_of
 
 MOST_KEYS = 200_000
 """OOB keys are searched and sorted among so many."""
@@ -47,32 +47,36 @@ class BrowseStore:
         pipe = self._redis.pipeline(transaction=False)
         for i in range(first, first + most):
             pipe.hstrlen(key, str(i))
-        sizes = accumulate(pipe.execute() if most else [])
+        sizes = accumulate(size or 0 for size in (unreadable.answers(pipe) if most else []))
         indices = [first + i for i, size in enumerate(sizes) if size <= most_bytes]
-        packed: Any = self._redis.hmget(key, [str(i) for i in indices]) if indices else []
-        return [
-            (i, unpack_input(entry)) for i, entry in zip(indices, packed, strict=True) if entry is not None
-        ]
+        fields = [str(i) for i in indices]
+        packed: Any = unreadable.answer(lambda: self._redis.hmget(key, fields) if fields else [])
+        there = [(i, entry) for i, entry in zip(indices, packed or [], strict=False) if entry is not None]
+        return unreadable.readable(f"an input of {name},", there, lambda one: (one[0], unpack_input(one[1])))
 
     def input(self, name: str, index: int) -> MapInput | None:
-        packed: Any = self._redis.hget(keys.JobKeys(name).inputs, str(index))
-        return unpack_input(packed) if packed is not None else None
+        key = keys.JobKeys(name).inputs
+        packed: Any = unreadable.answer(lambda: self._redis.hget(key, str(index)))
+        return None if packed is None else unreadable.read(f"an input of {name},", packed, unpack_input)
 
     def outputs(self, name: str, tasks: Sequence[TaskId]) -> list[str | None]:
         """The address of each task's committed output."""
-        found: Any = self._redis.hmget(keys.JobKeys(name).outputs, list(map(str, tasks))) if tasks else []
-        return [address.decode() if address is not None else None for address in found]
+        key = keys.JobKeys(name).outputs
+        found: Any = unreadable.answer(lambda: self._redis.hmget(key, list(map(str, tasks))) if tasks else [])
+        found = [None] * len(tasks) if found is None else found
+        return [None if one is None else unreadable.read("an address", one, bytes.decode) for one in found]
 
     # -- OOB results
 
     def oob_keys(self, name: str, q: str) -> OOBKeys:
         """The committed keys that contain ``q``."""
         key = keys.JobKeys(name).oob
-        total = int(self._redis.hlen(key))
+        total = int(unreadable.answer(lambda: self._redis.hlen(key)) or 0)
         if total > MOST_KEYS:  # the one that is meant can still be found
             return OOBKeys(total, [q] if OOB_KEY.fullmatch(q) and self._redis.hexists(key, q) else [], True)
-        found: Any = self._redis.hkeys(key)  # a scan would bring the values along
-        return OOBKeys(total, sorted(text for entry in found if q in (text := entry.decode())), False)
+        # A scan would bring the values along.
+        found = unreadable.names(f"OOB key of {name}", unreadable.answer(lambda: self._redis.hkeys(key)))
+        return OOBKeys(total, sorted(text for text in found if q in text), False)
 
     def oob_entries(self, name: str, wanted: Sequence[str]) -> list[OOBEntry]:
         job = keys.JobKeys(name)
@@ -81,20 +85,21 @@ class BrowseStore:
             pipe.hstrlen(job.oob, key)
             pipe.hget(job.oob_types, key)
             pipe.hget(job.oob_owners, key)
-        told = pipe.execute() if wanted else []
+        told = unreadable.answers(pipe) if wanted else []
         return [
             OOBEntry(
                 key,
                 oob_kind(told[3 * i + 1]),
-                told[3 * i],
-                (told[3 * i + 2] or b"").decode(),
+                told[3 * i] or 0,
+                (told[3 * i + 2] or b"").decode("utf-8", "replace"),
             )
             for i, key in enumerate(wanted)
         ]
 
     def oob_value(self, name: str, key: str) -> bytes | None:
         """As it is stored: text, JSON or bytes."""
-        value: Any = self._redis.hget(keys.JobKeys(name).oob, key)
+        oob = keys.JobKeys(name).oob
+        value: Any = unreadable.answer(lambda: self._redis.hget(oob, key))
         return None if value is None else bytes(value)
 
     # -- history
@@ -103,10 +108,10 @@ class BrowseStore:
         """Lines of the history, oldest first: the first ones after an id, else the last ones before one."""
         key = keys.JobKeys(name).events
         if after:
-            entries: Any = self._redis.xrange(key, min=f"({after}", count=most)
-            return [event_of(entry) for entry in entries]
-        entries = self._redis.xrevrange(key, max=f"({before}" if before else "+", count=most)
-        return [event_of(entry) for entry in reversed(entries)]
+            return events_of(unreadable.answer(lambda: self._redis.xrange(key, min=f"({after}", count=most)))
+        latest = f"({before}" if before else "+"
+        entries: Any = unreadable.answer(lambda: self._redis.xrevrange(key, max=latest, count=most))
+        return events_of(reversed(entries or []))
 
 
 class LiveStore:
@@ -128,7 +133,7 @@ class LiveStore:
         if not answer:
             return []
         entries = answer[0][1] if isinstance(answer, list) else answer[key.encode()][0]
-        return [event_of(entry) for entry in entries]
+        return events_of(entries)
 
     async def close(self) -> None:
         await self._redis.aclose()

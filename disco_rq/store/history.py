@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from disco_rq.store import keys
+from disco_rq.store import keys, unreadable
 from disco_rq.store.connection import MAX_BLOCK_S, Connection
 
-__all__ = ["Event", "History", "event_of"]
+__all__ = ["Event", "History", "event_of", "events_of"]
 
 MAX_BLOCK_MS = int(MAX_BLOCK_S * 1000)
 
@@ -29,12 +29,12 @@ class History:
         self._redis = connection.redis
 
     def events(self, name: str, after: str = "0-0", most: int | None = None) -> list[Event]:
-        entries: Any = self._redis.xrange(keys.JobKeys(name).events, min=f"({after}", count=most)
-        return [event_of(entry) for entry in entries]
+        key = keys.JobKeys(name).events
+        return events_of(unreadable.answer(lambda: self._redis.xrange(key, min=f"({after}", count=most)))
 
     def last_event(self, name: str) -> Event | None:
-        entries: Any = self._redis.xrevrange(keys.JobKeys(name).events, count=1)
-        return event_of(entries[0]) if entries else None
+        key = keys.JobKeys(name).events
+        return next(iter(events_of(unreadable.answer(lambda: self._redis.xrevrange(key, count=1)))), None)
 
     def wait_events(self, after: dict[str, str], block_ms: int) -> dict[str, list[Event]]:
         """Wait for new lines in the histories of several jobs; job -> its lines.
@@ -48,8 +48,13 @@ class History:
         events = {}
         for stream, entries in found:
             batch = entries[0] if isinstance(answer, dict) else entries
-            events[names[stream.decode()]] = [event_of(entry) for entry in batch]
+            events[names[stream.decode()]] = events_of(batch)
         return events
+
+
+def events_of(entries: Any) -> list[Event]:
+    """The lines that Redis tells, without what was never one."""
+    return unreadable.readable("a line of a history,", entries, event_of)
 
 
 def event_of(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
@@ -58,7 +63,7 @@ def event_of(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
     return Event(
         offset=offset.decode(),
         timestamp=int(offset.partition(b"-")[0]) / 1000,
-        host=fields[b"h"].decode(),
+        host=fields[b"h"].decode("utf-8", "replace"),
         message=fields[b"m"].decode("utf-8", "replace"),
         by_job=fields[b"k"] == b"msg",
     )

@@ -39,6 +39,7 @@ _HANDED_BACK: dict[str, Any] = {
     "outcome": "release",
     "error": "handed back before it began",
 }
+_UNKNOWN = _HANDED_BACK | {"outcome": "", "error": "its record cannot be read"}
 
 
 class JobRecord(NamedTuple):
@@ -48,7 +49,7 @@ class JobRecord(NamedTuple):
     fields: dict[str, str]
 
     def count(self, name: str) -> int:
-        return int(self.fields.get(name, 0))
+        return unreadable.number(self.fields.get(name)) or 0
 
     def phase(self, phase: str) -> list[int]:
         """``[waiting, running, done, failed]``."""
@@ -132,10 +133,14 @@ class JobStore:
         return [known.get(status) for status in unreadable.answers(pipe)]
 
     def spec(self, name: str) -> JobSpec:
-        packed: Any = self._redis.get(keys.JobKeys(name).spec)
-        if packed is None:
+        key = keys.JobKeys(name).spec
+        packed: Any = unreadable.answer(lambda: self._redis.get(key))
+        if packed is None and not self._redis.exists(key):
             raise UnknownJob(f"unknown job {name!r}")
-        return JobSpec.from_dict(msgpack.unpackb(packed))
+        spec = unreadable.read("the spec", packed, lambda text: JobSpec.from_dict(msgpack.unpackb(text)))
+        if spec is None:
+            raise UnknownJob(f"job {name!r} cannot be read: its spec is altered, or of another version")
+        return spec
 
     def signed_spec(self, name: str, signer: Signer) -> JobSpec:
         """The spec, as its client has signed it where there is a secret. ``BadSignature``; ``UnknownJob``."""
@@ -168,8 +173,10 @@ class JobStore:
 
     def inputs(self, name: str, most: int) -> list[MapInput]:
         """The first inputs, in order."""
-        packed: Any = self._redis.hmget(keys.JobKeys(name).inputs, [str(i) for i in range(most)])
-        return [unpack_input(entry) for entry in packed if entry is not None]
+        key = keys.JobKeys(name).inputs
+        packed: Any = unreadable.answer(lambda: self._redis.hmget(key, [str(i) for i in range(most)])) or []
+        there = (entry for entry in packed if entry is not None)
+        return unreadable.readable(f"an input of {name},", there, unpack_input)
 
     def job_list(self, most: int = -1) -> list[tuple[str, float]]:
         """(name, seconds since 1970 of its submission), newest first."""
@@ -180,18 +187,28 @@ class JobStore:
         return [entry for entry in found if entry[0]]
 
     def counters(self, name: str) -> dict[str, int]:
-        counters: Any = self._redis.hgetall(keys.JobKeys(name).counters)
-        return {counter.decode(): int(value) for counter, value in counters.items()}
+        key = keys.JobKeys(name).counters
+        return unreadable.fields(
+            f"a counter of {name},",
+            lambda: self._redis.hgetall(key),
+            lambda one: (one[0].decode(), int(one[1])),
+        )
 
     def nodes(self, name: str) -> list[str]:
         """The nodes that ran tasks of the job, sorted."""
-        members: Any = self._redis.smembers(keys.JobKeys(name).nodes)
-        return sorted(member.decode() for member in members)
+        key = keys.JobKeys(name).nodes
+        return sorted(
+            unreadable.names(f"node of {name}", unreadable.answer(lambda: self._redis.smembers(key)))
+        )
 
     def attempts(self, name: str) -> dict[tuple[TaskId, int], dict[str, Any]]:
         """(task, number) of each attempt that has ended -> how."""
-        attempts: Any = self._redis.hgetall(keys.JobKeys(name).attempts)
-        return {attempt_of(attempt): json.loads(record) for attempt, record in attempts.items()}
+        key = keys.JobKeys(name).attempts
+        return unreadable.fields(
+            f"an attempt of {name},",
+            lambda: self._redis.hgetall(key),
+            lambda one: (attempt_of(one[0]), dict(json.loads(one[1]))),
+        )
 
     def story(self, name: str, task: TaskId) -> list[dict[str, Any]]:
         """The attempts of a task, oldest first, each as it ended, or as it is.
@@ -203,13 +220,22 @@ class JobStore:
         pipe.hget(job.tasks, str(task))
         pipe.hget(job.copies, str(task))
         pipe.hget(job.job, "status")
-        *found, status = pipe.execute()
-        states = [TaskState.parse(state) for state in found if state]
+        *found, status = unreadable.answers(pipe)
+        states = unreadable.readable(f"{task} of {name},", filter(None, found), TaskState.parse)
         numbers = range(1, max((state.attempt for state in states), default=0) + 1)
         fields = [attempt_field(task, n) for n in numbers]
-        ended: Any = self._redis.hmget(job.attempts, fields) if fields else []
+        ended: Any = unreadable.answer(lambda: self._redis.hmget(job.attempts, fields)) if fields else []
+        ended = ended or [None] * len(fields)
+
+        def record_of(record: bytes) -> dict[str, Any]:
+            return {**_UNKNOWN, **json.loads(record)}
+
+        what = f"an attempt of {task} of {name},"
         told = [
-            {"attempt": n, **(json.loads(record) if record else _HANDED_BACK)}
+            {
+                "attempt": n,
+                **((unreadable.read(what, record, record_of) or _UNKNOWN) if record else _HANDED_BACK),
+            }
             for n, record in zip(numbers, ended, strict=True)
         ]
         for it in states:
@@ -229,8 +255,10 @@ class JobStore:
     def oob_list(self, name: str) -> list[str]:
         """The committed keys, sorted. Raises ``OOBNotFound`` for an unknown job."""
         self._known(name)
-        found: Any = self._redis.hkeys(keys.JobKeys(name).oob)
-        return sorted(key.decode() for key in found)
+        oob = keys.JobKeys(name).oob
+        return sorted(
+            unreadable.names(f"OOB key of {name}", unreadable.answer(lambda: self._redis.hkeys(oob)))
+        )
 
     def oob_get(self, name: str, key: str) -> Any:
         """A committed result. Raises ``OOBNotFound`` for an unknown job or key."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from disco_rq.model import TaskId
-from disco_rq.store import keys
+from disco_rq.store import keys, unreadable
 from disco_rq.store.connection import Connection
 from disco_rq.store.taskstate import TaskState, attempt_field, attempt_of, task_of
 
@@ -83,16 +84,17 @@ class TaskStore:
         fields = list(map(str, tasks))
         pipe.hmget(job.tasks, fields)
         pipe.hmget(job.failures, fields)
-        states, failures = pipe.execute()
-        parsed = [TaskState.parse(state) if state else None for state in states]
+        states, failures = (told or [None] * len(tasks) for told in unreadable.answers(pipe))
+        parsed = [unreadable.read(name, state, TaskState.parse) if state else None for state in states]
         tried = [(task, state.attempt) for task, state in zip(tasks, parsed, strict=True) if state]
         ended = [attempt_field(*attempt) for attempt in tried]
-        found: Any = self._redis.hmget(job.attempts, ended) if tried else []
-        records = dict(zip(tried, found, strict=True))
+        found: Any = unreadable.answer(lambda: self._redis.hmget(job.attempts, ended) if tried else [])
+        records = dict(zip(tried, found or [], strict=False))
         rows = []
         for task, state, listed in zip(tasks, parsed, failures, strict=True):
             packed = records.get((task, state.attempt)) if state else None
-            rows.append(_row(task, state, _decode(packed) if packed else None, _nr_failures(listed)))
+            record = unreadable.read(name, packed, _decode) if packed else None
+            rows.append(_row(task, state, record, _nr_failures(listed)))
         return rows
 
     def size(self, name: str) -> int:
@@ -101,35 +103,40 @@ class TaskStore:
         pipe = self._redis.pipeline(transaction=False)
         pipe.hlen(job.tasks)
         pipe.hlen(job.attempts)
-        return sum(pipe.execute())
+        return sum(size or 0 for size in unreadable.answers(pipe))
 
     def table(self, name: str) -> TaskTable:
         """Everything; takes some 10 µs a task, so it is for who asked to see all."""
         job = keys.JobKeys(name)
-        records = {attempt_of(field): _decode(packed) for field, packed in self._scan(job.attempts)}
-        failures = {task_of(field): _nr_failures(listed) for field, listed in self._scan(job.failures)}
-        rows = {}
-        for field, text in self._scan(job.tasks):
-            task = task_of(field)
+        read, what = unreadable.readable, f"a record of a task of {name},"
+        records = dict(
+            read(what, self._scan(job.attempts), lambda one: (attempt_of(one[0]), _decode(one[1])))
+        )
+        failures = dict(
+            read(what, self._scan(job.failures), lambda one: (task_of(one[0]), _nr_failures(one[1])))
+        )
+
+        def row_of(entry: tuple[bytes, bytes]) -> TaskRow:
+            task, text = task_of(entry[0]), entry[1]
             if not text.startswith(b"done "):
                 state = TaskState.parse(text)
-                record = records.get((task, state.attempt))
-                rows[task] = _row(task, state, record, failures.get(task, 0))
-                continue
+                return _row(task, state, records.get((task, state.attempt)), failures.get(task, 0))
             # Most of them, in a third of the time.
             attempt = int(text[5 : text.index(b" ", 5)])
             record = records.get((task, attempt), NOTHING)
-            rows[task] = TaskRow(
+            return TaskRow(
                 *(task, "done", attempt, failures.get(task, 0), record.node, record.worker),
                 *(record.started, record.ended, record.entries, record.records, record.bytes),
             )
-        return TaskTable(rows, records)
+
+        return TaskTable({row.task: row for row in read(what, self._scan(job.tasks), row_of)}, records)
 
     def _scan(self, key: str) -> Iterator[tuple[bytes, bytes]]:
         cursor: Any = None
         while cursor != 0:
-            answer: Any = self._redis.hscan(key, cursor or 0, count=SCAN_COUNT)
-            cursor, batch = answer
+            at = cursor or 0
+            told: Any = unreadable.answer(partial(self._redis.hscan, key, at, count=SCAN_COUNT))
+            cursor, batch = told or (0, {})
             yield from batch.items()
 
 
@@ -162,4 +169,4 @@ def _decode(packed: bytes) -> AttemptRecord:
 
 
 def _nr_failures(listed: bytes | None) -> int:
-    return len(json.loads(listed)) if listed else 0
+    return len(unreadable.read("failures of a task,", listed, json.loads) or ()) if listed else 0

@@ -26,6 +26,7 @@ ASIDE = ":unreadable"
 """Behind the name of a key that was of another type than ours."""
 
 T = TypeVar("T")
+K = TypeVar("K")
 _told: set[str] = set()
 
 
@@ -104,6 +105,13 @@ def answer(call: Callable[[], Any]) -> Any:
             raise
         leave_out("what Redis has", error.args, "a key is of another type")
         return None
+
+
+def fields(
+    what: str, call: Callable[[], Any], parse: Callable[[tuple[bytes, bytes]], tuple[K, T]]
+) -> dict[K, T]:
+    """A hash that a command answers, each field of it as ``parse`` reads it."""
+    return dict(readable(what, (answer(call) or {}).items(), parse))
 
 
 def set_aside(redis: Redis, types: Mapping[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from disco_rq.errors import UnknownJob
@@ -297,8 +298,8 @@ class ViewStore:
         cursor: Any = 0
         read_bytes = 0
         while len(found) < most and read_bytes < most_bytes:
-            scanned: Any = self._redis.hscan(key, cursor, count=1000)
-            cursor, batch = scanned
+            scanned: Any = unreadable.answer(partial(self._redis.hscan, key, cursor, count=1000))
+            cursor, batch = scanned or (0, {})
             read_bytes += sum(map(len, batch.values()))
             found |= dict(unreadable.readable("failure", batch.items(), _failures_of))
             if not cursor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import NamedTuple
 
 from disco_rq.errors import OOBNotFound
@@ -44,7 +45,8 @@ def oob_value(sources: Sources, asked: OfKey) -> shapes.OOBValue:
         return shapes.OOBValue(*entry, _hex_dump(value[:MOST_BYTES]), len(value) > MOST_BYTES)
     text = value.decode("utf-8", "replace")
     if entry.kind == "json" and len(text) <= MOST_CHARS:
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        with suppress(ValueError):  # somebody has altered it: as it is then
+            text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     return shapes.OOBValue(*entry, text[:MOST_CHARS], len(text) > MOST_CHARS)
 
 
