@@ -228,7 +228,8 @@ class JobStore:
         ended = ended or [None] * len(fields)
 
         def record_of(record: bytes) -> dict[str, Any]:
-            return {**_UNKNOWN, **json.loads(record)}
+            known = dict(json.loads(record))
+            return known if known.keys() >= {"outcome", "started", "ended"} else {**_UNKNOWN, **known}
 
         what = f"an attempt of {task} of {name},"
         told = [
