@@ -1,6 +1,4 @@
-"""Bad entries of a local run: what is one, what stays of it, and when there are too many. A cluster's are the
-same code but for the commit: see ``tests/redis/test_bad_entries.py`` and ``tests/cluster``.
-"""
+"""Bad entries of a local run. A cluster's are the same but for the commit: ``tests/redis``, ``tests/cluster``."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from disco_rq.local import runner as local
 from disco_rq.runtime import counter, data_err, err, put, skip_entry
 from tests.external import python_program
 
-# A map that dies keeps its input open until the collector runs: its error has the frames, and they the file.
+# A map that dies keeps its input open until the collector runs.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 KIB = 1 << 10
