@@ -1,4 +1,4 @@
-"""Bad entries of a local run. A cluster's are the same but for the commit: ``tests/redis``, ``tests/cluster``."""
+"""Bad entries of a local run. A cluster's: ``tests/redis/test_bad_entries.py`` and ``tests/cluster``."""
 
 from __future__ import annotations
 
