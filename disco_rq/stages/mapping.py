@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain, islice, repeat
@@ -78,6 +78,7 @@ class MappedPairs:
         self._left_out: list[str] = []  # why replicas of this input before that one are not read
         self._offset = 0  # the byte at which the entries of this input begin
         self._entries: Iterator[Any] = iter(())
+        self._running: Generator[Iterator[Iterable[Any]], None, None] | None = None
         self._ended = False
         self._leaving, self._guard = self._guarded(work)
 
@@ -100,8 +101,14 @@ class MappedPairs:
         return leaving, Guard(work, leaving, task)
 
     def __iter__(self) -> Iterator[Any]:
-        pairs: Iterator[Any] = chain.from_iterable(chain.from_iterable(self._pieces()))
+        self._running = self._pieces()
+        pairs: Iterator[Any] = chain.from_iterable(chain.from_iterable(self._running))
         return chain(one_by_one(islice(pairs, _STRICT_PAIRS)), pairs)
+
+    def close(self) -> None:
+        """Close the input that is open. Else it stays so for as long as anybody keeps the map's error."""
+        if self._running is not None:
+            self._running.close()
 
     @property
     def nr_entries(self) -> int:
@@ -121,7 +128,7 @@ class MappedPairs:
         """Entries of the current input that were given to the map."""
         return self._in_input + self._answered - operator.length_hint(self._answers)
 
-    def _pieces(self) -> Iterator[Iterator[Iterable[Any]]]:
+    def _pieces(self) -> Generator[Iterator[Iterable[Any]], None, None]:
         """The map's results: for each input, or for as many entries as there are between two events."""
         until_status = self._status_interval or _MANY
         for replicas in self._inputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def _mapped(
     partitioner = Partitioner(functions.partition if spec.nr_reduces else None, spec.nr_partitions, params)
     shuffle = _shuffle(work, partitioner)
     limit_bytes = spec.mem_sort_limit
-    with mapped.located_errors():
+    with closing(mapped), mapped.located_errors():
         pairs = iter(mapped)
         if functions.combiner is sum_combiner:
             pairs = summed(pairs, limit_bytes // 2)

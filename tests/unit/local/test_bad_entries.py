@@ -15,9 +15,6 @@ from disco_rq.local import runner as local
 from disco_rq.runtime import counter, data_err, err, put, skip_entry
 from tests.external import python_program
 
-# A map that dies keeps its input open until the collector runs.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 KIB = 1 << 10
 REFUSE = """def refuse(why):
     sys.stdout.buffer.write(struct.pack("<II", 0xFFFFFFFF, len(why)) + why)
