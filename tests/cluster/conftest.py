@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from disco_rq import Disco, local, result_iterator
+from tests.cluster.s3server import S3Server, s3_server
 
 Rows = Callable[..., list[Any]]
 
@@ -20,6 +21,13 @@ def disco() -> Iterator[Disco]:
     """An embedded cluster with two workers, shared by all tests that kill nothing."""
     with Disco(workers=2) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server of the module's own."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "log") as server:
+        yield server
 
 
 @pytest.fixture(params=["cluster", "local"])

@@ -18,17 +18,11 @@ from disco_rq.inputs import open_input, plan_inputs
 from disco_rq.model import Input
 from disco_rq.runtime import this_inputs
 from disco_rq.worker import commits
-from tests.cluster.s3server import S3Server, s3_server
+from tests.cluster.s3server import S3Server
 from tests.cluster.small_jobs import death, pairs, run, wait_for_file
 
 LINES = [f"line {i}" for i in range(20_000)]
 TEXT = "".join(f"{line}\n" for line in LINES).encode()
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3") / "log") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,7 @@ import pytest
 from disco_rq import Disco, JobArgumentError, result_iterator
 from disco_rq.func import at_start
 from tests.cluster.conftest import Rows
-from tests.cluster.s3server import S3Server, s3_server
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3") / "log") as server:
-        yield server
+from tests.cluster.s3server import S3Server
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from disco_rq import Disco, local, result_iterator
 from disco_rq.errors import DataError, JobError
 from disco_rq.inputs import open_input, plan_inputs
 from disco_rq.model import MapInput
-from tests.cluster.s3server import S3Server, s3_server
+from tests.cluster.s3server import S3Server
 
 LINES = b"".join(b"%06d\n" % i for i in range(10_000))
 CHANGES = {
@@ -24,12 +24,6 @@ CHANGES = {
     "of the same size": (LINES[::-1], "it was rewritten since the job was submitted: its ETag is another"),
     "longer": (LINES * 2, "it was rewritten since the job was submitted: its ETag is another"),
 }
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3") / "log") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

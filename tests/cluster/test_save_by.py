@@ -16,15 +16,9 @@ from disco_rq.errors import JobArgumentError
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.saving import discard, files_of, named, publish, settle, shown_address, upload
 from disco_rq.worker import commits
-from tests.cluster.s3server import S3Server, s3_server
+from tests.cluster.s3server import S3Server
 from tests.cluster.small_jobs import death, pairs, run
 from tests.unit.saving.test_formats import record_file
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3") / "log") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
