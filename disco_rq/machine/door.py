@@ -20,8 +20,11 @@ FILES_BESIDE = 64
 """What a server has open beside its connections: its libraries, its log, its Redis."""
 STRANGERS = 1_024
 STRANGERS_PER_ADDRESS = 256
-ALL_AT_ONCE_S = 0.1
-"""What comes this fast is looked at together: whose first bytes are there already is no stranger by then."""
+LOOK_S = 0.04
+LOOKS = 3
+"""Nobody is turned out before the door has looked so often: whose first bytes are there is no stranger
+by then. Looks, not seconds: a server that is busy takes its time over what has come.
+"""
 
 
 class Guest(Protocol):
@@ -53,9 +56,11 @@ class Door:
         # A guest that is being answered has a file open beside its connection.
         self.most_known = max((files - self.most_strangers - FILES_BESIDE) // 2, 1)
         self._later = later
-        self._strangers: dict[str, dict[Guest, None]] = {}  # by address; of each the oldest first
+        # By address; of each the oldest first, with the number of the look at which it may be turned out.
+        self._strangers: dict[str, dict[Guest, int]] = {}
         self._known: set[Guest] = set()
-        self._looking = False
+        self._is_looking = False
+        self._looks = 0
 
     @property
     def strangers(self) -> int:
@@ -64,10 +69,10 @@ class Door:
     def enter(self, guest: Guest) -> None:
         """A connection has come, from whom is not known."""
         crowd = self._strangers.setdefault(_place(guest.address), {})
-        crowd[guest] = None
-        if not self._looking and (len(crowd) > self.most_per_address or self.strangers > self.most_strangers):
-            self._looking = True
-            self._later(ALL_AT_ONCE_S, self.make_room)
+        crowd[guest] = self._looks + LOOKS
+        if not self._is_looking and self._is_crowded():
+            self._is_looking = True
+            self._later(LOOK_S, self._look)
 
     def welcome(self, guest: Guest) -> bool:
         """It has shown what opens the server: no stranger can push it out. False: too many are in."""
@@ -83,19 +88,31 @@ class Door:
         self._forget_stranger(guest)
         self._known.discard(guest)
 
-    def make_room(self) -> None:
-        """Turn out strangers until no more of them are there than may be."""
-        self._looking = False
-        for crowd in list(self._strangers.values()):
-            while len(crowd) > self.most_per_address:
-                self._turn_out(next(iter(crowd)))
-        while self.strangers > self.most_strangers:
-            largest = max(self._strangers.values(), key=lambda crowd: len(crowd))
-            self._turn_out(next(iter(largest)))
+    def _look(self) -> None:
+        """Turn out strangers until no more of them are there than may be, or the rest has just come."""
+        self._looks += 1
+        crowds = list(self._strangers.values())
+        for crowd in crowds:
+            while len(crowd) > self.most_per_address and self._turn_out_of(crowd):
+                pass
+        while self.strangers > self.most_strangers and self._turn_out_of(max(crowds, key=len)):
+            pass
+        self._is_looking = self._is_crowded()
+        if self._is_looking:
+            self._later(LOOK_S, self._look)
 
-    def _turn_out(self, guest: Guest) -> None:
+    def _is_crowded(self) -> bool:
+        crowds = self._strangers.values()
+        return self.strangers > self.most_strangers or any(len(one) > self.most_per_address for one in crowds)
+
+    def _turn_out_of(self, crowd: dict[Guest, int]) -> bool:
+        """Its oldest. False: that has come just now."""
+        guest, look = next(iter(crowd.items()))
+        if look > self._looks:
+            return False
         self._forget_stranger(guest)
         guest.turn_out()
+        return True
 
     def _forget_stranger(self, guest: Guest) -> None:
         place = _place(guest.address)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from disco_rq.machine.door import MOST_FILES, Door
+from disco_rq.machine.door import LOOKS, MOST_FILES, Door
 
 
 class Caller:
@@ -29,10 +29,14 @@ class Later:
     def __call__(self, seconds: float, call: Callable[[], None]) -> None:
         self.calls.append(call)
 
-    def run(self) -> None:
+    def turn(self) -> None:
         calls, self.calls = self.calls, []
         for call in calls:
             call()
+
+    def run(self) -> None:
+        while self.calls:
+            self.turn()
 
 
 @pytest.fixture
@@ -77,6 +81,24 @@ def test_a_reader_that_comes_in_a_flood_has_the_time_to_show_its_token(door: Doo
     assert door.welcome(reader)
     later.run()
     assert not reader.is_out
+
+
+def test_a_reader_that_comes_while_others_are_turned_out_has_the_time_to_show_its_token(
+    door: Door, later: Later
+) -> None:
+    crowd(door, 2_000, lambda _: "10.0.0.1")
+    for _ in range(LOOKS - 1):
+        later.turn()
+    reader = Caller("10.0.0.1")
+    door.enter(reader)
+    crowd(door, 2_000, lambda _: "10.0.0.1")
+    for _ in range(LOOKS - 1):  # the loop of a busy server comes to it two turns later
+        later.turn()
+    assert not reader.is_out
+    assert door.welcome(reader)
+    later.run()
+    assert not reader.is_out
+    assert door.strangers == door.most_per_address
 
 
 def test_in_all_the_address_that_has_sent_most_makes_room_first(door: Door, later: Later) -> None:
