@@ -88,11 +88,17 @@ def failures(job: str, redis: str | None, as_json: bool) -> None:
         print_json(msgspec.to_builtins(found))
         return
     if not found.groups:
-        click.echo("no attempt has failed", err=True)
+        click.echo(_without_groups(found.failed), err=True)
     for group in found.groups:
         click.echo("\n".join(_group_lines(group)))
     if found.truncated:
         click.echo("there are more; these are of the first tasks that were looked at", err=True)
+
+
+def _without_groups(failed: int) -> str:
+    if not failed:
+        return "no attempt has failed"
+    return f"{failed} attempts have failed, and what Redis keeps of them cannot be read"
 
 
 def _group_lines(group: shapes.FailureGroup) -> Iterator[str]:

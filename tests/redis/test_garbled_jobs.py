@@ -110,3 +110,13 @@ def test_the_command_line_tells_the_rest_or_names_the_job(
         said = capfd.readouterr()
         assert "Traceback" not in said.err
         assert end.value.code == 0 or JOB in said.err, verb
+
+
+@pytest.mark.parametrize("how", [garbage, another_type])
+def test_failures_that_cannot_be_read_are_not_told_as_none(
+    told: Connection, private_redis: PrivateServer, capfd: pytest.CaptureFixture[str], how: Any
+) -> None:
+    how(told.redis, keys.JobKeys(JOB).failures, "hash")
+    with pytest.raises(SystemExit):
+        main(["failures", JOB, "--redis", private_redis.url])
+    assert "have failed, and what Redis keeps of them cannot be read" in capfd.readouterr().err
