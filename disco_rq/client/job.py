@@ -108,8 +108,9 @@ class Job:
         (``[waiting, running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100),
         ``nodes``; and
         ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``copies`` (of tasks
-        that lagged), ``bad`` (entries that were left out), ``entries``,
-        ``records`` and ``bytes`` (each by phase).
+        that lagged), ``bad`` (entries that were left out), ``kept``
+        (tasks of the job that it goes on with), ``reused`` (maps of earlier jobs), ``pilot`` (None, or a
+        dict), ``entries``, ``records`` and ``bytes`` (each by phase).
         """
         record = self._store.record(self.name)
         results = list(self._session.results_of(self.name, settled=False)) if record.status == "ready" else []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from disco_rq.client.facts import job_facts
 from disco_rq.errors import NoMaster
 from disco_rq.model import JobSpec
 from disco_rq.store import jobs, keys
@@ -55,6 +56,17 @@ def test_a_job_is_there_whole(connection: Connection) -> None:
     assert ClusterStore(connection).active_jobs() == {JOB}
     assert control_kinds(connection) == ["submitted"]
     assert history(connection) == ["Job submitted: 2 maps, 1 reduces"]
+
+
+def test_a_job_always_tells_what_it_was_spared_and_whether_it_waits(connection: Connection) -> None:
+    lead(connection)
+    submit(connection)
+
+    store = JobStore(connection)
+    told = job_facts(store, JOB, store.record(JOB))
+
+    expected = {"paused": False, "pilot": None, "bad": 0, "kept": 0, "reused": 0}
+    assert {what: told[what] for what in expected} == expected
 
 
 def test_without_a_leading_master_nothing_is_written(connection: Connection, impatient: None) -> None:
