@@ -403,7 +403,8 @@ def this_input() -> str | None:
 
 
 def this_offset() -> int:
-    """The byte of ``this_input()`` at which this task's piece begins; 0 in a reduce and in packed files.
+    """The byte of ``this_input()`` at which this task's piece begins; 0 in a reduce and in packed files. Of a
+    list or stream of Redis the number of its first element here.
 
     Entries are counted from there: ``tail -c +N``, with N one more, begins with the first one.
     """

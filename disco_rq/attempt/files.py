@@ -8,6 +8,7 @@ from pathlib import Path
 
 from disco_rq.attempt.place import Place
 from disco_rq.inputs import open_input
+from disco_rq.inputs.rediskeys import KeysAt, is_key
 from disco_rq.model import Input, JobSpec, TaskId
 from disco_rq.outputs.addresses import output_address, preferred_node
 from disco_rq.outputs.fetch import reduce_sources
@@ -18,14 +19,21 @@ from disco_rq.saving import upload
 from disco_rq.stages import TaskWork
 from disco_rq.stages.inputsource import InputSource
 from disco_rq.stages.mapping import Opener
+from disco_rq.store.givenkeys import GivenKeys
 
 __all__ = ["merged_sources", "opener_with", "place_bad", "place_output"]
 
 
-def opener_with(locator: Locator, patience_s: float = NODE_PATIENCE_S) -> Opener:
-    """``open_input``, which finds ``disco://`` addresses with the locator, with patience."""
+def opener_with(
+    locator: Locator, patience_s: float = NODE_PATIENCE_S, *, keys: KeysAt | None = None
+) -> Opener:
+    """``open_input``, which finds ``disco://`` addresses with the locator, with patience, and those of lists
+    and streams with ``keys``.
+    """
 
-    def resolve(address: str) -> str | RemoteFile:
+    def resolve(address: str) -> str | RemoteFile | GivenKeys:
+        if keys is not None and is_key(address):
+            return keys(address)
         path = locator.path(address)
         if path is not None:
             return str(path)

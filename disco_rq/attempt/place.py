@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from disco_rq.inputs.rediskeys import KeysAt
 from disco_rq.outputs.datadir import DataDir, Scratch
 from disco_rq.outputs.locator import Locator
 
@@ -18,4 +19,5 @@ class Place:
     data: DataDir
     scratch: Scratch
     locator: Locator
+    keys: KeysAt | None = None  # lists and streams of Redis that are inputs
     fsync: bool = False  # results are on the disk before they count

@@ -180,7 +180,7 @@ def _with_ranges(
         if required:
             required.link(place.data.required(turn.spec.name), into=directory)
 
-    opener = opener_with(place.locator, outside.patience_s)
+    opener = opener_with(place.locator, outside.patience_s, keys=place.keys)
     return with_ranges(work, running, outside.ranges, opener, link)
 
 
@@ -189,7 +189,8 @@ def _stage(
 ) -> StageResult:
     out, patience_s = place.scratch.out, outside.patience_s
     if turn.task_input != "reduce":
-        return run_map(work, turn.task_input, out, opener=opener_with(place.locator, patience_s))
+        opener = opener_with(place.locator, patience_s, keys=place.keys)
+        return run_map(work, turn.task_input, out, opener=opener)
     if not turn.spec.has_map:
         sources = merged_sources(work, outside.feed.inputs(), place.locator, patience_s)
         return run_reduce(work, sources, out)

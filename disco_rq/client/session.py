@@ -9,6 +9,7 @@ from disco_rq.client.fitness import FitnessCheck
 from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import build
 from disco_rq.errors import DiscoError
+from disco_rq.inputs.rediskeys import place_of
 from disco_rq.model import JobSpec
 from disco_rq.outputs.locator import Locator
 from disco_rq.packing import Signer
@@ -17,6 +18,7 @@ from disco_rq.settings import Settings
 from disco_rq.store.attempts import add_event
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
+from disco_rq.store.givenkeys import GivenKeys
 from disco_rq.store.history import History
 from disco_rq.store.identity import cluster_id
 from disco_rq.store.jobs import JobStore
@@ -52,7 +54,7 @@ class Session:
     def submit(self, name: str, input: Any, arguments: Any) -> str:
         """Check, pack and store a job. Returns its whole name; raises what ``Disco.new_job`` says."""
         partitions_of = partial(count_partitions, self.locator)
-        submission = build(name, input, arguments, self.signer(), partitions_of)
+        submission = build(name, input, arguments, self.signer(), partitions_of, self._keys_at)
         if self._fitness is not None:
             self._fitness.check(submission.modules)
         for _ in range(MOST_NAMES):
@@ -62,6 +64,11 @@ class Session:
                 return submission.spec.name
             taken, submission = submission.spec.name, submission.renamed()
         raise DiscoError(f"no free name for a job {name!r}: {MOST_NAMES} are taken, {taken} among them")
+
+    def _keys_at(self, address: str) -> GivenKeys:
+        keys = GivenKeys(self.connection)
+        keys.check_own(place_of(address))
+        return keys
 
     def signer(self) -> Signer:
         """The signatures of this cluster."""

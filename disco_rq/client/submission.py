@@ -19,7 +19,9 @@ from disco_rq.client.sides import Share, shared_out
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.given import listed
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
+from disco_rq.inputs.ownreaders import has_own_reader
 from disco_rq.inputs.plan import Planned, plan_inputs, size_of
+from disco_rq.inputs.rediskeys import KeysAt
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, shown
 from disco_rq.outputs.addresses import job_of, preferred_node
 from disco_rq.packing import JobSeal, Signer, gather, pack_functions, sign_for
@@ -87,23 +89,24 @@ def build(
     arguments: Mapping[str, Any],
     signer: Signer | None,
     partitions_of: PartitionsOf = no_results,
+    keys_at: KeysAt | None = None,
 ) -> Submission:
     """Check every argument and pack the job. Raises ``JobArgumentError`` naming what is wrong.
 
-    ``partitions_of`` is asked about the results of other jobs that a job with a reduce only merges.
+    ``partitions_of`` is asked about the results of other jobs that a job with a reduce only merges,
+    ``keys_at`` about lists and streams of Redis.
     """
     _check_names(name, arguments)
     given = listed(input)
     functions, shares = shared_out(given, arguments)
     readers = [functions.of_side(share.side).map_reader for share in shares]
-    for reader in readers:
-        check_packages(reader)
+    _check_readers(readers, shares)
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
     if options.get("sort_values") or functions.partition is total_order:
         options["sort"] = True
     _check_together(functions, options)
     scheduler = options.pop("scheduler", {})
-    inputs, nr_reduces = _planned(functions, shares, options, partitions_of)
+    inputs, nr_reduces = _planned(functions, shares, options, partitions_of, keys_at)
     has_map = functions.map is not None
     required = gather(*(options.pop(f"required_{what}", ()) for what in ("modules", "files")))
     on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
@@ -141,6 +144,23 @@ def _check_together(functions: Functions, options: Mapping[str, Any]) -> None:
         raise JobArgumentError(f"reduce={name}(…): give it sort_values=True, or sort=True")
 
 
+def _check_readers(readers: list[Any], shares: list[Share]) -> None:
+    """Refuse a reader that lacks a package, or would read nothing, since its inputs are no files."""
+    for reader in readers:
+        check_packages(reader)
+    of_files = [
+        reader
+        for reader, share in zip(readers, shares, strict=True)
+        if not share.entries or not all(map(has_own_reader, share.entries))
+    ]
+    for reader in readers:
+        if reader is not None and not any(reader is other for other in of_files):
+            raise JobArgumentError(
+                f"map_reader={reader}: none of its inputs is a file; of records_input, and of lists and "
+                "streams of Redis, a map gets the elements as they are"
+            )
+
+
 def _check_names(name: Any, arguments: Mapping[str, Any]) -> None:
     if not isinstance(name, str) or not JOB_PREFIX.fullmatch(name):
         raise JobArgumentError(
@@ -153,7 +173,11 @@ def _check_names(name: Any, arguments: Mapping[str, Any]) -> None:
 
 
 def _planned(
-    functions: Functions, shares: list[Share], options: dict[str, Any], partitions_of: PartitionsOf
+    functions: Functions,
+    shares: list[Share],
+    options: dict[str, Any],
+    partitions_of: PartitionsOf,
+    keys_at: KeysAt | None,
 ) -> tuple[Planned, int]:
     """What the maps read, or the reduces of a job without a map, and the number of reduces (of a map-only
     job: of partitions). Takes the options that say it.
@@ -174,6 +198,7 @@ def _planned(
             split_size=split_size,
             files_per_task=files_per_task,
             borders=borders_of(reader),
+            keys_at=keys_at,
         )
         maps += [replace(one, side=share.side) for one in planned]
         maps.left_out += planned.left_out

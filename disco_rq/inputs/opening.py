@@ -28,12 +28,14 @@ from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.httpfile import HttpFile
 from disco_rq.inputs.identity import check_local, check_remote, planned_size, remote_identity
 from disco_rq.inputs.pieces import UpToLine, Window, own_lines
+from disco_rq.inputs.rediskeys import is_key, open_key
 from disco_rq.model import Identity, Input
 from disco_rq.outputs.remote import RemoteFile
 from disco_rq.records import OpaqueStream, all_blocks, is_record_file, open_output
 from disco_rq.redact import redact
+from disco_rq.store.givenkeys import GivenKeys
 
-__all__ = ["HTTP_TIMEOUT_S", "first_bytes", "head_of", "offset_of", "open_input"]
+__all__ = ["HTTP_TIMEOUT_S", "Resolve", "first_bytes", "head_of", "offset_of", "open_input"]
 
 HTTP_TIMEOUT_S = 60.0
 """A web server that sends nothing for so long has stalled."""
@@ -42,28 +44,29 @@ _BUFFER_BYTES = 256 << 10
 _RAW = "raw://"
 _CHAIN = "map_reader=func.chain_reader reads them"
 
+Resolve = Callable[[str], str | RemoteFile | GivenKeys]
 _Stream = io.RawIOBase | io.BufferedIOBase
 _Source = tuple[_Stream, int | None]
 
 
 @contextmanager
 def open_input(
-    inp: Input, *, resolve: Callable[[str], str | RemoteFile] | None = None, timeout_s: float = HTTP_TIMEOUT_S
+    inp: Input, *, resolve: Resolve | None = None, timeout_s: float = HTTP_TIMEOUT_S
 ) -> Iterator[tuple[io.BufferedReader, int | None]]:
     """``(fd, size)``: the input's bytes, decompressed; a piece (``start``, ``length``) is whole lines.
 
     ``size`` is the number of bytes that ``fd`` will give, None when that is not known. ``fd`` can seek where
     the source can and is not compressed. ``resolve`` says what to read for a ``disco://`` address: a path on
-    this node, an http address, or the open file of another node. Every failure to open or to read raises
-    ``DataError`` with the address (passwords redacted) in text and ``url``; what the ``with`` block itself
-    raises passes unchanged.
+    this node, an http address, or the open file of another node; and the server of a ``redis://`` address.
+    Every failure to open or to read raises ``DataError`` with the address (passwords redacted) in text and
+    ``url``; what the ``with`` block itself raises passes unchanged.
     """
     if inp.data is not None:
         yield io.BufferedReader(cast("io.RawIOBase", io.BytesIO(inp.data))), len(inp.data)
         return
     with contextlib.ExitStack() as opened:
         try:
-            fd, size = _open(inp, resolve, timeout_s, opened)
+            fd, size = _open_key(inp, resolve) if is_key(inp.url) else _open(inp, resolve, timeout_s, opened)
         except (DiscoError, MemoryError):  # a task's timeout may strike while it reads
             raise
         except Exception as error:  # any fsspec file system's, codec's or server's
@@ -91,9 +94,16 @@ def first_bytes(url: str) -> bytes:
         return _look(source, opened)[0]
 
 
+def _open_key(inp: Input, resolve: Resolve | None) -> tuple[io.BufferedReader[Any], int | None]:
+    keys = None if resolve is None else resolve(inp.url)
+    if not isinstance(keys, GivenKeys):
+        raise ValueError("lists and streams of Redis are read by the tasks of jobs only")
+    return open_key(inp, keys)
+
+
 def _open(
     inp: Input,
-    resolve: Callable[[str], str | RemoteFile] | None,
+    resolve: Resolve | None,
     timeout_s: float,
     opened: contextlib.ExitStack,
 ) -> tuple[io.BufferedReader[Any], int | None]:
@@ -107,7 +117,7 @@ def _open(
 
 def _open_window(
     inp: Input,
-    resolve: Callable[[str], str | RemoteFile] | None,
+    resolve: Resolve | None,
     timeout_s: float,
     opened: contextlib.ExitStack,
 ) -> tuple[Window, int | None, bool]:
@@ -219,7 +229,7 @@ def _look(
 
 def _open_source(
     url: str,
-    resolve: Callable[[str], str | RemoteFile] | None,
+    resolve: Resolve | None,
     timeout_s: float,
     opened: contextlib.ExitStack,
 ) -> _Source:
@@ -238,7 +248,7 @@ def _open_source(
             found = resolve(url)
             if isinstance(found, RemoteFile):
                 return found, found.size
-            return _open_result(Path(found))
+            return _open_result(Path(str(found)))
         case _:
             fs, path = filesystem(url)
             opened.callback(id, fs)  # kept until then: an archive is closed when its file system is collected

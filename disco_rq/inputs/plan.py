@@ -20,6 +20,7 @@ from disco_rq.inputs.given import Entry, without_maps
 from disco_rq.inputs.heldrecords import HeldRecords
 from disco_rq.inputs.opening import first_bytes, open_input
 from disco_rq.inputs.pieces import cut, pieces_between
+from disco_rq.inputs.rediskeys import KeysAt, is_key, key_tasks
 from disco_rq.model import Input, MapInput
 from disco_rq.readers import FindsBorders, refuse_other_than_text
 from disco_rq.redact import redact
@@ -51,6 +52,7 @@ def plan_inputs(
     split_size: int | None = 64 << 20,
     files_per_task: int = 1,
     borders: FindsBorders | None = None,
+    keys_at: KeysAt | None = None,
 ) -> Planned:
     """One ``MapInput`` a map task, in the order of ``inputs``.
 
@@ -58,7 +60,8 @@ def plan_inputs(
     file: the first one that can be read is. Files over ``split_size`` bytes are cut into even pieces when
     they are ``line_based``, not compressed, and can seek; replicas only if all of them can and are of one
     size. Others are cut where ``borders`` says, if they have no replicas. ``files_per_task`` groups the
-    whole files of one directory or glob. Raises ``JobArgumentError``, naming the argument and the
+    whole files of one directory or glob. ``keys_at`` is asked for lists and streams of Redis, cut by number.
+    Raises ``JobArgumentError``, naming the argument and the
     address, for what is missing as far as the client can see (for replicas: when all are), for empty
     directories and globs, and for wrong types.
     """
@@ -72,6 +75,8 @@ def plan_inputs(
     for entry, addresses in zip(given, entries, strict=True):
         if isinstance(entry, HeldRecords):
             planned += entry.tasks()
+        elif isinstance(entry, str) and is_key(entry):
+            planned += key_tasks(entry, keys_at, split_size)
         elif isinstance(entry, str):
             found, is_many = expand(addresses[0], web, planned.left_out)
             planned += _tasks([(file,) for file in found], cutter, files_per_task if is_many else 1)
@@ -100,6 +105,8 @@ def _replicas(addresses: Iterable[str], web: dict[str, Found]) -> tuple[Found, .
     client."""
     found, problems = [], []
     for address in addresses:
+        if is_key(address):
+            raise JobArgumentError(f"input {redact(address)}: a list or stream of Redis has no replicas")
         try:
             files, is_many = expand(address, web, [])
         except MissingFile as error:
@@ -169,6 +176,8 @@ class _Cutter:
 
 def size_of(entry: Input) -> int | None:
     """Bytes that are to be read of it, before they are unpacked; None if that is not known."""
+    if is_key(entry.url):  # it counts elements
+        return None
     if entry.length is not None:
         return entry.length
     if scheme_of(entry.url) == "raw":

@@ -11,6 +11,7 @@ from itertools import accumulate
 from disco_rq.inputs.addresses import local_path, scheme_of
 from disco_rq.inputs.content import codec_by_name
 from disco_rq.inputs.plan import is_plain
+from disco_rq.inputs.rediskeys import is_key
 from disco_rq.model import Input, MapInput
 
 __all__ = ["Probe", "probes"]
@@ -87,6 +88,8 @@ def _spaced(
 
 def _size(part: Sequence[Input]) -> int | None:
     first = part[0]
+    if is_key(first.url):
+        return None
     if first.length is not None:
         return first.length
     if scheme_of(first.url) == "raw":

@@ -8,7 +8,7 @@ import pstats
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -21,6 +21,7 @@ from disco_rq.client.tables import to_arrow, to_pandas, to_polars
 from disco_rq.errors import DataError, DiscoError, JobError, OOBNotFound
 from disco_rq.inputs import open_input
 from disco_rq.inputs.given import listed
+from disco_rq.local.keys import LocalKeys
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.local.tasks import LocalTasks
 from disco_rq.machine.redisserver import private_directory
@@ -123,10 +124,10 @@ def run(name: str, input: Inputs, **arguments: Unpack[JobArguments]) -> LocalJob
     """
     if is_in_task() and _here.runner in (None, threading.get_ident()):
         raise DiscoError("local.run cannot be called in a job function: it runs one job at a time")
-    with _here.my_turn():
-        submission = _planned(name, input, arguments)
+    with _here.my_turn(), closing(LocalKeys()) as keys:
+        submission = _planned(name, input, arguments, keys)
         spec = submission.spec
-        tasks = LocalTasks(submission, _here.data, _here.locator, _here.record)
+        tasks = LocalTasks(submission, _here.data, _here.locator, _here.record, keys.at)
         try:
             with installed_names():
                 tasks.run()
@@ -137,9 +138,10 @@ def run(name: str, input: Inputs, **arguments: Unpack[JobArguments]) -> LocalJob
         return LocalJob(tasks.record, results_of(tasks.record.outputs, _here.locator, settled=False))
 
 
-def _planned(name: Any, input: Any, arguments: Mapping[str, Any]) -> Submission:
+def _planned(name: Any, input: Any, arguments: Mapping[str, Any], keys: LocalKeys) -> Submission:
     inputs = listed(input)
-    plan = partial(build, name, inputs, signer=None, partitions_of=partial(count_partitions, _here.locator))
+    partitions_of = partial(count_partitions, _here.locator)
+    plan = partial(build, name, inputs, signer=None, partitions_of=partitions_of, keys_at=keys.at)
     submission: Submission = plan(arguments)
     spec = submission.spec
     if not spec.has_map:

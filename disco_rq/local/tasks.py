@@ -26,6 +26,7 @@ from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.client.facts import describe_death
 from disco_rq.client.submission import Submission
 from disco_rq.errors import BadEntryError, JobError
+from disco_rq.inputs.rediskeys import KeysAt
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.local.services import LocalServices
 from disco_rq.model import Input, MapInput, TaskId
@@ -51,6 +52,7 @@ class LocalTasks:
         data: DataDir,
         locator: Locator,
         other_jobs: Callable[[str], LocalRecord],
+        keys_at: KeysAt,
     ) -> None:
         """``other_jobs`` finds a job that has ended; ``OOBNotFound``."""
         self.record = LocalRecord(submission.spec.name)
@@ -58,7 +60,7 @@ class LocalTasks:
         self._pack = submission.pack
         self._functions = submission.functions
         self._inputs = submission.inputs
-        self._place = Place(NODE, data, data.scratch("local", os.getpid()), locator)
+        self._place = Place(NODE, data, data.scratch("local", os.getpid()), locator, keys_at)
         self._other_jobs = other_jobs
         self._ranges: bytes | None = None
         self._written: Counter[int] = Counter()  # bytes of each partition, by all maps

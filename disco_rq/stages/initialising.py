@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from disco_rq.errors import TaskError
 from disco_rq.inputs.opening import head_of
+from disco_rq.inputs.ownreaders import own_reader
 from disco_rq.model import Input
 from disco_rq.records.pairs import entries_of
 from disco_rq.redact import redact
@@ -44,7 +45,7 @@ class Initialising:
         """Before the first entry of an input. ``reading``: what the entries are read from."""
         if self._init is None:
             return
-        is_whole = input.start == 0 and input.length is None
+        is_whole = (input.start == 0 and input.length is None) or own_reader(input) is not None
         if is_whole and self._nr_files == 1:
             self._init(entries, self.params)
             return
@@ -53,7 +54,9 @@ class Initialising:
                 return
             self.params = self._new_params()
         with closing(self._from_start(input, reading)) as start:
-            self._last = _Entries(entries if input.start == 0 else start, "" if is_whole else input.url)
+            self._last = _Entries(
+                entries if is_whole or input.start == 0 else start, "" if is_whole else input.url
+            )
             self._init(self._last, self.params)
             self._last.go_on(entries)
 

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 
 from disco_rq.errors import DataError, TaskError
 from disco_rq.func import map_line_reader
-from disco_rq.inputs.heldrecords import read_held
 from disco_rq.inputs.opening import head_of, offset_of
+from disco_rq.inputs.ownreaders import own_reader
 from disco_rq.model import Input
 from disco_rq.records.pairs import (
     NotAPair,
@@ -138,12 +138,13 @@ class MappedPairs:
             self._left_out = []
             with _first_there(replicas, self._opener, self._left_out) as (input, fd, size):
                 self._url = input.url
-                self._offset = offset_of(fd)
+                own = own_reader(input)
+                self._offset = offset_of(fd) if own is None else input.start
                 reading = Reading(input.url, self._offset, input.length, partial(head_of, fd))
                 now_reads(reading, instead_of=replicas[0].url)
                 if self._leaving is not None:
                     self._leaving.begin(reading, size)
-                reader = self._reader if input.data is None else read_held
+                reader = own or self._reader
                 self._entries = entries = entries_of("map_reader", reader, reader(fd, size, input.url))
                 if self._leaving is not None:
                     entries = self._leaving.counted(entries)

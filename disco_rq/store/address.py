@@ -174,6 +174,18 @@ def url_of(client: redis.Redis) -> str:
     return f"{place}?{urlencode(query)}" if query else place
 
 
+def with_database(url: str, database: int) -> str:
+    """The same server, another database of it."""
+    place, _, query = url.partition("?")
+    scheme, _, rest = place.partition("://")
+    kept = [option for option in query.split("&") if option and not option.startswith("db=")]
+    if scheme == "unix":
+        return f"{place}?{'&'.join([*kept, f'db={database}'])}"
+    netloc, _, path = rest.partition("/")
+    service = f"/{path.partition('/')[0]}" if is_sentinel(url) else ""
+    return f"{scheme}://{netloc}{service}/{database}{'?' if kept else ''}{'&'.join(kept)}"
+
+
 def _shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -33,6 +33,7 @@ from disco_rq.packing import Signer
 from disco_rq.runtime import Overtaken, enter_task
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.connection import Connection
+from disco_rq.store.givenkeys import GivenKeys
 from disco_rq.store.nodes import master_address, node_about
 from disco_rq.worker.batch import is_whole_job
 from disco_rq.worker.commits import Commits
@@ -82,7 +83,8 @@ class Execution:
         self._left = ""  # what a task left here, in words
         locator = Locator(lambda other: node_about(connection, other), own=(node, data.root))
         scratch = data.scratch(worker, os.getpid())
-        self._place = Place(node, data, scratch, locator, fsync)
+        keys = GivenKeys(connection)  # its server: nobody asks where an address says that it is
+        self._place = Place(node, data, scratch, locator, lambda _: keys, fsync)
         self._programs = Programs(self._store, self._place, signer, forget_secret)
         self._log = AttemptLog(scratch.log)
         self._endings = Endings(self._store, self._place, spec_of=self._programs.spec_of)

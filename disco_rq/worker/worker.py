@@ -430,7 +430,7 @@ def _is_short(ride: Ride, late: LateCommits) -> bool:
 def _place_of(worker: str, node: str, data: DataDir, connection: Connection, *, fsync: bool) -> Place:
     """Of a worker itself: it runs no attempts and fetches nothing, but may commit what its horse has done."""
     locator = Locator(lambda other: node_about(connection, other), own=(node, data.root), secret=None)
-    return Place(node, data, data.scratch(worker, os.getpid()), locator, fsync)
+    return Place(node, data, data.scratch(worker, os.getpid()), locator, fsync=fsync)
 
 
 def _node_of(queues: Any) -> str:

@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +24,7 @@ from disco_rq.func import total_order
 from disco_rq.runtime import counter, data_err, get, msg, put, this_master, this_partition
 from disco_rq.settings import PREFIX
 from disco_rq.store.connection import Connection
+from disco_rq.store.givenkeys import GivenKey, GivenKeys
 from disco_rq.store.nodes import NodeStore, live_slots, master_address
 from tests.cluster.programs import program, running_node
 from tests.redis.story import wait_until
@@ -244,6 +245,25 @@ def test_a_user_is_refused_what_it_must_not_do(server: TcpServer) -> None:
                     continue
                 let_through.append(f"{user}: {command}")
     assert let_through == []
+
+
+def test_client_and_worker_read_the_lists_and_streams_that_they_are_let(server: TcpServer) -> None:
+    given = [GivenKey(None, "list", b"orders:list"), GivenKey(None, "stream", b"orders:stream")]
+    with ExitStack() as opened, redis.Redis.from_url(login(server, "admin")) as admin:
+        admin.rpush("orders:list", 1, 2)
+        admin.xadd("orders:stream", {"a": 1})
+        as_client, as_worker = (
+            GivenKeys(opened.enter_context(closing(Connection(login(server, user)))))
+            for user in ("client", "worker")
+        )
+        for key in given:
+            with pytest.raises(ValueError, match="Redis refuses it"):
+                as_client.ranges(key, lambda *_: [0])
+        for user in ("client", "worker"):
+            admin.execute_command("ACL", "SETUSER", user, "%R~orders:*")
+        for key in given:
+            [one] = as_client.ranges(key, lambda *_: [0])
+            assert as_worker.read(key, one, one.number)
 
 
 def test_what_was_refused_is_told_with_who_asked_for_it(server: TcpServer) -> None:

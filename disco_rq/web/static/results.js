@@ -42,7 +42,7 @@ export function resultsTab(panel, job) {
   return { update: table.refresh };
 }
 
-const range = ({ start, length }) =>
+const range = ({ replicas, start, length }) => /^rediss?:/.test(replicas[0]) ? ` (elements ${start} to ${start + length - 1})` :
   start || length !== null ? ` (${length === null ? `from ${size(start)}` : `${size(length)} from ${size(start)}`})` : "";
 
 export function inputsTab(panel, job) {
