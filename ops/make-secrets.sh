@@ -1,14 +1,16 @@
 #!/bin/sh
-# Makes ./secrets for compose.yaml: the key that signs packs, Redis users with passwords, and who logs in as whom.
+# make-secrets.sh [DIRECTORY]: makes DIRECTORY/secrets (here, for compose.yaml): the key that signs packs, Redis users with
+# passwords, and who logs in as whom.
 # Where there is one it stays as it is: whoever wants new passwords moves it away.
 set -eu
-cd "$(dirname "$0")"
+here=$(cd "$(dirname "$0")" && pwd)
+cd "${1:-$here}"
 if [ -e secrets ]; then echo "make-secrets: $PWD/secrets is there already: move it away to make others" >&2; exit 1; fi
 umask 077
 mkdir secrets.new
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 random > secrets.new/disco-rq
-cp users.conf secrets.new/users.conf
+cp "$here/users.conf" secrets.new/users.conf
 for user in client master worker viewer admin replica sentinel; do
     password=$(random)
     # By a pipe: anybody may read a command line.

@@ -1,7 +1,7 @@
 """The data server of a node: its task outputs, logs, profiles, read-only over HTTP (``datawire`` says how).
 
 Only files that tasks have made are there: names that match, in the directory of a job, no links. With a
-secret each request needs a token of the job.
+secret each request needs a token of the job. ``/healthz`` says to whoever asks that the server answers.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ log = logging.getLogger("disco_rq.dataserver")
 
 BODY_MAX_BYTES = 8 << 20
 """What a request may hold: the names of some 300,000 map outputs."""
+HEALTH = "/healthz"
 FAREWELL_S = 2
 """For how long a server that is asked to end goes on with what it is sending."""
 
@@ -103,6 +104,9 @@ class _Guard:
         self._accepted = accepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == HEALTH:
+            await PlainTextResponse("ok\n", headers={"Connection": "close"})(scope, receive, send)
+            return
         proof = self._proof(scope) if self._accepted else b""
         if proof is None:
             headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}

@@ -11,9 +11,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 
-from disco_rq.errors import DiscoError
+from disco_rq.errors import DiscoError, UnknownJob
 from disco_rq.model import DURATION_CLASSES_MS, PHASES
-from disco_rq.store.viewing import NodeView, ViewStore
+from disco_rq.store.jobs import JobStore
+from disco_rq.store.viewing import JobHead, NodeView, ViewStore
 from disco_rq.version import __version__
 from disco_rq.views.asked import Asked
 from disco_rq.views.sources import Sources
@@ -25,7 +26,7 @@ OUTCOMES = {"done": "done", "data_error": "data_error", "error": "error", "lost"
 
 def metrics(sources: Sources, _asked: Asked) -> Response:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Cluster(sources.view))
+    registry.register(_Cluster(sources.view, sources.jobs))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -43,8 +44,9 @@ def health(sources: Sources, _asked: Asked) -> Response:
 class _Cluster(Collector):
     """Reads everything anew: the totals are in Redis, where all processes count together."""
 
-    def __init__(self, view: ViewStore) -> None:
+    def __init__(self, view: ViewStore, jobs: JobStore) -> None:
         self._view = view
+        self._job_store = jobs
 
     def describe(self) -> list[Metric]:
         return []
@@ -88,6 +90,26 @@ class _Cluster(Collector):
                 counted[phase, state] += head.count(f"{phase}:{state}")
         what = "Tasks of the active jobs; paused: they wait until their job is resumed."
         yield _gauge("disco_tasks", what, ["phase", "state"], [(list(of), n) for of, n in counted.items()])
+        wanted: dict[str, int] = {"0": 0}  # also with nothing to do: an autoscaler takes none for a fault
+        for head in heads:
+            priority = str(head.count("priority"))
+            wanted[priority] = wanted.get(priority, 0) + self._slots_wanted(head)
+        what = "Slots that the active jobs would keep busy now, as many as there were; for autoscalers."
+        yield _gauge("disco_slots_wanted", what, ["priority"], [([of], n) for of, n in wanted.items()])
+
+    def _slots_wanted(self, head: JobHead) -> int:
+        """Its tasks that run, and those that could: a reduce waits until all maps are done."""
+        running = sum(head.count(f"{phase}:running") for phase in PHASES)
+        if head.count("paused"):
+            return running
+        waiting = head.count("map:waiting")
+        if not waiting and not head.count("map:running"):
+            waiting = head.count("reduce:waiting")
+        try:
+            most = self._job_store.spec(head.name).max_cores
+        except UnknownJob:  # purged meanwhile
+            return 0
+        return running + waiting if most is None else max(running, min(most, running + waiting))
 
 
 def _memory(used: int, limit: int) -> Iterator[Metric]:

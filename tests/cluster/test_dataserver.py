@@ -235,6 +235,7 @@ def test_only_who_has_a_token_of_this_node_is_let_in(url: str, job_dir: Path) ->
     assert [get(url, f"/{JOB}/map-1.1", token)[0] for token in right] == [200, 200]
     assert [get(url, f"/{JOB}/map-1.1", token)[0] for token in wrong] == [401] * len(wrong)
     assert get(url, "/nothing", "x")[0] == 401  # who is not let in learns nothing
+    assert get(url, "/healthz", None)[:2] == (200, b"ok\n")
     assert "new" not in right
 
 

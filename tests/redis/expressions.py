@@ -8,6 +8,7 @@ import promql_parser as promql
 
 from disco_rq.machine.load import node_load
 from disco_rq.store.connection import Connection
+from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import NodeStore
 from disco_rq.store.viewing import ViewStore
 from disco_rq.web.metrics import _Cluster
@@ -23,7 +24,7 @@ def served(connection: Connection) -> dict[str, set[str]]:
     NodeStore(connection, "n1").register({name: str(value) for name, value in node_load(Path()).items()})
     connection.redis.config_set("maxmemory", "1gb")
     found = dict(OF_PROMETHEUS)
-    for family in _Cluster(ViewStore(connection)).collect():
+    for family in _Cluster(ViewStore(connection), JobStore(connection)).collect():
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     connection.redis.config_set("maxmemory", "0")
