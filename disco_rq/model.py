@@ -109,6 +109,7 @@ class JobSpec:
     save_format: str | None = None  # as what: a name of saving.FORMATS
     has_save_by: bool = False  # a function says into which directory each pair goes
     max_bad: float = 0  # so many entries of its maps may be bad; below 1 a fraction of those that are read
+    pilot: float = 0  # so many maps run first, and then it pauses; below 1 a part of them
     gc_after: float | None = None  # seconds from its end to its purge; None: as the cluster does
     max_cores: int | None = None
     force_local: bool = False
@@ -116,7 +117,8 @@ class JobSpec:
     speculative: bool = True  # tasks that lag may have copies
     nr_inputs: int = 0  # of a job without a map: what every reduce reads
     protocol: int = PROTOCOL  # of the client that made it
-    # on_nodes (whether any input is on a node), is_small, arguments (as jobspec() tells them)
+    # on_nodes (whether any input is on a node), is_small, arguments (as jobspec() tells them), pilot
+    # (planning.pilot.PilotPlan)
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def gives_result(self, task: TaskId) -> bool:
@@ -255,6 +257,7 @@ class StageResult:
     ranges: str = ""  # digest of the ranges of keys that a map went by, if the job has some
     digests: bytes = b""  # of its partitions, one after the other: records.digest
     left_out: str = ""  # of a map that may leave entries out, what it did: attempt.leftout packs it
+    memory: int = 0  # bytes that its process held at most, where somebody wants to know
 
 
 class Side(NamedTuple):

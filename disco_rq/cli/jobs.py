@@ -8,6 +8,7 @@ import click
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.output import check_reader, json_of, local_time, print_facts, print_json, print_table
+from disco_rq.cli.pilot import facts_of_pilot
 from disco_rq.client.progress import PhaseCounts, event_text
 from disco_rq.client.waiting import REFRESH_S
 from disco_rq.store.nodes import SUSPENDED
@@ -62,6 +63,8 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
         rows += [("copies of tasks that lagged", found["copies"])]
     if found["bad"]:
         rows += [("bad entries left out", found["bad"])]
+    if found["pilot"]:
+        rows += facts_of_pilot(found["pilot"])
     if found["msgs_dropped"]:
         rows += [("messages dropped", found["msgs_dropped"])]
     rows += [(f"counter {name}", value) for name, value in sorted(found["counters"].items())]

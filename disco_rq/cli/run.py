@@ -19,6 +19,7 @@ from disco_rq.cli import lastjob
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.completion import complete_files
 from disco_rq.cli.output import json_of, print_json, write_pairs
+from disco_rq.cli.pilot import AtPilot, Declined
 from disco_rq.cli.program import load_program, with_params
 from disco_rq.client.progress import display_for
 from disco_rq.errors import DiscoError, JobArgumentError, SettingsError
@@ -28,8 +29,8 @@ from disco_rq.settings import Settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class MaxBad(click.ParamType[float]):
-    """A number of entries, or a part of them: ``100``, ``0.01``, ``1%``."""
+class NumberOrPart(click.ParamType[float]):
+    """A number, or a part of all: ``100``, ``0.01``, ``1%``."""
 
     name = "number or part"
 
@@ -39,9 +40,7 @@ class MaxBad(click.ParamType[float]):
                 return float(value[:-1]) / 100
             return int(value) if value.isdecimal() else float(value)
         except ValueError:
-            self.fail(
-                f"{value!r}: it takes a number of entries, or a part of them, such as 0.01 or 1%", param, ctx
-            )
+            self.fail(f"{value!r}: it takes a number, or a part of all, such as 0.01 or 1%", param, ctx)
 
 
 def program_options(function: F) -> F:
@@ -56,9 +55,15 @@ def program_options(function: F) -> F:
         click.option("--sort/--no-sort", default=None, help="Whether a reduce gets equal keys together."),
         click.option(
             "--max-bad",
-            type=MaxBad(),
+            type=NumberOrPart(),
             metavar="N",
             help="So many entries may be bad, or such a part of them: 100, 0.01, 1%.",
+        ),
+        click.option(
+            "--pilot",
+            type=NumberOrPart(),
+            metavar="N",
+            help="Run so many maps first, or such a part of them, and tell what the rest will take.",
         ),
         click.option("--nr-reduces", type=click.IntRange(min=0), metavar="N", help="How many reduces."),
         redis_option,
@@ -72,7 +77,11 @@ def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: d
     loaded = load_program(program)
     arguments = {"input": [], **loaded.arguments}
     arguments.update(
-        {name: options[name] for name in ("sort", "nr_reduces", "max_bad") if options[name] is not None}
+        {
+            name: options[name]
+            for name in ("sort", "nr_reduces", "max_bad", "pilot")
+            if options[name] is not None
+        }
     )
     params = with_params(arguments.pop("params", None), options["param"])
     if params is not None:
@@ -88,6 +97,7 @@ def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: d
 @program_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Workers of a cluster of its own.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the results to this file.")
+@click.option("--yes", is_flag=True, help="After a pilot go on without a question.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no messages, only errors.")
 @json_option
 def run(
@@ -96,6 +106,7 @@ def run(
     redis: str | None,
     workers: int | None,
     output: Path | None,
+    yes: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -105,7 +116,8 @@ def run(
     PROGRAM is a Python file or a dotted module with map and reduce, and any other argument of new_job, as
     names at its top level. INPUT are files, folders, globs or URLs. Results are KEY<TAB>VALUE lines, or JSON
     lines. Without the address of a Redis it runs on this machine, on a cluster that lives as long as the job.
-    Ctrl-C ends the job and deletes what there is of it.
+    Ctrl-C ends the job and deletes what there is of it. With --pilot some maps run first; then it tells what
+    the rest will take, and asks, if there is a terminal.
     """
     console = Console(file=unescaped_stream(sys.stderr))
     if workers is not None and (redis or Settings.from_env().redis):
@@ -117,8 +129,10 @@ def run(
         if not disco.is_embedded:
             lastjob.remember(job.name)
         try:
-            addresses = job.wait(show=display_for(console, quiet=quiet))
-        except KeyboardInterrupt:
+            display = AtPilot(job, display_for(console, quiet=quiet), console, yes=yes)
+            display.check_answerable(is_own=disco.is_embedded)
+            addresses = job.wait(show=display)
+        except (KeyboardInterrupt, Declined):
             job.purge()
             console.print(f"disco-rq: job {job.name} is purged", markup=False, highlight=False)
             raise

@@ -75,6 +75,7 @@ class JobArguments(TypedDict, total=False):
     split_size: int | None
     scheduler: Scheduler
     max_bad: float
+    pilot: float
     max_failures: int
     task_retries: int
     task_timeout: float | None

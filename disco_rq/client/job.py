@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
 from disco_rq.client.facts import job_facts
+from disco_rq.client.piloting import pilot_facts
 from disco_rq.client.results import Results, read_beside, read_log
 from disco_rq.client.session import HasSession
 from disco_rq.client.submission import ARGUMENTS
@@ -114,7 +115,8 @@ class Job:
         """
         record = self._store.record(self.name)
         results = list(self._session.results_of(self.name, settled=False)) if record.status == "ready" else []
-        return {**job_facts(self._store, self.name, record), "results": results}
+        pilot = pilot_facts(self._session.connection, lambda: self._store.spec(self.name), self.name, record)
+        return {**job_facts(self._store, self.name, record), "pilot": pilot, "results": results}
 
     def jobspec(self) -> dict[str, Any]:
         """Every argument of ``new_job`` as the job was submitted with it, or its default.

@@ -40,7 +40,7 @@ def _is_scheduler(value: Any) -> bool:
     return not (value.get("force_local") and value.get("force_remote"))
 
 
-def _is_max_bad(value: Any) -> bool:
+def _is_number_or_part(value: Any) -> bool:
     if isinstance(value, float):
         return 0 <= value < 1
     return _whole(0)(value)
@@ -66,7 +66,8 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a dict with max_cores (from 1 on), speculative (True or False), "
         "and at most one of force_local and force_remote (True or False)",
     ),
-    "max_bad": (_is_max_bad, "a whole number of entries from 0 on, or a fraction of them below 1"),
+    "pilot": (_is_number_or_part, "a whole number of maps from 0 on, or a fraction of them below 1"),
+    "max_bad": (_is_number_or_part, "a whole number of entries from 0 on, or a fraction of them below 1"),
     "max_failures": (_whole(0), "a whole number from 0 on"),
     "task_retries": (_whole(0), "a whole number from 0 on"),
     "task_timeout": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),

@@ -15,6 +15,7 @@ from typing import Any
 from disco_rq.client.arguments import as_plain_data
 from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
+from disco_rq.client.piloting import pilot_details
 from disco_rq.client.sides import Share, shared_out
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.given import listed
@@ -122,7 +123,8 @@ def build(
         details={
             "on_nodes": on_nodes,
             "reads": jobs_read(inputs),
-            "is_small": _is_small(functions, inputs, nr_reduces),
+            "is_small": _is_small(functions, inputs, nr_reduces) and not options.get("pilot"),
+            **pilot_details(inputs, options.get("pilot", 0), name),
         },
         **options,
         **scheduler,
@@ -139,6 +141,8 @@ def _check_together(functions: Functions, options: Mapping[str, Any]) -> None:
     """Refuse options that do not fit the functions."""
     if options.get("max_bad") and functions.map is None:
         raise JobArgumentError(f"max_bad={options['max_bad']!r}: this job has no map, which it would be for")
+    if options.get("pilot") and functions.map is None:
+        raise JobArgumentError(f"pilot={options['pilot']!r}: this job has no map, which it would be for")
     name = getattr(functions.reduce, "needs_sort", None)
     if name and not options.get("sort"):
         raise JobArgumentError(f"reduce={name}(…): give it sort_values=True, or sort=True")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from disco_rq.client.facts import describe_death
+from disco_rq.client.piloting import awaits_resume
 from disco_rq.client.results import Results
 from disco_rq.client.session import Session
 from disco_rq.errors import JobError, UnknownJob
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NamedResults", "display_of", "wait_any", "wait_ready"]
 
+log = logging.getLogger("disco_rq.client")
+
 NamedResults = tuple[str, tuple[ResultStatus, "list[str]"]]
 
 REFRESH_S = 0.2
@@ -29,12 +33,16 @@ REFRESH_S = 0.2
 def wait_for_end(
     session: Session, name: str, timeout: float | None, poll_interval: float, display: Display | None
 ) -> JobRecord:
-    """Block until the job has ended; ``JobError("Timeout…")`` if it has not by then."""
+    """Block until the job has ended; ``JobError("Timeout…")`` if it has not by then.
+
+    A job that waits for a resume, after its pilot, is waited for: that is said once.
+    """
     store = session.store
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     interval = poll_interval if display is None else min(poll_interval, REFRESH_S)
     offset = _last_event(session, name) if display is None else "0-0"
     record: JobRecord | None = None
+    has_told = False
     while True:
         try:
             record = store.record(name)
@@ -52,6 +60,9 @@ def wait_for_end(
             display.update(record)
         if record.status != "active":
             return record
+        if not has_told and display is None and awaits_resume(record):
+            has_told = True
+            log.warning("%s is paused after its pilot, and waits for resume", name, extra={"action": "wait"})
         left = deadline - time.monotonic()
         if left <= 0:
             raise JobError(f"Timeout: job {name} is still active after {timeout:g} s; it goes on")

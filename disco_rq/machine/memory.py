@@ -1,11 +1,14 @@
-"""How much memory a process and its descendants hold."""
+"""How much memory a process and its descendants hold, or held at most."""
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["memory_of"]
+__all__ = ["PeakMemory", "memory_of"]
 
 
 def memory_of(pid: int, enough: int = 0) -> int:
@@ -22,6 +25,26 @@ def memory_of(pid: int, enough: int = 0) -> int:
     # The kernel adds this up page by page, so only when it matters.
     shares = ("Pss_Anon:", "Pss_Shmem:", "SwapPss:")
     return sum(_kib(f"/proc/{one}/smaps_rollup", shares) for one in family) << 10
+
+
+class PeakMemory:
+    """What this process holds at most from now on, or the largest of its children that end meanwhile."""
+
+    def __init__(self) -> None:
+        self._children = _most_of(resource.RUSAGE_CHILDREN)
+        with suppress(OSError):  # then it is the most that it has ever held
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def so_far(self) -> int:
+        """In bytes. Of a child that held less than others before it nothing is known."""
+        own = _kib("/proc/self/status", ("VmHWM:",)) << 10 or _most_of(resource.RUSAGE_SELF)
+        children = _most_of(resource.RUSAGE_CHILDREN)
+        return max(own, children) if children > self._children else own
+
+
+def _most_of(whom: int) -> int:
+    most = resource.getrusage(whom).ru_maxrss
+    return most if sys.platform == "darwin" else most << 10
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -197,6 +197,7 @@ def _job_state(snapshot: JobSnapshot) -> JobState:
         priority=spec.priority,
         submitted_ms=snapshot.submitted_ms,
         paused=snapshot.paused,
+        pilot=snapshot.pilot,
         max_cores=spec.max_cores,
         force_local=spec.force_local,
         force_remote=spec.force_remote,

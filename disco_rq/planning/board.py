@@ -41,9 +41,11 @@ class Board:
         self._live: dict[tuple[str, TaskId], dict[int, str]] = {}  # attempts under way -> their batches
 
     def add_job(self, job: JobState) -> None:
-        """A job that has not been planned before: every task of it waits."""
+        """A job that has not been planned before: every task of it waits; of its maps
+        those of its pilot, if it is in that.
+        """
         self.jobs[job.name] = job
-        for index in range(job.maps.total):
+        for index in range(job.maps.total) if job.pilot is None else sorted(job.pilot):
             job.wait(TaskId("map", index))
         for index in range(job.reduces.total):
             job.wait(TaskId("reduce", index))

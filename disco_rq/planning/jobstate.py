@@ -80,6 +80,7 @@ class JobState:
     force_local: bool = False
     force_remote: bool = False
     speculative: bool = True  # its tasks that lag may have copies
+    pilot: frozenset[int] | None = None  # the maps that may run now, of those that are not done; None: all
     is_small: bool = False  # so that one batch may have all its tasks
     preferred: Mapping[int, str] = field(default_factory=dict)  # map index -> node that has its input
     attempts: dict[TaskId, int] = field(default_factory=dict)  # highest number of each task that was tried
@@ -100,6 +101,12 @@ class JobState:
     def open_phase(self) -> tuple[Phase, PhaseState]:
         """The phase whose tasks may run now: the reduces wait for every map."""
         return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
+
+    def nr_wanted(self, phase: PhaseState) -> int:
+        """How many tasks of the phase are done, or are to be before it goes on."""
+        if self.pilot is None or phase is self.reduces:
+            return phase.total
+        return len(self.pilot | phase.done.keys())
 
     def whole(self) -> list[TaskId]:
         """All tasks, the maps first, if it is small and none of them has been tried yet."""

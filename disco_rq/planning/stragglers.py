@@ -74,7 +74,7 @@ def has_room_elsewhere(board: Board, laggard: Laggard) -> bool:
 def _median_s(job: JobState) -> float | None:
     """What a task of the open phase takes; None while less than half of them are done, or none may lag."""
     _, phase = job.open_phase()
-    if not job.speculative or job.paused or 2 * len(phase.done) < phase.total:
+    if not job.speculative or job.paused or 2 * len(phase.done) < job.nr_wanted(phase):
         return None
     return phase.median_s
 

@@ -353,7 +353,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.oob, job.oob_types, job.counters),
         *(job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(first.node), job.oob_owners),
         *(job.remade, job.partitions, job.copies, job.digests, job.given),
-        *(job.bad, job.bad_causes),
+        *(job.bad, job.bad_causes, job.pilot, keys.SLOTS),
         *(job.staged(commit.attempt.task) for commit in commits),
     ]
     args: list[Any] = [first.job]
@@ -368,6 +368,8 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
             "bytes": result.bytes_out,
             "put": commit.puts,
         }
+        if result.memory:
+            record["memory"] = result.memory
         args += [str(attempt.task), attempt.number, attempt.worker, commit.address, json.dumps(record)]
         ago_s = 0.0 if commit.ended_s is None else time.monotonic() - commit.ended_s
         args += [commit.duration_ms, round(ago_s * 1000)]

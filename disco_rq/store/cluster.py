@@ -60,6 +60,7 @@ class JobSnapshot:
     preferred: Mapping[int, str]  # index of a map -> node that has its input
     # Second attempts of tasks that lag; waiting: ended, the number is taken.
     copies: Mapping[TaskId, TaskState]
+    pilot: frozenset[int] | None  # the maps of its pilot that are not done; None: it has none, or it is over
     durations_s: Mapping[TaskId, float]  # task -> of some that are done
 
 
@@ -122,13 +123,14 @@ class ClusterStore:
         pipe.hgetall(job.tasks)
         pipe.hgetall(job.failures)
         pipe.hgetall(job.copies)
+        pipe.smembers(job.pilot)
         found = pipe.execute(raise_on_error=False)
         for answer in found:
             if unreadable.is_wrong_type(answer):
                 raise ValueError("one of its keys is of another type")
             if isinstance(answer, Exception):
                 raise answer
-        (status, submitted, paused), spec_data, tasks, failures, copies = found
+        (status, submitted, paused), spec_data, tasks, failures, copies, pilot = found
         if status != b"active" or spec_data is None:
             return None
         spec = JobSpec.from_dict(msgpack.unpackb(spec_data))
@@ -140,6 +142,7 @@ class ClusterStore:
             tasks=states,
             failures={task_of(task): json.loads(listed) for task, listed in failures.items()},
             preferred=_preferred(self._connection, job) if spec.details.get("on_nodes") else {},
+            pilot=frozenset(task_of(task).index for task in pilot) or None,
             copies={task_of(task): TaskState.parse(state) for task, state in copies.items()},
             durations_s=self._durations_s(job, states),
         )

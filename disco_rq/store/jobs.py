@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, cast
@@ -17,10 +16,11 @@ from disco_rq.model import JobSpec, JobStatus, MapInput, TaskId
 from disco_rq.packing import HEAD_BYTES, JobSeal, Signer, check_spec
 from disco_rq.redact import redact
 from disco_rq.store import keys, unreadable
-from disco_rq.store.attempts import read_oob, seal_input, unpack_input
+from disco_rq.store.attempts import read_oob, unpack_input
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.deaths import cause_of
 from disco_rq.store.nodes import is_suspended
+from disco_rq.store.submitting import submit_call
 from disco_rq.store.taskstate import Lease, TaskState, attempt_field, attempt_of, task_of
 
 log = logging.getLogger("disco_rq.store")
@@ -73,37 +73,11 @@ class JobStore:
         """Make the job exist, in one transition. ``seal`` signs the inputs. False: the name is taken. Raises
         ``NoMaster``.
         """
-        seal = seal or JobSeal(spec.name, None)
-        job = keys.JobKeys(spec.name)
-        # The server's own msgpack knows the format's older strings only.
-        sealed = [seal_input(entry, index, seal) for index, entry in enumerate(inputs)]
-        packed_inputs = msgpack.packb(sealed, use_bin_type=False)
-        reduces = spec.nr_reduces if spec.has_reduce else 0
-        script_keys = [
-            keys.LEADER,
-            keys.JOBS,
-            keys.ACTIVE,
-            keys.CONTROL,
-            job.job,
-            job.spec,
-            job.pack,
-            job.inputs,
-        ]
-        args: list[Any] = [
-            spec.name,
-            spec.pack(),
-            pack,
-            spec.owner,
-            spec.priority,
-            spec.nr_maps,
-            reduces,
-        ]
-        args += [packed_inputs, int(not inputs), secrets.token_hex(8)]
-        args += ["" if spec.gc_after is None else spec.gc_after, spec.max_bad or ""]
+        script_keys, args = submit_call(spec, pack, inputs, seal or JobSeal(spec.name, None))
         began, has_warned = time.monotonic(), False
         none_leads = f"no master leads the cluster at {self._connection.address}"
         while True:
-            answer = self._connection.run("submit_job", [*script_keys, job.events], args, copied=True)
+            answer = self._connection.run("submit_job", script_keys, args, copied=True)
             if answer != b"nomaster":
                 return bool(answer == b"ok")
             waited_s = time.monotonic() - began

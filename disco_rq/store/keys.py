@@ -55,7 +55,9 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               map:waiting, map:running, map:done, map:failed, map:entries, map:records,
                               map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
                               the same for reduce:, copies (that were started), cause (JSON, of a dead job),
-                              msgs_dropped, paused, ranges (digest of its ranges), max_bad (if some entries
+                              msgs_dropped, paused, pilot (JSON of what was so when its pilot was done: at,
+                              slots, others: attempts of other jobs, failed, bad, bytes, largest partition;
+                              empty before), ranges (digest of its ranges), max_bad (if some entries
                               may be bad), bad (entries that its maps have left out), bad:of (entries that
                               these have read, where some may be bad). W: submit; claim,
                               copy, commit, fail, kill; message; pause; fix
@@ -93,6 +95,8 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :oob:owners           hash    key -> task that put it, committed or not. W: put; freed by fail
 :staged:<task>        hash    "number key" -> type letter and value, put by the attempt of that number, which
                               runs. W: put. Fields leave with the end of the attempt
+:pilot                set     maps of its pilot that are not done yet. W: submit; commit, which pauses the job
+                              behind the last one
 :remade               set     maps that were committed once and lost their output. W: lose
 :counters             hash    name -> sum over the committed tasks. W: commit
 :nodes                set     nodes that ran tasks of it. W: claim
@@ -211,6 +215,7 @@ class JobKeys:
     oob = RecordKey("oob")
     oob_types = RecordKey("oob:types")
     oob_owners = RecordKey("oob:owners")
+    pilot = RecordKey("pilot")
     remade = RecordKey("remade")
     counters = RecordKey("counters")
     nodes = RecordKey("nodes")
@@ -236,7 +241,7 @@ class JobKeys:
             **dict.fromkeys((self.spec, self.pack, self.ranges), "string"),
             self.events: "stream",
         }
-        others |= dict.fromkeys((self.nodes, self.remade), "set")
+        others |= dict.fromkeys((self.nodes, self.pilot, self.remade), "set")
         return {key: others.get(key, "hash") for key in self.records()}
 
 

@@ -24,6 +24,7 @@ from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.errors import ConnectionLost, OtherVersion
 from disco_rq.machine.exhaustion import is_exhaustion
+from disco_rq.machine.memory import PeakMemory
 from disco_rq.machine.terminal import empty_stdin
 from disco_rq.model import TaskId
 from disco_rq.outputs.datadir import DataDir
@@ -225,8 +226,11 @@ class Execution:
         )
         started = time.monotonic()
         self._progress.begin(self._progress.index, spec.task_timeout)
+        peak = PeakMemory() if spec.pilot else None
         outcome = run_attempt(turn, self._place, outside)
         ended = time.monotonic()
+        if peak is not None:
+            outcome = replace(outcome, result=replace(outcome.result, memory=peak.so_far()))
         difference = ""
         if attempt.number > 1 and outcome.result.digests:  # its output may have been read, and lost
             look = SecondLook(self._store, self._place, attempt)

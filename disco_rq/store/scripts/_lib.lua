@@ -108,6 +108,30 @@ local function die(keys, name, cause, why)
   end_job(keys, name, 'dead', cause, 'Job is dead. ' .. why)
 end
 
+-- Maps are done. If they were the last of the job's pilot, the job pauses itself, and notes what there is to see just now.
+-- keys: job, pilot, control, events, partitions, leases, slots.
+local function settle_pilot(keys, name, tasks)
+  if redis.call('EXISTS', keys.pilot) == 0 then
+    return
+  end
+  write('SREM', keys.pilot, tasks)
+  local status, done, running, failed, bad =
+    unpack(redis.call('HMGET', keys.job, 'status', 'map:done', 'map:running', 'map:failed', 'bad'))
+  if status ~= 'active' or redis.call('EXISTS', keys.pilot) == 1 then
+    return
+  end
+  local bytes, largest = 0, 0
+  for _, size in ipairs(redis.call('HVALS', keys.partitions)) do
+    bytes, largest = bytes + tonumber(size), math.max(largest, tonumber(size))
+  end
+  redis.call('HSET', keys.job, 'paused', 1, 'pilot', cjson.encode({at = now_ms(), failed = tonumber(failed),
+    bad = tonumber(bad or 0), slots = redis.call('ZCARD', keys.slots),
+    others = redis.call('ZCARD', keys.leases) - tonumber(running), bytes = bytes, largest = largest}))
+  redis.call('XADD', keys.control, '*', 'k', 'changed', 'j', name)
+  redis.call('XADD', keys.events, 'MAXLEN', '~', HISTORY, '*', 'h', 'master', 'k', 'sys', 'm', 'The pilot is done, after '
+    .. done .. ' maps: the job is paused. It waits for resume; info tells what to expect')
+end
+
 -- What an attempt has left out (told: JSON object n, of, causes) counts from now on, instead of what its task had left out
 -- before. keys: job, bad, causes.
 local function count_bad(keys, task, attempt, node, told, remade)

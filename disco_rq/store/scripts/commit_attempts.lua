@@ -1,6 +1,6 @@
 -- Purpose: the one moment at which the attempts of a batch count: state, output, OOB results, counters and history.
 -- KEYS: job, tasks, attempts, outputs, leases, oob, oob types, counters, quota, events, control, active, node,
---       oob owners, remade, partitions, copies, digests, given, bad, bad causes, staged (of each attempt, in their order)
+--       oob owners, remade, partitions, copies, digests, given, bad, bad causes, pilot, slots, staged (of each attempt, in their order)
 -- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON object),
 --       duration in ms, how many ms ago it ended, entries, records, bytes, how many OOB results it has put,
 --       of a map the digests of its partitions (one after the other; '': it has none), of a reduce how often maps had
@@ -49,7 +49,7 @@ local found, doubles = redis.call('HMGET', KEYS[2], unpack(tasks)), redis.call('
 for i, task in ipairs(tasks) do
   states[task], copies[task] = found[i], doubles[i]
 end
-local has_staged = redis.call('EXISTS', unpack(KEYS, 22)) > 0
+local has_staged = redis.call('EXISTS', unpack(KEYS, 24)) > 0
 local has_remade = redis.call('EXISTS', KEYS[15]) > 0
 
 -- The keys that an attempt has put, and those that were put by any attempt of its task.
@@ -150,7 +150,7 @@ end
 
 local answers, counted = {}, {}
 for i, one in ipairs(attempts) do
-  answers[i] = answer_to(one, KEYS[21 + i])
+  answers[i] = answer_to(one, KEYS[23 + i])
   if answers[i] == 'new' then
     states[one.task] = one.done
   end
@@ -181,7 +181,7 @@ for i, one in ipairs(attempts) do
     put_in(outputs, one.task, one.address)
     put_in(leases, name .. ' ' .. one.task .. ' ' .. int(one.number))
     put_in(quotas, 'put ' .. one.id)
-    put_in(staged, KEYS[21 + i])
+    put_in(staged, KEYS[23 + i])
     if one.read ~= '' and phase_of(one.task) == 'map' then
       put_in(digests, one.task, one.read)
     end
@@ -347,5 +347,9 @@ elseif phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
   if phase == last_phase then
     end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'ready', '', 'Job is ready')
   end
+end
+if phase == 'map' then
+  settle_pilot({job = KEYS[1], pilot = KEYS[22], control = KEYS[11], events = KEYS[10], partitions = KEYS[16],
+    leases = KEYS[5], slots = KEYS[23]}, name, told.t)
 end
 return answers

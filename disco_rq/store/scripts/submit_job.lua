@@ -1,8 +1,9 @@
 -- Purpose: make a job exist, whole, or not at all.
--- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events
+-- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events, pilot
 -- ARGV: name, spec, pack, owner, priority, number of map tasks, number of reduce tasks, inputs (msgpack list of packed inputs),
 --       '1' if there is nothing to do (empty input), token of this submission,
---       seconds after its end when it is purged ('': as the cluster does), how many entries may be bad ('': none)
+--       seconds after its end when it is purged ('': as the cluster does), how many entries may be bad ('': none),
+--       the maps of its pilot (msgpack list; '': it has none)
 -- Returns: 'ok', also when asked again after a lost answer; 'exists' (the name is taken by another submission);
 --          'nomaster' (nobody leads: nothing was written)
 if redis.call('EXISTS', KEYS[5]) == 1 then
@@ -24,6 +25,12 @@ if ARGV[12] ~= '' then
 end
 if ARGV[11] ~= '' then
   redis.call('HSET', KEYS[5], 'gc_after', ARGV[11])
+end
+if ARGV[13] ~= '' then
+  redis.call('HSET', KEYS[5], 'pilot', '{}')
+  for _, task in ipairs(cmsgpack.unpack(ARGV[13])) do
+    redis.call('SADD', KEYS[10], task)
+  end
 end
 local inputs = cmsgpack.unpack(ARGV[8])
 for i = 1, #inputs do

@@ -1,0 +1,42 @@
+"""What ``submit_job.lua`` is called with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+
+from disco_rq.model import JobSpec, MapInput, TaskId
+from disco_rq.packing import JobSeal
+from disco_rq.planning.pilot import PilotPlan
+from disco_rq.store import keys
+from disco_rq.store.attempts import seal_input
+
+__all__ = ["submit_call"]
+
+
+def submit_call(
+    spec: JobSpec, pack: bytes, inputs: Sequence[MapInput], seal: JobSeal
+) -> tuple[list[str], list[Any]]:
+    """Keys and arguments. ``seal`` signs the inputs; the same call may be made again after a lost answer."""
+    job = keys.JobKeys(spec.name)
+    # The server's own msgpack knows the format's older strings only.
+    sealed = [seal_input(entry, index, seal) for index, entry in enumerate(inputs)]
+    packed_inputs = msgpack.packb(sealed, use_bin_type=False)
+    script_keys = [keys.LEADER, keys.JOBS, keys.ACTIVE, keys.CONTROL]
+    script_keys += [job.job, job.spec, job.pack, job.inputs, job.events, job.pilot]
+    args: list[Any] = [spec.name, spec.pack(), pack, spec.owner, spec.priority]
+    args += [spec.nr_maps, spec.nr_reduces if spec.has_reduce else 0]
+    args += [packed_inputs, int(not inputs), secrets.token_hex(8)]
+    args += ["" if spec.gc_after is None else spec.gc_after, spec.max_bad or ""]
+    return script_keys, [*args, _pilot_of(spec)]
+
+
+def _pilot_of(spec: JobSpec) -> bytes:
+    """The maps of its pilot, packed; nothing where it has none."""
+    told = spec.details.get("pilot")
+    if told is None:
+        return b""
+    return bytes(msgpack.packb([str(TaskId("map", index)) for index in PilotPlan.unpack(told).maps]))
