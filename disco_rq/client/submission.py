@@ -111,6 +111,8 @@ def build(
     has_map = functions.map is not None
     required = gather(*(options.pop(f"required_{what}", ()) for what in ("modules", "files")))
     on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
+    pilot = pilot_details(inputs, options.get("pilot", 0), name)
+    is_small = {"is_small": not pilot and _is_small(functions, inputs, nr_reduces)}
     options.setdefault("owner", _user())
     options.update(_saving(functions, options.pop("save", None), options.pop("save_format", None)))
     spec = JobSpec(
@@ -120,12 +122,7 @@ def build(
         nr_reduces=nr_reduces,
         has_map=has_map,
         has_reduce=functions.reduce is not None,
-        details={
-            "on_nodes": on_nodes,
-            "reads": jobs_read(inputs),
-            "is_small": _is_small(functions, inputs, nr_reduces) and not options.get("pilot"),
-            **pilot_details(inputs, options.get("pilot", 0), name),
-        },
+        details={"on_nodes": on_nodes, "reads": jobs_read(inputs), **is_small, **pilot},
         **options,
         **scheduler,
     )
