@@ -29,11 +29,16 @@ big: $(INSTALLED)  ## 10 GB through a group-by within 1 GB of memory; half an ho
 scale: $(INSTALLED)  ## how cost grows with tasks and workers; some minutes. ARGS='--row sizes --scale 0.1'
 	$(BIN)/python -m tests.scale $(ARGS)
 
-release: $(INSTALLED)  ## build sdist and wheel, and run the demo from the wheel in an empty virtual environment
-	rm -rf dist && $(BIN)/python -m build
+release: $(INSTALLED)  ## sdist and wheel, twice the same bytes, checked; the demo from the wheel in an empty environment; what it installs
+	rm -rf dist build/again && $(BIN)/python -m pip install --quiet --editable '.[release]'
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir build/again
+	for file in dist/*; do cmp $$file build/again/$${file#dist/} || exit 1; done
+	$(BIN)/twine check --strict dist/*
 	$(PYTHON) -m venv --clear build/tried
 	build/tried/bin/python -m pip install --quiet dist/*.whl
 	cd build && tried/bin/python -m disco_rq.examples.demo
+	$(BIN)/cyclonedx-py environment --output-reproducible --gather-license-texts --output-file dist/sbom.cdx.json build/tried/bin/python
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
