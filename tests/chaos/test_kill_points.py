@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from disco_rq import Disco, Job, Params, result_iterator
 from disco_rq.client.submission import SMALL_BYTES
 from disco_rq.func import kvgroup
@@ -25,6 +27,8 @@ from tests.chaos import deadly
 from tests.cluster.small_jobs import is_first_attempt
 from tests.nodes import REPOSITORY, NodeCluster, Part
 
+pytestmark = pytest.mark.timeout(300)  # whoever dies is waited for
+
 NAMES = [f"n{i}" for i in range(8)]
 PHASES = ("map", "reduce")
 SIZES = {"many": (72, 8), "single": (1, 1), "whole": (1, 1)}
@@ -32,7 +36,7 @@ BAD = 24
 """So many maps of them fail, so that others end in batches."""
 LAGS, LONG_S = 30, 20.0
 """One map, and one reduce, takes so long in its first attempt that a copy overtakes it."""
-DEADLINE_S = 120.0
+DEADLINE_S = 240.0
 
 
 def map_words(line: str, params: Any) -> Iterator[tuple[str, int]]:

@@ -49,7 +49,7 @@ def test_a_task_that_fills_the_disk_is_done_by_a_node_with_room(nodes: NodeClust
     nodes.master()
     nodes.node("small")
     nodes.wait_ready()
-    job = nodes.disco.new_job("fills", ["raw://x"], map=many_bytes, mem_sort_limit=1 << 20)
+    job = nodes.disco.new_job("fills", ["raw://x"], map=many_bytes, mem_sort_limit=1 << 20, max_failures=99)
     wait_until(lambda: job.jobinfo()["mapi"][3] >= 1, timeout_s=30)
     # when that has failed
     [first, *_] = job.story("map:0")

@@ -67,7 +67,8 @@ def test_purging_what_has_ended_makes_room(nodes: NodeCluster) -> None:
         job.wait(timeout=30)
     nodes.disco.blacklist("n1")
     waits = nodes.disco.new_job("waits", ["raw://a"], map=pairs)
-    nodes.connection.redis.config_set("maxmemory", 4 << 20)  # less than the large one has, more than the rest
+    used = nodes.connection.redis.info("memory")["used_memory"]
+    nodes.connection.redis.config_set("maxmemory", used - (2 << 20))  # without the large one it has room
     for refused in (waits.kill, waits.purge, small.purge):
         with pytest.raises(RedisFull):
             refused()

@@ -145,7 +145,8 @@ def test_an_error_ends_it_with_its_cause(disco: Disco) -> None:
     job = disco.new_job("wrong", INPUT, map=wrong, reduce=totals, **ARGUMENTS)
 
     assert "no such word" in wait_for_death(job)
-    assert attempts(job, "reduce:0", "reduce:1") == [[], []]
+    # They were never begun, be it that the batch was so slow that others were asked for them.
+    assert all(told in ([], ["stopped"]) for told in attempts(job, "reduce:0", "reduce:1"))
 
 
 def test_what_it_leaves_in_its_process_no_other_task_of_it_meets(disco: Disco) -> None:
