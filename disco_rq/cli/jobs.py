@@ -61,6 +61,10 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
         rows += [(f"{phase} output", ", ".join(amounts))]
     if found["copies"]:
         rows += [("copies of tasks that lagged", found["copies"])]
+    if found["retry_of"]:
+        rows += [("goes on with", f"{found['retry_of']}, {found['kept']} tasks kept")]
+    if found["retried_as"]:
+        rows += [("goes on as", found["retried_as"])]
     if found["bad"]:
         rows += [("bad entries left out", found["bad"])]
     if found["pilot"]:

@@ -34,6 +34,7 @@ VERBS = {
     "pstats": Verb("tasks", "Tell where the time of a job's tasks went."),
     "story": Verb("attempts", "Tell what became of each attempt of a task."),
     "log": Verb("attempts", "Print what a task printed and logged."),
+    "retry": Verb("retry", "Go on with a dead job as a new one, and print its name."),
     "kill": Verb("steering", "End jobs now."),
     "pause": Verb("steering", "Start no new tasks of jobs, until they are resumed."),
     "resume": Verb("steering", "Start tasks of paused jobs again."),

@@ -16,7 +16,7 @@ from disco_rq.model import readable
 from disco_rq.params import Params
 from disco_rq.redact import redact
 
-__all__ = ["Address", "Inputs", "JobArguments", "Scheduler", "as_plain_data"]
+__all__ = ["Address", "Inputs", "JobArguments", "JobChanges", "Scheduler", "as_plain_data"]
 
 Address: TypeAlias = str | os.PathLike[str]
 Pairs: TypeAlias = Iterable[tuple[Any, Any]]
@@ -91,6 +91,13 @@ class JobArguments(TypedDict, total=False):
     save: Address | None
     save_format: str | None
     save_by: Callable[[Any, Any], str] | None
+
+
+class JobChanges(JobArguments, total=False):
+    """What ``retry`` takes: what is to be another than in the job that died."""
+
+    name: str
+    input: Inputs
 
 
 def as_plain_data(argument: str, value: Any) -> Any:

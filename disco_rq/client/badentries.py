@@ -25,7 +25,7 @@ def bad_entries(locator: Locator, job: str, tasks: Iterable[BadTask], skip: int 
         if one.nr_bad <= skip:
             skip -= one.nr_bad
             continue
-        address = output_address(one.node, job, TaskId.parse(one.task), one.attempt)
+        address = one.at or output_address(one.node, job, TaskId.parse(one.task), one.attempt)
         try:
             yield from islice(read_bad(locator, address, one.task), skip, None)
         except DataError as error:

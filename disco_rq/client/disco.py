@@ -174,6 +174,7 @@ class Disco:
     bad_entries = _by_name(Job.bad_entries)
     oob_list = _by_name(Job.oob_list)
     oob_get = _by_name(Job.oob_get)
+    retry = _by_name(Job.retry)
     kill = _by_name(Job.kill)
     clean = _by_name(Job.clean)
     purge = _by_name(Job.purge)

@@ -36,6 +36,8 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "copies": record.count("copies"),
         "bad": record.count("bad"),
         "kept": record.count("kept"),
+        "retry_of": record.fields.get("retry_of"),
+        "retried_as": record.fields.get("retried_as"),
         "reused": record.count("reused"),
         "pilot": None,
         "entries": {phase: record.count(f"{phase}:entries") for phase in PHASES},

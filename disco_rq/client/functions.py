@@ -69,7 +69,7 @@ def _with_ext_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
     programs = [name for name in EXTERNAL if isinstance(given[name], ExternalProgram)]
     if params is not None and not programs:
         raise JobArgumentError("ext_params is for external programs, and neither map nor reduce is one")
-    for name in programs:
+    for name in programs if params is not None else ():
         given[name] = replace(given[name], params=encoded)
     return given
 

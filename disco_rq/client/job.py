@@ -13,6 +13,7 @@ from disco_rq.client.badentries import bad_entries
 from disco_rq.client.facts import job_facts
 from disco_rq.client.piloting import pilot_facts
 from disco_rq.client.results import Results, read_beside, read_log
+from disco_rq.client.retrying import retry
 from disco_rq.client.session import HasSession
 from disco_rq.client.submission import ARGUMENTS
 from disco_rq.client.tables import to_arrow, to_pandas, to_polars
@@ -43,6 +44,7 @@ class Job:
 
     def __init__(self, disco: HasSession, name: str) -> None:
         """``disco``: a ``Disco``. ``name``: the job's whole name."""
+        self._disco = disco
         self._session = disco.session
         self._store = disco.session.store
         self.name = name
@@ -95,6 +97,7 @@ class Job:
     to_arrow = to_arrow
     to_pandas = to_pandas
     to_polars = to_polars
+    retry = retry
 
     def results(self, timeout: float = 2.0) -> tuple[ResultStatus, list[str]]:
         """``(status, addresses)``; waits at most ``timeout`` seconds for the job's end."""
@@ -165,7 +168,8 @@ class Job:
         if not wanted:
             return ""
         node, number = wanted[-1]["node"], wanted[-1]["attempt"]
-        return read_log(self._session.locator, output_address(node, self.name, named, number))
+        address = wanted[-1].get("of") or output_address(node, self.name, named, number)
+        return read_log(self._session.locator, address)
 
     def profile_stats(self, mode: str = "") -> pstats.Stats:
         """The profiles of the job's tasks that are done, as one. ``mode``: "map" or "reduce", "" for both.

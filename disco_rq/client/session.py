@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from disco_rq.client.fitness import FitnessCheck
 from disco_rq.client.results import Results, count_partitions, results_of
-from disco_rq.client.submission import build
+from disco_rq.client.submission import Submission, build
 from disco_rq.errors import DiscoError
 from disco_rq.inputs.rediskeys import place_of
 from disco_rq.model import JobSpec
@@ -15,6 +16,7 @@ from disco_rq.outputs.locator import Locator
 from disco_rq.packing import Signer
 from disco_rq.saving import check_outputs, genuine_parts, settle
 from disco_rq.settings import Settings
+from disco_rq.store.adoption import Adoption
 from disco_rq.store.attempts import add_event
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
@@ -54,18 +56,27 @@ class Session:
     def submit(self, name: str, input: Any, arguments: Any) -> str:
         """Check, pack and store a job. Returns its whole name; raises what ``Disco.new_job`` says."""
         partitions_of = partial(count_partitions, self.locator)
-        submission = build(name, input, arguments, self.signer(), partitions_of, self._keys_at)
+        return self.store_job(build(name, input, arguments, self.signer(), partitions_of, self.keys_at))
+
+    def store_job(
+        self, submission: Submission, adopted: Callable[[Submission], Sequence[Adoption]] = lambda _: ()
+    ) -> str:
+        """Store a job that is checked, with what it has ``adopted``, as it is called now. Its whole name."""
         if self._fitness is not None:
             self._fitness.check(submission.modules)
         for _ in range(MOST_NAMES):
-            if self.store.submit(submission.spec, submission.pack, submission.inputs, submission.seal):
+            spec = submission.spec
+            if self.store.submit(
+                spec, submission.pack, submission.inputs, submission.seal, adopted(submission)
+            ):
                 if note := submission.inputs.note():
-                    add_event(self.connection, submission.spec.name, "client", note)
-                return submission.spec.name
-            taken, submission = submission.spec.name, submission.renamed()
-        raise DiscoError(f"no free name for a job {name!r}: {MOST_NAMES} are taken, {taken} among them")
+                    add_event(self.connection, spec.name, "client", note)
+                return spec.name
+            submission = submission.renamed()
+        raise DiscoError(f"no free name for a job: {MOST_NAMES} are taken, {spec.name} among them")
 
-    def _keys_at(self, address: str) -> GivenKeys:
+    def keys_at(self, address: str) -> GivenKeys:
+        """Lists and streams of Redis at an address of an input."""
         keys = GivenKeys(self.connection)
         keys.check_own(place_of(address))
         return keys

@@ -8,7 +8,7 @@ import getpass
 import random
 import string
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from disco_rq.inputs.plan import Planned, plan_inputs, size_of
 from disco_rq.inputs.rediskeys import KeysAt
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, shown
 from disco_rq.outputs.addresses import job_of, preferred_node
-from disco_rq.packing import JobSeal, Signer, gather, pack_functions, sign_for
+from disco_rq.packing import JobSeal, Required, Signer, gather, pack_functions, sign_for
 from disco_rq.params import Params
 from disco_rq.readers import borders_of, check_packages, packages_of
 from disco_rq.saving import check_target
@@ -68,8 +68,12 @@ class Submission:
         """The same job under another name: nothing else is made again but the signature, which has it."""
         name = unique_name(self.spec.name.partition("@")[0])
         arguments = {**self.spec.details["arguments"], "name": name}
-        spec = replace(self.spec, name=name, details={**self.spec.details, "arguments": arguments})
-        pack = sign_for(self.pack, self.signer.seal(name), spec=spec.pack())
+        return self.signed_again(replace(self.spec, name=name), arguments=arguments)
+
+    def signed_again(self, spec: JobSpec, **details: Any) -> Submission:
+        """The same functions and inputs with another spec, in which these details are others."""
+        spec = replace(spec, details={**spec.details, **details})
+        pack = sign_for(self.pack, self.signer.seal(spec.name), spec=spec.pack())
         return replace(self, spec=spec, pack=pack)
 
 
@@ -91,25 +95,46 @@ def build(
     signer: Signer | None,
     partitions_of: PartitionsOf = no_results,
     keys_at: KeysAt | None = None,
+    *,
+    required: Required | None = None,
 ) -> Submission:
     """Check every argument and pack the job. Raises ``JobArgumentError`` naming what is wrong.
 
     ``partitions_of`` is asked about the results of other jobs that a job with a reduce only merges,
-    ``keys_at`` about lists and streams of Redis.
+    ``keys_at`` about lists and streams of Redis. ``required``: see ``assembled``.
     """
     _check_names(name, arguments)
     given = listed(input)
     functions, shares = shared_out(given, arguments)
-    readers = [functions.of_side(share.side).map_reader for share in shares]
-    _check_readers(readers, shares)
+    _check_readers([functions.of_side(share.side).map_reader for share in shares], shares)
+
+    def planned(options: dict[str, Any]) -> tuple[Planned, int]:
+        return _planned(functions, shares, options, partitions_of, keys_at)
+
+    return assembled(name, functions, planned, given, arguments, signer or Signer(), required)
+
+
+def assembled(
+    name: str,
+    functions: Functions,
+    planned: Callable[[dict[str, Any]], tuple[Planned, int]],
+    given: Any,
+    arguments: Mapping[str, Any],
+    signer: Signer,
+    required: Required | None = None,
+) -> Submission:
+    """The job of these functions. ``planned`` takes of the options what says which inputs, and how many
+    reduces. ``given``: the input as people are told it. ``required``: instead of what the arguments say.
+    """
     options = {option: checked(option, arguments[option]) for option in OPTIONS if option in arguments}
     if options.get("sort_values") or functions.partition is total_order:
         options["sort"] = True
     _check_together(functions, options)
     scheduler = options.pop("scheduler", {})
-    inputs, nr_reduces = _planned(functions, shares, options, partitions_of, keys_at)
+    inputs, nr_reduces = planned(options)
     has_map = functions.map is not None
-    required = gather(*(options.pop(f"required_{what}", ()) for what in ("modules", "files")))
+    needed = [options.pop(f"required_{what}", ()) for what in ("modules", "files")]
+    required = gather(*needed) if required is None else required
     on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
     pilot = pilot_details(inputs, options.get("pilot", 0), name)
     is_small = {"is_small": not pilot and _is_small(functions, inputs, nr_reduces)}
@@ -128,8 +153,8 @@ def build(
     )
     spec = replace(spec, details={**spec.details, "arguments": _plain_arguments(spec, given, arguments)})
     params = arguments.get("params", _DEFAULTS["params"])
-    signer = signer or Signer()
     pack = pack_functions(functions, params, signer.seal(spec.name), spec=spec.pack(), required=required)
+    readers = [side.map_reader for side in functions.sides] or [functions.map_reader]
     modules = pack.modules.union(*map(packages_of, readers))
     return Submission(spec, pack.data, inputs, functions, signer, modules)
 

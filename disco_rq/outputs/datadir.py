@@ -165,9 +165,13 @@ class DataDir:
     def purge(self, job: str) -> None:
         """Delete every file of a job. Idempotent. Where jobs are signed, it is remembered."""
         directory = self.job(job)
+        self.note_purged(job)
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def note_purged(self, job: str) -> None:
+        """Where jobs are signed: it is remembered that this one is purged, so that it is not run again."""
         if self.cluster() is not None:
             self.purged.note(job)
-        shutil.rmtree(directory, ignore_errors=True)
 
     @property
     def purged(self) -> PurgedJobs:

@@ -52,8 +52,9 @@ def profiled_outputs(
     done: dict[TaskId, tuple[int, str]] = {}
     for (task, number), record in attempts.items():
         if record["outcome"] == "done" and mode in ("", task.phase):
-            done[task] = max(done.get(task, (0, "")), (number, record["node"]))
-    return [output_address(done[task][1], job, task, done[task][0]) for task in sorted(done)]
+            address = record.get("of") or output_address(record["node"], job, task, number)
+            done[task] = max(done.get(task, (0, "")), (number, address))
+    return [done[task][1] for task in sorted(done)]
 
 
 def functions(stats: pstats.Stats, sort: str, most: int) -> list[dict[str, Any]]:

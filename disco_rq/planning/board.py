@@ -169,12 +169,15 @@ class Board:
             job.refused.pop(node, None)
 
     def output_lost(self, name: str, task: TaskId, attempt: int, node: str, now_s: float) -> None:
-        """The committed output of a map cannot be read any more: the map waits again, not on that node."""
+        """The committed output of a map cannot be read any more: the map waits again, not on that node; any
+        may have it where ``node`` is empty.
+        """
         job = self.jobs.get(name)
         if job is None or job.maps.done.get(task.index) != attempt:
             return
         del job.maps.done[task.index]
-        job.excluded.setdefault(task, {})[node] = now_s
+        if node:
+            job.excluded.setdefault(task, {})[node] = now_s
         self._retry(job, task, node, now_s)
 
     def wants_sizes(self, name: str) -> bool:

@@ -21,7 +21,17 @@ right to write it away from an attempt that was given up.
 from disco_rq.saving.coding import encoded
 from disco_rq.saving.formats import FORMATS
 from disco_rq.saving.genuine import check_outputs, genuine_parts
-from disco_rq.saving.parts import discard, files_of, final_address, publish, settle, shown_address, upload
+from disco_rq.saving.parts import (
+    copy_part,
+    discard,
+    files_of,
+    final_address,
+    is_part_of,
+    publish,
+    settle,
+    shown_address,
+    upload,
+)
 from disco_rq.saving.places import sync_place
 from disco_rq.saving.reading import is_saved, read_saved
 from disco_rq.saving.shapes import Misfit, Shape
@@ -33,11 +43,13 @@ __all__ = [
     "Shape",
     "check_outputs",
     "check_target",
+    "copy_part",
     "discard",
     "encoded",
     "files_of",
     "final_address",
     "genuine_parts",
+    "is_part_of",
     "is_saved",
     "publish",
     "read_saved",

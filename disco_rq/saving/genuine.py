@@ -8,6 +8,7 @@ from functools import cache
 from disco_rq.errors import BadSignature
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.outputs.addresses import task_of
+from disco_rq.outputs.adopted import output_task
 from disco_rq.redact import redact
 from disco_rq.saving.parts import is_part_of
 from disco_rq.saving.reading import is_saved
@@ -19,7 +20,7 @@ def check_outputs(job: str, outputs: Mapping[TaskId, str], spec: Callable[[], Jo
     """``BadSignature`` for an address (by task) at which no attempt of that task leaves its output: whoever
     can write to Redis could have anything read, renamed or deleted.
 
-    ``spec``: the job's, as its client has signed it. Asked where results are saved.
+    ``spec``: the job's, as its client has signed it. Asked where results are saved, or another job's.
     """
     asked = cache(spec)
     for task, address in outputs.items():
@@ -43,4 +44,6 @@ def genuine_parts(job: str, outputs: Mapping[TaskId, str], spec: Callable[[], Jo
 
 
 def _is_genuine(job: str, task: TaskId, address: str, spec: Callable[[], JobSpec]) -> bool:
-    return is_part_of(spec(), task, address) if is_saved(address) else task_of(job, address) == task
+    if is_saved(address):
+        return is_part_of(spec(), task, address)
+    return task_of(job, address) == task or output_task(spec(), address) == task

@@ -25,7 +25,17 @@ from disco_rq.saving.places import (
 from disco_rq.saving.split import Split
 
 __all__ = [
-    *("discard", "files_of", "final_address", "is_part_of", "publish", "settle", "shown_address", "upload"),
+    *(
+        "copy_part",
+        "discard",
+        "files_of",
+        "final_address",
+        "is_part_of",
+        "publish",
+        "settle",
+        "shown_address",
+        "upload",
+    ),
 ]
 
 COPY_PATIENCE_S = 10.0
@@ -136,6 +146,31 @@ def publish(address: str, *, sync: bool = True) -> None:
         publish_named(address, final, match[1], match[2], sync=sync)
     else:
         put_in_place(address, final)
+
+
+def copy_part(address: str, spec: JobSpec, task: TaskId) -> str:
+    """A copy of what a committed attempt of another job has saved, named as what the first attempt of the
+    task saves for this one. Returns its address. Raises ``DataError`` naming the address. Not for pairs that
+    were split by name.
+    """
+    directory = f"{spec.save}/{spec.name}"
+    extension = FORMATS[spec.save_format or "msgpack"].extension
+    copy = f"{directory}/.part-{task.index:05d}.1-{secrets.token_hex(4)}{extension}"
+    try:
+        prepare(directory)
+        fs, target = place(copy)
+        for source in (final_address(address), address):  # it may not have its final name yet
+            try:
+                fs.cp_file(place(source)[1], target)
+                return copy
+            except FileNotFoundError:
+                missing = source
+        raise FileNotFoundError(missing)
+    except BaseException as error:
+        remove(copy)
+        if isinstance(error, Exception):
+            raise problem(address, error) from error
+        raise
 
 
 def discard(address: str) -> None:

@@ -199,7 +199,7 @@ class AttemptStore:
             "lose_output",
             [
                 *(job.job, job.tasks, job.failures, job.outputs, job.events, keys.CONTROL, keys.ACTIVE),
-                *(keys.node(node), job.remade, job.copies, job.given),
+                *(keys.node(node), job.remade, job.copies, job.given, job.attempts),
             ],
             [
                 *(reader.job, str(task), address, failure.pack(), survives),

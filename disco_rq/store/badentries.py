@@ -121,6 +121,7 @@ class BadTask(NamedTuple):
     nr_bad: int
     node: str
     attempt: int
+    at: str = ""  # beside which output of another job they are; empty: of that attempt
 
 
 class BadTasks:
@@ -148,4 +149,6 @@ class BadTasks:
 
 def _bad_task(entry: tuple[bytes, bytes]) -> BadTask:
     task, record = str(TaskId.parse(entry[0].decode())), json.loads(entry[1])
-    return BadTask(task, int(record["n"]), str(record["node"]), int(record["attempt"]))
+    return BadTask(
+        task, int(record["n"]), str(record["node"]), int(record["attempt"]), str(record.get("at") or "")
+    )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from disco_rq.errors import RedisFull
 from disco_rq.model import NODE_NAME
 from disco_rq.store import keys, unreadable
+from disco_rq.store.adoption import release_source
 from disco_rq.store.clock import server_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.deaths import killed
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import KEEP, live_slots
+from disco_rq.store.nodes import KEEP, SPARE, live_slots
 from disco_rq.store.taskstate import Lease, TaskState, task_of
 
 __all__ = ["Ending"]
@@ -44,7 +45,7 @@ class Ending:
         """Delete every record of an ended job, and have the nodes note that its files stay. Idempotent."""
         asked: list[str] = []
         try:
-            asked = self.ask_purge(name, keep=True)  # first: no file is without a mark or a record
+            asked = self.ask_purge(name, "keep")  # first: no file is without a mark or a record
         except RedisFull as error:  # what is deleted makes room for others, if not for this
             told = "the nodes are not told that the files of %s stay: %s"
             log.warning(told, name, error, extra={"action": "clean", "job": name})
@@ -80,17 +81,38 @@ class Ending:
     def purge(self, name: str) -> list[str]:
         """End a job, delete its records, and ask the nodes, which are returned, for its files."""
         unreadable.answer(lambda: self.kill(name, "it was purged"))
+        is_needed = self._begin(name)
         try:
-            asked = self.ask_purge(name)  # first, so that no file is left without a record of what to do
+            # First, so that no file is left without a record of what to do.
+            asked = self.ask_purge(name, "spare" if is_needed else "delete")
         except RedisFull:
             # The job has ended: all but what leads to its results, files and other records makes room.
             job = keys.JobKeys(name)
             needed = {job.job, job.nodes, job.tasks, job.copies, job.outputs}
             self._redis.unlink(*(key for key in job.records() if key not in needed))
-            asked = self.ask_purge(name)
+            asked = self.ask_purge(name, "spare" if is_needed else "delete")
         self.forget(name)
+        asked = sorted({*asked, *self._release(name)})
         with contextlib.suppress(RedisFull):
             self.wake_nodes(asked)
+        return asked
+
+    def _begin(self, name: str) -> bool:
+        """Whether other jobs need its files."""
+        script_keys = [keys.JobKeys(name).job, keys.adopters(name)]
+        with contextlib.suppress(RedisFull):
+            return bool(self._connection.run("begin_purge", script_keys, []))
+        return bool(self._redis.exists(keys.adopters(name)))
+
+    def _release(self, name: str) -> list[str]:
+        """Have the nodes, which are returned, delete the files of purged jobs that only this one needed."""
+        sources: Any = unreadable.answer(lambda: self._redis.smembers(keys.sources(name)))
+        asked: list[str] = []
+        for source in unreadable.names(f"source of {name}", sources):
+            if release_source(self._connection, source, name):
+                with contextlib.suppress(RedisFull):  # else the nodes find that nobody knows the job
+                    asked += self.ask_purge(source)
+        self._redis.unlink(keys.sources(name))
         return asked
 
     def overdue(self, gc_after_s: float | None) -> list[str]:
@@ -131,9 +153,9 @@ class Ending:
             pipe.exists(keys.JobKeys(name).job)
         return [name for name, exists in zip(listed, pipe.execute(), strict=True) if not exists]
 
-    def ask_purge(self, name: str, *, keep: bool = False) -> list[str]:
-        """Note for every node that has files of an ended job that it is to delete them, or with ``keep`` to
-        mark that they stay. Returns the nodes.
+    def ask_purge(self, name: str, how: Literal["delete", "keep", "spare"] = "delete") -> list[str]:
+        """Note for every node that has files of an ended job that it is to delete them, to mark that they
+        stay (``keep``), or that the job is purged and they stay for others (``spare``). Returns the nodes.
 
         For a job of which nothing is known, it may have been cleaned, that is every node. Where jobs are
         signed, those that are alive are asked, too: they remember that its signatures are of no use any more.
@@ -152,7 +174,7 @@ class Ending:
         nodes = sorted(name for name in unreadable.names("node", asked) if NODE_NAME.fullmatch(name))
         pipe = self._redis.pipeline(transaction=True)
         for node in nodes:
-            pipe.sadd(keys.purges(node), f"{KEEP}{name}" if keep else name)
+            pipe.sadd(keys.purges(node), {"keep": KEEP, "spare": SPARE}.get(how, "") + name)
         pipe.execute()
         return nodes
 

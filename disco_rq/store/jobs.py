@@ -16,6 +16,7 @@ from disco_rq.model import JobSpec, JobStatus, MapInput, TaskId
 from disco_rq.packing import HEAD_BYTES, JobSeal, Signer, check_spec
 from disco_rq.redact import redact
 from disco_rq.store import keys, unreadable
+from disco_rq.store.adoption import Adoption, adopt_call
 from disco_rq.store.attempts import read_oob, unpack_input
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.deaths import cause_of
@@ -68,16 +69,25 @@ class JobStore:
         self._redis = connection.redis
 
     def submit(
-        self, spec: JobSpec, pack: bytes, inputs: Sequence[MapInput], seal: JobSeal | None = None
+        self,
+        spec: JobSpec,
+        pack: bytes,
+        inputs: Sequence[MapInput],
+        seal: JobSeal | None = None,
+        adoptions: Sequence[Adoption] = (),
     ) -> bool:
-        """Make the job exist, in one transition. ``seal`` signs the inputs. False: the name is taken. Raises
-        ``NoMaster``.
+        """Make the job exist, in one transition, with what it adopts. ``seal`` signs the inputs. False: the
+        name is taken. Raises ``NoMaster``.
         """
-        script_keys, args = submit_call(spec, pack, inputs, seal or JobSeal(spec.name, None))
+        submit, token = submit_call(spec, pack, inputs, seal or JobSeal(spec.name, None))
         began, has_warned = time.monotonic(), False
         none_leads = f"no master leads the cluster at {self._connection.address}"
+        adopt = [adopt_call(spec, token, adoption) for adoption in adoptions]
         while True:
-            answer = self._connection.run("submit_job", script_keys, args, copied=True)
+            if adopt:
+                answer = self._connection.run_together([submit, *adopt], copied=True)[0]
+            else:
+                answer = self._connection.run(*submit, copied=True)
             if answer != b"nomaster":
                 return bool(answer == b"ok")
             waited_s = time.monotonic() - began

@@ -42,8 +42,13 @@ disco:closed          hash    "node cause" -> why the node itself takes no tasks
 disco:totals          hash    since the cluster began: msgs_dropped, oob_refused (puts over the quota),
                               copies (that were started). W: message, put, copy
 disco:purges:<node>   set     jobs whose files the node is to delete; with "keep " before it: to mark as
-                              kept. W: purge, clean. A job leaves when it is done
+                              kept; with "spare ": to note that it is purged. W: purge, clean. A job leaves
+                              when it is done
 disco:wake:<node>     list    wakes a worker of the node for that. W: purge. Expires after 60 s
+disco:adopters:<job>  set     jobs that have adopted outputs of it; "-" when it is purged itself, while its
+                              files stay for them. W: adopt, purge. One leaves with its purge; the last one
+                              takes the files along
+disco:sources:<job>   set     jobs of which it has adopted outputs. W: adopt. Leaves with its purge
 ====================  ======  =============================================================================
 
 A job, all under ``disco:job:<job>``, until it is cleaned or purged:
@@ -59,8 +64,10 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               slots, others: attempts of other jobs, failed, bad, bytes, largest partition;
                               empty before), ranges (digest of its ranges), max_bad (if some entries
                               may be bad), bad (entries that its maps have left out), bad:of (entries that
-                              these have read, where some may be bad). W: submit; claim,
-                              copy, commit, fail, kill; message; pause; fix
+                              these have read, where some may be bad), kept (tasks of the job that it goes
+                              on with), retry_of, retried_as (jobs), reused (maps of others), "from <job>"
+                              (how many of that job it has adopted), going (it is being purged). W: submit,
+                              adopt; claim, copy, commit, fail, kill; message; pause; fix; purge
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
 :inputs               hash    index of a map -> its input (msgpack of model.MapInput); without a map, of what
@@ -75,19 +82,22 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :failures             hash    task -> JSON list of its failures that count: node, kind, at, attempt, message,
                               url. W: fail, lose
 :attempts             hash    attempt -> JSON: node, worker, started, ended, outcome, error, entries,
-                              records, bytes; of the first failures also traceback, url. W: commit, fail.
+                              records, bytes, put; of the first failures also traceback, url; of (where the
+                              output of another job is that counts as this one). W: commit, fail, adopt.
                               Outcome overtaken: the other one of two was committed first
 :outputs              hash    task -> address of its committed output. W: commit
 :digests              hash    map -> digests of the partitions of its committed output, 4 bytes each
                               (records.digest), kept when the output is lost; "changed <partition>" -> how
                               often maps that were made again came back different there. W: commit
-:given                hash    map -> JSON: oob (the keys that it put), counters (name -> amount): what is
-                              taken back if it comes back different; "of <map>" -> the attempt whose answer
-                              counts, of a map that was lost once; "replaced" -> how often OOB results
-                              were; "reader" -> a reduce that is done and has read some. W: commit, lose
+:given                hash    task -> JSON: oob (the keys that it put), counters (name -> amount): what is
+                              taken back if it comes back different, or given to a job that keeps it;
+                              "of <map>" -> the attempt whose answer counts, of a map that was lost once;
+                              "replaced" -> how often OOB results were; "reader" -> a reduce that is done and
+                              has read some. W: commit, lose, adopt
 :bad                  hash    map -> JSON: n (bad entries that it has left out), of (entries that it has
-                              read), attempt, node (beside whose output they are). No field: none.
-                              W: commit; fail, of the attempt that was one too many
+                              read), attempt, node (beside whose output they are), causes (as a commit tells
+                              them), at (beside which output of another job they are). No field: none.
+                              W: commit; adopt; fail, of the attempt that was one too many
 :bad:causes           hash    what is wrong with bad entries -> JSON: label, n, examples (places); at most
                               about 100 causes. W: commit, fail
 :oob                  hash    key -> value of the committed OOB results, as text where possible. W: commit
@@ -155,6 +165,21 @@ def purges(node_name: str) -> str:
 
 def wake(node_name: str) -> str:
     return f"disco:wake:{node_name}"
+
+
+def adopters(job: str) -> str:
+    """Who has adopted outputs of a job."""
+    return f"disco:adopters:{job}"
+
+
+def sources(job: str) -> str:
+    """From whom a job has adopted outputs."""
+    return f"disco:sources:{job}"
+
+
+def adoption_types(job: str) -> dict[str, str]:
+    """The keys that tell who needs whose files, and what Redis calls them."""
+    return dict.fromkeys((adopters(job), sources(job)), "set")
 
 
 def node_types(node_name: str) -> dict[str, str]:

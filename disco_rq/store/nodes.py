@@ -29,6 +29,9 @@ SUSPENDED = "RQ is suspended on this Redis: 'rq resume'"
 KEEP = "keep "
 """Before the name of a job in what a node is asked: its files are to stay."""
 
+SPARE = "spare "
+"""Before that of one that is purged, whose files stay for other jobs that have adopted them."""
+
 PROCESS_ENDED = 0
 """In place of the end of a lease: nobody will renew it."""
 
@@ -337,7 +340,11 @@ class NodeStore:
 
     def purges(self) -> list[str]:
         """The jobs whose files this node is to delete."""
-        return [asked for asked in self._asked() if not asked.startswith(KEEP)]
+        return [asked for asked in self._asked() if not asked.startswith((KEEP, SPARE))]
+
+    def spares(self) -> list[str]:
+        """The jobs that are purged, and whose files stay for others."""
+        return [asked.removeprefix(SPARE) for asked in self._asked() if asked.startswith(SPARE)]
 
     def keeps(self) -> list[str]:
         """The jobs whose files this node is to keep for good: Redis forgets them."""
@@ -348,12 +355,12 @@ class NodeStore:
         return [asked.decode("utf-8", "surrogateescape") for asked in members]
 
     def unknown_jobs(self, jobs: Sequence[str]) -> set[str]:
-        """Those of which Redis has nothing, and has asked nothing."""
-        asked = {name.removeprefix(KEEP) for name in self._asked()}
+        """Those of which Redis has nothing, and has asked nothing, and whose files no other job needs."""
+        asked = {name.removeprefix(KEEP).removeprefix(SPARE) for name in self._asked()}
         pipe = self._redis.pipeline(transaction=False)
         for name in jobs:
             job = keys.JobKeys(name)
-            pipe.exists(job.job, job.spec, job.tasks, job.outputs, job.events)
+            pipe.exists(job.job, job.spec, job.tasks, job.outputs, job.events, keys.adopters(name))
         return {name for name, found in zip(jobs, pipe.execute(), strict=True) if not found} - asked
 
     def tell_unknown(self, jobs: int, first_s: float) -> None:
@@ -369,9 +376,10 @@ class NodeStore:
         """Wait until a purge is asked for, at most so long. True: one was."""
         return self._redis.blpop([keys.wake(self._node)], timeout=max(timeout_s, 0.01)) is not None
 
-    def kept(self, job: str) -> None:
-        """The files of the job are marked."""
-        self.purged(KEEP + job)
+    def noted(self, job: str) -> None:
+        """The files of the job are marked, or it is noted that it is purged."""
+        for asked in (KEEP, SPARE):
+            self.purged(asked + job)
 
     def purged(self, job: str) -> None:
         """The files of the job are deleted."""

@@ -19,8 +19,10 @@ __all__ = ["submit_call"]
 
 def submit_call(
     spec: JobSpec, pack: bytes, inputs: Sequence[MapInput], seal: JobSeal
-) -> tuple[list[str], list[Any]]:
-    """Keys and arguments. ``seal`` signs the inputs; the same call may be made again after a lost answer."""
+) -> tuple[tuple[str, list[str], list[Any]], str]:
+    """The call, and the token of the submission. ``seal`` signs the inputs; the same call may be made again
+    after a lost answer.
+    """
     job = keys.JobKeys(spec.name)
     # The server's own msgpack knows the format's older strings only.
     sealed = [seal_input(entry, index, seal) for index, entry in enumerate(inputs)]
@@ -29,9 +31,10 @@ def submit_call(
     script_keys += [job.job, job.spec, job.pack, job.inputs, job.events, job.pilot]
     args: list[Any] = [spec.name, spec.pack(), pack, spec.owner, spec.priority]
     args += [spec.nr_maps, spec.nr_reduces if spec.has_reduce else 0]
-    args += [packed_inputs, int(not inputs), secrets.token_hex(8)]
+    token = secrets.token_hex(8)
+    args += [packed_inputs, int(not inputs), token]
     args += ["" if spec.gc_after is None else spec.gc_after, spec.max_bad or ""]
-    return script_keys, [*args, _pilot_of(spec)]
+    return ("submit_job", script_keys, [*args, _pilot_of(spec)]), token
 
 
 def _pilot_of(spec: JobSpec) -> bytes:

@@ -12,7 +12,7 @@ from disco_rq.attempt.place import Place
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.errors import OtherVersion
 from disco_rq.model import JobSpec
-from disco_rq.outputs.addresses import map_task_of
+from disco_rq.outputs.adopted import Adopted
 from disco_rq.store.attempts import Attempt, AttemptStore, Failure
 
 __all__ = ["Endings"]
@@ -41,7 +41,9 @@ class Endings:
         if spec is not None:
             survives = spec.max_failures if kind == "data" else spec.task_retries
             addresses = getattr(error, "urls", ()) or (failure.url or "",)
-            lost = [(task, url) for url in addresses if (task := map_task_of(attempt.job, url))]
+            task_at = Adopted(spec).task_at
+            found = [(task, url) for url in addresses if (task := task_at(url))]
+            lost = [(task, url) for task, url in found if task.phase == "map"]
             if kind == "data" and lost and attempt.task.phase == "reduce":
                 answers = {
                     self._store.lose_output(attempt, task, url, failure, survives=survives)

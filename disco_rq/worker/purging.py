@@ -21,7 +21,11 @@ def purge_asked(nodes: NodeStore, data: DataDir, meanwhile: Callable[[], None] =
     for job in nodes.keeps():
         with suppress(ValueError, OSError):
             data.marks(job).keep()
-        nodes.kept(job)
+        nodes.noted(job)
+    for job in nodes.spares():
+        with suppress(ValueError, OSError):
+            data.note_purged(job)
+        nodes.noted(job)
     for job in nodes.purges():
         deletion = threading.Thread(target=_delete, args=[data, job], name="purge", daemon=True)
         deletion.start()

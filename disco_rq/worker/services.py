@@ -7,7 +7,7 @@ from typing import Any
 
 from disco_rq.errors import BadSignature, OOBNotFound, OOBNotReadable
 from disco_rq.model import Input, JobSpec, MapInput, Phase, TaskId
-from disco_rq.outputs.addresses import map_task_of
+from disco_rq.outputs.adopted import Adopted
 from disco_rq.packing import TaskSeal
 from disco_rq.redact import redact
 from disco_rq.runtime import Overtaken
@@ -124,9 +124,10 @@ class Feed:
             self._changes_seen = changes
         if len(outputs) < self._spec.nr_maps:
             raise InputsMissing
+        adopted = Adopted(self._spec)
         for index in range(self._spec.nr_maps):
             address = outputs.get(index)
-            if map_task_of(self._spec.name, address) != TaskId("map", index):
+            if adopted.task_at(address) != TaskId("map", index):
                 raise BadSignature(f"{redact(str(address))} is not an output of map:{index} of this job")
         return [outputs[index] for index in range(self._spec.nr_maps)]
 

@@ -138,7 +138,8 @@ local function count_bad(keys, task, attempt, node, told, remade)
   local record = redis.call('HGET', keys.bad, task)
   local before = record and cjson.decode(record) or {n = 0, of = remade and told.of or 0}
   if told.n > 0 or record then
-    redis.call('HSET', keys.bad, task, cjson.encode({n = told.n, of = told.of, attempt = tonumber(attempt), node = node}))
+    redis.call('HSET', keys.bad, task, cjson.encode({n = told.n, of = told.of, attempt = tonumber(attempt), node = node,
+      causes = told.causes, at = told.at}))
   end
   redis.call('HINCRBY', keys.job, 'bad', int(told.n - before.n))
   redis.call('HINCRBY', keys.job, 'bad:of', int(told.of - before.of))

@@ -157,8 +157,10 @@ for i, one in ipairs(attempts) do
 end
 if contradiction then
   local task = contradiction.one.task
+  local kept = contradiction.one.before.of
   local message = task .. ' is not deterministic: its output was lost, and made again ' .. contradiction.what
-    .. '. Let it give the same pairs whenever it runs: nothing random, no time of day, no order of threads'
+    .. (kept and '. The first one was that of another job, ' .. kept .. ', perhaps of other code'
+    or '. Let it give the same pairs whenever it runs: nothing random, no time of day, no order of threads')
   end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead', cjson.encode({
     message = message, task = task, attempt = contradiction.one.number, node = contradiction.one.node, traceback = '', url = ''}),
     'Job is dead. ' .. message)
@@ -271,7 +273,7 @@ for _, one in ipairs(counted) do
   end
   if not one.remade or one.replaces then
     local counters = give(one)
-    if phase ~= last_phase and (#one.mine > 0 or next(counters)) then  -- it may have to be taken back
+    if #one.mine > 0 or next(counters) then  -- it may have to be taken back, or be kept by another job
       redis.call('HSET', KEYS[19], one.task, cjson.encode({oob = one.mine, counters = counters}))
     elseif one.replaces then
       redis.call('HDEL', KEYS[19], one.task)

@@ -1,7 +1,8 @@
 -- Purpose: a reduce could not read the committed output of a map: the map is made again. Its OOB results and counters
 --          stay committed until then; what becomes of them, commit_attempts.lua says. Only a reduce whose attempt counts may say so: what a zombie or a
 --          copy cannot read may be its own misfortune.
--- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies, given
+--          An output that was another job's (adopt_tasks.lua) is no failure of this one.
+-- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies, given, attempts
 -- ARGV: job's name, map task, address that could not be read, error (JSON object), failures that a task survives,
 --       the reduce, its attempt, its worker
 -- Returns: 'lost' (the map waits again), 'kept' (that output does not count any more, the job has ended, or the attempt
@@ -29,6 +30,13 @@ redis.call('HSET', KEYS[2], task, 'waiting ' .. int(math.max(attempt, last)) .. 
 redis.call('HDEL', KEYS[10], task)
 redis.call('HINCRBY', KEYS[1], 'map:done', -1)
 redis.call('HINCRBY', KEYS[1], 'map:waiting', 1)
+local record = cjson.decode(redis.call('HGET', KEYS[12], task .. '/' .. int(attempt)) or '{}')
+if record.of then
+  redis.call('XADD', KEYS[5], 'MAXLEN', '~', HISTORY, '*', 'h', node, 'k', 'sys', 'm',
+    'Output of ' .. task .. ', of another job (' .. record.of .. '), is gone: ' .. failure.message .. '. It is made again')
+  redis.call('XADD', KEYS[6], '*', 'k', 'lost', 'j', name, 't', task, 'a', attempt, 'n', '')
+  return 'lost'
+end
 redis.call('HINCRBY', KEYS[1], 'map:failed', 1)
 redis.call('HINCRBY', KEYS[8], 'lost', 1)
 local failures, same = add_failure(KEYS[3], task, {node = node, kind = 'data', at = now, attempt = attempt,

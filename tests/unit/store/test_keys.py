@@ -13,6 +13,7 @@ import pytest
 import disco_rq
 from disco_rq.model import JobSpec, StageResult, TaskId
 from disco_rq.store import keys
+from disco_rq.store.adoption import Adoption, adopt_call, release_source
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
 from disco_rq.store.connection import script_sha, script_source
 from disco_rq.store.ending import Ending
@@ -81,6 +82,11 @@ PLACE = BatchPlace("JOB", "n1", "b")
 
 CALLS: dict[str, Callable[[Any], object]] = {
     "submit_job": lambda it: JobStore(it).submit(JobSpec("JOB", 1, 1, True, True), b"", []),
+    "adopt_tasks": lambda it: it.run(
+        *adopt_call(JobSpec("JOB", 1, 1, True, True), "t", Adoption("SOURCE", []))
+    ),
+    "begin_purge": lambda it: Ending(it)._begin("JOB"),
+    "release_source": lambda it: release_source(it, "SOURCE", "JOB"),
     "kill_job": lambda it: Ending(it).kill("JOB", "why"),
     "claim_attempts": lambda it: AttemptStore(it).claim("JOB", "b", "w1", []),
     "unclaim_attempts": lambda it: AttemptStore(it).unclaim("JOB", "b", [(MAP, 1)]),
@@ -107,6 +113,14 @@ CALLS: dict[str, Callable[[Any], object]] = {
 
 def key_named(name: str) -> str:
     """The key that a script's header means by its words."""
+    if name == "adopters":
+        return keys.adopters("JOB")
+    if name.startswith("adopters (of"):
+        return keys.adopters("SOURCE")
+    if name == "sources":
+        return keys.sources("JOB")
+    if name.endswith(" (of the source)"):
+        return str(getattr(keys.JobKeys("SOURCE"), name.removesuffix(" (of the source)").replace(" ", "_")))
     if name == "job":
         return JOB_KEYS.job
     if name in ("staged", "staged (of each attempt, in their order)"):
@@ -176,11 +190,14 @@ def test_the_table_has_no_key_that_there_is_not() -> None:
     nodes = {keys.node("<node>"), keys.packages("<node>"), keys.purges("<node>"), keys.wake("<node>")}
     jobs = {getattr(JOB_KEYS, name).removeprefix(JOB_KEYS.prefix) for name in PROPERTIES}
 
-    assert stated == cluster | nodes | {f":{name}" for name in jobs} | {":staged:<task>"}
+    others = {keys.adopters("<job>"), keys.sources("<job>")}
+
+    assert stated == cluster | nodes | others | {f":{name}" for name in jobs} | {":staged:<task>"}
 
 
 def test_the_types_of_the_keys_are_those_of_the_table() -> None:
     types = keys.cluster_types() | keys.node_types("<node>") | JOB_KEYS.types()
+    types |= keys.adoption_types("<job>")
     types[":staged:<task>"] = "hash"
     types["(the key itself)"] = types.pop(JOB_KEYS.job)
 

@@ -28,6 +28,9 @@ class Asked:
     def keeps(self) -> list[str]:
         return []
 
+    def spares(self) -> list[str]:
+        return []
+
     def purged(self, job: str) -> None:
         self.left.remove(job)
 

@@ -1,0 +1,172 @@
+"""Which committed tasks of an earlier job fit a new one, and what it takes to adopt them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from disco_rq.client.earlier import Earlier
+from disco_rq.client.identity import same_code
+from disco_rq.client.results import count_partitions
+from disco_rq.client.submission import Submission
+from disco_rq.errors import BadSignature, DataError, JobArgumentError
+from disco_rq.external import ExternalProgram
+from disco_rq.model import PHASES, Functions, JobSpec, MapInput, TaskId
+from disco_rq.outputs.addresses import job_of, preferred_node, task_of
+from disco_rq.outputs.adopted import ADOPTS, Adopted, runs_of
+from disco_rq.redact import redact
+from disco_rq.saving import copy_part, is_part_of, is_saved
+from disco_rq.shuffle.ranges import total_order
+from disco_rq.store.adoption import Adoption, AdoptionStore, Kept
+from disco_rq.store.attempts import pack_input
+from disco_rq.store.nodes import live_slots
+
+if TYPE_CHECKING:
+    from disco_rq.client.session import Session
+
+__all__ = ["adoption_of", "fitting_tasks", "signed_with"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What two jobs differ in, as far as committed tasks of the one are of no use to the other."""
+
+    maps: str = ""  # the argument; empty: nothing
+    results: str = ""  # of the last phase
+    cannot_keep: str = ""  # an answer would be wrong, whoever asks for it
+
+
+def _change(old: JobSpec, new: JobSpec, before: Functions | None, now: Functions | None) -> _Change:
+    """``before`` and ``now``: the functions; None, both: they are the same."""
+    maps, results, cannot = [], [], ""
+    if old.nr_partitions != new.nr_partitions:
+        maps.append("nr_reduces")
+        cannot = (
+            f"nr_reduces={new.nr_reduces}: outputs of maps that are done have {old.nr_partitions} partitions"
+        )
+    maps += [name for name in ("sort", "sort_values") if getattr(old, name) != getattr(new, name)]
+    results += [name for name in ("save", "save_format") if getattr(old, name) != getattr(new, name)]
+    if before is not None and now is not None:
+        maps += [name for name in ("partition", "map_writer") if not _same(name, before, now)]
+        results += [name for name in ("reduce_writer", "save_by") if not _same(name, before, now)]
+        if (before.map is None) != (now.map is None) or _is_program(before) != _is_program(now):
+            maps.append("map")
+        if (before.reduce is None) != (now.reduce is None):
+            maps.append("reduce")
+        if (before.partition is total_order) != (now.partition is total_order):
+            cannot = "partition=func.total_order: its ranges are those of all maps, or of none"
+    return _Change(", ".join(maps), ", ".join(results), cannot)
+
+
+def _same(name: str, before: Functions, now: Functions) -> bool:
+    return same_code(getattr(before, name), getattr(now, name))
+
+
+def _is_program(functions: Functions) -> bool:
+    return isinstance(functions.map, ExternalProgram)
+
+
+def fitting_tasks(
+    session: Session, earlier: Earlier, submission: Submission, functions: Functions | None, *, keep: bool
+) -> list[Kept]:
+    """The committed tasks of the earlier job that count as they are in the new one, maps first.
+
+    ``functions``: of the new job; None: those of the earlier one. ``keep``: also those that the changes make
+    unfit. ``JobArgumentError`` where that would give a wrong answer.
+    """
+    old, new = earlier.spec, submission.spec
+    change = _change(old, new, None if functions is None else earlier.functions, functions)
+    found = _readable(session, earlier)
+    if keep and change.cannot_keep and found:
+        raise JobArgumentError(f"keep=True: {change.cannot_keep}; without it they are run again")
+    is_same = partial(_is_same_input, earlier.packed_inputs, submission.inputs)
+    maps_fit = (keep or not change.maps) and (new.has_reduce or not change.results)
+    maps = [
+        Kept(task, task, address)
+        for task, address in sorted(found.items())
+        if task.phase == "map" and maps_fit and task.index < new.nr_maps and (keep or is_same(task.index))
+    ]
+    if not new.has_reduce:
+        return list(_there(session, maps, new))
+    inputs_fit = new.has_map or all(map(is_same, range(max(new.nr_inputs, old.nr_inputs))))
+    is_kept = keep or (inputs_fit and not change.maps)
+    reduces_fit = len(maps) == new.nr_maps and is_kept and not change.results
+    reduces = [
+        Kept(task, task, address)
+        for task, address in sorted(found.items())
+        if task.phase == "reduce" and reduces_fit and old.nr_reduces == new.nr_reduces
+    ]
+    return [*maps, *_there(session, reduces, new)]
+
+
+def _is_same_input(packed: Mapping[int, bytes], inputs: Sequence[MapInput], index: int) -> bool:
+    return index < len(inputs) and packed.get(index) == pack_input(inputs[index])
+
+
+def _readable(session: Session, earlier: Earlier) -> dict[TaskId, str]:
+    """The outputs that are the earlier job's, on nodes that are there. ``BadSignature`` for any other."""
+    adopted = Adopted(earlier.spec)
+    alive = live_slots(session.connection)
+    found = {}
+    for task, address in AdoptionStore(session.connection).committed(earlier.name).items():
+        if is_saved(address):
+            is_own = is_part_of(earlier.spec, task, address)
+        else:
+            is_own = adopted.task_at(address) == task
+        if not is_own:
+            raise BadSignature(f"{redact(address)} is not an output of {task} of {earlier.name}")
+        if is_saved(address) or preferred_node(address) in alive:
+            found[task] = address
+    return found
+
+
+def _there(session: Session, results: Sequence[Kept], spec: JobSpec) -> Iterator[Kept]:
+    """Results that are there: nothing makes them again. Those that were split by name are made again."""
+    for kept in results:
+        if is_saved(kept.address):
+            if not spec.has_save_by:
+                yield kept
+        elif (path := session.locator.path(kept.address)) is not None:
+            if path.exists():
+                yield kept
+        elif kept.task.phase == "map":
+            yield kept
+        else:
+            try:
+                count_partitions(session.locator, kept.address)
+                yield kept
+            except DataError:
+                continue
+
+
+def signed_with(submission: Submission, tasks: list[Kept]) -> Submission:
+    """The same job, which may read what it adopts."""
+    pairs: dict[str, dict[str, list[tuple[int, int]]]] = {}
+    for kept in tasks:
+        owner = job_of(kept.address)
+        if owner is not None and (theirs := task_of(owner, kept.address)) is not None:
+            pairs.setdefault(owner, {}).setdefault(theirs.phase, []).append((kept.task.index, theirs.index))
+    adopts = {
+        owner: {phase: [list(run) for run in runs_of(found[phase])] for phase in PHASES if phase in found}
+        for owner, found in pairs.items()
+    }
+    reads = sorted({*submission.spec.details["reads"], *adopts})
+    return submission.signed_again(submission.spec, **{ADOPTS: adopts, "reads": reads})
+
+
+def adoption_of(
+    session: Session, earlier: Earlier, submission: Submission, tasks: list[Kept], told: str
+) -> Adoption:
+    """What the new job adopts, as it is called now: with copies of saved results and a seal of its own."""
+    spec = submission.spec
+    own = [
+        kept._replace(copy=copy_part(kept.address, spec, kept.task)) if is_saved(kept.address) else kept
+        for kept in tasks
+    ]
+    sealed, digest = AdoptionStore(session.connection).ranges(earlier.name) if tasks else (None, "")
+    ranges = b""
+    if sealed is not None and digest:
+        ranges = submission.seal.of_tasks().seal_ranges(earlier.seal.of_tasks().opened_ranges(sealed))
+    return Adoption(earlier.name, own, "kept", ranges, digest if ranges else "", told)

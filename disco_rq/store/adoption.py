@@ -1,0 +1,103 @@
+"""Tasks of other jobs that count as those of a new one: what there is to be adopted, and the call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import msgpack
+
+from disco_rq.model import JobSpec, TaskId
+from disco_rq.outputs.addresses import job_of
+from disco_rq.store import keys
+from disco_rq.store.connection import Connection
+from disco_rq.store.line import Arg
+from disco_rq.store.taskstate import task_of
+
+__all__ = ["Adoption", "AdoptionStore", "Kept", "adopt_call", "release_source"]
+
+
+class Kept(NamedTuple):
+    """A task that is adopted."""
+
+    task: TaskId
+    source: TaskId  # in the other job
+    address: str  # of its output
+    copy: str = ""  # where this job has its own of a saved one
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What a new job adopts of one other job (the source)."""
+
+    source: str
+    tasks: Sequence[Kept]  # maps first
+    counted_as: Literal["kept", "reused"] = "kept"
+    ranges: bytes = b""  # of keys, as the new job has them; empty: none
+    ranges_digest: str = ""
+    told: str = ""  # a line for the source's history
+
+    def owners(self) -> list[str]:
+        """The jobs whose outputs these are: of what the source has adopted itself, others."""
+        found = {job_of(kept.address) for kept in self.tasks}
+        return sorted({self.source, *(job for job in found if job is not None)})
+
+
+def adopt_call(spec: JobSpec, token: str, adoption: Adoption) -> tuple[str, list[str], list[Any]]:
+    """The call of ``adopt_tasks.lua`` behind the one of ``submit_job.lua`` with that token."""
+    new, old = keys.JobKeys(spec.name), keys.JobKeys(adoption.source)
+    script_keys = [
+        *(new.job, new.tasks, new.attempts, new.outputs, new.digests, new.given, new.bad, new.bad_causes),
+        *(new.oob, new.oob_types, new.oob_owners, new.counters, new.partitions, new.ranges, new.events),
+        *(keys.sources(spec.name), keys.CONTROL, keys.ACTIVE),
+        *(old.job, old.tasks, old.attempts, old.outputs, old.digests, old.given, old.bad),
+        *(old.oob, old.oob_types, old.partitions, old.remade, old.events),
+        *map(keys.adopters, adoption.owners()),
+    ]
+    # The server's own msgpack knows the format's older strings only.
+    packed = msgpack.packb(
+        [part for kept in adoption.tasks for part in (*map(str, kept[:2]), *kept[2:])], use_bin_type=False
+    )
+    args: list[Arg] = [spec.name, adoption.source, token, adoption.counted_as, spec.nr_partitions]
+    args += [adoption.ranges, adoption.ranges_digest, adoption.told, packed, *adoption.owners()]
+    return "adopt_tasks", script_keys, args
+
+
+def release_source(connection: Connection, source: str, job: str) -> bool:
+    """The job needs the files of the source no more. Whether nobody does now, and it is purged itself."""
+    return bool(connection.run("release_source", [keys.adopters(source)], [job]) == 1)
+
+
+class AdoptionStore:
+    """Reads what of jobs is committed, and who needs their files."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+
+    def committed(self, job_name: str) -> dict[TaskId, str]:
+        """Task -> address of its output. Not checked."""
+        outputs: Any = self._redis.hgetall(keys.JobKeys(job_name).outputs)
+        return {task_of(task): address.decode("utf-8", "replace") for task, address in outputs.items()}
+
+    def inputs(self, job_name: str) -> dict[int, bytes]:
+        """Index of a map -> its input with its signature before it."""
+        packed: Any = self._redis.hgetall(keys.JobKeys(job_name).inputs)
+        return {int(index): entry for index, entry in packed.items()}
+
+    def ranges(self, job_name: str) -> tuple[bytes | None, str]:
+        """The ranges of a job's keys as its tasks have signed them, and their digest."""
+        job = keys.JobKeys(job_name)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.get(job.ranges)
+        pipe.hget(job.job, "ranges")
+        packed, digest = pipe.execute()
+        return packed, (digest or b"").decode()
+
+    def pack(self, job_name: str) -> tuple[bytes, bytes] | None:
+        """The spec of a job as it is signed, and its functions; None if it is not there."""
+        job = keys.JobKeys(job_name)
+        found: Any = self._redis.mget(job.spec, job.pack)
+        spec, pack = found
+        return None if spec is None or pack is None else (spec, pack)
