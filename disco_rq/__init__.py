@@ -1,5 +1,6 @@
 """disco-rq: MapReduce in plain Python functions, on the Redis and RQ that you already have."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from disco_rq.inputs.heldrecords import records_input
     from disco_rq.model import BadEntry
     from disco_rq.params import Params
+
+if (_prefix := os.environ.get("DISCO_RQ_PREFIX", "disco")) not in ("", "disco"):
+    # RQ reads its own when it is imported, which is later; what cannot be a prefix is told by store.keys.
+    os.environ.setdefault("RQ_KEY_PREFIX", f"{_prefix}:rq")
 
 _HOMES = {
     "BadEntry": "disco_rq.model",

@@ -20,6 +20,9 @@ KEPT = f"{PREFIX}SECRET_KEPT"
 GRACE_S = 30.0
 SWEEP_S = 7 * 86400.0
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+KEYS = "disco"
+"""What the keys of a cluster begin with, unless PREFIX says something else; those of RQ with rq then."""
+_KEYS = re.compile(r"(?=.*[A-Za-z0-9])(?!rq(:|$))[A-Za-z0-9_.{}-][A-Za-z0-9_.:{}-]{0,63}(?<!:)")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-_]*")
 _secrets: list[bytes] = []
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -32,6 +35,10 @@ class Settings:
     redis: str | None = field(default=None, repr=False)
     """``redis://…``, ``rediss://…``, ``unix://…`` or ``redis+sentinel://…``; without it a client starts the
     embedded cluster.
+    """
+    prefix: str = KEYS
+    """What all keys of the cluster in Redis begin with, ``[A-Za-z0-9_.:{}-]``; RQ's then begin with that and
+    ``:rq``, unless ``RQ_KEY_PREFIX`` is set. One for a whole process: see ``store.keys``.
     """
     node: str = "localhost"
     """The name of this node, ``[a-zA-Z0-9_.-]``, 64 characters at most."""
@@ -68,15 +75,19 @@ class Settings:
         if not NODE_NAME.fullmatch(node) or not node.strip("."):  # . and .. are no directories of a node
             raise SettingsError(f"{PREFIX}NODE={node!r}: a node name takes 1 to 64 of [a-zA-Z0-9_.-]")
         data = env.get(PREFIX + "DATA")
-        home = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        prefix = key_prefix(env)
+        home = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "disco-rq"
+        if prefix != KEYS:  # a node of the same name in another cluster has another directory
+            home /= prefix
         task_memory, min_free = _number(env, "TASK_MEMORY", _SIZES), _number(env, "MIN_FREE", _SIZES)
         more_schemes(env)  # read where an address is opened, also in clients; what is wrong is told at once
         grace, gc_after = _number(env, "GRACE", _TIMES), _number(env, "GC_AFTER", _TIMES)
         sweep_after = _number(env, "SWEEP_AFTER", _TIMES)
         return cls(
             redis=env.get(PREFIX + "REDIS") or None,
+            prefix=prefix,
             node=node,
-            data=Path(data) if data else home / "disco-rq" / node,
+            data=Path(data) if data else home / node,
             secret=_secret(env),
             http=env.get(PREFIX + "HTTP", "127.0.0.1:8989") or OFF,
             data_http=env.get(PREFIX + "DATA_HTTP") or "127.0.0.1:0",
@@ -89,6 +100,22 @@ class Settings:
             sweep_after=SWEEP_S if sweep_after is None else sweep_after,
             gc_after=gc_after,
         )
+
+
+def key_prefix(env: Mapping[str, str]) -> str:
+    """PREFIX, what the keys of the cluster begin with. Raises ``SettingsError`` for what cannot be one."""
+    prefix = env.get(PREFIX + "PREFIX") or KEYS
+    if not _KEYS.fullmatch(prefix):
+        raise SettingsError(
+            f"{PREFIX}PREFIX={prefix!r}: it takes 1 to 64 of [A-Za-z0-9_.:{{}}-], no : at its ends, not rq"
+        )
+    return prefix
+
+
+def rq_prefix(env: Mapping[str, str]) -> str:
+    """What RQ's keys of the cluster begin with."""
+    prefix = key_prefix(env)
+    return env.get("RQ_KEY_PREFIX") or ("rq" if prefix == KEYS else f"{prefix}:rq")
 
 
 def _is_on(env: Mapping[str, str], name: str) -> bool:

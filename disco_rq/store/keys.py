@@ -119,25 +119,33 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 ====================  ======  =============================================================================
 
 RQ's own keys (``rq:…``) are RQ's affair; the queue of a node is ``disco.<node>``.
+
+With ``DISCO_RQ_PREFIX=team1`` all have ``team1`` in place of ``disco``, and RQ's begin with ``team1:rq``. RQ
+reads its own when it is imported, so that a process has one prefix.
 """
 
 from __future__ import annotations
 
-from disco_rq.model import TaskId
+import os
 
-LEADER = "disco:leader"
-MASTER = "disco:master"
-CLUSTER = "disco:cluster"
-CONTROL = "disco:control"
-JOBS = "disco:jobs"
-ACTIVE = "disco:active"
-SLOTS = "disco:slots"
-LEASES = "disco:leases"
-NODES = "disco:nodes"
-BLACKLIST = "disco:blacklist"
-DRAINING = "disco:draining"
-CLOSED = "disco:closed"
-TOTALS = "disco:totals"
+from disco_rq.model import TaskId
+from disco_rq.settings import key_prefix, rq_prefix
+
+_PREFIX = key_prefix(os.environ)
+_RQ_PREFIX = rq_prefix(os.environ)
+LEADER = f"{_PREFIX}:leader"
+MASTER = f"{_PREFIX}:master"
+CLUSTER = f"{_PREFIX}:cluster"
+CONTROL = f"{_PREFIX}:control"
+JOBS = f"{_PREFIX}:jobs"
+ACTIVE = f"{_PREFIX}:active"
+SLOTS = f"{_PREFIX}:slots"
+LEASES = f"{_PREFIX}:leases"
+NODES = f"{_PREFIX}:nodes"
+BLACKLIST = f"{_PREFIX}:blacklist"
+DRAINING = f"{_PREFIX}:draining"
+CLOSED = f"{_PREFIX}:closed"
+TOTALS = f"{_PREFIX}:totals"
 
 
 def cluster_types() -> dict[str, str]:
@@ -152,7 +160,7 @@ def cluster_types() -> dict[str, str]:
 
 
 def node(name: str) -> str:
-    return f"disco:node:{name}"
+    return f"{_PREFIX}:node:{name}"
 
 
 def packages(node_name: str) -> str:
@@ -160,21 +168,21 @@ def packages(node_name: str) -> str:
 
 
 def purges(node_name: str) -> str:
-    return f"disco:purges:{node_name}"
+    return f"{_PREFIX}:purges:{node_name}"
 
 
 def wake(node_name: str) -> str:
-    return f"disco:wake:{node_name}"
+    return f"{_PREFIX}:wake:{node_name}"
 
 
 def adopters(job: str) -> str:
     """Who has adopted outputs of a job."""
-    return f"disco:adopters:{job}"
+    return f"{_PREFIX}:adopters:{job}"
 
 
 def sources(job: str) -> str:
     """From whom a job has adopted outputs."""
-    return f"disco:sources:{job}"
+    return f"{_PREFIX}:sources:{job}"
 
 
 def adoption_types(job: str) -> dict[str, str]:
@@ -194,17 +202,17 @@ def node_types(node_name: str) -> dict[str, str]:
 
 def queue(node_name: str) -> str:
     """The RQ queue of a node (RQ adds its own prefix)."""
-    return f"disco.{node_name}"
+    return f"{_PREFIX}.{node_name}"
 
 
 def rq_list(node_name: str) -> str:
     """The list in which RQ keeps that queue; for its length only."""
-    return f"rq:queue:{queue(node_name)}"
+    return f"{_RQ_PREFIX}:queue:{queue(node_name)}"
 
 
 def rq_suspended() -> str:
     """The key that RQ has while its workers are suspended; only to be looked at."""
-    return "rq:suspended"
+    return f"{_RQ_PREFIX}:suspended"
 
 
 class RecordKey:
@@ -250,7 +258,7 @@ class JobKeys:
 
     def __init__(self, name: str) -> None:
         # Text that no job is called, from a command line perhaps, need not be text that Redis takes.
-        self.job = f"disco:job:{name}".encode("utf-8", "backslashreplace").decode()
+        self.job = f"{_PREFIX}:job:{name}".encode("utf-8", "backslashreplace").decode()
         self.prefix = f"{self.job}:"
 
     def staged(self, task: TaskId) -> str:

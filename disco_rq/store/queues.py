@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,18 +11,27 @@ from redis import Redis
 from redis.client import Pipeline
 from rq import Queue
 from rq.command import send_stop_job_command
+from rq.defaults import RQ_KEY_PREFIX
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import ExecutionRegistry
 from rq.job import Job
 from rq.registry import clean_registries
 from rq.results import Result
 
+from disco_rq.errors import SettingsError
 from disco_rq.packing import Serializer
 from disco_rq.planning.assignment import Assignment
+from disco_rq.settings import key_prefix, rq_prefix
 from disco_rq.store import keys, unreadable
 from disco_rq.store.nodes import is_suspended
 
 __all__ = ["RUN_BATCH", "BatchJob", "Queues", "delete_batch", "node_queue"]
+
+if (_wanted := rq_prefix(os.environ)) != RQ_KEY_PREFIX:
+    raise SettingsError(
+        f"RQ was imported before disco_rq and its keys begin with {RQ_KEY_PREFIX!r}: "
+        f"set RQ_KEY_PREFIX={_wanted} beside DISCO_RQ_PREFIX={key_prefix(os.environ)}"
+    )
 
 RUN_BATCH = "disco_rq.worker.run_batch"
 RESULT_TTL_S = 60
