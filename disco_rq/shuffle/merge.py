@@ -16,9 +16,11 @@ from disco_rq.shuffle.sortorder import (
     count_up_to,
     groups_by_key,
     least,
+    marks_of,
+    picked,
+    places_by,
     plain_kind,
     sorted_keys,
-    sorted_pairs,
 )
 
 __all__ = ["merged", "merged_both"]
@@ -87,7 +89,10 @@ class _Head:
 
 def _together(pieces: list[PairBatch]) -> PairBatch:
     if not any(piece.grouped for piece in pieces):
-        return PairBatch(*sorted_pairs(list(chain.from_iterable(map(pairs_of, pieces)))), False)
+        keys = list(chain.from_iterable(piece.keys for piece in pieces))
+        values = list(chain.from_iterable(piece.values for piece in pieces))
+        places = places_by(marks_of(keys, values))
+        return PairBatch(picked(keys, places), picked(values, places), False)
     if not all(plain_kind(piece.keys) for piece in pieces):
         return PairBatch(*groups_by_key(chain.from_iterable(map(_groups_of, pieces))), True)
     groups: dict[Any, list[Any]] = {}

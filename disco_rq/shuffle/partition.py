@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
-from itertools import repeat
+from itertools import pairwise, repeat, starmap
 from operator import length_hint
 from typing import Any
 from zlib import crc32
@@ -14,12 +16,21 @@ from disco_rq.errors import DiscoError, PartitionError
 from disco_rq.records.pairs import shown
 from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.ranges import Ranges
-from disco_rq.shuffle.sortorder import sort_key
+from disco_rq.shuffle.sortorder import places_by, sort_key
 
-__all__ = ["INT_MODULUS", "Partitioner", "default_partition", "equal_number", "make_range_partition"]
+__all__ = [
+    "INT_MODULUS",
+    "EqualRanges",
+    "Partitioner",
+    "default_partition",
+    "equal_number",
+    "make_range_partition",
+]
 
 _MIX = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: neighbouring ints spread over all partitions
 _MASK = (1 << 64) - 1
+_KEYS_OF_PARTITION = 16
+"""Of fewer in sorted keys it takes as long to find where the share of a partition ends."""
 _CONFIRMED_KEYS = 32
 """About so many keys of each source does a reduce ask about again."""
 INT_MODULUS = (1 << 61) - 1
@@ -95,7 +106,7 @@ _BASES: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def make_range_partition(min_val: float, max_val: float) -> Callable[[Any, int, Any], int]:
+def make_range_partition(min_val: float, max_val: float) -> EqualRanges:
     """A partition function that cuts ``[min_val, max_val]`` into equal ranges, in ascending order.
 
     The results of the partitions, one after the other, are then in the order of the keys. Keys are numbers,
@@ -103,16 +114,48 @@ def make_range_partition(min_val: float, max_val: float) -> Callable[[Any, int, 
     """
     if not min_val < max_val:
         raise ValueError(f"make_range_partition: min_val {min_val!r} is not less than max_val {max_val!r}")
+    return EqualRanges(min_val, max_val)
 
-    width = max_val - min_val
 
-    def range_partition(key: Any, nr_reduces: int, params: Any = None) -> int:  # noqa: ARG001
+@dataclass(frozen=True, slots=True)
+class EqualRanges:
+    """What ``make_range_partition`` makes."""
+
+    min_val: float
+    max_val: float
+
+    def __call__(self, key: Any, nr_reduces: int, params: Any = None) -> int:  # noqa: ARG002
         number = key if type(key) is int or type(key) is float else int(key)
-        if min_val <= number < max_val:
-            return int((number - min_val) * nr_reduces / width)
-        return nr_reduces - 1 if number == max_val else -1
+        if self.min_val <= number < self.max_val:
+            part = int((number - self.min_val) * nr_reduces / (self.max_val - self.min_val))
+            return min(part, nr_reduces - 1)  # just below the end it may be rounded up
+        return nr_reduces - 1 if number == self.max_val else -1
 
-    return range_partition
+    def many(self, keys: Sequence[Any], nr_reduces: int) -> list[int] | None:
+        """The partition of each key. None: ask about each."""
+        least, width, last = self.min_val, self.max_val - self.min_val, nr_reduces - 1
+        if set(map(type, keys)) not in ({int}, {float}) or not least <= min(keys) <= max(keys) < self.max_val:
+            return None
+        parts = [int((key - least) * nr_reduces / width) for key in keys]
+        return parts if max(parts) <= last else None
+
+    def ends(self, keys: Sequence[Any], places: Sequence[int], nr_reduces: int) -> list[int] | None:
+        """Where the share of each partition but the last ends among keys that are sorted by places. None: ask
+        about each key.
+        """
+        if set(map(type, keys)) not in ({int}, {float}):  # of these a larger one is in no range before
+            return None
+
+        def part(place: int) -> int:
+            return self(keys[place], nr_reduces)
+
+        if min(part(places[0]), part(places[-1])) < 0:
+            return None
+        return [bisect_left(places, i, key=part) for i in range(1, nr_reduces)]
+
+
+_OURS = (Ranges, EqualRanges)
+"""They know more than the partition of one key."""
 
 
 class Partitioner:
@@ -142,7 +185,31 @@ class Partitioner:
                 except UnicodeEncodeError:
                     pass  # lone surrogates
             return [_digest(key) % nr_partitions for key in keys]
-        return self._function.many(keys) if isinstance(self._function, Ranges) else self._asked(keys)
+        found = self._function.many(keys, nr_partitions) if isinstance(self._function, _OURS) else None
+        return self._asked(keys) if found is None else found
+
+    def shares(self, keys: Sequence[Any], marks: Sequence[Any]) -> Iterator[tuple[int, list[int]]]:
+        """Each partition that has any of the keys, with their places in the order of the marks, one a key.
+
+        Raises as ``many``.
+        """
+        function, nr_partitions = self._function, self.nr_partitions
+        if self.is_trivial:
+            yield 0, places_by(marks)
+            return
+        if isinstance(function, _OURS) and len(keys) >= _KEYS_OF_PARTITION * nr_partitions:
+            places = places_by(marks)
+            if (ends := function.ends(keys, places, nr_partitions)) is not None:
+                shares = enumerate(starmap(slice, pairwise([0, *ends, len(places)])))
+                yield from ((i, places[share]) for i, share in shares if share.start < share.stop)
+                return
+        parts: list[list[int]] = [[] for _ in range(nr_partitions)]
+        for place, partition in enumerate(self.many(keys)):
+            parts[partition].append(place)
+        for partition, some in enumerate(parts):
+            some.sort(key=marks.__getitem__)
+            if some:
+                yield partition, some
 
     def _asked(self, keys: Sequence[Any]) -> list[int]:
         function, nr_partitions, params = self._function, self.nr_partitions, self._params

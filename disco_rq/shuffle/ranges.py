@@ -12,7 +12,7 @@ from typing import Any
 from disco_rq.errors import DiscoError, RecordTypeError
 from disco_rq.records.taken import taken
 from disco_rq.records.typed import pack_columns, unpack_columns
-from disco_rq.shuffle.sortorder import plain_keys, plain_kind, sort_key
+from disco_rq.shuffle.sortorder import count_places_up_to, plain_keys, plain_kind, sort_key
 
 __all__ = ["Ranges", "ranges_of", "total_order"]
 
@@ -45,11 +45,16 @@ class Ranges:
     def __call__(self, key: Any, nr_reduces: int, params: Any = None) -> int:  # noqa: ARG002
         return bisect_left(self._order, sort_key(taken(key)))
 
-    def many(self, keys: Sequence[Any]) -> list[int]:
+    def many(self, keys: Sequence[Any], nr_reduces: int) -> list[int]:  # noqa: ARG002
         """The partition of each key. Raises ``RecordTypeError`` for one that has no order."""
         if self._kind is not None and self._kind == plain_kind(keys):
             return list(map(bisect_left, repeat(self._bounds), keys))
         return [bisect_left(self._order, sort_key(taken(key))) for key in keys]
+
+    def ends(self, keys: Sequence[Any], places: Sequence[int], nr_reduces: int) -> list[int]:  # noqa: ARG002
+        """Where the share of each partition that has a bound ends among keys that are sorted by places."""
+        kind = plain_kind(keys)
+        return [count_places_up_to(places, keys, kind, bound) for bound in self._bounds]
 
     def pack(self) -> bytes:
         """As ``unpack`` takes it."""

@@ -1,23 +1,22 @@
 """Sorting more pairs than memory holds: buffers them by key, spills sorted runs, merges the runs.
 
-Two ways to buffer. Grouped, ``key -> [values]``: only distinct keys are sorted. As a plain list of pairs:
-when keys hardly repeat, when they cannot be hashed, and when the values are sorted, too.
+Two ways to buffer. Grouped, ``key -> [values]``: only distinct keys are sorted. As two columns: when keys
+hardly repeat, when they cannot be hashed, and when the values are sorted, too.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice, repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from disco_rq.records import FileSource, PairBatch, RecordWriter, batches
-from disco_rq.records.pairs import NotAPair, taken_pairs
+from disco_rq.records.pairs import NotAPair, taken_columns, taken_pairs
 from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.cutting import Cutter
-from disco_rq.shuffle.grouping import pairs_of
 from disco_rq.shuffle.memory import (
     GROUP_BYTES,
     PAIR_BYTES,
@@ -30,12 +29,11 @@ from disco_rq.shuffle.merge import merged, merged_both
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.shuffle.sortorder import (
     groups_by_key,
+    marks_of,
+    marks_of_both,
+    picked,
     plain_keys,
     plain_kind,
-    sorted_both,
-    sorted_keys,
-    sorted_pairs,
-    sorted_plain_pairs,
 )
 
 __all__ = ["Sorter"]
@@ -48,6 +46,7 @@ _REPEATING = 0.7
 _MERGE_BYTES = 2 << 20
 """What one run takes in memory while it is merged: a block, unpacked."""
 _MAX_FAN_IN = 64
+_PICKED_PAIRS = 8192
 _HEADROOM = 0.8
 """The rest of the limit is for sorting and packing while a run is written."""
 
@@ -78,13 +77,17 @@ class Sorter:
         self._kinds: set[type] = set()
         """Types of the values in the groups, as far as these came as pairs."""
         self._knows_kinds = True
-        self._pairs: list[tuple[Any, Any]] = []
+        self._keys: list[Any] = []
+        self._values: list[Any] = []
         self._grouping = not values
-        self._in_order = sorted_both if values else sorted_pairs
+        self._marks_of = marks_of_both if values else marks_of
         self._merged = merged_both if values else merged
         self.judging = True
-        """Whether what comes now tells if keys repeat."""
+        """Whether what comes now tells if keys repeat. Before, blocks that are not grouped have keys that
+        hardly do.
+        """
         self._judged_pairs = self._judged_keys = 0
+        self._nr_before = 0  # pairs in the columns that came before
         self._taken = 0  # pairs since the last spill
         self._bytes = 0.0
         self._slice = SAMPLE
@@ -101,19 +104,22 @@ class Sorter:
         """Take a decoded block; its lists are taken over, not copied."""
         if self._grouping and not plain_kind(batch.keys) and not all(map(_hashable, batch.keys)):
             self._ungroup()
-        if self._grouping:
+        if self._grouping and (batch.grouped or (self.judging and not self._keys)):
             self._group_batch(batch)
-        else:
-            self._collect_batch(batch)
+            return
+        self._collect_batch(batch)
+        if not self.judging:
+            self._nr_before = len(self._keys)
+        elif self._grouping and len(self._keys) >= self._nr_before + _JUDGE_PAIRS:
+            self._judge_columns()
 
     def finish(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
         """``(partition, its sorted batches)`` in ascending order; read each before the next."""
         if not self._runs:
-            for partition, batch in self._sorted_partitions():
-                yield partition, iter((batch,))
+            yield from self._sorted_partitions()
             return
         self._spill()
-        self._merge_down_to(self._fan_in())
+        self._merge_down_to(min(max(self._limit_bytes // _MERGE_BYTES, 2), _MAX_FAN_IN))
         for partition in range(self._partitioner.nr_partitions):
             yield partition, self._merged(self._read(self._runs, partition))
 
@@ -143,15 +149,15 @@ class Sorter:
             if _hashable(key):
                 raise
             self._ungroup()
-            self._pairs.append((taken(key), taken(value)))
-            self._pairs += taken_pairs(chain(first, coming))
+            self._add([taken(key)], [taken(value)])
+            self._add(*taken_columns(chain(first, coming)))
         self._weigh(sample, len(sample) + self._slice, len(groups) - nr_keys)
 
     def _collect(self, sample: list[Any], pairs: Iterator[Any]) -> None:
-        nr_pairs = len(self._pairs)
-        self._pairs += sample
-        self._pairs += taken_pairs(islice(pairs, self._slice))
-        self._weigh(sample, len(self._pairs) - nr_pairs, 0)
+        nr_pairs = len(self._keys)
+        self._add(map(_key, sample), map(_value, sample))
+        self._add(*taken_columns(islice(pairs, self._slice)))
+        self._weigh(sample, len(self._keys) - nr_pairs, 0)
 
     def _group_batch(self, batch: PairBatch) -> None:
         groups = self._groups
@@ -172,16 +178,35 @@ class Sorter:
         self._weigh(_some(batch), nr_pairs, len(groups) - nr_keys)
 
     def _collect_batch(self, batch: PairBatch) -> None:
-        nr_pairs = len(self._pairs)
-        self._pairs += pairs_of(batch)
-        self._weigh(_some(batch), len(self._pairs) - nr_pairs, 0)
+        nr_pairs = len(self._keys)
+        add = self._add_groups if batch.grouped else self._add
+        add(batch.keys, batch.values)
+        self._weigh(_some(batch), len(self._keys) - nr_pairs, 0)
+
+    def _add(self, keys: Iterable[Any], values: Iterable[Any]) -> None:
+        self._keys += keys
+        self._values += values
+
+    def _add_groups(self, keys: Iterable[Any], values: Collection[list[Any]]) -> None:
+        self._add(chain.from_iterable(map(repeat, keys, map(len, values))), chain.from_iterable(values))
 
     def _ungroup(self) -> None:
-        """Go on with a plain list."""
+        """Go on with columns."""
         self._grouping = False
-        for key, values in self._groups.items():
-            self._pairs += zip(repeat(key), values)
+        self._add_groups(self._groups, self._groups.values())
         self._groups.clear()
+
+    def _judge_columns(self) -> None:
+        """Whether what came in columns so far is to be grouped, by what has come since it tells."""
+        keys, values = self._keys, self._values
+        if len(keys) - len(set(keys)) <= (1 - _REPEATING) * (len(keys) - self._nr_before):
+            self._ungroup()
+            return
+        self._judged_pairs = _JUDGE_PAIRS
+        self._keys, self._values = [], []
+        if not self._groups:
+            self._bytes = 0.0  # of the columns
+        self._group_batch(PairBatch(keys, values, False))
 
     def _weigh(self, sample: list[Any], nr_pairs: int, nr_new_keys: int) -> None:
         """Add the weight of new pairs, judge whether grouping pays, spill when it is time."""
@@ -201,42 +226,33 @@ class Sorter:
         if self._bytes > self._limit_bytes * _HEADROOM:
             self._spill()
 
-    def _sorted_partitions(self) -> Iterator[tuple[int, PairBatch]]:
+    def _sorted_partitions(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
         """What is in memory, sorted, partition by partition; memory is given up on the way."""
-        if self._grouping:
-            groups: dict[Any, list[Any]] = self._groups
-            self._groups = defaultdict(list)
-            kinds, self._kinds = self._kinds if self._knows_kinds else None, set()
-            if not plain_kind(list(groups)):
-                groups = dict(zip(*groups_by_key(_same_made_same(groups)), strict=True))
-            for partition, keys in enumerate(self._by_partition(list(groups), list(groups))):
-                if keys:
-                    keys = sorted_keys(keys)
-                    yield partition, PairBatch(keys, [groups.pop(key) for key in keys], True, kinds)
-        else:
-            pairs, self._pairs = self._pairs, []
-            keys, in_order = [key for key, _ in pairs], self._in_order
-            if plain_kind(keys):
-                in_order = sorted_plain_pairs if in_order is sorted_pairs else in_order
-            else:
-                keys = plain_keys(keys)
-                pairs = list(zip(keys, map(_value, pairs), strict=True))
-            for partition, some in enumerate(self._by_partition(keys, pairs)):
-                if some:
-                    yield partition, PairBatch(*in_order(some), False)
-        self._taken, self._bytes = 0, 0.0
+        if self._keys:
+            self._ungroup()
+        yield from self._sorted_groups() if self._grouping else self._sorted_columns()
+        self._taken, self._bytes, self._nr_before = 0, 0.0, 0
 
-    def _by_partition(self, keys: list[Any], things: list[Any]) -> list[list[Any]]:
-        if self._partitioner.is_trivial:
-            return [things]
-        parts: list[list[Any]] = [[] for _ in range(self._partitioner.nr_partitions)]
-        for partition, thing in zip(self._partitioner.many(keys), things, strict=True):
-            parts[partition].append(thing)
-        return parts
+    def _sorted_groups(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
+        groups: dict[Any, list[Any]] = self._groups
+        self._groups = defaultdict(list)
+        kinds, self._kinds = self._kinds if self._knows_kinds else None, set()
+        if not plain_kind(list(groups)):
+            groups = dict(zip(*groups_by_key(_same_made_same(groups)), strict=True))
+        keys = list(groups)
+        for partition, places in self._partitioner.shares(keys, marks_of(keys, [])):
+            some = picked(keys, places)
+            yield partition, iter((PairBatch(some, [groups.pop(key) for key in some], True, kinds),))
+
+    def _sorted_columns(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
+        keys, self._keys = plain_keys(self._keys), []
+        values, self._values = self._values, []
+        for partition, places in self._partitioner.shares(keys, self._marks_of(keys, values)):
+            yield partition, _picked(keys, values, places)
 
     def _spill(self) -> None:
         if self._taken:
-            self._write_run((partition, iter((batch,))) for partition, batch in self._sorted_partitions())
+            self._write_run(self._sorted_partitions())
 
     def _write_run(self, partitions: Iterable[tuple[int, Iterator[PairBatch]]]) -> None:
         path = self._scratch / f"run-{self._nr_run_files}"
@@ -268,8 +284,12 @@ class Sorter:
             for path in runs
         ]
 
-    def _fan_in(self) -> int:
-        return min(max(self._limit_bytes // _MERGE_BYTES, 2), _MAX_FAN_IN)
+
+def _picked(keys: list[Any], values: list[Any], places: list[int]) -> Iterator[PairBatch]:
+    """Some at a time: who packs them finds them in the processor's cache."""
+    for start in range(0, len(places), _PICKED_PAIRS):
+        some = places[start : start + _PICKED_PAIRS]
+        yield PairBatch(picked(keys, some), picked(values, some), False)
 
 
 def _same_made_same(groups: dict[Any, list[Any]]) -> Iterator[tuple[Any, list[Any]]]:

@@ -23,17 +23,19 @@ from disco_rq.records.pairs import shown
 from disco_rq.records.taken import one_nan, taken
 
 __all__ = [
+    "count_places_up_to",
     "count_up_to",
     "groups_by_key",
     "least",
-    "plain_kind",
+    "marks_of",
+    "marks_of_both",
+    "picked",
+    "places_by",
     "plain_keys",
+    "plain_kind",
     "same_key",
     "sort_key",
-    "sorted_both",
     "sorted_keys",
-    "sorted_pairs",
-    "sorted_plain_pairs",
 ]
 
 _NUMBERS = {bool, int, float, Decimal}
@@ -196,27 +198,28 @@ def sorted_keys(keys: list[Any]) -> list[Any]:
     return keys
 
 
-def sorted_pairs(pairs: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Keys and values of ``pairs`` (which is sorted in place) by key; equal keys stay in their order."""
-    if plain_kind([key for key, _ in pairs]):
-        return sorted_plain_pairs(pairs)
-    pairs.sort(key=lambda pair: sort_key(pair[0]))
-    return list(map(itemgetter(0), pairs)), list(map(itemgetter(1), pairs))
+def marks_of(keys: list[Any], values: list[Any]) -> Sequence[Any]:  # noqa: ARG001
+    """What Python sorts the pairs by, one for each: the keys themselves where that is the order."""
+    return keys if plain_kind(keys) else list(map(sort_key, keys))
 
 
-def sorted_plain_pairs(pairs: list[Any]) -> tuple[list[Any], list[Any]]:
-    """The same, where the keys are known to be of a plain kind."""
-    pairs.sort(key=itemgetter(0))
-    return list(map(itemgetter(0), pairs)), list(map(itemgetter(1), pairs))
+def marks_of_both(keys: list[Any], values: list[Any]) -> Sequence[Any]:
+    """The same by key, and by value where keys are equal."""
+    pairs = list(zip(keys, values, strict=True))
+    return pairs if plain_kind(pairs) else list(map(_key_of_both, pairs))
 
 
-def sorted_both(pairs: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Keys and values of ``pairs`` (which is sorted in place) by key, and by value where keys are equal."""
-    if plain_kind(pairs):
-        pairs.sort()
-    else:
-        pairs.sort(key=_key_of_both)
-    return list(map(itemgetter(0), pairs)), list(map(itemgetter(1), pairs))
+def places_by(marks: Sequence[Any]) -> list[int]:
+    """Where the pairs are in their order; equal ones stay as they were."""
+    # Numbers are sorted, not pairs: millions of tuples would keep the collector of circles busy.
+    return sorted(range(len(marks)), key=marks.__getitem__)
+
+
+def picked(column: list[Any], places: list[int]) -> list[Any]:
+    """What is at the places."""
+    if len(places) < 2:
+        return [column[place] for place in places]
+    return list(itemgetter(*places)(column))  # half the time of a ``map``
 
 
 def _key_of_both(pair: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -233,8 +236,13 @@ def least(keys: list[Any]) -> Any:
     return min(keys) if plain_kind(keys) else min(keys, key=sort_key)
 
 
-def count_up_to(keys: list[Any], kind: str | None, bound: Any) -> int:
+def count_up_to(keys: Sequence[Any], kind: str | None, bound: Any) -> int:
     """How many of the sorted ``keys``, of that plain kind, do not come after ``bound``."""
+    return count_places_up_to(range(len(keys)), keys, kind, bound)
+
+
+def count_places_up_to(places: Sequence[int], keys: Sequence[Any], kind: str | None, bound: Any) -> int:
+    """The same of keys that are sorted by their places."""
     if kind is not None and kind == plain_kind([bound]):
-        return bisect_right(keys, bound)
-    return bisect_right(keys, sort_key(bound), key=sort_key)
+        return bisect_right(places, bound, key=keys.__getitem__)
+    return bisect_right(places, sort_key(bound), key=lambda place: sort_key(keys[place]))

@@ -116,11 +116,11 @@ def _confirmed(
 def _sorted(rows: Iterator[Iterator[PairBatch]], work: TaskWork) -> Iterator[PairBatch]:
     one, limit_bytes, values = Partitioner(None, 1, None), work.spec.mem_sort_limit, work.spec.sort_values
     sorter = Sorter(work.scratch, limit_bytes, one, objects=True, values=values)
-    sorter.judging = False
+    sorter.judging = work.functions.reduce_reader is not None or not work.spec.has_map
     for row in rows:
         for batch in row:
             sorter.feed_batch(batch)
-        sorter.judging = True  # within the first source, which is grouped, no key comes twice
+        sorter.judging = True  # within the output of one map, as its blocks tell, keys repeat or do not
     return chain.from_iterable(row for _, row in sorter.finish())
 
 

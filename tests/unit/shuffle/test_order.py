@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from disco_rq.errors import PartitionError
 from disco_rq.func import default_partition, make_range_partition
 from disco_rq.shuffle.partition import Partitioner
-from disco_rq.shuffle.sortorder import plain_kind, sort_key, sorted_keys, sorted_pairs
+from disco_rq.shuffle.sortorder import marks_of, picked, places_by, plain_kind, sort_key, sorted_keys
 from tests.unit.records.test_records import hashables, values
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -132,6 +132,27 @@ def test_a_range_partition_gives_equal_ranges_in_ascending_order(as_key: Any) ->
     assert [partition(key, 4, None) for key in (0.5, 98.9, 99)] == [0, 3, 3]
 
 
+@pytest.mark.parametrize("ends", [(0, 1000), (-3.5, 0.3), (0, 0.3)])
+@given(st.lists(st.floats(0, 1), min_size=1), st.booleans(), st.integers(1, 9))
+def test_a_range_partition_answers_for_many_keys_what_it_does_for_each(
+    ends: tuple[float, float], shares: list[float], whole: bool, nr: int
+) -> None:
+    partition = make_range_partition(*ends)
+    keys: list[float] = [min(ends[0] + share * (ends[1] - ends[0]), ends[1]) for share in shares]
+    keys = list(map(int, keys)) if whole else keys
+    parts = [partition(key, nr) for key in keys]
+    assert partition.many(keys, nr) in (parts, None)
+    places = places_by(keys)
+    assert partition.ends(keys, places, nr) == [sum(part < i for part in parts) for i in range(1, nr)]
+    found = dict(Partitioner(partition, nr, None).shares(keys, keys))
+    assert found == {part: [place for place in places if parts[place] == part] for part in parts}
+
+
+def test_a_key_just_below_the_end_of_a_range_partition_is_in_its_last_range() -> None:
+    partition = make_range_partition(-3, 0.3)
+    assert partition(math.nextafter(0.3, 0), 7) == 6
+
+
 def test_a_key_outside_the_range_ends_in_a_partition_error() -> None:
     for key in (-1, 101):
         with pytest.raises(PartitionError, match=str(key)):
@@ -192,8 +213,10 @@ def test_nan_comes_behind_all_numbers() -> None:
 
 
 def test_equal_keys_keep_the_order_of_their_values() -> None:
-    pairs = [(key, place) for place, key in enumerate(["b", "a"] * 50)]
-    assert sorted_pairs(pairs) == (["a"] * 50 + ["b"] * 50, [*range(1, 100, 2), *range(0, 100, 2)])
+    keys = ["b", "a"] * 50
+    places = places_by(marks_of(keys, [None] * 100))
+    assert places == [*range(1, 100, 2), *range(0, 100, 2)]
+    assert picked(keys, places) == ["a"] * 50 + ["b"] * 50
 
 
 @settings(deadline=None, max_examples=200)

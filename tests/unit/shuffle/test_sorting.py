@@ -23,6 +23,7 @@ from disco_rq.shuffle.grouping import pairs_of
 from disco_rq.shuffle.interleaved import Interleaved
 from disco_rq.shuffle.merge import merged
 from disco_rq.shuffle.partition import Partitioner
+from disco_rq.shuffle.ranges import ranges_of
 from disco_rq.shuffle.sorter import Sorter
 from disco_rq.shuffle.sortorder import sort_key
 from tests.unit.records.test_records import hashables, values
@@ -219,3 +220,43 @@ def test_blocks_held_beside_memory_are_written_in_the_order_of_their_partitions(
     with RecordWriter(tmp_path / "out", 3) as writer:
         held.finish(writer)
     assert [key for key, _ in read_pairs(tmp_path / "out")] == [*range(0, 60, 2), *range(1, 60, 2)]
+
+
+@pytest.mark.parametrize("keys", KEYS)
+@pytest.mark.parametrize("limit", [MEMORY, NO_MEMORY])
+def test_ranges_cut_sorted_keys_where_they_would_put_each(keys: str, limit: int, tmp_path: Path) -> None:
+    rnd = random.Random(2)
+    pairs = [(KEYS[keys](rnd), number) for number in range(20_000)]
+    ranges = ranges_of([(key, 1.0) for key, _ in pairs[:500]], 5)
+    sorter = Sorter(tmp_path, limit, Partitioner(ranges, 5, None))
+    sorter.feed(iter(pairs))
+    out = [(i, *pair) for i, row in sorter.finish() for batch in row for pair in pairs_of(batch)]
+    assert {ranges(key, 5) == i for i, key, _ in out} == {True}
+    assert [i for i, _, _ in out] == sorted(i for i, _, _ in out)
+    assert by_key([(key, value) for _, key, value in out]) == by_key(pairs)
+
+
+@pytest.mark.parametrize("nr_keys", [100, 3_000, 10**9])
+@pytest.mark.parametrize("limit", [MEMORY, NO_MEMORY])
+def test_columns_that_do_not_repeat_are_grouped_if_the_next_ones_repeat_them(
+    nr_keys: int, limit: int, tmp_path: Path
+) -> None:
+    rnd = random.Random(3)
+    pairs: list[Pair] = []
+    sorter = Sorter(tmp_path, limit, Partitioner(None, 1, None))
+    sorter.judging = False
+    for source in range(6):
+        first = source * 3_000
+        keys = [f"word {i * 7919 % nr_keys}" for i in range(first, first + 3_000)]
+        rnd.shuffle(keys)
+        for start in range(0, len(keys), 500):
+            values = list(range(source * 10_000 + start, source * 10_000 + start + 500))
+            sorter.feed_batch(PairBatch(keys[start : start + 500], values, False))
+            pairs += zip(keys[start : start + 500], values, strict=True)
+        sorter.judging = True
+    found = [batch for _, row in sorter.finish() for batch in row]
+    out = [pair for batch in found for pair in pairs_of(batch)]
+    assert by_key(out) == by_key(pairs)
+    assert [key for key, _ in out] == sorted(key for key, _ in out)
+    if limit == MEMORY:
+        assert {batch.grouped for batch in found} == {nr_keys < 10**9}
