@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import BinaryIO
 
 import click
 
-from disco_rq import result_iterator
+from disco_rq import Disco, result_iterator
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
-from disco_rq.cli.output import bytes_of, json_of, print_json, write_pairs
+from disco_rq.cli.output import bytes_of, check_reader, json_of, print_json, write_pairs
+from disco_rq.client.progress import Display
+from disco_rq.client.streaming import stream_of
 from disco_rq.errors import UnknownJob
 
 
@@ -35,12 +38,32 @@ def results(job: str, redis: str | None, as_json: bool) -> int:
     return int(status == "dead")
 
 
+def follow_pairs(
+    disco: Disco, job: str, out: BinaryIO, *, as_json: bool, display: Display | None = None
+) -> None:
+    """Write the pairs of each result as soon as it is committed, until the job has ended. ``display`` is told
+    of the job while there is nothing to write.
+    """
+
+    def idle() -> None:
+        out.flush()
+        if out is sys.stdout.buffer:
+            check_reader()
+        if display is not None:
+            display.update(disco.session.store.record(job))
+
+    write_pairs(stream_of(disco.session, job, idle=idle), out, as_json=as_json)
+
+
 @verb("disco-rq cat @ | sort -k2nr | head")
 @job_argument
+@click.option("-f", "--follow", is_flag=True, help="Print each result as soon as its task is done.")
 @redis_option
 @json_option
-def cat(job: str, redis: str | None, as_json: bool) -> None:
-    """Print a job's results; wait for its end first, if need be.
+def cat(job: str, follow: bool, redis: str | None, as_json: bool) -> None:
+    """Print a job's results; wait for its end first, if need be, or follow it.
+
+    With -f they come in the order in which tasks end, each once, until the job has; leaves with 1 if it died.
 
     JOB may be a directory, a pattern or an address of saved results, too; a path has a / in it.
 
@@ -48,9 +71,14 @@ def cat(job: str, redis: str | None, as_json: bool) -> None:
     such as \\x1b; a pipe gets them as they are.
     """
     if "/" in job:
+        if follow:
+            raise click.UsageError("-f takes the name of a job: saved results do not grow")
         write_pairs(result_iterator(job), sys.stdout.buffer, as_json=as_json)
         return
     with connect(redis) as disco:
+        if follow:
+            follow_pairs(disco, job, sys.stdout.buffer, as_json=as_json)
+            return
         status, _ = disco.results(job, timeout=0)
         if status == "active":
             click.echo(f"disco-rq: job {job} is active: waiting for its end", err=True)

@@ -21,6 +21,7 @@ from disco_rq.cli.completion import complete_files
 from disco_rq.cli.output import json_of, print_json, write_pairs
 from disco_rq.cli.pilot import AtPilot, Declined
 from disco_rq.cli.program import load_program, with_params
+from disco_rq.cli.results import follow_pairs
 from disco_rq.client.progress import display_for
 from disco_rq.errors import DiscoError, JobArgumentError, SettingsError
 from disco_rq.machine.escaping import escaped, unescaped_stream
@@ -98,6 +99,7 @@ def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: d
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Workers of a cluster of its own.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the results to this file.")
 @click.option("--yes", is_flag=True, help="After a pilot go on without a question.")
+@click.option("--stream", is_flag=True, help="Print each result as soon as its task is done; no progress.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no messages, only errors.")
 @json_option
 def run(
@@ -107,6 +109,7 @@ def run(
     workers: int | None,
     output: Path | None,
     yes: bool,
+    stream: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -129,14 +132,18 @@ def run(
         if not disco.is_embedded:
             lastjob.remember(job.name)
         try:
-            display = AtPilot(job, display_for(console, quiet=quiet), console, yes=yes)
+            display = AtPilot(job, display_for(console, quiet=quiet or stream), console, yes=yes)
             display.check_answerable(is_own=disco.is_embedded)
-            addresses = job.wait(show=display)
-        except (KeyboardInterrupt, Declined):
+            if stream:
+                follow_pairs(disco, job.name, out, as_json=as_json, display=display)
+            else:
+                addresses = job.wait(show=display)
+        except (KeyboardInterrupt, BrokenPipeError, Declined):  # nobody waits for the results any more
             job.purge()
             console.print(f"disco-rq: job {job.name} is purged", markup=False, highlight=False)
             raise
-        write_pairs(result_iterator(addresses), out, as_json=as_json)
+        if not stream:
+            write_pairs(result_iterator(addresses), out, as_json=as_json)
         if not quiet:
             summarise(job, console)
 

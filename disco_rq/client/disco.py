@@ -162,6 +162,7 @@ class Disco:
         ]
 
     wait = _by_name(Job.wait)
+    stream = _by_name(Job.stream)
     to_arrow = _by_name(Job.to_arrow)
     to_pandas = _by_name(Job.to_pandas)
     to_polars = _by_name(Job.to_polars)

@@ -15,6 +15,7 @@ from disco_rq.client.piloting import pilot_facts
 from disco_rq.client.results import Results, read_beside, read_log
 from disco_rq.client.retrying import retry
 from disco_rq.client.session import HasSession
+from disco_rq.client.streaming import stream
 from disco_rq.client.submission import ARGUMENTS
 from disco_rq.client.tables import to_arrow, to_pandas, to_polars
 from disco_rq.client.waiting import display_of, wait_any, wait_ready
@@ -94,6 +95,7 @@ class Job:
             self.clean()
         return results
 
+    stream = stream
     to_arrow = to_arrow
     to_pandas = to_pandas
     to_polars = to_polars

@@ -7,7 +7,7 @@ import os
 import pstats
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Unpack
 
 from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
+from disco_rq.client.reading import result_iterator
 from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import Submission, build
 from disco_rq.client.tables import to_arrow, to_pandas, to_polars
@@ -50,6 +51,10 @@ class LocalJob:
     def wait(self, timeout: float | None = None) -> Results:  # noqa: ARG002  so that it reads like a Job's
         """The addresses of its results, for ``result_iterator``, or as the input of another local job."""
         return self._results
+
+    def stream(self, reader: Callable[..., Iterable[Any]] | None = None) -> Iterator[Any]:
+        """The pairs of its results, in the order in which they were made."""
+        return result_iterator(self._results, reader=reader)
 
     to_arrow = to_arrow
     to_pandas = to_pandas

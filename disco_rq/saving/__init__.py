@@ -22,6 +22,7 @@ from disco_rq.saving.coding import encoded
 from disco_rq.saving.formats import FORMATS
 from disco_rq.saving.genuine import check_outputs, genuine_parts
 from disco_rq.saving.parts import (
+    bring_out,
     copy_part,
     discard,
     files_of,
@@ -41,6 +42,7 @@ __all__ = [
     "FORMATS",
     "Misfit",
     "Shape",
+    "bring_out",
     "check_outputs",
     "check_target",
     "copy_part",

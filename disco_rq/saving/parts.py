@@ -25,17 +25,16 @@ from disco_rq.saving.places import (
 from disco_rq.saving.split import Split
 
 __all__ = [
-    *(
-        "copy_part",
-        "discard",
-        "files_of",
-        "final_address",
-        "is_part_of",
-        "publish",
-        "settle",
-        "shown_address",
-        "upload",
-    ),
+    "bring_out",
+    "copy_part",
+    "discard",
+    "files_of",
+    "final_address",
+    "is_part_of",
+    "publish",
+    "settle",
+    "shown_address",
+    "upload",
 ]
 
 COPY_PATIENCE_S = 10.0
@@ -191,6 +190,18 @@ def settle(addresses: Sequence[str]) -> None:
     if not addresses:
         return
     directory = addresses[0].rpartition("/")[0]
+    sizes, published = bring_out(addresses)
+    for name in sizes:
+        if _ATTEMPT.fullmatch(name) and name not in published:
+            discard(f"{directory}/{name}")
+
+
+def bring_out(addresses: Sequence[str]) -> tuple[dict[str, int], set[str]]:
+    """The same for some committed addresses of a job that may go on: nothing is deleted.
+
+    Returns what is there besides, and what was published here.
+    """
+    directory = addresses[0].rpartition("/")[0]
     finals = {final_address(address).rpartition("/")[2]: address for address in addresses}
     since, before, pause_s = time.monotonic(), len(addresses), _PAUSE_S
     while True:
@@ -206,10 +217,7 @@ def settle(addresses: Sequence[str]) -> None:
         pause_s = min(2 * pause_s, _PAUSE_MAX_S)
     for address in missing:
         publish(address)
-    published = {address.rpartition("/")[2] for address in missing}
-    for name in sizes:
-        if _ATTEMPT.fullmatch(name) and name not in published:
-            discard(f"{directory}/{name}")
+    return sizes, {address.rpartition("/")[2] for address in missing}
 
 
 def _listing(directory: str) -> dict[str, int]:

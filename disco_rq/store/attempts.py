@@ -353,7 +353,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.oob, job.oob_types, job.counters),
         *(job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(first.node), job.oob_owners),
         *(job.remade, job.partitions, job.copies, job.digests, job.given),
-        *(job.bad, job.bad_causes, job.pilot, keys.SLOTS),
+        *(job.bad, job.bad_causes, job.pilot, keys.SLOTS, job.commits),
         *(job.staged(commit.attempt.task) for commit in commits),
     ]
     args: list[Any] = [first.job]

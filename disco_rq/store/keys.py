@@ -86,6 +86,7 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               output of another job is that counts as this one). W: commit, fail, adopt.
                               Outcome overtaken: the other one of two was committed first
 :outputs              hash    task -> address of its committed output. W: commit
+:commits              stream  results in the order of their commits: t (task), o (address). W: commit
 :digests              hash    map -> digests of the partitions of its committed output, 4 bytes each
                               (records.digest), kept when the output is lost; "changed <partition>" -> how
                               often maps that were made again came back different there. W: commit
@@ -241,6 +242,7 @@ class JobKeys:
     failures = RecordKey("failures")
     attempts = RecordKey("attempts")
     outputs = RecordKey("outputs")
+    commits = RecordKey("commits")
     digests = RecordKey("digests")
     given = RecordKey("given")
     bad = RecordKey("bad")
@@ -272,7 +274,7 @@ class JobKeys:
         """Every key of the job but the staged ones, and what Redis calls them."""
         others = {
             **dict.fromkeys((self.spec, self.pack, self.ranges), "string"),
-            self.events: "stream",
+            **dict.fromkeys((self.commits, self.events), "stream"),
         }
         others |= dict.fromkeys((self.nodes, self.pilot, self.remade), "set")
         return {key: others.get(key, "hash") for key in self.records()}

@@ -41,7 +41,7 @@ CLUSTERS_OWN = {keys.LEADER, keys.MASTER, keys.CONTROL, keys.node("n1")}
 
 def live_through_everything(connection: Connection) -> None:
     """A job that has every kind of key, with an attempt that runs."""
-    submit(connection, maps=6, max_bad=10)
+    submit(connection, maps=6, reduces=2, max_bad=10)
     commit_with_bad_entries(connection, started(connection, "map:5"), 1)
     kept = started(connection, "map:4")
     AttemptStore(connection).put(kept, "key", b"j1", 1)
@@ -50,6 +50,7 @@ def live_through_everything(connection: Connection) -> None:
     lose(connection)
     commit(connection, started(connection, "map:0", 2), digests=b"some")
     fail(connection, started(connection, "map:1"))
+    commit(connection, started(connection, "reduce:1"))
     assign(connection, [(TaskId("map", 2), 1)])
     running = started(connection, "map:3")
     put(connection, running, "other")

@@ -1,6 +1,7 @@
 -- Purpose: the one moment at which the attempts of a batch count: state, output, OOB results, counters and history.
 -- KEYS: job, tasks, attempts, outputs, leases, oob, oob types, counters, quota, events, control, active, node,
---       oob owners, remade, partitions, copies, digests, given, bad, bad causes, pilot, slots, staged (of each attempt, in their order)
+--       oob owners, remade, partitions, copies, digests, given, bad, bad causes, pilot, slots, commits,
+--       staged (of each attempt, in their order)
 -- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON object),
 --       duration in ms, how many ms ago it ended, entries, records, bytes, how many OOB results it has put,
 --       of a map the digests of its partitions (one after the other; '': it has none), of a reduce how often maps had
@@ -49,7 +50,7 @@ local found, doubles = redis.call('HMGET', KEYS[2], unpack(tasks)), redis.call('
 for i, task in ipairs(tasks) do
   states[task], copies[task] = found[i], doubles[i]
 end
-local has_staged = redis.call('EXISTS', unpack(KEYS, 24)) > 0
+local has_staged = redis.call('EXISTS', unpack(KEYS, 25)) > 0
 local has_remade = redis.call('EXISTS', KEYS[15]) > 0
 
 -- The keys that an attempt has put, and those that were put by any attempt of its task.
@@ -150,7 +151,7 @@ end
 
 local answers, counted = {}, {}
 for i, one in ipairs(attempts) do
-  answers[i] = answer_to(one, KEYS[23 + i])
+  answers[i] = answer_to(one, KEYS[24 + i])
   if answers[i] == 'new' then
     states[one.task] = one.done
   end
@@ -183,7 +184,7 @@ for i, one in ipairs(attempts) do
     put_in(outputs, one.task, one.address)
     put_in(leases, name .. ' ' .. one.task .. ' ' .. int(one.number))
     put_in(quotas, 'put ' .. one.id)
-    put_in(staged, KEYS[23 + i])
+    put_in(staged, KEYS[24 + i])
     if one.read ~= '' and phase_of(one.task) == 'map' then
       put_in(digests, one.task, one.read)
     end
@@ -205,6 +206,11 @@ write('HSET', KEYS[2], done)
 write('HSET', KEYS[3], records)
 write('HSET', KEYS[4], outputs)
 write('HSET', KEYS[18], digests)
+if phase_of(counted[1].task) == last_phase then  -- a batch is of one phase
+  for i = 1, #outputs, 2 do
+    redis.call('XADD', KEYS[24], '*', 't', outputs[i], 'o', outputs[i + 1])
+  end
+end
 
 -- Of a map whose first answer is replaced: nothing of that one counts any more. Its keys are free, if it does not put them again.
 local function take_back(one)
@@ -331,7 +337,7 @@ grow(KEYS[16], partition_sums)
 redis.call('XADD', KEYS[11], '*', 'k', 'done', 'j', name, 't', table.concat(told.t, ' '),
   'a', table.concat(told.a, ' '), 'ms', table.concat(told.ms, ' '))
 
-local phase = phase_of(counted[1].task)  -- a batch is of one phase
+local phase = phase_of(counted[1].task)
 local phase_done = redis.call('HINCRBY', KEYS[1], phase .. ':done', #counted)
 if phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
   redis.call('HSET', KEYS[1], phase .. ':ended', int(now))
