@@ -17,7 +17,7 @@ from disco_rq.errors import JobArgumentError, JobError
 from disco_rq.model import JOB_PREFIX, Functions, shown
 from disco_rq.packing import Required, gather
 from disco_rq.readers import check_packages
-from disco_rq.saving import is_saved, publish
+from disco_rq.saving import publish
 from disco_rq.store.adoption import Adoption
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _retried(session: Session, name: str, *, keep: bool, changes: Mapping[str, A
 
     new = session.store_job(submission, adopted)
     for kept in stored[0].tasks:
-        if is_saved(kept.copy):
+        if kept.copy:
             publish(kept.copy)
     return new
 

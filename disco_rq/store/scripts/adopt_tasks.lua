@@ -34,29 +34,66 @@ local sums, adopted = {}, {map = 0, reduce = 0}
 
 -- The address beside whose file an attempt's log lies, and its bad entries.
 local function place_of(node, task, attempt)
-  return 'disco://' .. node .. '/' .. source .. '/' .. string.gsub(task, ':', '-') .. '.' .. int(attempt)
+  local phase = phase_of(task)
+  return 'disco://' .. node .. '/' .. source .. '/' .. phase .. '-' .. string.sub(task, #phase + 2) .. '.' .. attempt
 end
 
-local function owns_all(given)
-  for _, key in ipairs(given.oob) do
-    if redis.call('HEXISTS', KEYS[11], key) == 1 then
+-- Which OOB keys of these tasks are others' here.
+local function taken_keys(chunk)
+  local keys, taken = {}, {}
+  for _, one in ipairs(chunk) do
+    for _, key in ipairs(one.gave.oob) do
+      keys[#keys + 1] = key
+    end
+  end
+  for first = 1, #keys, 5000 do
+    for i, owner in ipairs(redis.call('HMGET', KEYS[11], unpack(keys, first, math.min(first + 4999, #keys)))) do
+      taken[keys[first + i - 1]] = owner and true or nil
+    end
+  end
+  return taken
+end
+
+-- Whether a task may have the keys that it has put; they are its own then.
+local function owns_all(one, taken)
+  for _, key in ipairs(one.gave.oob) do
+    if taken[key] then
       return false
     end
+  end
+  for _, key in ipairs(one.gave.oob) do
+    taken[key] = true
   end
   return true
 end
 
-local function give(task, given)
-  for _, key in ipairs(given.oob) do  -- one value at a time: Lua holds no more of them
-    redis.call('HSET', KEYS[9], key, redis.call('HGET', KEYS[26], key) or '')
-    local kind = redis.call('HGET', KEYS[27], key)
-    if kind then
-      redis.call('HSET', KEYS[10], key, kind)
+-- OOB results of tasks count here. gifts: a key, the task that has put it, and so on.
+local function give_results(gifts)
+  for first = 1, #gifts, 2000 do
+    local keys, owners = {}, {unpack(gifts, first, math.min(first + 1999, #gifts))}
+    for i = 1, #owners, 2 do
+      keys[#keys + 1] = owners[i]
     end
-    redis.call('HSET', KEYS[11], key, task)
+    local types, typed = redis.call('HMGET', KEYS[27], unpack(keys)), {}
+    for i, key in ipairs(keys) do  -- one value at a time: Lua holds no more of them
+      redis.call('HSET', KEYS[9], key, redis.call('HGET', KEYS[26], key) or '')
+      if types[i] then
+        put_in(typed, key, types[i])
+      end
+    end
+    write('HSET', KEYS[11], owners)
+    write('HSET', KEYS[10], typed)
   end
-  for counter, amount in pairs(given.counters) do
-    redis.pcall('HINCRBY', KEYS[12], counter, amount)
+end
+
+local counted = {}  -- counters, as far as Lua's numbers go
+local function count(counters)
+  for counter, amount in pairs(counters) do
+    if #amount < 10 then
+      counted[counter] = (counted[counter] or 0) + tonumber(amount)
+    else
+      redis.pcall('HINCRBY', KEYS[12], counter, amount)
+    end
   end
 end
 
@@ -69,66 +106,78 @@ local function leave_out(task, old, record, told)
   if max_bad then
     left_out.causes = left_out.causes or {}
     if left_out.n > 0 then
-      left_out.at = left_out.at or place_of(left_out.node, old, left_out.attempt)
+      left_out.at = left_out.at or place_of(left_out.node, old, int(left_out.attempt))
     end
     count_bad(bad_keys, task, 1, left_out.node or record.node, left_out, false)
   end
   return true
 end
 
+local NOTHING = {oob = {}, counters = {}}
+local done_now = ' - - ' .. int(now)
+
 local function adopt(chunk)
-  local olds, attempts, numbers = {}, {}, {}
-  for _, one in ipairs(chunk) do
-    put_in(olds, one.old)
+  local olds, ids = {}, {}
+  for i, one in ipairs(chunk) do
+    olds[i] = one.old
   end
-  local states = redis.call('HMGET', KEYS[20], unpack(olds))
-  local outputs = redis.call('HMGET', KEYS[22], unpack(olds))
-  local digests = redis.call('HMGET', KEYS[23], unpack(olds))
-  local given = redis.call('HMGET', KEYS[24], unpack(olds))
+  local states, outputs = redis.call('HMGET', KEYS[20], unpack(olds)), redis.call('HMGET', KEYS[22], unpack(olds))
+  local digests, given = redis.call('HMGET', KEYS[23], unpack(olds)), redis.call('HMGET', KEYS[24], unpack(olds))
   local bad = redis.call('HMGET', KEYS[25], unpack(olds))
   for i, one in ipairs(chunk) do
-    one.state, one.number = parse(states[i])
-    put_in(attempts, one.old .. '/' .. int(one.number))
+    one.number = states[i] and string.match(states[i], '^done (%d+) ') or '0'
+    one.gave = given[i] and cjson.decode(given[i]) or NOTHING
+    ids[i] = one.old .. '/' .. one.number
   end
-  local records = redis.call('HMGET', KEYS[21], unpack(attempts))
-  local done, ended, addresses, marks, gifts = {}, {}, {}, {}, {}
+  local records, taken = redis.call('HMGET', KEYS[21], unpack(ids)), taken_keys(chunk)
+  local phase = phase_of(chunk[1].task)
+  local done, ended, addresses, marks, given_on, results, n = {}, {}, {}, {}, {}, {}, 0
+  local entries, records_out, bytes, ms = 0, 0, 0, 0
   for i, one in ipairs(chunk) do
-    local phase = phase_of(one.task)
-    local record = records[i] and cjson.decode(records[i]) or {}
-    local gave = given[i] and cjson.decode(given[i]) or {oob = {}, counters = {}}
-    local is_whole = record.put ~= nil and #gave.oob == record.put  -- an older version has not kept what it gave
-    if one.state == 'done' and outputs[i] == one.address and is_whole and owns_all(gave)
-        and (phase == 'map' or maps_done == nr_maps)
+    local text = records[i]
+    local record = text and cjson.decode(text) or {}
+    local is_whole = #one.gave.oob == record.put  -- an older version has not kept what it gave
+    if outputs[i] == one.address and is_whole and (phase == 'map' or maps_done == nr_maps) and owns_all(one, taken)
         and (phase == 'reduce' or leave_out(one.task, one.old, record, bad[i])) then
-      put_in(done, one.task, 'done 1 ' .. record.node .. ' - - ' .. int(now))
-      local text = records[i]
+      n = n + 1
+      local at = 2 * n - 1
+      done[at], done[at + 1] = one.task, 'done 1 ' .. record.node .. done_now
       if not record.of then
         text = string.sub(text, 1, -2) .. ',"of":"' .. place_of(record.node, one.old, one.number) .. '"}'
       end
-      put_in(ended, one.task .. '/1', text)
-      put_in(addresses, one.task, one.copy ~= '' and one.copy or one.address)
+      ended[at], ended[at + 1] = one.task .. '/1', text
+      addresses[at], addresses[at + 1] = one.task, one.copy ~= '' and one.copy or one.address
       if digests[i] then
-        put_in(marks, one.task, digests[i])
+        marks[#marks + 1] = one.task
+        marks[#marks + 1] = digests[i]
       end
       if given[i] then
-        give(one.task, gave)
-        put_in(gifts, one.task, given[i])
+        given_on[#given_on + 1] = one.task
+        given_on[#given_on + 1] = given[i]
+        for _, key in ipairs(one.gave.oob) do
+          results[#results + 1] = key
+          results[#results + 1] = one.task
+        end
+        count(one.gave.counters)
       end
-      for _, figure in ipairs({'entries', 'records', 'bytes'}) do
-        add(sums, phase .. ':' .. figure, record[figure])
-      end
-      add(sums, phase .. ':ms', record.ended - record.started)
-      add(sums, phase .. ':done', 1)
-      add(sums, phase .. ':waiting', -1)
-      adopted[phase] = adopted[phase] + 1
-      maps_done = maps_done + (phase == 'map' and 1 or 0)
+      entries, records_out, bytes = entries + record.entries, records_out + record.records, bytes + record.bytes
+      ms = ms + record.ended - record.started
     end
   end
+  adopted[phase] = adopted[phase] + n
+  maps_done = maps_done + (phase == 'map' and n or 0)
+  add(sums, phase .. ':entries', entries)
+  add(sums, phase .. ':records', records_out)
+  add(sums, phase .. ':bytes', bytes)
+  add(sums, phase .. ':ms', ms)
+  add(sums, phase .. ':done', n)
+  add(sums, phase .. ':waiting', -n)
   write('HSET', KEYS[2], done)
   write('HSET', KEYS[3], ended)
   write('HSET', KEYS[4], addresses)
   write('HSET', KEYS[5], marks)
-  write('HSET', KEYS[6], gifts)
+  write('HSET', KEYS[6], given_on)
+  give_results(results)
 end
 
 local told, chunk = cmsgpack.unpack(ARGV[9]), {}
@@ -138,12 +187,15 @@ for i = 1, #told, 4 do
     adopt(chunk)
     chunk = {}
   end
-  put_in(chunk, one)
+  chunk[#chunk + 1] = one
 end
 if #chunk > 0 then
   adopt(chunk)
 end
 grow(KEYS[1], sums)
+for counter, amount in pairs(counted) do
+  redis.pcall('HINCRBY', KEYS[12], counter, int(amount))
+end
 local nr_adopted = adopted.map + adopted.reduce
 redis.call('HINCRBY', KEYS[1], counted_as, nr_adopted)
 redis.call('HSET', KEYS[1], 'from ' .. source, nr_adopted)
