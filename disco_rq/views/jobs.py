@@ -108,6 +108,10 @@ def job_of(view: JobView) -> shapes.Job:
         counters=view.counters,
         oob=view.oob,
         bad=head.count("bad"),
+        kept=head.count("kept"),
+        retry_of=head.fields.get("retry_of"),
+        retried_as=head.fields.get("retried_as"),
+        reused=head.count("reused"),
         cause=_cause(cause) if cause else None,
         phases=phases,
     )

@@ -180,8 +180,17 @@ class PhaseView(Struct):
     mean_ms: float | None
 
 
+class Retried(Struct):
+    """A job goes on as a new one, which has kept so many of its tasks."""
+
+    job: str
+    kept: int
+
+
 class Job(JobHead):
-    """``now_ms``: by the clock of Redis, as all times are. ``suspended``: it waits for ``rq resume``."""
+    """``now_ms``: by the clock of Redis, as all times are. ``suspended``: it waits for ``rq resume``.
+    ``kept``: tasks of the job ``retry_of``, which goes on in this one. ``reused``: maps of other jobs.
+    """
 
     now_ms: int
     last_event: str
@@ -192,6 +201,10 @@ class Job(JobHead):
     counters: dict[str, int]
     oob: int
     bad: int
+    kept: int
+    retry_of: str | None
+    retried_as: str | None
+    reused: int
     cause: Cause | None
     phases: list[PhaseView]
 

@@ -10,7 +10,7 @@ from disco_rq.views.asked import OfJob, OfNode
 from disco_rq.views.problem import Problem
 from disco_rq.views.sources import Sources
 
-__all__ = ["JOB_ACTIONS", "NODE_ACTIONS", "on_job", "on_node"]
+__all__ = ["JOB_ACTIONS", "NODE_ACTIONS", "on_job", "on_node", "retry"]
 
 JOB_ACTIONS: dict[str, Callable[[Disco, str], None]] = {
     "kill": Disco.kill,
@@ -31,6 +31,13 @@ def on_job(sources: Sources, action: str, asked: OfJob) -> shapes.Done:
     sources.view.head(asked.job)
     JOB_ACTIONS[action](sources.disco, asked.job)
     return shapes.Done()
+
+
+def retry(sources: Sources, asked: OfJob) -> shapes.Retried:
+    """With the functions and arguments that it has."""
+    sources.view.head(asked.job)
+    job = sources.disco.retry(asked.job)
+    return shapes.Retried(job.name, sources.view.head(job.name).count("kept"))
 
 
 def on_node(sources: Sources, action: str, asked: OfNode) -> shapes.Done:

@@ -19,7 +19,7 @@ from disco_rq.views.profile import profile
 from disco_rq.views.sources import Sources
 from disco_rq.views.tasks import log, task, tasks
 from disco_rq.views.timeline import timeline
-from disco_rq.web.actions import JOB_ACTIONS, NODE_ACTIONS, on_job, on_node
+from disco_rq.web.actions import JOB_ACTIONS, NODE_ACTIONS, on_job, on_node, retry
 from disco_rq.web.endpoint import Endpoint
 from disco_rq.web.metrics import health, metrics
 from disco_rq.web.turns import Turns
@@ -114,6 +114,15 @@ def endpoints(sources: Sources) -> list[Endpoint]:
             method="POST",
         )
         for action in JOB_ACTIONS
+    ]
+    acts += [
+        Endpoint(
+            f"{JOB}/retry",
+            partial(retry, sources),
+            *(asked.OfJob, shapes.Retried, "Go on with a dead job as a new one"),
+            problems=(*_OF_JOB, "refused"),
+            method="POST",
+        ),
     ]
     acts += [
         Endpoint(

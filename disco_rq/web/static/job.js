@@ -1,6 +1,6 @@
 // The page of one job: its head and bars live, the tabs as they are opened.
 import { get, path, post } from "./api.js";
-import { serverClock, setBadge, setBar, shownState, taskHref } from "./cluster.js";
+import { jobHref, serverClock, setBadge, setBar, shownState, taskHref } from "./cluster.js";
 import { confirmed, toast } from "./dialog.js";
 import { $, $$, attr, clone, fill, h, reconcile } from "./dom.js";
 import { badTab } from "./bad.js";
@@ -92,16 +92,26 @@ function setPhase(card, phase) {
 
 function setActions() {
   const active = job.state === "active";
-  const may = { pause: active && !job.paused, resume: active && job.paused, kill: active, clean: !active, purge: true };
+  const may = { pause: active && !job.paused, resume: active && job.paused, kill: active, retry: job.state === "dead", clean: !active, purge: true };
   for (const button of $$("[data-action]", head)) button.hidden = !may[button.dataset.action];
 }
 
 const took = () => (job.ended ? `took ${duration(job.ended - job.submitted)}` : `for ${duration(clock.now() - job.submitted)}`);
 
+/** Another job that this one goes on with, or as. */
+function setOther(id, other) {
+  $(id).hidden = !other;
+  if (!other) return;
+  attr($(`${id} a`), "href", jobHref(other));
+  $(`${id} a`).textContent = other;
+}
+
 function show() {
   clock.set(job.now_ms);
   setBadge($(".badge", head), shownState(job));
-  fill(head, { took: took(), nodes: job.nodes.length ? `on ${job.nodes.join(", ")}` : "" });
+  fill(head, { took: took(), nodes: job.nodes.length ? `on ${job.nodes.join(", ")}` : "", kept: count(job.kept) });
+  setOther("#retry-of", job.retry_of);
+  setOther("#retried-as", job.retried_as);
   $("#suspended").hidden = !job.suspended;
   setCause(job.cause);
   reconcile($("#phases"), job.phases, (phase) => phase.phase, () => clone("phase-card"), setPhase);
@@ -122,6 +132,7 @@ const ACTIONS = {
   pause: { done: "Paused: what runs goes on, nothing new starts" },
   resume: { done: "It goes on" },
   kill: { title: "Kill this job?", text: "Its running tasks and their child processes end, and the job is dead. What it wrote stays until it is purged.", action: "Kill", done: "Killed" },
+  retry: { title: "Try this job again?", text: "A new job with the same functions and arguments goes on with what is done. One with a program that was mended is started by: disco-rq retry JOB --with PROGRAM", action: "Retry", done: "It goes on as a new job" },
   clean: { title: "Clean this job?", text: "Its records are forgotten: this page, its messages, counters and out-of-band results. The files of its results stay on the nodes.", action: "Clean", done: "Cleaned", leaves: true },
   purge: { title: "Purge this job?", text: "It is killed if it is active; its records and its files on every node are deleted. Saved results stay.", action: "Purge", done: "Purged", leaves: true },
 };
@@ -133,9 +144,10 @@ head.addEventListener("click", async (event) => {
   if (question.title && !(await confirmed(question))) return;
   try {
     if (leaves) stop();
-    await post(path("jobs", name, action));
+    const answer = await post(path("jobs", name, action));
     toast(done);
-    if (leaves) location.assign("/");
+    if (answer.job) location.assign(jobHref(answer.job));
+    else if (leaves) location.assign("/");
     else { job = await get(path("jobs", name)); show(); }
   } catch (error) {
     toast(error.message, "bad");
