@@ -37,7 +37,7 @@ def retry(sources: Sources, asked: OfJob) -> shapes.Retried:
     """With the functions and arguments that it has."""
     sources.view.head(asked.job)
     job = sources.disco.retry(asked.job)
-    return shapes.Retried(job.name, sources.view.head(job.name).count("kept"))
+    return shapes.Retried(job.name, sources.jobs.record(job.name).count("kept"))
 
 
 def on_node(sources: Sources, action: str, asked: OfNode) -> shapes.Done:

@@ -115,6 +115,14 @@ def test_the_bad_entries_are_printed() -> None:
     ]
 
 
+def test_the_job_that_died_goes_on_as_printed() -> None:
+    [line] = output_of(example_in("Going on with a job that died"))
+    pairs, kept = line.rsplit(" ", 1)
+
+    assert pairs == "[(0, 1), (1, 1), (2, 1)]"
+    assert int(kept) <= 2
+
+
 def test_the_external_program_runs_as_printed() -> None:
     lines = output_of(example_in("External programs"))
 
