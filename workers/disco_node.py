@@ -12,11 +12,13 @@ from __future__ import annotations
 from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
 from disco_rq.store import keys
-from disco_rq.store.address import is_sentinel, rq_sentinel
+from disco_rq.store.address import is_cluster, is_sentinel, rq_sentinel
 
 _settings = Settings.from_env()
 if _settings.redis is None:
     raise SettingsError("set DISCO_RQ_REDIS to the address of the cluster's Redis")
+if is_cluster(_settings.redis):
+    raise SettingsError("rq's own command cannot follow a Redis Cluster: start disco-rq node instead")
 
 REDIS_URL = None if is_sentinel(_settings.redis) else _settings.redis
 SENTINEL = rq_sentinel(_settings.redis) if is_sentinel(_settings.redis) else None

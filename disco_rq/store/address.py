@@ -2,14 +2,15 @@
 
 ``redis://``, ``rediss://`` (TLS) and ``unix://`` are read by redis-py. Those of Sentinel, which it does not
 know, name the sentinels and what they call the master:
-``redis+sentinel://[user:password@]host:26379,host:26379,host:26379/mymaster[/db][?options]``.
+``redis+sentinel://[user:password@]host:26379,host:26379,host:26379/mymaster[/db][?options]``. Those of a
+Redis Cluster name some of its servers: ``redis+cluster://[user:password@]host:6379,host:6379[?options]``.
 """
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -21,8 +22,11 @@ from redis.sentinel import SentinelConnectionPool
 from disco_rq.errors import SettingsError
 
 SENTINEL_PORT = 26379
+SERVER_PORT = 6379
 _SCHEMES = ("redis://", "rediss://", "unix://")
 _SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
+_CLUSTER_SCHEMES = ("redis+cluster://", "rediss+cluster://")
+_CLUSTER_FORM = "redis+cluster://HOST:6379,HOST:6379,HOST:6379"
 _SENTINEL_FORM = "redis+sentinel://HOST:26379,HOST:26379,HOST:26379/SERVICE"
 _SECRET = re.compile(r"(?i)password")
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\]]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>.*))?")
@@ -38,6 +42,15 @@ class SentinelAddress:
     tls: bool  # to the sentinels and to the servers
     options: Mapping[str, Any] = field(repr=False)  # of connections to the servers, as redis-py takes them
     sentinel_options: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAddress:
+    """Some servers of a Redis Cluster, of which any tells where the keys are."""
+
+    servers: tuple[tuple[str, int], ...]
+    tls: bool
+    options: Mapping[str, Any] = field(repr=False)
 
 
 def shown_address(url: str) -> str:
@@ -61,12 +74,18 @@ def is_sentinel(url: str) -> bool:
     return url.startswith(_SENTINEL_SCHEMES)
 
 
+def is_cluster(url: str) -> bool:
+    """Whether the address names servers of a Redis Cluster."""
+    return url.startswith(_CLUSTER_SCHEMES)
+
+
 def check_scheme(url: str) -> None:
     """Raise ``SettingsError`` for what is no address of a Redis at all."""
-    if not url.startswith(_SCHEMES + _SENTINEL_SCHEMES):
+    if not url.startswith(_SCHEMES + _SENTINEL_SCHEMES + _CLUSTER_SCHEMES):
         raise no_address(
             url,
-            "it takes redis://, rediss://, unix://, or redis+sentinel:// and rediss+sentinel:// for Sentinel",
+            "it takes redis://, rediss://, unix://, redis+sentinel:// and rediss+sentinel:// for Sentinel, "
+            "or redis+cluster:// and rediss+cluster:// for a Redis Cluster",
         )
     # redis-py would take database 0.
     database = url.partition("://")[2].partition("?")[0].partition("/")[2]
@@ -104,22 +123,50 @@ def sentinel_address(url: str) -> SentinelAddress:
         raise no_address(
             url, "of what begins with sentinel_ it takes sentinel_username and sentinel_password"
         )
-    others = urlencode([(name, value) for name, value in pairs if not name.startswith("sentinel_")])
-    try:
-        as_one = f"{scheme}://{login and login + '@'}server/{database}?{others}"
-        options: dict[str, Any] = parse_url(as_one)  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise no_address(url, error) from None
-    for name in ("host", "connection_class"):
-        options.pop(name, None)
+    others = [(name, value) for name, value in pairs if not name.startswith("sentinel_")]
+    options = _options(url, scheme, login, database, others)
     tls_options = {name: value for name, value in options.items() if name.startswith("ssl_")}
     return SentinelAddress(
-        sentinels=tuple(_host_and_port(url, entry) for entry in hosts.split(",")),
+        sentinels=tuple(
+            _host_and_port(url, entry, "sentinels", SENTINEL_PORT, _SENTINEL_FORM)
+            for entry in hosts.split(",")
+        ),
         service=unquote(service),
         tls=scheme == "rediss",
         options=options,
         sentinel_options=own | tls_options,
     )
+
+
+def cluster_address(url: str) -> ClusterAddress:
+    """Read an address for which ``is_cluster`` holds. Raises ``SettingsError`` naming what is wrong."""
+    scheme, _, rest = url.partition("+cluster://")
+    before, _, query = rest.partition("?")
+    netloc, _, database = before.partition("/")
+    login, _, hosts = netloc.rpartition("@")
+    if not hosts:
+        raise no_address(url, f"it names no server; it looks like {_CLUSTER_FORM}")
+    if database not in ("", "0"):
+        raise no_address(url, "a Redis Cluster has database 0 only")
+    servers = tuple(
+        _host_and_port(url, entry, "servers", SERVER_PORT, _CLUSTER_FORM) for entry in hosts.split(",")
+    )
+    options = _options(url, scheme, login, "", parse_qsl(query, keep_blank_values=True))
+    return ClusterAddress(servers, scheme == "rediss", options)
+
+
+def _options(
+    url: str, scheme: str, login: str, database: str, query: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    """What redis-py takes for a connection to one of several servers."""
+    try:
+        as_one = f"{scheme}://{login and login + '@'}server/{database}?{urlencode(query)}"
+        options: dict[str, Any] = parse_url(as_one)  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        raise no_address(url, error) from None
+    for name in ("host", "connection_class"):
+        options.pop(name, None)
+    return options
 
 
 def rq_sentinel(url: str) -> dict[str, Any]:
@@ -134,15 +181,13 @@ def rq_sentinel(url: str) -> dict[str, Any]:
     }
 
 
-def _host_and_port(url: str, entry: str) -> tuple[str, int]:
+def _host_and_port(url: str, entry: str, what: str, usual_port: int, form: str) -> tuple[str, int]:
     found = _HOST.fullmatch(entry)
     if found is None:
-        raise no_address(
-            url, f"{entry!r} among its sentinels is no HOST:PORT; it looks like {_SENTINEL_FORM}"
-        )
+        raise no_address(url, f"{entry!r} among its {what} is no HOST:PORT; it looks like {form}")
     port = found["port"]
     if port is None:
-        port = str(SENTINEL_PORT)
+        port = str(usual_port)
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise no_address(url, f"the port of {entry!r} is no number from 1 to 65535")
     return unquote(found["ipv6"] or found["name"]), int(port)
@@ -161,7 +206,10 @@ def url_of(client: redis.Redis) -> str:
     scheme, query = "redis", {}
     if issubclass(pool.connection_class, redis.SSLConnection):
         scheme, query = "rediss", _tls_options(options)
-    if isinstance(pool, SentinelConnectionPool):
+    servers: Any = getattr(pool, "servers", None)
+    if servers:  # of a Redis Cluster
+        place = f"{scheme}+cluster://{login}{','.join(_shown(*one) for one in servers)}"
+    elif isinstance(pool, SentinelConnectionPool):
         known = [one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels]
         hosts = ",".join(_shown(it["host"], it["port"]) for it in known)
         query |= {

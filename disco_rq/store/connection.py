@@ -22,7 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from disco_rq.errors import ConnectionLost, RedisFull
-from disco_rq.store.address import is_sentinel, shown_address
+from disco_rq.store.address import is_cluster, is_sentinel, shown_address
 from disco_rq.store.clients import open_client
 from disco_rq.store.line import Arg, Line
 
@@ -203,7 +203,7 @@ class Connection:
             socket_timeout=SOCKET_TIMEOUT_S,
             **_QUIET | self._protocol,
         )
-        self._has_replicas = is_sentinel(url)
+        self._has_replicas = is_sentinel(url) or is_cluster(url)
         self.line = Line(self.redis.connection_pool)
 
     def check(self) -> None:

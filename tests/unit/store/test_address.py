@@ -10,7 +10,7 @@ import redis
 from redis.sentinel import Sentinel
 
 from disco_rq.errors import SettingsError
-from disco_rq.store.address import rq_sentinel, sentinel_address, url_of
+from disco_rq.store.address import cluster_address, rq_sentinel, sentinel_address, shown_address, url_of
 from disco_rq.store.clients import open_async_client, open_client
 from tests.loops import run_coroutine
 
@@ -92,9 +92,14 @@ def test_a_wrong_address_is_told_without_its_password(url: str) -> None:
         "rediss://h:1/0?ssl_ca_certs=%2Fca.crt&ssl_check_hostname=False",
         "redis+sentinel://me:p%40ss@a:1,b:26379/mymaster/2?sentinel_username=it&sentinel_password=w%2Fd",
         "rediss+sentinel://a:1/mymaster/0?ssl_ca_certs=%2Fca.crt",
+        "redis+cluster://me:p%40ss@a:1,[::1]:2",
+        "rediss+cluster://a:1?ssl_ca_certs=%2Fca.crt",
     ],
 )
-def test_the_address_of_a_client_says_all_that_another_one_needs(url: str) -> None:
+def test_the_address_of_a_client_says_all_that_another_one_needs(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCO_RQ_PREFIX", "{disco}")
     assert url_of(open_client(url)) == url
 
 
@@ -134,3 +139,25 @@ def test_the_client_of_an_event_loop_takes_the_same_addresses() -> None:
 
     assert behind_sentinels.items() >= {"username": "me", "password": "pass", "db": 3}.items()
     assert alone.items() >= {"host": "a", "port": 1, "db": 0}.items()
+
+
+def test_an_address_of_a_redis_cluster_names_some_of_its_servers() -> None:
+    address = cluster_address("rediss+cluster://me:pass@a,b:7001,[::1]:7002?ssl_ca_certs=/ca")
+    assert address.servers == (("a", 6379), ("b", 7001), ("::1", 7002))
+    assert address.tls
+    assert address.options == {"username": "me", "password": "pass", "ssl_ca_certs": "/ca"}
+    assert "pass" not in shown_address("redis+cluster://me:pass@a,b")
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis+cluster://", "it names no server"),
+        ("redis+cluster://a/1", "has database 0 only"),
+        ("redis+cluster://a,b:x", "the port of 'b:x'"),
+        ("redis+cluster://a,:1", "':1' among its servers is no HOST:PORT; it looks like redis\\+cluster://"),
+    ],
+)
+def test_an_address_of_a_redis_cluster_that_is_wrong_is_told(url: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=why):
+        cluster_address(url)
