@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from disco_rq import Disco
-from disco_rq.cli import lastjob
 from disco_rq.cli.completion import complete_jobs
+from disco_rq.cli.naming import whole_name
 from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
 from disco_rq.views.sources import Sources
@@ -18,14 +18,9 @@ from disco_rq.views.sources import Sources
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def job_name(value: str) -> str:
-    """A job's name as the user gives it: the name, or ``@``."""
-    return lastjob.recall() if value == lastjob.LAST else value
-
-
 def verb(example: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command of a function; the function's name is the verb's, its docstring the help."""
-    return click.command(epilog=f"\b\nExample:\n  {example}")
+    return click.command(cls=JobVerb, epilog=f"\b\nExample:\n  {example}")
 
 
 def redis_option(function: F) -> F:
@@ -38,15 +33,36 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
+class JobArgument(click.Argument):
+    """A job, or several: the verb gets the whole name, whatever the user calls it."""
+
+
+class JobVerb(click.Command):
+    """Looks up the names of jobs once all that is typed has been found right."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        for parameter in self.params:
+            if isinstance(parameter, JobArgument) and parameter.name:
+                typed = ctx.params[parameter.name]
+                ctx.params[parameter.name] = (
+                    _named(ctx, typed) if isinstance(typed, str) else tuple(_named(ctx, one) for one in typed)
+                )
+        return super().invoke(ctx)
+
+
+def _named(ctx: click.Context, text: str) -> str:
+    return whole_name(text, lambda: address(ctx.params.get("redis")))
+
+
 def job_argument(function: F) -> F:
-    argument = click.argument("job", type=job_name, metavar="JOB", shell_complete=complete_jobs)
-    return argument(function)
+    """``job``: its name, the beginning of it, ``@NAME``, or ``@``."""
+    return click.argument("job", cls=JobArgument, metavar="JOB", shell_complete=complete_jobs)(function)
 
 
 def job_names(*, required: bool = True) -> Callable[[F], F]:
     """``names``: one job or several."""
     return click.argument(
-        "names", nargs=-1, required=required, type=job_name, metavar="JOB…", shell_complete=complete_jobs
+        "names", cls=JobArgument, nargs=-1, required=required, metavar="JOB…", shell_complete=complete_jobs
     )
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
-from disco_rq.cli.output import local_time, print_json, print_table
+from disco_rq.cli.completion import complete_tasks
+from disco_rq.cli.output import local_time, print_json, print_table, seconds
 from disco_rq.errors import DiscoError
 
 
 @verb("disco-rq story @ map:3")
 @job_argument
-@click.argument("task")
+@click.argument("task", shell_complete=complete_tasks)
 @redis_option
 @json_option
 def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
@@ -24,13 +25,13 @@ def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
         print_json(attempts)
         return
     print_table(
-        ("attempt", "node", "started", "seconds", "outcome", "error"),
+        ("attempt", "node", "started", "took", "outcome", "error"),
         [
             (
                 one["attempt"],
                 one["node"],
                 local_time(one["started"] / 1000) if one["started"] else "",
-                f"{(one['ended'] - one['started']) / 1000:.1f}" if one["started"] and one["ended"] else "",
+                seconds(one["ended"] - one["started"] if one["started"] and one["ended"] else None),
                 one["outcome"],
                 one.get("error", ""),
             )
@@ -41,7 +42,7 @@ def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
 
 @verb("disco-rq log @ map:3")
 @job_argument
-@click.argument("task")
+@click.argument("task", shell_complete=complete_tasks)
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Which one. [default: the last]")
 @redis_option
 @json_option

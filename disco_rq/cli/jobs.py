@@ -3,32 +3,86 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import count as count_from
+from itertools import islice
+from typing import Any
 
 import click
 
-from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
-from disco_rq.cli.output import check_reader, json_of, local_time, print_facts, print_json, print_table
+from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, sources_of, verb
+from disco_rq.cli.inputlines import grouped
+from disco_rq.cli.output import (
+    check_reader,
+    json_of,
+    local_time,
+    print_facts,
+    print_json,
+    print_table,
+    seconds,
+    share,
+)
 from disco_rq.cli.pilot import facts_of_pilot
 from disco_rq.client.progress import PhaseCounts, event_text
 from disco_rq.client.waiting import REFRESH_S
+from disco_rq.store.clock import server_ms
 from disco_rq.store.nodes import SUSPENDED
+from disco_rq.views import figures, shapes
+from disco_rq.views.jobs import head_of
+from disco_rq.views.sources import Sources
 
 FIRST, NOW = "0-0", "now"
+JOB_COLUMNS = ("started", "status", "job", "progress", "took", "owner")
+JOBS_AT_A_TIME = 500
 
 
-@verb("disco-rq jobs")
+@verb("disco-rq jobs --state active --last 20")
+@click.option("--state", type=click.Choice(("active", "ready", "dead")), help="Those in one state.")
+@click.option("--name", default="", metavar="TEXT", help="Those whose name begins so.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="The newest N of them. [default: all]")
 @redis_option
 @json_option
-def jobs(redis: str | None, as_json: bool) -> None:
-    """List the jobs, newest first."""
-    with connect(redis) as disco:
-        found = disco.joblist()
+def jobs(state: str | None, name: str, last: int | None, redis: str | None, as_json: bool) -> None:
+    """List the jobs, newest first: how far each is, for how long it has run or ran, and whose it is."""
+    with sources_of(redis) as sources:
+        wanted = (head for head in _heads(sources, name) if state is None or head.state == state)
+        found = list(islice(wanted, last))
+        now_ms = server_ms(sources.connection)
     if as_json:
-        print_json([{"started": start, "status": status, "job": name} for start, status, name in found])
+        print_json([_as_json(head, now_ms) for head in found])
     else:
-        print_table(
-            ("started", "status", "job"), [(local_time(start), status, name) for start, status, name in found]
-        )
+        print_table(JOB_COLUMNS, [_row(head, now_ms) for head in found])
+
+
+def _heads(sources: Sources, name: str) -> Iterator[shapes.JobHead]:
+    """Newest first, read page by page."""
+    for first in count_from(0, JOBS_AT_A_TIME):
+        names = sources.view.job_names(first, first + JOBS_AT_A_TIME - 1)
+        if not names:
+            return
+        yield from map(head_of, sources.view.heads([one for one in names if one.startswith(name)]))
+
+
+def _took_ms(head: shapes.JobHead, now_ms: int) -> int:
+    return max((now_ms if head.ended is None else head.ended) - head.submitted, 0)
+
+
+def _as_json(head: shapes.JobHead, now_ms: int) -> dict[str, Any]:
+    return {
+        "started": head.submitted / 1000,
+        "status": head.state,
+        "job": head.name,
+        "paused": head.paused,
+        "progress": head.progress,
+        "seconds": _took_ms(head, now_ms) / 1000,
+        "owner": head.owner,
+    }
+
+
+def _row(head: shapes.JobHead, now_ms: int) -> tuple[object, ...]:
+    status = "active, paused" if head.paused and head.state == "active" else head.state
+    started = local_time(head.submitted / 1000)
+    return started, status, head.name, share(head.progress), seconds(_took_ms(head, now_ms)), head.owner
 
 
 @verb("disco-rq info @")
@@ -53,12 +107,13 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     rows += [("started", local_time(found["timestamp"]))]
     if found["ended"]:
         rows += [("ended", local_time(found["ended"]))]
+        rows += [("took", figures.duration((found["ended"] - found["timestamp"]) * 1000))]
     phases = {"map": PhaseCounts(*found["mapi"]), "reduce": PhaseCounts(*found["redi"])}
     phases = {name: phase for name, phase in phases.items() if phase.total}
     rows += phases.items()
     for phase in phases:
-        amounts = [f"{found[what][phase]:,} {what}" for what in ("entries", "records", "bytes")]
-        rows += [(f"{phase} output", ", ".join(amounts))]
+        amounts = [f"{found[what][phase]:,} {what}" for what in ("entries", "records")]
+        rows += [(f"{phase} output", ", ".join([*amounts, figures.size(found["bytes"][phase])]))]
     if found["copies"]:
         rows += [("copies of tasks that lagged", found["copies"])]
     if found["retry_of"]:
@@ -72,7 +127,9 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     if found["msgs_dropped"]:
         rows += [("messages dropped", found["msgs_dropped"])]
     rows += [(f"counter {name}", value) for name, value in sorted(found["counters"].items())]
-    rows += [("input", " ".join(urls)) for urls in found["inputs"]]
+    rows += [
+        ("input", line) for line in grouped(found["inputs"], phases["map"].total if "map" in phases else 0)
+    ]
     rows += [("result", url) for url in found["results"]]
     print_facts(rows)
 

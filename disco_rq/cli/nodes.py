@@ -10,7 +10,7 @@ import click
 from disco_rq import Disco
 from disco_rq.cli.arguments import connect, json_option, redis_option, verb
 from disco_rq.cli.completion import complete_nodes
-from disco_rq.cli.output import print_json, print_table
+from disco_rq.cli.output import print_json, print_table, tell
 from disco_rq.errors import DiscoError
 
 COLUMNS = ("node", "state", "max_workers", "job_ok", "data_error", "error", "lost", "closed")
@@ -49,7 +49,7 @@ node_names = click.argument("names", nargs=-1, required=True, metavar="NODE…",
 @json_option
 def drain(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Give nodes no new tasks, and let them finish what they have."""
-    _each(redis, names, Disco.drain, as_json)
+    _each(redis, names, Disco.drain, "gets no new tasks, and finishes what it has", as_json)
 
 
 @verb("disco-rq blacklist node7")
@@ -58,7 +58,7 @@ def drain(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
 @json_option
 def blacklist(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Give nodes no new tasks, and what is queued there to others. It holds until they are whitelisted."""
-    _each(redis, names, Disco.blacklist, as_json)
+    _each(redis, names, Disco.blacklist, "gets no new tasks; what was queued there goes to others", as_json)
 
 
 @verb("disco-rq whitelist node7")
@@ -67,7 +67,7 @@ def blacklist(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
 @json_option
 def whitelist(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Give nodes tasks again: the end of drain and of blacklist."""
-    _each(redis, names, Disco.whitelist, as_json)
+    _each(redis, names, Disco.whitelist, "gets tasks again", as_json)
 
 
 @verb("disco-rq forget node7")
@@ -79,11 +79,11 @@ def forget(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
 
     One that comes back is known again when it starts, without what was decided about it.
     """
-    _each(redis, names, Disco.forget, as_json)
+    _each(redis, names, Disco.forget, "is forgotten", as_json)
 
 
 def _each(
-    redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None], as_json: bool
+    redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None], told: str, as_json: bool
 ) -> None:
     with connect(redis) as disco:
         known = {node["node"] for node in disco.nodeinfo()["available"]}
@@ -93,6 +93,8 @@ def _each(
                 raise DiscoError(f"unknown node {name!r}: {there}")
         for name in names:
             change(disco, name)
+            if not as_json:
+                tell(f"node {name} {told}")
     if as_json:
         print_json({"nodes": names, "did": change.__name__})
 

@@ -8,13 +8,15 @@ import json
 import math
 import select
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Any, BinaryIO
 
 import click
+
+from disco_rq.views import figures
 
 ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 JSON_DIGITS = sys.int_info.default_max_str_digits
@@ -62,7 +64,44 @@ def text_of(value: Any) -> bytes:
     """One field of a ``key<TAB>value`` line. Tabs and line ends are escaped: a pair stays one line."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
+    elif isinstance(value, float) and not math.isfinite(value):
+        value = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return bytes_of(str(value).translate(ESCAPES))
+
+
+class Amount:
+    """A number in a table: as people write it on a terminal; in a pipe plain, so that programs sort it."""
+
+    def __init__(self, number: float | None, written: Callable[[float], str], *, digits: int = 0) -> None:
+        """None is an empty cell. ``digits``: behind the point, in a pipe."""
+        self._number = number
+        self._written = written
+        self._digits = digits
+
+    def __str__(self) -> str:
+        if self._number is None:
+            return ""
+        if sys.stdout.isatty():
+            return self._written(self._number)
+        return f"{self._number:.{self._digits}f}"
+
+
+def count(number: int | None) -> Amount:
+    return Amount(number, figures.count)
+
+
+def size(size_bytes: int | None) -> Amount:
+    return Amount(size_bytes, figures.size)
+
+
+def seconds(ms: float | None) -> Amount:
+    """A duration, given in milliseconds: in a pipe in seconds."""
+    return Amount(None if ms is None else ms / 1000, lambda s: figures.duration(s * 1000), digits=1)
+
+
+def share(part: float) -> Amount:
+    """A part of one: ``25%``, in a pipe ``0.25``. Only the whole is all of it."""
+    return Amount(math.floor(100 * part) / 100, lambda it: f"{round(100 * it)}%", digits=2)
 
 
 def json_of(value: Any, *, indent: int | None = None) -> str:
@@ -141,6 +180,11 @@ def check_reader() -> None:
     poll.register(sys.stdout.fileno(), 0)
     if any(event & select.POLLERR for _, event in poll.poll(0)):
         raise BrokenPipeError
+
+
+def tell(what: str) -> None:
+    """A line for people about what was done; what is read by programs goes to stdout."""
+    click.echo(f"disco-rq: {what}", err=True)
 
 
 def print_json(value: Any) -> None:

@@ -64,8 +64,13 @@ def load_program(program: str) -> Program:
             click.echo(f"disco-rq: {program}: {name} is no argument of a job; {meant[0]}?", err=True)
     stem = Path(program).stem if is_file else program.rpartition(".")[2]
     own = getattr(module, "name", None)  # a function of that name is no word about the job
-    name = own if isinstance(own, str) else re.sub(r"[^a-zA-Z0-9_]", "_", stem)[:100]
+    name = own if isinstance(own, str) else _job_name(stem)
     return Program(name, arguments)
+
+
+def _job_name(stem: str) -> str:
+    """How a job's name begins for a file's: ``my-job`` stays, ``2024 run`` becomes ``2024_run``."""
+    return re.sub(r"^-|[^a-zA-Z0-9_\-]", "_", stem)[:100]
 
 
 def _import_file(path: Path) -> ModuleType:

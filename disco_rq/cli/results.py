@@ -8,7 +8,8 @@ from typing import BinaryIO
 import click
 
 from disco_rq import Disco, result_iterator
-from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
+from disco_rq.cli.arguments import JobVerb, connect, job_argument, json_option, redis_option, verb
+from disco_rq.cli.completion import complete_oob
 from disco_rq.cli.output import bytes_of, check_reader, json_of, print_json, write_pairs
 from disco_rq.client.progress import Display
 from disco_rq.client.streaming import stream_of
@@ -88,6 +89,8 @@ def cat(job: str, follow: bool, redis: str | None, as_json: bool) -> None:
 class ListUnlessNamed(click.Group):
     """``oob JOB`` is ``oob list JOB``: no job's name is that of a command."""
 
+    command_class = JobVerb
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -121,7 +124,7 @@ def oob_list(job: str, redis: str | None, as_json: bool) -> None:
 
 @oob.command("get", epilog="\b\nExample:\n  disco-rq oob get @ distinct:0")
 @job_argument
-@click.argument("key")
+@click.argument("key", shell_complete=complete_oob)
 @redis_option
 @json_option
 def oob_get(job: str, key: str, redis: str | None, as_json: bool) -> None:

@@ -40,7 +40,7 @@ def retry(
         changes["input"] = list(inputs)
     with connect(redis) as disco:
         new = disco.retry(job, keep, **changes)
-        lastjob.remember(new.name)
+        lastjob.remember(new.name, disco.url)
         kept = new.jobinfo()["kept"]
         if as_json:
             print_json({"job": new.name, "retry_of": job, "kept": kept})

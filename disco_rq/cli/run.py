@@ -130,7 +130,7 @@ def run(
     with results_file(output) as out, stopped_like_ctrl_c(), Disco(redis, workers=workers) as disco:
         job = submit_program(disco, program, inputs, options)
         if not disco.is_embedded:
-            lastjob.remember(job.name)
+            lastjob.remember(job.name, disco.url)
         try:
             display = AtPilot(job, display_for(console, quiet=quiet or stream), console, yes=yes)
             display.check_answerable(is_own=disco.is_embedded)
@@ -158,7 +158,7 @@ def submit(program: str, inputs: tuple[str, ...], redis: str | None, as_json: bo
     """
     with connect(redis) as disco:
         job = submit_program(disco, program, inputs, options)
-        lastjob.remember(job.name)
+        lastjob.remember(job.name, disco.url)
         if as_json:
             print_json({"job": job.name})
         else:

@@ -10,7 +10,7 @@ import click
 
 from disco_rq import Disco
 from disco_rq.cli.arguments import connect, job_names, json_option, redis_option, verb
-from disco_rq.cli.output import print_json
+from disco_rq.cli.output import print_json, tell
 from disco_rq.store.connection import Connection
 from disco_rq.store.viewing import ViewStore
 
@@ -31,7 +31,7 @@ def age_s(text: str) -> float:
 @json_option
 def kill(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """End jobs now. What they have counted and said stays to be looked at."""
-    _each(redis, names, Disco.kill, as_json)
+    _each(redis, names, Disco.kill, "is killed", as_json)
 
 
 @verb("disco-rq pause @")
@@ -40,7 +40,7 @@ def kill(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
 @json_option
 def pause(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Start no new tasks of jobs, until they are resumed. What runs goes on."""
-    _each(redis, names, Disco.pause, as_json)
+    _each(redis, names, Disco.pause, "is paused: nothing new of it starts, what runs goes on", as_json)
 
 
 @verb("disco-rq resume @")
@@ -49,7 +49,7 @@ def pause(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
 @json_option
 def resume(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
     """Start tasks of paused jobs again."""
-    _each(redis, names, Disco.resume, as_json)
+    _each(redis, names, Disco.resume, "goes on", as_json)
 
 
 @verb("disco-rq clean @")
@@ -61,15 +61,19 @@ def clean(names: tuple[str, ...], redis: str | None, as_json: bool) -> None:
 
     Who noted the addresses of the results can still read them. Nothing but purge deletes the files.
     """
-    _each(redis, names, Disco.clean, as_json)
+    _each(redis, names, Disco.clean, "is forgotten; its files stay", as_json)
 
 
 def _each(
-    redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None], as_json: bool
+    redis: str | None, names: tuple[str, ...], change: Callable[[Disco, str], None], told: str, as_json: bool
 ) -> None:
     with connect(redis) as disco:
         for name in names:
+            [before] = disco.session.store.statuses([name])
             change(disco, name)
+            if not as_json:
+                has_ended = change is Disco.kill and before != "active"
+                tell(f"job {name} " + (f"had ended: it is {before}" if has_ended else told))
     if as_json:
         print_json({"jobs": names, "did": change.__name__})
 
@@ -98,9 +102,13 @@ def purge(
         for name in chosen:
             if not dry_run:
                 disco.purge(name)
-            if not as_json and (dry_run or older is not None):
+            if as_json:
+                continue
+            if dry_run or older is not None:
                 with suppress(BrokenPipeError):  # the reader has seen enough, the jobs are to go all the same
                     click.echo(name)
+            else:
+                tell(f"job {name} is purged")
     if as_json:
         print_json({"jobs": chosen, "did": None if dry_run else "purge"})
 

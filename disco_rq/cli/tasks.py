@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, sources_of, verb
-from disco_rq.cli.output import local_time, print_json, print_table
+from disco_rq.cli.output import count, local_time, print_json, print_table, seconds, size
 from disco_rq.model import PHASES, Phase
 from disco_rq.outputs.profiles import SORTS, functions
 from disco_rq.views import shapes
@@ -19,7 +19,7 @@ from disco_rq.views.sources import Sources
 from disco_rq.views.tasks import tasks as page_of
 
 TASKS_AT_A_TIME = 500
-COLUMNS = ("task", "state", "attempt", "failures", "node", "seconds", "entries", "records", "bytes")
+COLUMNS = ("task", "state", "attempt", "failures", "node", "took", "entries", "records", "bytes")
 
 
 @verb("disco-rq tasks @ --phase map --state failed")
@@ -47,18 +47,17 @@ def tasks(job: str, phase: Phase | None, state: str | None, redis: str | None, a
     rows = [
         (
             *(task.task, task.state, task.attempt, task.failures, task.node),
-            _seconds(task, now_ms),
-            *("" if amount is None else amount for amount in (task.entries, task.records, task.bytes)),
+            seconds(_ran_ms(task, now_ms)),
+            *(count(task.entries), count(task.records), size(task.bytes)),
         )
         for task in found
     ]
     print_table(COLUMNS, rows)
 
 
-def _seconds(task: shapes.Task, now_ms: int) -> str:
+def _ran_ms(task: shapes.Task, now_ms: int) -> int | None:
     """How long it ran, or has run so far."""
-    ms = max(now_ms - (task.started or now_ms), 0) if task.state == "running" else task.duration
-    return "" if ms is None else f"{ms / 1000:.1f}"
+    return max(now_ms - (task.started or now_ms), 0) if task.state == "running" else task.duration
 
 
 def _tasks(sources: Sources, job: str, phase: Phase, state: Any) -> Iterator[shapes.Task]:

@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from disco_rq import Disco
 from disco_rq.cli.completion import SHELL_PATIENCE_S
+from disco_rq.runtime import put
 from tests.cluster.conftest import wait_until
 from tests.conftest import require_program
 
@@ -37,7 +40,7 @@ class Shell:
         script = f"""
             eval "$(disco-rq completion bash)"
             complete -p disco-rq > /dev/null || exit 3
-            [[ $COMP_WORDBREAKS != *@* ]] || exit 4
+            [[ $COMP_WORDBREAKS != *[@:]* ]] || exit 4
             COMP_WORDS=({listed}) COMP_CWORD={len(words) - 1}
             _disco_rq_completion disco-rq
             printf '%s\\n' "${{COMPREPLY[@]}}"
@@ -75,6 +78,30 @@ def test_names_of_jobs_and_nodes_are_completed(tmp_path: Path, disco: Disco) -> 
     assert shell.tab("disco-rq", "drain", "loc") == ["localhost"]
     shell.env.pop("DISCO_RQ_REDIS")
     assert shell.tab("disco-rq", "info", "--redis", disco.url, "to_comp") == [job.name]
+    job.purge()
+
+
+def put_and_give(line: str, params: object) -> list[tuple[str, int]]:
+    put(f"key:{line}", 1)
+    return [(line, 1)]
+
+
+def as_they_are(pairs: Iterable[Any], params: object) -> Iterable[Any]:
+    return pairs
+
+
+def test_tasks_and_oob_results_of_a_job_are_completed(tmp_path: Path, disco: Disco) -> None:
+    shell = Shell(tmp_path, disco.url)
+    job = disco.new_job(
+        "to-complete", ["raw://a", "raw://b"], map=put_and_give, reduce=as_they_are, nr_reduces=1
+    )
+    job.wait(30)
+
+    assert shell.tab("disco-rq", "info", "@to-c") == ["@to-complete"]
+    assert shell.tab("disco-rq", "story", job.name, "") == ["map:0", "map:1", "reduce:0"]
+    assert shell.tab("disco-rq", "log", "@to-complete", "map:1") == ["map:1"]
+    assert shell.tab("disco-rq", "oob", "get", "to-com", "key:") == ["key:a", "key:b"]
+    assert shell.tab("disco-rq", "story", "nonesuch", "") == []
     job.purge()
 
 

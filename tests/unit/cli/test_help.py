@@ -156,7 +156,8 @@ def test_the_last_job_of_a_user_without_one_is_told(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
     with pytest.raises(SystemExit) as left:
-        main([name, "@"])
+        main([name, "@", "--redis", "redis://127.0.0.1:1"])
 
     assert left.value.code == 1
-    assert capsys.readouterr().err == "disco-rq: @ is your last job, and you have not submitted one yet\n"
+    told = "@ is your last job on this cluster, and you have not submitted one to it yet"
+    assert capsys.readouterr().err == f"disco-rq: {told}\n"

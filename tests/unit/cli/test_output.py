@@ -14,9 +14,18 @@ from uuid import UUID
 
 import pytest
 
-from disco_rq.cli import lastjob
-from disco_rq.cli.output import _say_once, json_of, print_facts, print_table, text_of, write_pairs
-from disco_rq.errors import UnknownJob
+from disco_rq.cli.output import (
+    _say_once,
+    count,
+    json_of,
+    print_facts,
+    print_table,
+    seconds,
+    share,
+    size,
+    text_of,
+    write_pairs,
+)
 
 HALF = "cut \ud83d"
 """Half of an emoji, as cut JSON texts have it."""
@@ -116,6 +125,26 @@ def test_text_of_numbers_is_as_python_writes_them() -> None:
     assert [text_of(value) for value in (1.0, 2**80, True)] == [b"1.0", str(2**80).encode(), b"True"]
 
 
+def test_what_is_no_number_is_text_that_other_programs_read() -> None:
+    assert lines([(math.nan, math.inf), ("x", -math.inf)]) == b"NaN\tInfinity\nx\t-Infinity\n"
+
+
+def test_amounts_are_plain_in_a_pipe_and_as_people_write_them_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed() -> list[str]:
+        print_table(
+            ("n", "size", "took", "done"), [(count(12345), size(1536), seconds(90_500), share(0.999))]
+        )
+        return capsys.readouterr().out.splitlines()[1].split("  ")
+
+    assert printed() == ["12345\t1536\t90.5\t0.99"]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert printed() == ["12,345", "1.5 KiB", "1 min 30 s", "99%"]
+    print_table(("n",), [(count(None),)])
+    assert capsys.readouterr().out == "n\n\n"
+
+
 def test_a_table_in_a_pipe_is_a_header_and_fields_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("name", "n"), [("a", 1), ("b", 22)])
 
@@ -136,27 +165,3 @@ def test_facts_have_no_header(capsys: pytest.CaptureFixture[str]) -> None:
     print_facts([("job", "a@1"), ("counter x", 22)])
 
     assert capsys.readouterr().out == "job\ta@1\ncounter x\t22\n"
-
-
-def test_the_last_job_is_remembered_for_the_user(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-    with pytest.raises(UnknownJob, match="not submitted one yet"):
-        lastjob.recall()
-    lastjob.remember("first@20261123-203900-abcd")
-    lastjob.remember("second@20261123-203901-abcd")
-
-    assert lastjob.recall() == "second@20261123-203901-abcd"
-    assert [file.name for file in (tmp_path / "state" / "disco-rq").iterdir()] == ["last"]
-
-
-def test_a_state_directory_that_cannot_be_written_loses_no_job(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-
-    lastjob.remember("first@20261123-203900-abcd")
-
-    with pytest.raises(UnknownJob):
-        lastjob.recall()

@@ -69,7 +69,8 @@ def test_a_program_named_as_a_standard_module_does_not_replace_it(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "job_name"), [("my-job.py", "my_job"), ("2024 run.py", "2024_run"), ("a.b.py", "a_b")]
+    ("name", "job_name"),
+    [("my-job.py", "my-job"), ("-job.py", "_job"), ("2024 run.py", "2024_run"), ("a.b.py", "a_b")],
 )
 def test_any_file_name_gives_a_job_name(tmp_path: Path, name: str, job_name: str) -> None:
     assert load_program(program(tmp_path, "def map(e, params): ...", name)).name == job_name
