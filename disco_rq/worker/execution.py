@@ -20,6 +20,7 @@ from disco_rq.attempt.log import AttemptLog
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.processstate import ProcessState
 from disco_rq.attempt.running import Outcome, Running, TaskInput, Turn, run_attempt
+from disco_rq.attempt.stored import InputsMissing, StoredFeed, StoredRanges
 from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.errors import ConnectionLost, OtherVersion
@@ -44,7 +45,7 @@ from disco_rq.worker.horse import Fitness, Progress
 from disco_rq.worker.programs import Programs
 from disco_rq.worker.rehearsal import rehearse
 from disco_rq.worker.secondlook import TO_BE_LOOKED_AT, SecondLook, Unheard
-from disco_rq.worker.services import Feed, InputsMissing, Ranges, TaskServices
+from disco_rq.worker.services import TaskServices
 
 log = logging.getLogger("disco_rq.execution")
 
@@ -212,12 +213,12 @@ class Execution:
         turn = Turn(spec, program.unpacked, attempt.task, attempt.number, task_input)
         if task_input != "reduce" and task_input.is_redundant:
             turn = turn.after(self._store.failed_inputs(attempt.job, attempt.task))
-        feed = Feed(self._store, spec, turn.task, program.seal)
+        feed = StoredFeed(self._store, spec, turn.task, program.seal)
         services = TaskServices(self._connection, self._store, attempt)
         outside = Running(
             services=services,
             feed=feed,
-            ranges=Ranges(self._connection, spec, program.seal),
+            ranges=StoredRanges(self._connection, spec, program.seal),
             master=partial(master_address, self._connection),
             status=lambda text: self._store.event(attempt.job, self._place.node, f"{attempt.task}: {text}"),
             limit=time_limit(spec.task_timeout),

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from disco_rq.attempt.place import Place
-from disco_rq.attempt.running import TaskInput
-from disco_rq.errors import BadSignature, OtherVersion
-from disco_rq.model import JobSpec, TaskId
+from disco_rq.attempt.program import Program
+from disco_rq.errors import OtherVersion
+from disco_rq.model import JobSpec
 from disco_rq.outputs.wire import data_keys, keys_of_job
-from disco_rq.packing import Signer, TaskSeal, UnpackedJob, checked_body, open_pack
+from disco_rq.packing import Signer, TaskSeal, checked_body, open_pack
 from disco_rq.runtime import Overtaken
-from disco_rq.store.attempts import AttemptStore, check_input
+from disco_rq.store.attempts import AttemptStore
 from disco_rq.version import PROTOCOL, __version__
 
-__all__ = ["Program", "Programs"]
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A job as this process knows it."""
-
-    spec: JobSpec
-    unpacked: UnpackedJob
-    seal: TaskSeal
-
-    def check(self, task: TaskId, task_input: TaskInput) -> None:
-        """``BadSignature`` unless the job has this task, and its client has signed that it reads this."""
-        spec = self.spec
-        tasks = {"map": spec.nr_maps, "reduce": spec.nr_reduces if spec.has_reduce else 0}[task.phase]
-        if not 0 <= task.index < tasks:
-            raise BadSignature(f"{spec.name} has no {task}, as its client has signed it")
-        if task.phase == "map" and task_input == "reduce":
-            raise BadSignature(f"input {task.index} of {spec.name} is not there")
-        if task_input != "reduce":
-            check_input(task_input, task.index, self.seal)
+__all__ = ["Programs"]
 
 
 class Programs:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from disco_rq.attempt.stored import InputsMissing, StoredFeed
 from disco_rq.model import JobSpec, StageResult, TaskId
 from disco_rq.packing import JobSeal
 from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore, Commit
 from disco_rq.store.connection import Connection
-from disco_rq.worker.services import Feed, InputsMissing
 from tests.redis.story import JOB, lead, started, submit
 
 
@@ -21,9 +21,9 @@ def commit(connection: Connection, task: str, sizes: dict[int, int]) -> None:
     ) == ["ok"]
 
 
-def feed(connection: Connection, partition: int) -> Feed:
+def feed(connection: Connection, partition: int) -> StoredFeed:
     spec = JobSpec(JOB, 2, 3, has_map=True, has_reduce=True)
-    return Feed(AttemptStore(connection), spec, TaskId("reduce", partition), JobSeal(JOB, None))
+    return StoredFeed(AttemptStore(connection), spec, TaskId("reduce", partition), JobSeal(JOB, None))
 
 
 def test_a_reduce_for_which_no_map_has_written_knows_it(connection: Connection) -> None:

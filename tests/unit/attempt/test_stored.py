@@ -7,20 +7,20 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from disco_rq.attempt.stored import StoredFeed
 from disco_rq.errors import BadSignature
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.packing import JobSeal
-from disco_rq.worker.services import Feed
 
 JOB = "job@20260101-000000-abcd"
 SPEC = JobSpec(JOB, 2, 1, has_map=True, has_reduce=True)
 OWN = {0: f"disco://n1/{JOB}/map-0.1", 1: f"disco://n2/{JOB}/map-1.3"}
 
 
-def feed(outputs: dict[int, str]) -> Feed:
+def feed(outputs: dict[int, str]) -> StoredFeed:
     store: Any = MagicMock()
     store.map_outputs.return_value = (outputs, 0)
-    return Feed(store, SPEC, TaskId("reduce", 0), JobSeal(JOB, b"secret"))
+    return StoredFeed(store, SPEC, TaskId("reduce", 0), JobSeal(JOB, b"secret"))
 
 
 def test_outputs_of_its_maps_are_read() -> None:
