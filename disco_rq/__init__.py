@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from disco_rq.client.disco import Disco
     from disco_rq.client.job import Job
     from disco_rq.client.reading import result_iterator
+    from disco_rq.client.replay import Replay
     from disco_rq.inputs.heldrecords import records_input
     from disco_rq.model import BadEntry
     from disco_rq.params import Params
@@ -26,6 +27,7 @@ _HOMES = {
     "Disco": "disco_rq.client.disco",
     "Job": "disco_rq.client.job",
     "Params": "disco_rq.params",
+    "Replay": "disco_rq.client.replay",
     "records_input": "disco_rq.inputs.heldrecords",
     "result_iterator": "disco_rq.client.reading",
 }
@@ -36,6 +38,7 @@ __all__ = [
     "Disco",
     "Job",
     "Params",
+    "Replay",
     "__version__",
     "external",
     "records_input",

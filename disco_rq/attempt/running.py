@@ -27,6 +27,7 @@ from disco_rq.packing import UnpackedJob
 from disco_rq.redact import redact
 from disco_rq.runtime import RunningTask, Services, enter_task
 from disco_rq.stages import TaskWork, run_map, run_reduce
+from disco_rq.stages.onlyentry import OnlyEntry
 
 __all__ = ["Feed", "Outcome", "Running", "TaskInput", "Turn", "run_attempt"]
 
@@ -56,6 +57,7 @@ class Turn:
     task: TaskId
     number: int
     task_input: TaskInput
+    entry: int | None = None  # that of each input only is for the map: see ``stages.onlyentry``
 
     @property
     def functions(self) -> Functions:
@@ -129,6 +131,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
         new_params=turn.unpacked.params,
         memory_bytes=0 if spec.saves(turn.task) else outside.memory_bytes,
         bad=left_out,
+        only=None if turn.entry is None else OnlyEntry(turn.entry),
     )
     profile = place.data.profile(spec.name, turn.task, turn.number) if spec.profile else None
     if turn.unpacked.required:

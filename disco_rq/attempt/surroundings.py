@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Surroundings"]
+__all__ = ["Surroundings", "forget_modules", "restored"]
 
 
 class Surroundings:
@@ -38,3 +40,20 @@ def _raw_environment() -> dict[Any, Any]:
     """The environment as Python keeps it, encoded: ``os.environ == …`` decodes all of it, for every task."""
     raw: dict[Any, Any] = vars(os.environ)["_data"]
     return raw
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Afterwards this process finds its directory, environment and path as before."""
+    surroundings = Surroundings()
+    try:
+        yield
+    finally:
+        surroundings.restore()
+
+
+def forget_modules(directory: Path) -> None:
+    """Those that were imported from there: the next job may bring others of the same names."""
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(f"{directory}{os.sep}"):
+            del sys.modules[name]

@@ -7,6 +7,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 
 from disco_rq.errors import BadSignature, DataError, JobFailure, TaskError
 from disco_rq.redact import redact
@@ -92,6 +93,26 @@ def user_traceback(error: BaseException) -> str:
         seen.stack = traceback.StackSummary.from_list(kept)
         seen = seen.__cause__ or seen.__context__
     return _cut(redact("".join(report.format())), TRACEBACK_MAX_CHARS) if users else ""
+
+
+def users_traceback(error: BaseException) -> TracebackType | None:
+    """The traceback from the first frame of user code to the last one; None where there is none."""
+    entries: list[TracebackType] = []
+    entry, by_us = error.__traceback__, True
+    while entry is not None:
+        filename = entry.tb_frame.f_code.co_filename
+        if _is_ours(filename):
+            by_us = True
+        elif not by_us or not _is_library(filename):
+            by_us = False
+            entries.append(entry)
+        entry = entry.tb_next
+    while entries and _is_library(entries[-1].tb_frame.f_code.co_filename):
+        entries.pop()
+    chain: TracebackType | None = None
+    for one in reversed(entries):
+        chain = TracebackType(chain, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return chain
 
 
 def _users_frames(stack: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

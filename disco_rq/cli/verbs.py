@@ -35,6 +35,7 @@ VERBS = {
     "story": Verb("attempts", "Tell what became of each attempt of a task."),
     "log": Verb("attempts", "Print what a task printed and logged."),
     "retry": Verb("retry", "Go on with a dead job as a new one, and print its name."),
+    "replay": Verb("replay", "Run a task once more, here, and compare."),
     "kill": Verb("steering", "End jobs now."),
     "pause": Verb("steering", "Start no new tasks of jobs, until they are resumed."),
     "resume": Verb("steering", "Start tasks of paused jobs again."),

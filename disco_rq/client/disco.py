@@ -171,6 +171,7 @@ class Disco:
     events = _by_name(Job.events)
     story = _by_name(Job.story)
     log = _by_name(Job.log)
+    replay = _by_name(Job.replay)
     profile_stats = _by_name(Job.profile_stats)
     bad_entries = _by_name(Job.bad_entries)
     oob_list = _by_name(Job.oob_list)

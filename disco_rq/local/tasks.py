@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from bdb import BdbQuit
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.running import Running, TaskInput, Turn, run_attempt
-from disco_rq.attempt.surroundings import Surroundings
+from disco_rq.attempt.surroundings import forget_modules, restored
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.client.facts import describe_death
@@ -80,10 +78,10 @@ class LocalTasks:
             return
         self._place.scratch.directory.mkdir(parents=True)
         try:
-            with _restored():
+            with restored():
                 self._run_phases(nr_reduces)
         finally:
-            _forget_modules(self._place.data.required(spec.name))
+            forget_modules(self._place.data.required(spec.name))
             self._place.scratch.remove()
         record.tell("master", "Job is ready")
 
@@ -112,7 +110,7 @@ class LocalTasks:
         while True:
             number = len(failures) + 1
             try:
-                with _restored():
+                with restored():
                     self._attempt(task, number, task_input, failed)
                 return
             except (KeyboardInterrupt, BdbQuit):  # the person at the keyboard, not the job
@@ -206,20 +204,3 @@ class LocalTasks:
         why = {"message": failure.message, "traceback": failure.traceback, "failures": failures}
         cause = {"task": str(task), "attempt": len(failures), "node": NODE, **why}
         return JobError(describe_death(self._spec.name, cause))
-
-
-@contextmanager
-def _restored() -> Iterator[None]:
-    """Afterwards this process finds its directory, environment and path as before."""
-    surroundings = Surroundings()
-    try:
-        yield
-    finally:
-        surroundings.restore()
-
-
-def _forget_modules(directory: Path) -> None:
-    """The next job may bring other modules of the same names."""
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(f"{directory}{os.sep}"):
-            del sys.modules[name]

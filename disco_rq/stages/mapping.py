@@ -81,6 +81,7 @@ class MappedPairs:
         self._running: Generator[Iterator[Iterable[Any]], None, None] | None = None
         self._ended = False
         self._leaving, self._guard = self._guarded(work)
+        self._only = work.only
 
     def _guarded(self, work: TaskWork) -> tuple[Leaving | None, Guard | None]:
         """What it takes where entries may be bad. The runtime names speak of it from here on."""
@@ -145,6 +146,8 @@ class MappedPairs:
                 if self._leaving is not None:
                     self._leaving.begin(reading, size)
                 reader = own or self._reader
+                if self._only is not None:
+                    self._only.begin(reader)
                 self._entries = entries = entries_of("map_reader", reader, reader(fd, size, input.url))
                 if self._leaving is not None:
                     entries = self._leaving.counted(entries)
@@ -152,6 +155,8 @@ class MappedPairs:
                 if self._leaving is not None:
                     self._leaving.map_begins()
                 params = self._initialising.params
+                if self._only is not None:
+                    entries = self._only.picked(entries)
                 if self._through is not None:
                     entries = self._through(entries)
                 while True:
@@ -237,6 +242,7 @@ class MappedPairs:
         if reading:
             return f"reading entry {self._entry + 1} of {url}"
         number = self._entry if self._leaving is None else self._leaving.number_of(self._entry)
+        number = number if self._only is None else self._only.number
         return f"in entry {number} of {url}" if self._entry else f"before the first entry of {url}"
 
 

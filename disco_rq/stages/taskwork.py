@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from disco_rq.model import Functions, JobSpec, TaskId
+from disco_rq.stages.onlyentry import OnlyEntry
 
 __all__ = ["KeepsBad", "TaskWork"]
 
@@ -40,3 +41,4 @@ class TaskWork:
     new_params: Callable[[], Any]  # another copy of them, as the job has it
     memory_bytes: int = 0  # an output no larger than this is the result's ``content``, and no file
     bad: KeepsBad | None = None  # of a map; None: no entry may be bad
+    only: OnlyEntry | None = None  # of a map: what it is given of each input; None: all
