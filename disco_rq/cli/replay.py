@@ -36,9 +36,9 @@ SHOWN_PAIRS = 20
 def replay(
     job: str, task: str, attempt: int | None, entry: int | None, pdb: bool, redis: str | None, as_json: bool
 ) -> int:
-    """Run a task once more, in this process, and compare.
+    """Run a task once more, here, and compare.
 
-    With the job's own functions and input. What it prints comes as it runs; then what it would put, count,
+    In this process, with the job's own functions and input. What it prints comes as it runs; then what it would put, count,
     say and write, and whether that is what was committed, or how an attempt failed. Nothing changes on the
     cluster. breakpoint() stops. Leaves with 1 if the task fails, or what it makes is not what was committed.
     """

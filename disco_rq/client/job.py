@@ -12,7 +12,7 @@ from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
 from disco_rq.client.facts import job_facts
 from disco_rq.client.piloting import pilot_facts
-from disco_rq.client.replay import Replay, replay
+from disco_rq.client.replay import replay
 from disco_rq.client.results import Results, read_beside, read_log
 from disco_rq.client.retrying import retry
 from disco_rq.client.session import HasSession
@@ -101,6 +101,7 @@ class Job:
     to_pandas = to_pandas
     to_polars = to_polars
     retry = retry
+    replay = replay
 
     def results(self, timeout: float = 2.0) -> tuple[ResultStatus, list[str]]:
         """``(status, addresses)``; waits at most ``timeout`` seconds for the job's end."""
@@ -173,20 +174,6 @@ class Job:
         node, number = wanted[-1]["node"], wanted[-1]["attempt"]
         address = wanted[-1].get("of") or output_address(node, self.name, named, number)
         return read_log(self._session.locator, address)
-
-    def replay(
-        self, task: str, entry: int | None = None, attempt: int | None = None, *, pdb: bool = False
-    ) -> Replay:
-        """Run a task (``map:3``) once more, in this process, and compare. Nothing changes on the cluster.
-
-        With the job's own functions and input, or map outputs, of a job that is not purged. ``entry``: the
-        map is given that entry of its input only, numbered as errors and ``bad_entries`` do. ``attempt``: the
-        one to compare with (default: the one that counts, else the last one that failed). ``pdb``: stop where
-        the task raises. What the task raises is the replay's ``error``; raised is why it could not be run.
-        """
-        named = _task_named(task)
-        self._story(named)
-        return replay(self._session, self.name, named, entry=entry, attempt=attempt, pdb=pdb)
 
     def profile_stats(self, mode: str = "") -> pstats.Stats:
         """The profiles of the job's tasks that are done, as one. ``mode``: "map" or "reduce", "" for both.

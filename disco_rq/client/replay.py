@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from disco_rq.attempt.program import Program
 from disco_rq.attempt.running import TaskInput
@@ -63,18 +63,39 @@ class Replay:
     """How it compares, and which source files are not here, a line each."""
 
 
+class ReplayedJob(Protocol):
+    """A ``Job``."""
+
+    name: str
+    _session: Session
+
+    def story(self, task: str) -> list[dict[str, Any]]: ...
+
+
 def replay(
-    session: Session,
-    name: str,
-    task: TaskId,
-    *,
+    self: ReplayedJob,
+    task: str,
     entry: int | None = None,
     attempt: int | None = None,
+    *,
     pdb: bool = False,
 ) -> Replay:
-    """Run it; what it raises is ``error``. Raised is why it cannot be run: ``UnknownJob``, ``BadSignature``,
-    ``OtherVersion``, ``Unshippable``; ``DataError`` where map outputs cannot be read; ``DiscoError``.
+    """Run a task (``map:3``) once more, in this process, and compare. Nothing changes on the cluster.
+
+    With the job's own functions and input, or map outputs, of a job that is not purged. ``entry``: the map is
+    given that entry of its input only, numbered as errors and ``bad_entries`` do. ``attempt``: the one to
+    compare with (default: the one that counts, else the last one that failed). ``pdb``: the debugger opens
+    where the task raises. What the task raises is the replay's ``error``. Raised is why it cannot be run:
+    ``UnknownJob``, ``BadSignature``, ``OtherVersion``, ``Unshippable``; ``DataError`` where map outputs
+    cannot be read; ``DiscoError``.
     """
+    self.story(task)  # raises where there is none
+    return _replayed(self._session, self.name, TaskId.parse(task), entry, attempt, pdb=pdb)
+
+
+def _replayed(
+    session: Session, name: str, task: TaskId, entry: int | None, attempt: int | None, *, pdb: bool
+) -> Replay:
     if is_in_task():
         raise DiscoError("a task cannot replay another one: it would run in the same process")
     if entry is not None and (task.phase != "map" or entry < 1):
@@ -88,7 +109,9 @@ def replay(
             notes = find_sources(_functions_of(program), [here, *_paths()], data.required(name))
             target = target_of(session, program.spec, task, attempt)
             os.chdir(scratch.directory)
-            done = Replaying(session, program, target, data, scratch).run(task_input, entry, pdb=pdb, notes=notes)
+            done = Replaying(session, program, target, data, scratch).run(
+                task_input, entry, pdb=pdb, notes=notes
+            )
         finally:
             enter_task(None)
             forget_modules(data.required(name))

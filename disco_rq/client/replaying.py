@@ -99,7 +99,9 @@ class Replaying:
         turn = Turn(spec, program.unpacked, attempt.task, attempt.number, task_input, entry)
         return turn.after(self._store.failed_inputs(spec.name, attempt.task)[: attempt.number - 1])
 
-    def _run(self, turn: Turn, *, pdb: bool) -> tuple[Outcome, Made, None] | tuple[None, None, BaseException]:
+    def _run(
+        self, turn: Turn, notes: Sequence[str] | None
+    ) -> tuple[Outcome, Made, None] | tuple[None, None, BaseException]:
         spec = self._program.spec
         try:
             outcome = run_attempt(turn, self._place(), self._outside(has_limit=notes is None))

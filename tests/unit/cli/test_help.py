@@ -30,7 +30,7 @@ def verbs(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Comm
 def test_every_verb_of_the_specification_exists() -> None:
     assert {name for name, _ in verbs(cli)} == {
         *("run", "submit", "wait", "jobs", "info", "events", "results", "cat", "oob list", "oob get"),
-        *("tasks", "failures", "bad", "story", "log", "pstats", "retry", "kill", "pause", "resume"),
+        *("tasks", "failures", "bad", "story", "log", "pstats", "retry", "replay", "kill", "pause", "resume"),
         *("clean", "purge"),
         *("nodes", "drain", "blacklist", "whitelist", "forget"),
         *("doctor", "master", "node", "up", "web-token", "completion"),
