@@ -38,9 +38,10 @@ def replay(
 ) -> int:
     """Run a task once more, here, and compare.
 
-    In this process, with the job's own functions and input. What it prints comes as it runs; then what it would put, count,
-    say and write, and whether that is what was committed, or how an attempt failed. Nothing changes on the
-    cluster. breakpoint() stops. Leaves with 1 if the task fails, or what it makes is not what was committed.
+    In this process, with the job's own functions and input. What it prints comes as it runs; then what it
+    would put, count, say and write, and whether that is what was committed, or how an attempt failed. Nothing
+    changes on the cluster. breakpoint() stops. Leaves with 1 if the task fails, or what it makes is not what
+    was committed.
     """
     if pdb and as_json:
         raise click.UsageError("--pdb and --json do not go together")

@@ -112,6 +112,8 @@ def _group_lines(group: shapes.FailureGroup) -> Iterator[str]:
     url = f" ({example.url})" if example.url and example.url not in example.message else ""
     yield f"  such as {example.task}, attempt {example.attempt} on {example.node}: {example.message}{url}"
     yield from (f"    {line}" for line in example.traceback.rstrip().splitlines())
+    if example.replay:
+        yield f"  once more, here: {example.replay}"
 
 
 @verb("disco-rq pstats @ map --sort cumulative")

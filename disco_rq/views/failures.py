@@ -11,6 +11,7 @@ from disco_rq.store import deaths
 from disco_rq.store.viewing import natural
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJob
+from disco_rq.views.commands import replay_command
 from disco_rq.views.sources import Sources
 
 __all__ = ["cause_of", "failures"]
@@ -99,4 +100,5 @@ def _example(sources: Sources, job: str, failure: _Failure, end: Mapping[str, An
         message=failure.record["message"],
         url=failure.record.get("url") or "",
         traceback=traceback,
+        replay=replay_command(job, str(failure.task), number, failure.record["kind"]),
     )

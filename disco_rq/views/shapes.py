@@ -244,6 +244,7 @@ class Tasks(Struct):
 class Attempt(Struct):
     """``outcome``: done, overtaken (another was first), data, lost, error, fatal, killed, release (handed
     back, with no node if it had not begun); queued, running; stopped (the job ended before it began).
+    ``replay``: the command that runs a failed one once more.
     """
 
     attempt: int
@@ -256,6 +257,7 @@ class Attempt(Struct):
     error: str | None
     traceback: str | None
     url: str | None
+    replay: str | None
     entries: int | None
     records: int | None
     bytes: int | None
@@ -346,12 +348,15 @@ class Profile(Struct):
 
 
 class FailureExample(Struct):
+    """``replay``: the command that runs it once more; empty if it did not fail by itself."""
+
     task: str
     attempt: int
     node: str
     message: str
     url: str
     traceback: str
+    replay: str
 
 
 class FailureGroup(Struct):

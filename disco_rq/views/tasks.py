@@ -12,6 +12,7 @@ from disco_rq.store.tasktable import TaskRow, row_of_the_dead
 from disco_rq.store.viewing import JobHead, natural
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfLog, OfTask, OfTasks
+from disco_rq.views.commands import replay_command
 from disco_rq.views.jobs import mean_ms
 from disco_rq.views.problem import Problem
 from disco_rq.views.sources import Sources
@@ -108,7 +109,7 @@ def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
     [row] = rows_of(sources, _checked(sources, asked), [wanted])
     [output] = sources.browse.outputs(asked.job, [wanted])
     given = sources.browse.input(asked.job, wanted.index) if wanted.phase == "map" else None
-    attempts = [_attempt(one) for one in sources.jobs.story(asked.job, wanted)]
+    attempts = [_attempt(asked, one) for one in sources.jobs.story(asked.job, wanted)]
     inputs = list(map(redact, given.urls())) if given else []
     return shapes.TaskStory(asked.task, row.state, inputs, output and redact(output), attempts)
 
@@ -130,7 +131,7 @@ def _checked(sources: Sources, asked: OfTask) -> JobHead:
     return head
 
 
-def _attempt(one: dict[str, Any]) -> shapes.Attempt:
+def _attempt(asked: OfTask, one: dict[str, Any]) -> shapes.Attempt:
     started, ended = one.get("started"), one.get("ended")
     return shapes.Attempt(
         attempt=one["attempt"],
@@ -143,6 +144,7 @@ def _attempt(one: dict[str, Any]) -> shapes.Attempt:
         error=one.get("error"),
         traceback=one.get("traceback") or None,
         url=one.get("url") or None,
+        replay=replay_command(asked.job, asked.task, one["attempt"], one["outcome"]) or None,
         entries=one.get("entries"),
         records=one.get("records"),
         bytes=one.get("bytes"),

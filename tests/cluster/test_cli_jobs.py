@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -102,6 +103,7 @@ def test_failures_are_grouped_by_cause_with_the_users_traceback(user: User) -> N
     assert "ValueError: invalid literal for int()" in said
     assert "it ended the job" in said
     assert "return int(line)" in said
+    assert re.search(r"once more, here: disco-rq replay \S+ map:\d+ --attempt 1 --pdb$", said, re.M)
     assert [group["kind"] for group in groups] == ["error"] * len(groups)
     assert [group["fatal"] for group in groups].count(True) == 1
     assert user.types("tasks", "@", "--state", "failed").rows[0][0].startswith("map:")

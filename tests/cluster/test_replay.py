@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,10 @@ def sums(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
     counter("reduced")
     for word, counts in func.kvgroup(pairs):
         yield word, sum(counts)
+
+
+def fails(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
+    raise ValueError("not yet")
 
 
 def fails_at_four(line: str, params: Any) -> Iterator[tuple[str, int]]:
@@ -291,11 +297,21 @@ def test_a_job_that_was_purged_is_unknown(disco: Disco, lines: list[str]) -> Non
 
 def test_the_process_is_as_before(disco: Disco, lines: list[str]) -> None:
     job = ready(disco, lines, map=words, reduce=sums, required_files={"beside.py": b"x = 1"})
-    import builtins
-    import sys
-
     before = Path.cwd(), list(sys.path), dict(vars(builtins)), set(sys.modules)
     job.replay("map:0")
 
     assert (Path.cwd(), list(sys.path), dict(vars(builtins))) == before[:3]
     assert "beside" not in sys.modules
+
+
+def test_a_job_that_goes_on_with_what_another_has_committed(
+    disco: Disco, lines: list[str], tmp_path: Path
+) -> None:
+    first = dead(disco, lines, map=words, reduce=fails)
+    second = first.retry(reduce=sums)
+    second.wait(timeout=60)
+    assert second.jobinfo()["kept"] == 2
+
+    found = [second.replay(task) for task in ("map:0", "map:1", "reduce:0", "reduce:1")]
+
+    assert [(done.agrees, done.error) for done in found] == [(True, None)] * 4

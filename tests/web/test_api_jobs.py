@@ -240,7 +240,9 @@ def test_a_task_has_its_attempts_with_their_tracebacks(api: Visitor, connection:
         "DataError: bad",
         "Traceback (most",
     )
+    assert first["replay"] == f"disco-rq replay {JOB} map:0 --attempt 1 --pdb"
     assert (second["outcome"], second["duration"], second["error"]) == ("done", 50, None)
+    assert second["replay"] is None
     assert (told["state"], told["inputs"], told["output"]) == ("done", ["raw://0"], "disco://n1/out")
 
 

@@ -180,6 +180,7 @@ def test_a_task_shows_its_attempt_with_traceback_and_log(visit: Visit, broken: J
     attempt = page.locator(".attempt")
     expect(attempt).to_have_count(1)
     expect(attempt).to_contain_text("KeyError")
+    expect(attempt).to_contain_text(f"disco-rq replay {broken.name} map:0 --attempt 1 --pdb")
     expect(attempt.locator("[data-log] pre")).to_contain_text("the last words of the task")
 
 

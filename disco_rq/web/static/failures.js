@@ -29,7 +29,8 @@ export function failuresTab(panel, job) {
         h("summary", {}, `For example ${example.task}, attempt ${example.attempt} on ${example.node}`),
         h("p", { class: "wrap-anywhere" }, example.message),
         example.url && h("p", { class: "small muted wrap-anywhere" }, "reading ", h("span", { class: "mono" }, example.url)),
-        example.traceback && h("pre", { class: "code", tabindex: "0" }, example.traceback)));
+        example.traceback && h("pre", { class: "code", tabindex: "0" }, example.traceback),
+        example.replay && h("p", { class: "small" }, "Once more, on your machine: ", h("code", { class: "wrap-anywhere" }, example.replay))));
   }
 
   async function update() {
