@@ -23,7 +23,7 @@ def nodes(redis: str | None, as_json: bool) -> None:
     """List the nodes: in which state each is, how many workers are alive, and how its tasks fared.
 
     A node is alive, draining or drained, blacklisted, closed (of its own accord: the last column says why),
-    or gone.
+    left (it said good-bye, and is forgotten after a day), or gone.
     """
     with connect(redis) as disco:
         found = disco.nodeinfo()
@@ -35,9 +35,10 @@ def nodes(redis: str | None, as_json: bool) -> None:
 
 
 def _state(node: dict[str, Any]) -> str:
-    """With what people have decided about a node that is gone: it holds when it comes back."""
+    """With what people have decided about a node that is away: it holds when it comes back."""
     decided = "blacklisted" if node["blacklisted"] else "draining" if node["draining"] else ""
-    return f"gone, {decided}" if node["state"] == "gone" and decided else str(node["state"])
+    away = node["state"] in ("gone", "left")
+    return f"{node['state']}, {decided}" if away and decided else str(node["state"])
 
 
 node_names = click.argument("names", nargs=-1, required=True, metavar="NODE…", shell_complete=complete_nodes)

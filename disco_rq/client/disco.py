@@ -189,7 +189,7 @@ class Disco:
         """The nodes, and what runs on them.
 
         ``available``: a dict for each node, with ``node``, ``state`` (alive, closed, draining, drained,
-        blacklisted, gone), ``max_workers`` (alive now), ``job_ok``,
+        blacklisted, left, gone), ``max_workers`` (alive now), ``job_ok``,
         ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``, ``closed`` (why it
         takes no tasks of its own accord: its disk is full, it is leaving; "" if it does);
         ``active``: one for each running task.

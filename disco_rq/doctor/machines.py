@@ -63,8 +63,13 @@ def _or_ok(what: str, text: str, problems: Iterable[Finding]) -> list[Finding]:
 
 
 def _gone(nodes: Sequence[NodeView], now_ms: int) -> Iterator[Finding]:
+    left = [node.name for node in nodes if node.state == "left"]
+    if left:
+        named = " ".join(left[:3]) + (" …" if len(left) > 3 else "")
+        text = f"{len(left)} said good-bye, and will be forgotten after a day: {named}"
+        yield Finding("ok", "nodes", text)
     for node in nodes:
-        if not node.slots:
+        if node.state == "gone":
             minutes = max(now_ms - int(node.about.get("seen", now_ms)), 0) // 60_000
             text = f"{node.name} ({node.about.get('host', '')}) is gone, for {minutes} min"
             do = (

@@ -1,4 +1,4 @@
-"""What becomes of jobs that nobody purges: the leading master does it when they are old."""
+"""What becomes of jobs that nobody purges, and of nodes that left: the leading master does it in time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.identity import cluster_id
 from disco_rq.store.jobs import JobStore
+from disco_rq.store.nodes import NodeAdmin
 from disco_rq.store.unreadable import UNREADABLE, read
 
 __all__ = ["Retention"]
@@ -28,7 +29,7 @@ OLD_JOBS_EVERY_S = 30.0
 class Retention:
     """Purges ended jobs after their ``gc_after``, or the cluster's; their saved results stay.
 
-    Forgets the rest of jobs that were forgotten by half.
+    Forgets the rest of jobs that were forgotten by half, and nodes a day after they said good-bye.
 
     In a thread, since what holds the saved results may be slow.
     """
@@ -56,8 +57,14 @@ class Retention:
                 self._ending.forget(name)
             for name in self._ending.overdue(self._gc_after_s):
                 read("the results of", name, self._purge)
+            for node in NodeAdmin(self._connection).forget_left():
+                log.info("node %s left a day ago, and is forgotten", node, extra={"action": "forget"})
         except (DiscoError, RedisError, OSError, *UNREADABLE) as error:  # the next time is soon
-            log.warning("old jobs are not purged: %s", error, extra={"action": "purge"})
+            log.warning(
+                "old jobs are not purged, or nodes that left not forgotten: %s",
+                error,
+                extra={"action": "purge"},
+            )
 
     def _signer(self) -> Signer:
         return Signer(self._secret, cluster_id(self._connection) if self._secret else "")

@@ -94,6 +94,7 @@ class Node:
             store.close("leave", "it is leaving")
         yield
         with suppress(DiscoError):
+            store.leave()
             store.open("leave")
         connection.close()
 

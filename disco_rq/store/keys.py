@@ -25,7 +25,8 @@ disco:node:<node>     hash    where it is and how it fared: host, data, word, py
                               data server), life (a random word of each start of the node),
                               url_seal (signatures of both, one a key of the secret);
                               done, data_error, error, lost; ms, records, bytes and done_under:<ms> (see
-                              model) of what is done; seen (last sign of life);
+                              model) of what is done; seen (last sign of life), left
+                              (when it, or a worker of it, said good-bye: if that was last, it has left);
                               memory_total, memory_free, disk_total, disk_free, load, clock_ms (how far its
                               clock is ahead of the server's); protocol; secret (fingerprints of its keys);
                               unknown_jobs (that Redis does not know, and of which it has files), swept_in_s

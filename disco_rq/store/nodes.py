@@ -20,6 +20,8 @@ from disco_rq.store.taskstate import Lease, Slot, TaskState
 Cause = Literal["disk", "leave"]
 """Why a node may take no tasks of its own accord."""
 
+LEFT_FOR_S = 86400.0
+"""A node that said good-bye so long ago, and has not come back, is forgotten."""
 GONE_FOR_S = 60.0
 """A node that has given no sign of life for so long may be forgotten: one that is cut off ends before."""
 
@@ -43,6 +45,7 @@ def node_about(connection: Connection, node: str) -> dict[str, str]:
 
 NUMBERS = {
     "seen",
+    "left",
     "done",
     "data_error",
     "error",
@@ -65,6 +68,11 @@ def about_of(told: Any) -> dict[str, str]:
         if unreadable.read(f"{field} of a node,", about[field], float if field == "load" else int) is None:
             del about[field]
     return about
+
+
+def has_left(about: Mapping[str, str]) -> bool:
+    """Whether the last that a node told was that it ends: it is not missed."""
+    return "left" in about and int(about["left"]) >= int(about.get("seen", 0))
 
 
 def node_names(connection: Connection) -> list[str]:
@@ -214,14 +222,7 @@ class NodeAdmin:
         Raises ``NodeAlive`` for one that was seen less than ``GONE_FOR_S`` ago, ``DiscoError`` for an unknown
         name.
         """
-        told = self._connection.run(
-            "forget_node",
-            [
-                *(keys.SLOTS, keys.NODES, keys.node(node), keys.packages(node), keys.purges(node)),
-                *(keys.wake(node), keys.BLACKLIST, keys.DRAINING, keys.CLOSED, keys.CONTROL),
-            ],
-            [node, int(GONE_FOR_S * 1000)],
-        )
+        told = self._forget(node, GONE_FOR_S)
         if told == _UNKNOWN:
             raise DiscoError(f"unknown node {node!r}")
         if told != _FORGOTTEN:
@@ -229,6 +230,33 @@ class NodeAdmin:
                 f"node {node!r} was seen {told // 1000} s ago: only one that is gone for {GONE_FOR_S:.0f} s "
                 "can be forgotten"
             )
+
+    def forget_left(self) -> list[str]:
+        """Forget the nodes that said good-bye ``LEFT_FOR_S`` ago, which are returned.
+
+        Those stay that are blacklisted or drained, and those that are to mark files of cleaned jobs as kept.
+        """
+        names = node_names(self._connection)
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hmget(keys.node(name), "left", "seen")
+        left = [
+            name
+            for name, told in zip(names, unreadable.answers(pipe) if names else [], strict=True)
+            if told and (unreadable.number(told[0]) or -1) >= (unreadable.number(told[1]) or 0)
+        ]
+        return [name for name in left if self._forget(name, LEFT_FOR_S, if_left=True) == _FORGOTTEN]
+
+    def _forget(self, node: str, gone_for_s: float, *, if_left: bool = False) -> int:
+        told: int = self._connection.run(
+            "forget_node",
+            [
+                *(keys.SLOTS, keys.NODES, keys.node(node), keys.packages(node), keys.purges(node)),
+                *(keys.wake(node), keys.BLACKLIST, keys.DRAINING, keys.CLOSED, keys.CONTROL),
+            ],
+            [node, int(gone_for_s * 1000), int(if_left)],
+        )
+        return told
 
     def _change(self, node: str, *, blacklisted: bool, draining: bool) -> None:
         pipe = self._redis.pipeline(transaction=True)
@@ -296,6 +324,13 @@ class NodeStore:
             pipe.zrem(keys.SLOTS, *gone)
         pipe.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
         pipe.execute()
+
+    def leave(self) -> None:
+        """Say good-bye: workers of it, all perhaps, end as they were asked to. While one lives it counts for
+        nothing.
+        """
+        if self._redis.sismember(keys.NODES, self._node):
+            self._redis.hset(keys.node(self._node), "left", server_ms(self._connection))
 
     def lose_worker(self, worker: str) -> None:
         """The processes of its workers whose name begins so have ended, and all that they had started.

@@ -16,12 +16,12 @@ from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.clock import ms_of, server_ms
 from disco_rq.store.cluster import partition_sizes
 from disco_rq.store.connection import Connection
-from disco_rq.store.nodes import SUSPENDED, about_of, closed_of, is_suspended, node_names
+from disco_rq.store.nodes import SUSPENDED, about_of, closed_of, has_left, is_suspended, node_names
 from disco_rq.store.taskstate import Lease, Slot, TaskState, task_of
 
 MOST_LEASES = 5_000
 """What a cluster runs is looked up for so many attempts; beyond, slots may look idle that are not."""
-NodeState = Literal["alive", "closed", "draining", "drained", "blacklisted", "gone"]
+NodeState = Literal["alive", "closed", "draining", "drained", "blacklisted", "left", "gone"]
 
 LIFE = re.compile(r"-[0-9a-f]{6}$")
 """Each life of a slot's worker has a word of its own behind the slot's name."""
@@ -66,7 +66,7 @@ class NodeView(NamedTuple):
     def state(self) -> NodeState:
         """In one word: what keeps tasks from it, if anything does."""
         if not self.slots:
-            return "gone"
+            return "left" if has_left(self.about) else "gone"
         if self.blacklisted:
             return "blacklisted"
         if self.draining:

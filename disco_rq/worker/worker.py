@@ -212,6 +212,7 @@ class DiscoWorker(Worker):
         self._telling.catch_up()
         self._stable.close()
         self._nodes.drop_slots(self.name)
+        self._nodes.leave()
         super().register_death()  # type: ignore[no-untyped-call]
 
     # -- RQ's hooks around one job

@@ -9,7 +9,8 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
-from disco_rq.store.nodes import GONE_FOR_S, NodeAdmin, NodeStore, node_names
+from disco_rq.store.nodes import GONE_FOR_S, LEFT_FOR_S, NodeAdmin, NodeStore, node_names
+from disco_rq.store.viewing import ViewStore
 from tests.redis.story import JOB, commit, everything, lead, started, submit
 
 
@@ -123,3 +124,91 @@ def test_a_node_that_nobody_knows_is_not_closed(connection: Connection, drain: b
         NodeAdmin(connection).close("n2", drain=drain)
 
     assert NodeAdmin(connection).blacklist() == NodeAdmin(connection).draining() == set()
+
+
+# -- nodes that have said good-bye
+
+
+def left(connection: Connection, node: str, ago_s: float) -> None:
+    NodeStore(connection, node).register({"host": "h"})
+    AttemptStore(connection).renew(node, f"{node}.0")
+    go(connection, node, ago_s)
+    NodeStore(connection, node).leave()
+    connection.redis.hset(keys.node(node), "left", connection.redis.hget(keys.node(node), "seen") or "")
+
+
+def state_of(connection: Connection, node: str) -> str:
+    return next(view.state for view in ViewStore(connection).cluster().nodes if view.name == node)
+
+
+def test_a_node_that_said_good_bye_has_left_until_a_worker_of_it_lives_again(connection: Connection) -> None:
+    store = NodeStore(connection, "n1")
+    store.register({"host": "h"})
+    AttemptStore(connection).renew("n1", "n1.0")
+    AttemptStore(connection).renew("n1", "n1.1")
+    states = []
+
+    for step in ("one leaves", "the other dies", "it leaves", "it comes", "it dies"):
+        match step:
+            case "one leaves":
+                store.drop_slots("n1.0")
+                store.leave()
+                AttemptStore(connection).renew("n1", "n1.1")
+            case "the other dies":
+                connection.redis.hincrby(keys.node("n1"), "seen", 2)
+                store.drop_slots("n1")
+            case "it leaves":
+                store.leave()
+                connection.redis.hincrby(keys.node("n1"), "left", 2)
+            case "it comes":
+                connection.redis.hincrby(keys.node("n1"), "left", -10)
+                AttemptStore(connection).renew("n1", "n1.2")
+            case "it dies":
+                store.drop_slots("n1")
+        states.append(state_of(connection, "n1"))
+
+    assert states == ["alive", "gone", "left", "alive", "gone"]
+
+
+def test_a_node_is_forgotten_a_day_after_it_said_good_bye(connection: Connection) -> None:
+    left(connection, "n1", LEFT_FOR_S + 1)
+    left(connection, "n2", LEFT_FOR_S - 60)
+    NodeStore(connection, "n3").register({"host": "h"})
+    go(connection, "n3", LEFT_FOR_S + 1)
+
+    assert NodeAdmin(connection).forget_left() == ["n1"]
+
+    assert node_names(connection) == ["n2", "n3"]
+    assert keys.node("n1") not in everything(connection)
+
+
+@pytest.mark.parametrize("why", ["blacklisted", "draining", "keeps", "alive"])
+def test_a_node_that_left_stays_while_something_about_it_would_be_lost(
+    connection: Connection, why: str
+) -> None:
+    left(connection, "n1", LEFT_FOR_S + 1)
+    match why:
+        case "blacklisted" | "draining":
+            NodeAdmin(connection).close("n1", drain=why == "draining")
+        case "keeps":
+            connection.redis.sadd(keys.purges("n1"), f"keep {JOB}")
+        case "alive":
+            AttemptStore(connection).renew("n1", "n1.0")
+
+    assert NodeAdmin(connection).forget_left() == []
+
+    assert node_names(connection) == ["n1"]
+
+
+def test_files_that_are_to_be_deleted_keep_no_node(connection: Connection) -> None:
+    """Should it come back, it looks for them by itself."""
+    left(connection, "n1", LEFT_FOR_S + 1)
+    connection.redis.sadd(keys.purges("n1"), JOB)
+
+    assert NodeAdmin(connection).forget_left() == ["n1"]
+
+
+def test_a_node_that_redis_has_forgotten_says_good_bye_to_nobody(connection: Connection) -> None:
+    NodeStore(connection, "n1").leave()
+
+    assert keys.node("n1") not in everything(connection)

@@ -31,7 +31,7 @@ function setDetail(detail, node) {
     versions: `disco-rq ${node.version || "?"}, Python ${node.python || "?"}`,
   });
   const held = node.blacklisted || node.draining;
-  const hidden = { whitelist: !held, blacklist: node.blacklisted, drain: held, forget: node.state !== "gone" };
+  const hidden = { whitelist: !held, blacklist: node.blacklisted, drain: held, forget: !["gone", "left"].includes(node.state) };
   for (const button of detail.querySelectorAll("[data-action]")) button.hidden = hidden[button.dataset.action];
 }
 
