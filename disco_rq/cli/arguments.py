@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,12 +16,22 @@ from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
 from disco_rq.views.sources import Sources
 
+UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def verb(example: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command of a function; the function's name is the verb's, its docstring the help."""
     return click.command(cls=JobVerb, epilog=f"\b\nExample:\n  {example}")
+
+
+def age_s(text: str) -> float:
+    """``7d`` as seconds."""
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r}: it takes a number and one of s, m, h, d, w, such as 7d")
+    return float(found[1]) * UNITS_S[found[2]]
 
 
 def redis_option(function: F) -> F:

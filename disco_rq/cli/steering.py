@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 
 import click
 
 from disco_rq import Disco
-from disco_rq.cli.arguments import connect, job_names, json_option, redis_option, verb
+from disco_rq.cli.arguments import age_s, connect, job_names, json_option, redis_option, verb
 from disco_rq.cli.output import print_json, tell
 from disco_rq.store.connection import Connection
 from disco_rq.store.viewing import ViewStore
-
-UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-
-def age_s(text: str) -> float:
-    """``7d`` as seconds."""
-    found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
-    if found is None:
-        raise click.BadParameter(f"{text!r}: it takes a number and one of s, m, h, d, w, such as 7d")
-    return float(found[1]) * UNITS_S[found[2]]
 
 
 @verb("disco-rq kill @")

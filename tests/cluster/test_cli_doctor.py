@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,27 @@ def test_a_cluster_without_anybody_fails(nodes: NodeCluster, tmp_path: Path) -> 
 
     assert found["master"] == ["fail"]
     assert found["nodes"] == ["fail"]
+
+
+def test_a_script_can_wait_for_a_cluster_that_starts(nodes: NodeCluster, tmp_path: Path) -> None:
+    user = User(tmp_path, nodes.url)
+
+    with user.starts("doctor", "--wait", "60s", "--json") as going:
+        assert going.stderr is not None
+        assert going.stderr.readline() == "disco-rq: waiting: master: none leads: jobs wait\n"
+        nodes.master()
+        nodes.node("n1")
+        out, _ = going.communicate(timeout=60)
+
+    assert going.returncode == 0
+    assert json.loads(out)["ok"] is True
+
+
+def test_one_that_waits_in_vain_tells_what_fails(tmp_path: Path) -> None:
+    seen = User(tmp_path, "redis://127.0.0.1:1").types("doctor", "--wait", "1s", status=1)
+
+    assert seen.lines[0].startswith("fail  redis: ")
+    assert seen.err.startswith("disco-rq: waiting: redis: Redis at redis://127.0.0.1:1 cannot be reached")
 
 
 def test_a_server_that_may_forget_is_told(doctored: NodeCluster, tmp_path: Path) -> None:

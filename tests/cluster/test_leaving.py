@@ -38,6 +38,22 @@ def test_a_node_that_is_told_to_end_lets_its_task_finish(nodes: NodeCluster, tmp
     assert closed(nodes, "n1") == ""
 
 
+def test_a_node_that_was_told_to_end_has_left_and_one_that_died_is_gone(nodes: NodeCluster) -> None:
+    nodes.master()
+    told, died = nodes.node("n1"), nodes.node("n2")
+    nodes.wait_ready()
+
+    def states() -> dict[str, str]:
+        return {one["node"]: one["state"] for one in nodes.disco.nodeinfo()["available"]}
+
+    assert told.terminate() == 0
+    died.kill()
+
+    wait_until(lambda: states() == {"n1": "left", "n2": "gone"})
+    told.start()
+    wait_until(lambda: states()["n1"] == "alive")
+
+
 def closed(nodes: NodeCluster, node: str) -> str:
     [known] = [one for one in nodes.disco.nodeinfo()["available"] if one["node"] == node]
     return str(known["closed"])
