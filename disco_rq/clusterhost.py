@@ -22,6 +22,7 @@ from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.logs import EMBEDDED, log_to_stderr
 from disco_rq.machine.redisserver import PrivateServer
 from disco_rq.machine.streams import open_closed_streams
+from disco_rq.machine.titles import tell_title
 from disco_rq.node.node import start_workers
 from disco_rq.node.supervisor import Supervisor
 from disco_rq.settings import PREFIX, Settings
@@ -60,6 +61,7 @@ def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int, *,
     os.chdir("/")
     environment = Settings.from_env()
     hide_secret()
+    tell_title("cluster of its own")
     with PrivateServer(directory) as server:
         supervisor.spare(server.pid)
         settings = replace(

@@ -165,6 +165,7 @@ class NodeCluster:
             "DISCO_RQ_DATA": str(self.directory),
             "DISCO_RQ_HTTP": "127.0.0.1:0",
             MARK: self.mark,
+            "SPT_NOENV": "1",  # the title of a process leaves its environment, and so the mark, to be read
         }
         self.masters: list[Part] = []
         self.nodes: dict[str, Part] = {}

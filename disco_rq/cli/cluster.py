@@ -15,6 +15,7 @@ from disco_rq.errors import SettingsError
 from disco_rq.machine.hashseed import start_again_with_hash_seed
 from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.logs import log_to_stderr
+from disco_rq.machine.titles import tell_title
 from disco_rq.node.node import run_node
 from disco_rq.settings import PREFIX, Settings
 from disco_rq.web.access import token
@@ -35,6 +36,7 @@ def master(redis: str | None, **options: str | None) -> None:
     log_to_stderr()
     settings = settings_with(redis=redis, **options)
     hide_secret()
+    tell_title("master")
     port = WebPort(settings)
     _tell_page(port.url, port.problem)
     run_master_with_page(settings, port)

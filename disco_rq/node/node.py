@@ -6,7 +6,7 @@ import logging
 import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import IO
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from disco_rq.errors import ConnectionLost, DiscoError, SettingsError
 from disco_rq.machine.about import about_node
 from disco_rq.machine.hiding import hide_secret
+from disco_rq.machine.titles import tell_title
 from disco_rq.node.dataport import DataPort
 from disco_rq.node.lock import lock_node
 from disco_rq.node.supervisor import Supervisor
@@ -27,7 +28,7 @@ from disco_rq.settings import Settings
 from disco_rq.store import keys
 from disco_rq.store.clients import open_client
 from disco_rq.store.connection import Connection, Vigil
-from disco_rq.store.nodes import NodeStore, live_slots, node_about
+from disco_rq.store.nodes import NodeStore, live_slots, node_about, say_good_bye
 from disco_rq.worker.membership import join_cluster
 from disco_rq.worker.purging import purge_asked
 from disco_rq.worker.worker import DiscoWorker
@@ -86,16 +87,20 @@ class Node:
         return about
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
-        """Within this it gets no tasks, and what is queued there moves."""
+    def leaving(self, *, takes_tasks: bool) -> Iterator[None]:
+        """Within this a node that took tasks gets none, and what is queued there moves. Behind it, it has
+        left.
+        """
         connection = Connection(self.redis, patience_s=1.0)
         store = NodeStore(connection, self.name)
         with suppress(DiscoError):
-            store.close("leave", "it is leaving")
+            if takes_tasks:
+                store.close("leave", "it is leaving")
         yield
         with suppress(DiscoError):
-            store.leave()
-            store.open("leave")
+            say_good_bye(connection, self.name)
+            if takes_tasks:
+                store.open("leave")
         connection.close()
 
     def looks(self, vigil: Vigil, about: Mapping[str, str], *, deletes: bool) -> Callable[[], None]:
@@ -154,6 +159,7 @@ def run_node(settings: Settings, slots: int) -> None:
     Without slots it only serves the files of the node, whose workers are run by other means.
     """
     hide_secret()
+    tell_title(f"node {settings.node}, {slots} slots")
     here = Node(settings)
     settings = here.settings
     connection, vigil = Connection(here.redis), Vigil(here.redis)
@@ -179,10 +185,9 @@ def run_node(settings: Settings, slots: int) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: supervisor.stop())
     log.info("node %s serves its files at %s", settings.node, port.url, extra={"action": "serve"})
-    supervisor.spawn("data server", partial(_serve_data, port, settings, hold, life), last=True)
+    supervisor.spawn(f"data server {here.name}", partial(_serve_data, port, settings, hold, life), last=True)
     here.start_workers(supervisor, slots, in_child=let_go)
     grace_s = settings.grace
-    leaving = nullcontext() if slots == 0 else here.closed()
     try:
         supervisor.watch(look=here.looks(vigil, about, deletes=slots == 0))
     except ConnectionLost:
@@ -190,7 +195,7 @@ def run_node(settings: Settings, slots: int) -> None:
         raise
     finally:
         port.close()
-        with leaving:
+        with here.leaving(takes_tasks=slots > 0):
             supervisor.end(grace_s)
         hold.close()
 

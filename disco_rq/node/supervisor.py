@@ -17,6 +17,7 @@ import psutil
 
 from disco_rq.machine.orphans import adopt_orphans, die_with_parent, end_orphans, kill
 from disco_rq.machine.terminal import empty_stdin
+from disco_rq.machine.titles import tell_title
 
 log = logging.getLogger("disco_rq.supervisor")
 
@@ -66,7 +67,7 @@ class Supervisor:
         """Fork a child that calls ``run``; ``died`` is called here when it ended unasked, and what it had
         started has ended, too. Returns its pid.
 
-        ``last``: it is to serve until the others have ended.
+        ``name``: what ``ps`` shows it as. ``last``: it is to serve until the others have ended.
         """
         return self._fork(_Child(name, run, died, time.monotonic(), last))
 
@@ -145,6 +146,7 @@ class Supervisor:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._wake.close()
             self._wake_end.close()
+            tell_title(child.name)
             die_with_parent(supervisor)
             empty_stdin()
             child.run()

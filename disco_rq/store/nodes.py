@@ -266,6 +266,12 @@ class NodeAdmin:
         pipe.execute()
 
 
+def say_good_bye(connection: Connection, node: str) -> None:
+    """Workers of a node, all perhaps, end as they were asked to. While one lives it counts for nothing."""
+    if connection.redis.sismember(keys.NODES, node):
+        connection.redis.hset(keys.node(node), "left", server_ms(connection))
+
+
 class NodeStore:
     """One node's own entries."""
 
@@ -315,8 +321,10 @@ class NodeStore:
             pipe.hset(keys.packages(self._node), mapping=fields)
         pipe.execute()
 
-    def drop_slots(self, worker: str) -> None:
-        """Workers whose name begins so have left."""
+    def drop_slots(self, worker: str, *, good_bye: bool = False) -> None:
+        """Workers whose name begins so have left. ``good_bye``: as they were asked to."""
+        if good_bye:
+            say_good_bye(self._connection, self._node)
         members: Any = self._redis.zrange(keys.SLOTS, 0, -1)
         gone = [member for member in members if member.startswith(f"{self._node} {worker}".encode())]
         pipe = self._redis.pipeline(transaction=True)
@@ -324,13 +332,6 @@ class NodeStore:
             pipe.zrem(keys.SLOTS, *gone)
         pipe.xadd(keys.CONTROL, {"k": "nodes", "n": self._node})
         pipe.execute()
-
-    def leave(self) -> None:
-        """Say good-bye: workers of it, all perhaps, end as they were asked to. While one lives it counts for
-        nothing.
-        """
-        if self._redis.sismember(keys.NODES, self._node):
-            self._redis.hset(keys.node(self._node), "left", server_ms(self._connection))
 
     def lose_worker(self, worker: str) -> None:
         """The processes of its workers whose name begins so have ended, and all that they had started.

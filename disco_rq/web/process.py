@@ -18,6 +18,7 @@ from disco_rq.machine.hiding import close_memory
 from disco_rq.machine.httpserver import HttpServer
 from disco_rq.machine.logs import EMBEDDED, PROGRAM, log_to_stderr
 from disco_rq.machine.orphans import die_with_parent
+from disco_rq.machine.titles import tell_title
 from disco_rq.settings import KEPT, Settings
 from disco_rq.web.app import create_app
 
@@ -39,6 +40,7 @@ def main() -> None:
         return  # the master has ended before it could give it
     die_with_parent(order["parent"])
     close_memory()  # the order has the secret
+    tell_title("page")
     log_to_stderr(PROGRAM if order["level"] <= logging.INFO else EMBEDDED)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)

@@ -27,6 +27,7 @@ from disco_rq.errors import ConnectionLost, OtherVersion
 from disco_rq.machine.exhaustion import is_exhaustion
 from disco_rq.machine.memory import PeakMemory
 from disco_rq.machine.terminal import empty_stdin
+from disco_rq.machine.titles import tell_title
 from disco_rq.model import TaskId
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
@@ -103,6 +104,10 @@ class Execution:
         refuse_breakpoints()
         self._log.capture()
         self._surroundings, self._state = Surroundings(), ProcessState()
+        self._tell_title("idle")
+
+    def _tell_title(self, what: str) -> None:
+        tell_title(f"task of {self._worker}: {what}")
 
     def rehearse(self) -> None:
         """Once after ``prepare``, while nobody waits: the first tasks are three times as fast for it."""
@@ -120,8 +125,12 @@ class Execution:
         that failed for lack of what the process has; after any other failure the batch goes on, and the next
         attempt of that task finds another process.
         """
-        if is_whole_job(tasks):
-            return self._run_whole(job, batch, tasks)
+        try:
+            return (self._run_whole if is_whole_job(tasks) else self._run_all)(job, batch, tasks)
+        finally:
+            self._tell_title("idle")
+
+    def _run_all(self, job: str, batch: str, tasks: Sequence[tuple[TaskId, int]]) -> Fitness:
         claimed = self._store.claim(job, batch, self._worker, tasks)
         mine = [i for i, task_input in enumerate(claimed) if task_input is not None]
         for i in mine:
@@ -169,6 +178,7 @@ class Execution:
         """One attempt, to its commit (which may wait for others) or to its failure."""
         fields = {"action": "attempt", "job": attempt.job}
         horse_pid = os.getpid()
+        self._tell_title(f"{attempt} of {attempt.job}")
         try:
             try:
                 commit = self._attempt(attempt, task_input)

@@ -14,14 +14,20 @@ from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.utils import now
 
+from disco_rq.machine.titles import tell_title
 from disco_rq.store.queues import FAILURE_TTL_S, delete_batch
 
-__all__ = ["Telling"]
+__all__ = ["Telling", "told_title"]
 
 log = logging.getLogger("disco_rq.worker")
 
 HEARTBEAT_S = 2.0
 """RQ asks for a heartbeat several times a job; more often than this they tell nothing."""
+
+
+def told_title(worker: Worker, message: str) -> None:  # noqa: ARG001  that would change with each batch
+    """``Worker.procline``: what ``ps`` shows is ours, not RQ's message."""
+    tell_title(f"worker {worker.name}")
 
 
 class Telling:

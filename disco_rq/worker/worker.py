@@ -56,7 +56,7 @@ from disco_rq.worker.membership import join_cluster
 from disco_rq.worker.mishaps import Mishaps
 from disco_rq.worker.overuse import OveruseWatch
 from disco_rq.worker.stable import Stable
-from disco_rq.worker.telling import Telling
+from disco_rq.worker.telling import Telling, told_title
 
 WORKER_TTL_S = 20
 """RQ waits for a job this minus 15 s at a time, so a connection that hangs is noticed soon."""
@@ -122,6 +122,7 @@ class DiscoWorker(Worker):
     """
 
     connection_timeout = CONNECTION_TIMEOUT_S
+    procline = told_title
     _ride: Ride
     """The batch that runs, or the one before; RQ asks for it only while there is one."""
     _about: dict[str, str]
@@ -211,8 +212,7 @@ class DiscoWorker(Worker):
         self._late.stop()
         self._telling.catch_up()
         self._stable.close()
-        self._nodes.drop_slots(self.name)
-        self._nodes.leave()
+        self._nodes.drop_slots(self.name, good_bye=True)
         super().register_death()  # type: ignore[no-untyped-call]
 
     # -- RQ's hooks around one job

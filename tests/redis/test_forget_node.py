@@ -9,7 +9,7 @@ from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
-from disco_rq.store.nodes import GONE_FOR_S, LEFT_FOR_S, NodeAdmin, NodeStore, node_names
+from disco_rq.store.nodes import GONE_FOR_S, LEFT_FOR_S, NodeAdmin, NodeStore, node_names, say_good_bye
 from disco_rq.store.viewing import ViewStore
 from tests.redis.story import JOB, commit, everything, lead, started, submit
 
@@ -133,7 +133,7 @@ def left(connection: Connection, node: str, ago_s: float) -> None:
     NodeStore(connection, node).register({"host": "h"})
     AttemptStore(connection).renew(node, f"{node}.0")
     go(connection, node, ago_s)
-    NodeStore(connection, node).leave()
+    say_good_bye(connection, node)
     connection.redis.hset(keys.node(node), "left", connection.redis.hget(keys.node(node), "seen") or "")
 
 
@@ -152,13 +152,13 @@ def test_a_node_that_said_good_bye_has_left_until_a_worker_of_it_lives_again(con
         match step:
             case "one leaves":
                 store.drop_slots("n1.0")
-                store.leave()
+                say_good_bye(connection, "n1")
                 AttemptStore(connection).renew("n1", "n1.1")
             case "the other dies":
                 connection.redis.hincrby(keys.node("n1"), "seen", 2)
                 store.drop_slots("n1")
             case "it leaves":
-                store.leave()
+                say_good_bye(connection, "n1")
                 connection.redis.hincrby(keys.node("n1"), "left", 2)
             case "it comes":
                 connection.redis.hincrby(keys.node("n1"), "left", -10)
@@ -209,6 +209,6 @@ def test_files_that_are_to_be_deleted_keep_no_node(connection: Connection) -> No
 
 
 def test_a_node_that_redis_has_forgotten_says_good_bye_to_nobody(connection: Connection) -> None:
-    NodeStore(connection, "n1").leave()
+    say_good_bye(connection, "n1")
 
     assert keys.node("n1") not in everything(connection)
