@@ -1,6 +1,6 @@
 """``external``: a program in any language as the map or the reduce of a job.
 
-The program reads pairs from stdin and writes pairs to stdout; the README tells the protocol. Its files travel
+The program reads pairs from stdin and writes pairs to stdout; the manual tells the protocol. Its files travel
 in the job's signed pack, and ``stages.external`` runs it.
 """
 

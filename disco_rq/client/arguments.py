@@ -48,7 +48,7 @@ class Scheduler(TypedDict, total=False):
 
 
 class JobArguments(TypedDict, total=False):
-    """What ``new_job`` takes besides the job's name and input. The README's table says what each means."""
+    """What ``new_job`` takes besides the job's name and input. The manual's table says what each means."""
 
     map: Map | ExternalProgram | None
     map_reader: Reader | None

@@ -117,7 +117,7 @@ class Disco:
         ``name``: at most 100 letters, digits, _ and -; the job's own name begins with it. ``input``:
         addresses, as text or ``Path``, in a list, a set or whatever else gives them one by one; a list
         among them names redundant replicas. ``arguments``: a ``map``, a ``reduce``
-        or both, and what else the class ``JobArguments`` lists and the README explains; sizes are
+        or both, and what else the class ``JobArguments`` lists and the manual explains; sizes are
         bytes, times seconds. Wrong use raises ``JobArgumentError`` naming the argument, and nothing
         is queued; ``NoMaster`` if no master leads the cluster, ``UnfitNodes`` if the nodes have
         another Python or lack a package that the functions name.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,7 @@ import pytest
 from disco_rq import Disco, Job, JobArgumentError, Params, result_iterator
 from disco_rq.func import kvgroup, sum_combiner
 from tests.cluster.small_jobs import pairs
-
-README = Path(__file__).parents[2] / "README.md"
+from tests.documents import README, page
 
 
 class Words(Job):
@@ -92,9 +90,9 @@ def test_mistakes_are_refused_as_by_new_job(disco: Disco) -> None:
         Job.submit(disco, ["raw://a"])
 
 
-def test_the_example_of_the_readme_runs(disco: Disco, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_the_manual_runs(disco: Disco, monkeypatch: pytest.MonkeyPatch) -> None:
     [example] = re.findall(
-        r"test_job_classes runs this -->\n```python\n(.*?)```", README.read_text(), re.DOTALL
+        r"test_job_classes runs this -->\n```python\n(.*?)```", page("arguments"), re.DOTALL
     )
     monkeypatch.chdir(README.parent)
     space: dict[str, Any] = {"__name__": "__main__", "Job": Job, "disco": disco}

@@ -16,19 +16,19 @@ import pytest
 
 import disco_rq.examples
 from disco_rq import Disco, result_iterator
+from tests.documents import section
 
 pq: Any = pytest.importorskip("pyarrow.parquet")
 pa: Any = pytest.importorskip("pyarrow")
 
 EXAMPLES = Path(*disco_rq.examples.__path__)
-README = EXAMPLES.parents[1] / "README.md"
 TASKS = re.findall(
-    r"^\| `(\w+)\.py` \|", README.read_text().split("### Six tasks")[1].split("\n#")[0], re.MULTILINE
+    r"^\| `(\w+)\.py` \|", section("first-job", "Six tasks in twenty lines each"), re.MULTILINE
 )
 TOP = {f"/page{number}": 12 - number for number in range(12)}
 
 
-def test_the_readme_tells_six_tasks() -> None:
+def test_the_manual_tells_six_tasks() -> None:
     assert set(TASKS) == {
         "top_pages",
         "sessions",

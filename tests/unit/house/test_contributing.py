@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
+from tests.documents import PAGES, README, ROOT
+
 GUIDE = ROOT / ".github" / "CONTRIBUTING.md"
 HOOKS = ROOT / ".pre-commit-config.yaml"
 
@@ -22,10 +23,12 @@ def test_every_path_that_the_guide_names_exists() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("document", ["README.md", "ops/README.md", "workers/README.md"])
-def test_every_file_of_ours_that_a_document_names_exists(document: str) -> None:
+@pytest.mark.parametrize(
+    "document", [README, *PAGES, ROOT / "ops" / "README.md", ROOT / "workers" / "README.md"]
+)
+def test_every_file_of_ours_that_a_document_names_exists(document: Path) -> None:
     named = re.findall(
-        r"(?:disco_rq|tests|ops|workers)/[\w./-]*\w\.(?:py|lua|sh|conf)\b", (ROOT / document).read_text()
+        r"(?:disco_rq|tests|ops|workers)/[\w./-]*\w\.(?:py|lua|sh|conf)\b", document.read_text()
     )
 
     assert [path for path in named if not (ROOT / path).exists()] == []

@@ -11,10 +11,11 @@ import pytest
 
 from disco_rq.cli.app import cli
 from disco_rq.store import keys
+from tests.documents import PAGES, README, ROOT
 
-ROOT = Path(__file__).parents[3]
 DOCUMENTS = [
-    ROOT / "README.md",
+    README,
+    *PAGES,
     ROOT / "ops" / "README.md",
     ROOT / "workers" / "README.md",
     ROOT / "CHANGES.md",
@@ -55,7 +56,7 @@ def wrong_in(words: list[str]) -> str:
 def test_every_call_of_the_program_that_is_shown_can_be_made(document: Path) -> None:
     found = list(calls(document))
 
-    assert len(found) >= 2
+    assert len(found) >= 2 or document in PAGES
     assert [(snippet, wrong) for snippet, words in found if (wrong := wrong_in(words))] == []
 
 
