@@ -6,7 +6,7 @@ import codecs
 import zlib
 
 from disco_rq.errors import WrongContent
-from disco_rq.readers.wide import wide_encoding
+from disco_rq.readers.wide import has_controls, wide_encoding
 from disco_rq.records import is_record_file
 from disco_rq.redact import redact
 
@@ -47,6 +47,7 @@ _NEWLINE_IS_A_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "koi8-")
 """Encodings whose newline is the byte 10, and that byte nothing else."""
 _TAR_HEADER_BYTES, _TAR_SUM = 512, slice(148, 156)
 _ZLIB_HEADERS = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
+_BEGINNINGS = (*(mark for mark, _ in (*_BOMS, *_KINDS)), *_PACKINGS, *_ZLIB_HEADERS)
 _ENOUGH_BYTES = 512
 """What so much is unpacked from is no text by chance."""
 
@@ -61,7 +62,17 @@ def refuse_other_than_text(head: bytes, name: str, encoding: str = "utf-8") -> N
 
     For readers of text: call it with the first 512 bytes, where they are the start of the input.
     """
-    name = redact(name)
+    if not _is_plain(head):
+        _refuse_other_than_text(head, redact(name), encoding)
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether it is text as far as a look goes that costs next to nothing: tasks may be tiny."""
+    is_short = len(head) < _TAR_HEADER_BYTES
+    return is_short and not (has_controls(head) or head.startswith(_BEGINNINGS) or is_record_file(head))
+
+
+def _refuse_other_than_text(head: bytes, name: str, encoding: str) -> None:
     if is_record_file(head):
         raise WrongContent(f"{name} is a result of a job: map_reader=func.chain_reader reads it")
     if _is_tar(head):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 from unicodedata import category
 
-__all__ = ["wide_encoding"]
+__all__ = ["has_controls", "wide_encoding"]
 
 _FEWEST_UNITS = 4
 _MANY_UNITS = 32
@@ -21,11 +21,18 @@ _CONTROLS = bytes(set(range(32)) - set(_WHITE.encode()) - {8})
 _MOST_PAIRS = 0.7
 
 
+def has_controls(head: bytes) -> bool:
+    """Whether there are control characters of ASCII that texts of bytes do not have, such as NUL."""
+    return len(head.translate(None, _CONTROLS)) < len(head)
+
+
 def wide_encoding(head: bytes) -> str | None:
     """The encoding of a file that begins with ``head``; None where units are bytes.
 
     A few NULs do not make a file wide, nor do records that are divided by control characters.
     """
+    if not has_controls(head):  # a unit of an alphabet, and all of four bytes, have such a byte
+        return None
     for encoding, width in _LAYOUTS:
         try:
             text = codecs.getincrementaldecoder(encoding)().decode(head)  # less the unit that is cut off
@@ -57,11 +64,10 @@ def _is_alphabet(text: str) -> bool:
 def _is_east_asian(text: str, head: bytes) -> bool:
     """Whether it is of ideographs, syllables and the like, and makes no sense as bytes.
 
-    As bytes they hold control characters, are no UTF-8, and are not mostly pairs of ASCII, as they are where
-    a text of bytes is taken for ideographs. Kana is such pairs: it is told by its number.
+    As bytes they hold control characters, which was seen before, are no UTF-8, and are not mostly pairs of
+    ASCII, as they are where a text of bytes is taken for ideographs. Kana is such pairs: it is told by its
+    number.
     """
-    if not any(control in head for control in _CONTROLS):
-        return False
     if _has_newline_byte(text) or any("\ua000" <= char <= "\uabff" for char in text):
         return False  # the latter as read from Big5, EUC and UTF-8
     kana = sum(1 for char in text if "\u3041" <= char <= "\u30ff")

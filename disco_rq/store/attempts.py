@@ -213,10 +213,9 @@ class AttemptStore:
         another output than this one, and where that one lay ("": nobody knows). None if there is none.
         """
         job = keys.JobKeys(attempt.job)
-        pipe = self._connection.redis.pipeline(transaction=True)
-        pipe.hget(job.digests, str(attempt.task))
-        pipe.hget(job.failures, str(attempt.task))
-        before, listed = pipe.execute()
+        before, listed = self._connection.read_together(
+            ("HGET", job.digests, str(attempt.task)), ("HGET", job.failures, str(attempt.task))
+        )
         changed = changed_partitions(before or b"", digests)
         if not changed:
             return None
@@ -231,7 +230,7 @@ class AttemptStore:
 
     def failed_inputs(self, job_name: str, task: TaskId) -> list[str]:
         """The address that was at fault for each failure of the task so far; empty where it is not known."""
-        listed: Any = self._connection.redis.hget(keys.JobKeys(job_name).failures, str(task))
+        listed = self._connection.read("HGET", keys.JobKeys(job_name).failures, str(task))
         return [failure.get("url") or "" for failure in json.loads(listed)] if listed else []
 
     def put(self, attempt: Attempt, key: str, typed_value: bytes, count: int) -> int:
@@ -261,10 +260,9 @@ class AttemptStore:
     def bad_elsewhere(self, attempt: Attempt) -> int:
         """Bad entries that the other tasks of its job have left out, as far as these are committed."""
         job = keys.JobKeys(attempt.job)
-        pipe = self._connection.redis.pipeline(transaction=True)
-        pipe.hget(job.job, "bad")
-        pipe.hget(job.bad, str(attempt.task))
-        bad, own = pipe.execute()
+        bad, own = self._connection.read_together(
+            ("HGET", job.job, "bad"), ("HGET", job.bad, str(attempt.task))
+        )
         return int(bad or 0) - (int(json.loads(own)["n"]) if own else 0)
 
     def message(self, job_name: str, host: str, text: str) -> int:
@@ -282,7 +280,7 @@ class AttemptStore:
 
     def inputs(self, job_name: str) -> dict[int, MapInput]:
         """What every reduce of a job with a reduce only reads, in order. Not checked."""
-        packed: Any = self._connection.redis.hgetall(keys.JobKeys(job_name).inputs)
+        packed = dict(_fields(self._connection.read("HGETALL", keys.JobKeys(job_name).inputs)))
         return {int(index): unpack_input(packed[index]) for index in sorted(packed, key=int)}
 
     def written_for(self, job_name: str, partition: int) -> tuple[int | None, int, int]:
@@ -290,12 +288,12 @@ class AttemptStore:
         how many there are; and how often such maps have come back different in that partition.
         """
         job = keys.JobKeys(job_name)
-        pipe = self._connection.redis.pipeline(transaction=True)
-        pipe.hget(job.partitions, str(partition))
-        pipe.exists(job.remade)
-        pipe.hget(job.job, "map:done")
-        pipe.hget(job.digests, f"changed {partition}")
-        size, is_remade, done, changes = pipe.execute()
+        size, is_remade, done, changes = self._connection.read_together(
+            ("HGET", job.partitions, str(partition)),
+            ("EXISTS", job.remade),
+            ("HGET", job.job, "map:done"),
+            ("HGET", job.digests, f"changed {partition}"),
+        )
         return None if is_remade else int(size or 0), int(done or 0), int(changes or 0)
 
     def map_outputs(self, job_name: str, partition: int = 0) -> tuple[dict[int, str], int]:
@@ -303,11 +301,10 @@ class AttemptStore:
         come back different in that partition.
         """
         job = keys.JobKeys(job_name)
-        pipe = self._connection.redis.pipeline(transaction=True)
-        pipe.hgetall(job.outputs)
-        pipe.hget(job.digests, f"changed {partition}")
-        outputs, changes = pipe.execute()
-        written = {task_of(field): address.decode() for field, address in outputs.items()}
+        outputs, changes = self._connection.read_together(
+            ("HGETALL", job.outputs), ("HGET", job.digests, f"changed {partition}")
+        )
+        written = {task_of(field): address.decode() for field, address in _fields(outputs)}
         of_maps = {task.index: address for task, address in written.items() if task.phase == "map"}
         return of_maps, int(changes or 0)
 
@@ -399,6 +396,11 @@ def fail_call(
     ]
     args = [leader, attempt.job, str(attempt.task), attempt.number, attempt.worker or "*", kind]
     return "fail_attempt", script_keys, [*args, failure.pack(), survives]
+
+
+def _fields(answer: Any) -> Iterable[tuple[bytes, bytes]]:
+    """What ``HGETALL`` gives, by either protocol."""
+    return answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
 
 
 def _flat(pairs: Iterable[tuple[str | int, int]]) -> list[Arg]:

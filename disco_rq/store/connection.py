@@ -284,6 +284,15 @@ class Connection:
             raise answer
         return answer
 
+    def read_together(self, *commands: Sequence[Arg]) -> list[Any]:
+        """The answers to commands that read, of one moment, as the server gives them."""
+        answers = self._ask([("MULTI",), *commands, ("EXEC",)])
+        found = answers[-1] if isinstance(answers[-1], list) else answers
+        for answer in found:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return found
+
     def _ask(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
         answers = self.line.ask(commands)
         if answers is None:

@@ -165,8 +165,8 @@ class DiscoWorker(Worker):
         )
         self._mishaps = Mishaps(self._store, self._data, node=self.node, worker=self.name)
         self._overuse = OveruseWatch(self._settings.task_memory, self.kill_horse)
-        place = _place_of(self.name, self.node, self._data, own, fsync=self._settings.fsync)
-        self._late = LateCommits(self._connect(), place)
+        self._place = _place_of(self.name, self.node, self._data, own, fsync=self._settings.fsync)
+        self._late = LateCommits(self._connect(), self._place)
         self._keeper = LeaseKeeper(
             Connection(self._address, patience_s=LEASE_PATIENCE_S, waits_for_memory=True),
             node=self.node,
@@ -190,7 +190,7 @@ class DiscoWorker(Worker):
         super().register_birth()  # type: ignore[no-untyped-call]
         # Shared with the horses for good: a collection in one would touch, and so copy, every page.
         load_scripts()
-        rehearsal.rehearsed_pack()
+        rehearsal.rehearse_ahead(self._store, self._place)
         gc.collect()
         gc.freeze()
         self._stable.tidy()

@@ -48,6 +48,27 @@ def test_what_the_server_refuses_is_raised(connection: Connection) -> None:
     assert connection.read("GET", "text") == b"a"
 
 
+def test_what_is_read_together_is_of_one_moment_with_the_line_or_without(connection: Connection) -> None:
+    connection.redis.hset("hash", mapping={"a": "1"})
+    wanted: list[list[Arg]] = [["HGET", "hash", "a"], ["EXISTS", "missing"], ["HGET", "hash", "missing"]]
+
+    assert connection.read_together(*wanted) == [b"1", 0, None]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(connection.read_together, *wanted).result() == [b"1", 0, None]
+
+
+@pytest.mark.parametrize("refused", [("HGETALL", "text"), ("HGETALL",)])
+def test_one_refusal_among_what_is_read_together_is_raised(
+    refused: tuple[str, ...], connection: Connection
+) -> None:
+    connection.redis.set("text", "a")
+
+    with pytest.raises(ResponseError):
+        connection.read_together(("GET", "text"), refused)
+
+    assert connection.read_together(("GET", "text")) == [b"a"]
+
+
 def test_it_is_the_line_of_one_thread_and_others_are_answered_without_it(connection: Connection) -> None:
     connection.run(*LEAD)
 

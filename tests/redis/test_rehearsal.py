@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from disco_rq.attempt.place import Place
 from disco_rq.inputs import open_input
 from disco_rq.model import TaskId
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.outputs.locator import Locator
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Fitness, Horse, Progress, Rehearsed
-from disco_rq.worker.rehearsal import rehearse, rehearsed_pack
+from disco_rq.worker.rehearsal import rehearse, rehearse_ahead, rehearsed_pack
 from tests.cluster.conftest import wait_until
 
 BATCH = ("job", "batch", [(TaskId("map", 0), 1)])
@@ -22,6 +25,28 @@ def test_it_goes_through_and_leaves_nothing_in_redis(connection: Connection, tmp
     rehearse(open_input, AttemptStore(connection), tmp_path)
 
     assert connection.redis.keys() == [b"something"]
+
+
+def test_a_worker_rehearses_before_it_forks_and_leaves_nothing(
+    connection: Connection, tmp_path: Path
+) -> None:
+    data = DataDir(tmp_path / "data")
+    data.prepare()
+    scratch = data.scratch("worker", 1)
+    locator = Locator(lambda _: {}, own=("node", data.root))
+
+    rehearse_ahead(AttemptStore(connection), Place("node", data, scratch, locator))
+
+    assert connection.redis.keys() == []
+    assert list((data.root / "tmp").iterdir()) == []
+
+
+def test_a_rehearsal_that_cannot_be_is_left_out(connection: Connection, tmp_path: Path) -> None:
+    data = DataDir(tmp_path / "data")
+    (tmp_path / "data").write_text("no directory")
+    locator = Locator(lambda _: {}, own=("node", data.root))
+
+    rehearse_ahead(AttemptStore(connection), Place("node", data, data.scratch("worker", 1), locator))
 
 
 def test_its_functions_are_packed_once_for_all_horses() -> None:
