@@ -10,6 +10,8 @@ from disco_rq.external import external
 from disco_rq.version import __version__
 
 if TYPE_CHECKING:
+    from disco_rq.client.asyncdisco import AsyncDisco
+    from disco_rq.client.asyncjob import AsyncJob
     from disco_rq.client.disco import Disco
     from disco_rq.client.job import Job
     from disco_rq.client.reading import result_iterator
@@ -23,6 +25,8 @@ if (_prefix := os.environ.get("DISCO_RQ_PREFIX", "disco")) not in ("", "disco"):
     os.environ.setdefault("RQ_KEY_PREFIX", f"{_prefix}:rq")
 
 _HOMES = {
+    "AsyncDisco": "disco_rq.client.asyncdisco",
+    "AsyncJob": "disco_rq.client.asyncjob",
     "BadEntry": "disco_rq.model",
     "Disco": "disco_rq.client.disco",
     "Job": "disco_rq.client.job",
@@ -34,6 +38,8 @@ _HOMES = {
 """Imported when they are asked for: a program that needs one of them need not wait for all the others."""
 
 __all__ = [
+    "AsyncDisco",
+    "AsyncJob",
     "BadEntry",
     "Disco",
     "Job",
