@@ -92,9 +92,10 @@ def test_it_starts_a_cluster_of_its_own_where_none_is_named(monkeypatch: pytest.
 
 @pytest.mark.parametrize("sync", [Job, Disco])
 def test_it_has_all_methods(sync: type) -> None:
+    """But what makes one, and ``replay``, which runs a task in the directory of this process."""
     other: type = {Job: AsyncJob, Disco: AsyncDisco}[sync]
     public = {name for name in dir(sync) if not name.startswith("_")}
-    assert public - set(dir(other)) <= {"submit", "close", "is_embedded"}
+    assert public - set(dir(other)) <= {"submit", "is_embedded", "replay"}
 
 
 def test_what_ends_a_wait(disco: Disco, tmp_path: Path) -> None:
