@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from disco_rq.inputs.heldrecords import records_input
     from disco_rq.model import BadEntry
     from disco_rq.params import Params
+    from disco_rq.worker.webhooks import webhook
 
 if (_prefix := os.environ.get("DISCO_RQ_PREFIX", "disco")) not in ("", "disco"):
     # RQ reads its own when it is imported, which is later; what cannot be a prefix is told by store.keys.
@@ -34,6 +35,7 @@ _HOMES = {
     "Replay": "disco_rq.client.replay",
     "records_input": "disco_rq.inputs.heldrecords",
     "result_iterator": "disco_rq.client.reading",
+    "webhook": "disco_rq.worker.webhooks",
 }
 """Imported when they are asked for: a program that needs one of them need not wait for all the others."""
 
@@ -49,6 +51,7 @@ __all__ = [
     "external",
     "records_input",
     "result_iterator",
+    "webhook",
     *errors.__all__,
 ]
 

@@ -30,6 +30,7 @@
     │   ├── OOBNotReadable       not readable from here: in a map, or from an active job
     │   ├── MessageQuotaExceeded more than 10 messages a second, and the job asked to fail
     │   └── TaskTimeout          the task ran longer than task_timeout
+    ├── WebhookFailed            an address could not be told that a job has ended
     ├── BadSignature             a function pack is unsigned, altered, or signed with another key
     └── NotInTask                a runtime name was called outside a task
 
@@ -69,6 +70,7 @@ __all__ = [
     "TaskTimeout",
     "UnfitNodes",
     "UnknownJob",
+    "WebhookFailed",
     "Unshippable",
     "WrongContent",
 ]
@@ -225,6 +227,13 @@ class MessageQuotaExceeded(TaskError):
 
 class TaskTimeout(TaskError):
     """The task ran longer than the job's ``task_timeout``."""
+
+
+class WebhookFailed(DiscoError):
+    """The address was not told that a job has ended: not at the last try, or it may not be told.
+
+    Raised in the RQ worker of the queue ``disco-webhooks``; RQ keeps it with its failed jobs.
+    """
 
 
 class BadSignature(DiscoError):

@@ -109,6 +109,8 @@ class JobSpec:
     save_format: str | None = None  # as what: a name of saving.FORMATS
     has_save_by: bool = False  # a function says into which directory each pair goes
     max_bad: float = 0  # so many entries of its maps may be bad; below 1 a fraction of those that are read
+    unique: bool = False  # there is no other active job like it
+    on_end: Any = None  # whom its end is told: an address, or a function and its queue
     pilot: float = 0  # so many maps run first, and then it pauses; below 1 a part of them
     gc_after: float | None = None  # seconds from its end to its purge; None: as the cluster does
     max_cores: int | None = None
@@ -118,7 +120,7 @@ class JobSpec:
     nr_inputs: int = 0  # of a job without a map: what every reduce reads
     protocol: int = PROTOCOL  # of the client that made it
     # on_nodes (whether any input is on a node), is_small, arguments (as jobspec() tells them), pilot
-    # (planning.pilot.PilotPlan)
+    # (planning.pilot.PilotPlan), unique (the digest)
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def gives_result(self, task: TaskId) -> bool:

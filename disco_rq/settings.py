@@ -118,9 +118,26 @@ def rq_prefix(env: Mapping[str, str]) -> str:
     return env.get("RQ_KEY_PREFIX") or ("rq" if prefix == KEYS else f"{prefix}:rq")
 
 
-def _is_on(env: Mapping[str, str], name: str) -> bool:
-    """``on`` or ``off``; on if the variable is not set."""
-    text = env.get(PREFIX + name, "").strip().lower() or ON
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """Those of a worker that tells the ends of jobs to addresses."""
+
+    secret: bytes | None = field(default=None, repr=False)
+    """The key that signs what is told."""
+    local: bool = False
+    """Addresses on loopback and link-local are told, too."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> WebhookSettings:
+        """Read the environment. Without a secret of its own it is the cluster's, the first key of it."""
+        env = os.environ if env is None else env
+        own = env.get(PREFIX + "WEBHOOK_SECRET", "").encode() or (_secret(env) or b"").split(b",")[0].strip()
+        return cls(own or None, _is_on(env, "WEBHOOK_LOCAL", otherwise=OFF))
+
+
+def _is_on(env: Mapping[str, str], name: str, otherwise: str = ON) -> bool:
+    """``on`` or ``off``; ``otherwise`` if the variable is not set."""
+    text = env.get(PREFIX + name, "").strip().lower() or otherwise
     if text not in (ON, OFF):
         raise SettingsError(f"{PREFIX}{name}={text!r}: it takes {ON} or {OFF}")
     return text == ON

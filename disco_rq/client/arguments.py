@@ -76,6 +76,8 @@ class JobArguments(TypedDict, total=False):
     scheduler: Scheduler
     max_bad: float
     pilot: float
+    unique: bool
+    on_end: str | tuple[str, str] | None
     max_failures: int
     task_retries: int
     task_timeout: float | None
@@ -113,6 +115,8 @@ def as_plain_data(argument: str, value: Any) -> Any:
         return sorted(map(readable, names))
     if argument == "required_modules":
         return [name if isinstance(name, str) else name[0] for name in value]
+    if argument == "on_end" and isinstance(value, tuple):
+        return list(value)
     if isinstance(value, str | os.PathLike):
         return _addresses(value)
     if isinstance(value, ExternalProgram):

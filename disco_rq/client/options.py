@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import urlsplit
 
 from disco_rq.errors import JobArgumentError
 from disco_rq.model import shown
+from disco_rq.store.keys import is_of_node
 
 __all__ = ["OPTIONS", "checked", "with_near_miss"]
 
@@ -46,6 +49,24 @@ def _is_number_or_part(value: Any) -> bool:
     return _whole(0)(value)
 
 
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+
+def is_on_end(value: Any) -> bool:
+    """Whether that may be told the end of a job."""
+    if isinstance(value, str):
+        try:
+            parts = urlsplit(value)
+            return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            return False
+    if not isinstance(value, tuple | list) or len(value) != 2 or not all(isinstance(it, str) for it in value):
+        return False
+    function, queue = value
+    is_queue = bool(queue) and queue.isprintable() and " " not in queue and not is_of_node(queue)
+    return _FUNCTION.fullmatch(function) is not None and is_queue
+
+
 _SCHEDULER: dict[str, Callable[[Any], bool]] = {
     "max_cores": _whole(1),
     "force_local": _is_bool,
@@ -65,6 +86,11 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
         _is_scheduler,
         "a dict with max_cores (from 1 on), speculative (True or False), "
         "and at most one of force_local and force_remote (True or False)",
+    ),
+    "unique": (_is_bool, "True or False"),
+    "on_end": (
+        _optional(is_on_end),
+        'an address, "https://…", or ("package.function", "queue"), where the queue is no node\'s',
     ),
     "pilot": (_is_number_or_part, "a whole number of maps from 0 on, or a fraction of them below 1"),
     "max_bad": (_is_number_or_part, "a whole number of entries from 0 on, or a fraction of them below 1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -25,11 +26,11 @@ _SUFFIX = re.compile(r"((?:\.[A-Za-z][A-Za-z0-9]{0,7}){1,2})$")
 """Of a file's name: ``.csv``, ``.json.gz``; not the number of a part."""
 
 
-def pilot_details(maps: Sequence[MapInput], pilot: float, name: str) -> dict[str, Any]:
+def pilot_details(maps: Sequence[MapInput], pilot: float) -> dict[str, Any]:
     """What the spec of a job keeps of its pilot; nothing if it has none."""
     if not pilot or not maps:
         return {}
-    return {"pilot": plan_pilot(list(map(_to_map, maps)), pilot, name).pack()}
+    return {"pilot": plan_pilot(list(map(_to_map, maps)), pilot, secrets.token_hex(8)).pack()}
 
 
 def _to_map(entry: MapInput) -> ToMap:

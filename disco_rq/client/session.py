@@ -66,12 +66,13 @@ class Session:
             self._fitness.check(submission.modules)
         for _ in range(MOST_NAMES):
             spec = submission.spec
-            if self.store.submit(
+            found = self.store.submit(
                 spec, submission.pack, submission.inputs, submission.seal, adopted(submission)
-            ):
-                if note := submission.inputs.note():
-                    add_event(self.connection, spec.name, "client", note)
-                return spec.name
+            )
+            if found == spec.name and (note := submission.inputs.note()):
+                add_event(self.connection, found, "client", note)
+            if found is not None:
+                return found
             submission = submission.renamed()
         raise DiscoError(f"no free name for a job: {MOST_NAMES} are taken, {spec.name} among them")
 

@@ -17,6 +17,7 @@ from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.client.piloting import pilot_details
 from disco_rq.client.sides import Share, shared_out
+from disco_rq.client.uniqueness import Content, digest_of
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.given import listed
 from disco_rq.inputs.merging import PartitionsOf, plan_merge
@@ -136,8 +137,6 @@ def assembled(
     needed = [options.pop(f"required_{what}", ()) for what in ("modules", "files")]
     required = gather(*needed) if required is None else required
     on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
-    pilot = pilot_details(inputs, options.get("pilot", 0), name)
-    is_small = {"is_small": not pilot and _is_small(functions, inputs, nr_reduces)}
     options.setdefault("owner", _user())
     options.update(_saving(functions, options.pop("save", None), options.pop("save_format", None)))
     spec = JobSpec(
@@ -147,12 +146,15 @@ def assembled(
         nr_reduces=nr_reduces,
         has_map=has_map,
         has_reduce=functions.reduce is not None,
-        details={"on_nodes": on_nodes, "reads": jobs_read(inputs), **is_small, **pilot},
+        details={"on_nodes": on_nodes, **_details(functions, inputs, nr_reduces, options)},
         **options,
         **scheduler,
     )
     spec = replace(spec, details={**spec.details, "arguments": _plain_arguments(spec, given, arguments)})
     params = arguments.get("params", _DEFAULTS["params"])
+    if spec.unique:
+        told = digest_of(spec, Content(functions, params, required, inputs))
+        spec = replace(spec, details={**spec.details, "unique": told})
     pack = pack_functions(functions, params, signer.seal(spec.name), spec=spec.pack(), required=required)
     readers = [side.map_reader for side in functions.sides] or [functions.map_reader]
     modules = pack.modules.union(*map(packages_of, readers))
@@ -235,6 +237,14 @@ def _planned(
     if nr_reduces is None:
         nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0
     return maps, nr_reduces
+
+
+def _details(
+    functions: Functions, inputs: Planned, nr_reduces: int, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    pilot = pilot_details(inputs, options.get("pilot", 0))
+    is_small = not pilot and _is_small(functions, inputs, nr_reduces)
+    return {"reads": jobs_read(inputs), "is_small": is_small, **pilot}
 
 
 def _is_small(functions: Functions, inputs: Planned, nr_reduces: int) -> bool:

@@ -19,6 +19,7 @@ from disco_rq.model import RENEW_S
 from disco_rq.settings import Settings
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
+from disco_rq.store.ends import Ends
 from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
 from disco_rq.store.unreadable import REFUSED, UNREADABLE, is_unreadable
@@ -38,6 +39,7 @@ class Master:
         # A connection of its own: a purge is to make room in a full Redis, not to wait for some.
         self._for_retention = Connection(connection.url)
         self._retention = Retention(self._for_retention, settings.gc_after, settings.secret)
+        self._ends = Ends(connection, settings.secret)
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -67,7 +69,7 @@ class Master:
     def _lead_or_wait(self) -> None:
         if self._lead.take(self._settings.http):
             log.info("this master leads", extra={"action": "lead"})
-            self._term = Term(self._store, self._lead, self._queues, self._retention)
+            self._term = Term(self._store, self._lead, self._queues, self._retention, self._ends)
             self._term.run(self._stop, self._settings.http)
         else:
             self._stop.wait(RENEW_S / 2)

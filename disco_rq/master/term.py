@@ -21,6 +21,7 @@ from disco_rq.planning.board import Board
 from disco_rq.planning.jobstate import JobState
 from disco_rq.planning.planner import Planner
 from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot, TaskEvent
+from disco_rq.store.ends import Ends
 from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
 from disco_rq.store.unreadable import UNREADABLE, answer, leave_out
@@ -34,8 +35,11 @@ POLL_MS = round(DUTIES_EVERY_S * 1000)
 class Term:
     """Reads everything, then leads, until another master does or all must be read again."""
 
-    def __init__(self, store: ClusterStore, lead: Lead, queues: Queues, retention: Retention) -> None:
+    def __init__(
+        self, store: ClusterStore, lead: Lead, queues: Queues, retention: Retention, ends: Ends
+    ) -> None:
         self._store = store
+        self._ends = ends
         self._queues = queues
         self._lead = lead
         self.board = Board()
@@ -50,6 +54,7 @@ class Term:
         self.caretaker.count_nodes()
         for name in sorted(self._store.active_jobs()):
             self._load(name)
+        self._ends.work_off()
         renew_at = look_at = 0.0
         while not stop.is_set():
             # First what a job waits for, then the duties; then again, for what these have found.
@@ -68,6 +73,7 @@ class Term:
                     log.warning("Redis was started again", extra={"action": "reload"})
                     return
                 self._lead.trim_control(position)
+                self._ends.work_off()
                 look_at = now + POLL_MS / 1000
                 continue
             position, events = self._store.read_control(position, POLL_MS)
@@ -165,6 +171,7 @@ class Term:
         self.board.remove_job(name)
         self._jobs.pop(name, None)
         self._stop_batches(batches)
+        self._ends.work_off()
 
     def _stop_batches(self, batches: Iterable[str]) -> None:
         for batch_id in batches:

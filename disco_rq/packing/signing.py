@@ -26,6 +26,7 @@ UNSIGNED = bytes(32)
 
 _CONTEXT = b"disco-rq job 3"
 _INPUT, _RANGES = b"disco-rq input", b"disco-rq ranges"  # at most 16 bytes
+_END = b"disco-rq end 1"
 _LENGTH, _INDEX = struct.Struct(">I"), struct.Struct(">Q")
 
 
@@ -116,6 +117,20 @@ class JobSeal(TaskSeal):
         """The part of it that tasks need: with that nobody signs another spec, or other functions."""
         return TaskSeal(self.job, self._task_keys)
 
+    def seal_end(self, packed: bytes) -> bytes:
+        """Whom the end of the job is to be told, with its signature before it, as text."""
+        key = self._keys[0] if self._keys else None
+        return (_sign_end(key, packed) if key is not None else b"") + b" " + packed
+
+    def opened_end(self, sealed: bytes) -> bytes:
+        """What ``seal_end`` was given. ``BadSignature`` if the job's client has not signed it."""
+        signature, _, packed = sealed.partition(b" ")
+        if self._keys and not any(
+            hmac.compare_digest(_sign_end(key, packed), signature) for key in self._keys
+        ):
+            raise BadSignature(f"on_end of {self.job} is not what its client has signed")
+        return packed
+
     def sign(self, spec: bytes, digest: bytes) -> bytes:
         """The signature of the spec and of the digest of the pack's body."""
         return _sign(self._keys[0], spec, digest) if self._keys else UNSIGNED
@@ -156,6 +171,10 @@ def fingerprints(secret: bytes | None) -> list[str]:
 
 def _sign(key: bytes, spec: bytes, digest: bytes) -> bytes:
     return hmac.digest(key, _LENGTH.pack(len(spec)) + spec + digest, "sha256")
+
+
+def _sign_end(key: bytes, packed: bytes) -> bytes:
+    return hmac.new(key, _END + packed, "sha256").hexdigest().encode()
 
 
 def _sign_input(key: bytes, index: int, packed: bytes) -> bytes:

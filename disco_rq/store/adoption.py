@@ -53,6 +53,7 @@ def adopt_call(spec: JobSpec, token: str, adoption: Adoption) -> tuple[str, list
         *(keys.sources(spec.name), keys.CONTROL, keys.ACTIVE),
         *(old.job, old.tasks, old.attempts, old.outputs, old.digests, old.given, old.bad),
         *(old.oob, old.oob_types, old.partitions, old.remade, old.events),
+        *(new.pilot, keys.SLOTS, keys.LEASES, keys.ENDS, keys.UNIQUE),
         *map(keys.adopters, adoption.owners()),
     ]
     # The server's own msgpack knows the format's older strings only.

@@ -200,6 +200,7 @@ class AttemptStore:
             [
                 *(job.job, job.tasks, job.failures, job.outputs, job.events, keys.CONTROL, keys.ACTIVE),
                 *(keys.node(node), job.remade, job.copies, job.given, job.attempts),
+                *(keys.ENDS, keys.UNIQUE),
             ],
             [
                 *(reader.job, str(task), address, failure.pack(), survives),
@@ -350,7 +351,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         *(job.job, job.tasks, job.attempts, job.outputs, keys.LEASES, job.oob, job.oob_types, job.counters),
         *(job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(first.node), job.oob_owners),
         *(job.remade, job.partitions, job.copies, job.digests, job.given),
-        *(job.bad, job.bad_causes, job.pilot, keys.SLOTS, job.commits),
+        *(job.bad, job.bad_causes, job.pilot, keys.SLOTS, job.commits, keys.ENDS, keys.UNIQUE),
         *(job.staged(commit.attempt.task) for commit in commits),
     ]
     args: list[Any] = [first.job]
@@ -392,7 +393,7 @@ def fail_call(
     script_keys = [
         *(keys.LEADER, job.job, job.tasks, job.failures, job.attempts, keys.LEASES, job.staged(attempt.task)),
         *(job.oob_owners, job.quota, job.events, keys.CONTROL, keys.ACTIVE, keys.node(attempt.node), job.oob),
-        *(job.copies, job.bad, job.bad_causes),
+        *(job.copies, job.bad, job.bad_causes, keys.ENDS, keys.UNIQUE),
     ]
     args = [leader, attempt.job, str(attempt.task), attempt.number, attempt.worker or "*", kind]
     return "fail_attempt", script_keys, [*args, failure.pack(), survives]

@@ -35,7 +35,7 @@ class Ending:
         job = keys.JobKeys(name)
         answer: bytes = self._connection.run(
             "kill_job",
-            [job.job, keys.ACTIVE, keys.CONTROL, job.events],
+            [job.job, keys.ACTIVE, keys.CONTROL, job.events, keys.ENDS, keys.UNIQUE],
             [name, killed(why), why],
             copied=True,
         )

@@ -75,21 +75,25 @@ class JobStore:
         inputs: Sequence[MapInput],
         seal: JobSeal | None = None,
         adoptions: Sequence[Adoption] = (),
-    ) -> bool:
-        """Make the job exist, in one transition, with what it adopts. ``seal`` signs the inputs. False: the
-        name is taken. Raises ``NoMaster``.
+    ) -> str | None:
+        """Make the job exist, in one transition, with what it adopts. ``seal`` signs the inputs.
+
+        Returns its name; that of another job where this one is to be unique, and that one is the same; None
+        where the name is taken. Raises ``NoMaster``.
         """
         submit, token = submit_call(spec, pack, inputs, seal or JobSeal(spec.name, None))
         began, has_warned = time.monotonic(), False
         none_leads = f"no master leads the cluster at {self._connection.address}"
         adopt = [adopt_call(spec, token, adoption) for adoption in adoptions]
         while True:
+            answer: bytes
             if adopt:
                 answer = self._connection.run_together([submit, *adopt], copied=True)[0]
             else:
                 answer = self._connection.run(*submit, copied=True)
             if answer != b"nomaster":
-                return bool(answer == b"ok")
+                other = answer.decode().removeprefix("is ") if answer.startswith(b"is ") else None
+                return spec.name if answer == b"ok" else other
             waited_s = time.monotonic() - began
             if waited_s > MASTER_PATIENCE_S:
                 raise NoMaster(f"{none_leads}: start 'disco-rq master'")

@@ -40,6 +40,11 @@ disco:draining        set     nodes that get no new tasks, and finish what they 
 disco:closed          hash    "node cause" -> why the node itself takes no tasks now: cause "disk" (too little
                               room), "leave" (it was told to end). W: worker, node. A field leaves with its
                               cause
+disco:ends            hash    job that has ended, and whose end is to be told -> JSON: on_end (as its hash has
+                              it), status, cause. W: whatever ends the job. A field leaves when the master
+                              has put the call into its RQ queue, in one transaction with that
+disco:unique          hash    what tells a job from others (a digest) -> the active job that is so.
+                              W: submit. A field leaves when the job ends
 disco:totals          hash    since the cluster began: msgs_dropped, oob_refused (puts over the quota),
                               copies (that were started). W: message, put, copy
 disco:purges:<node>   set     jobs whose files the node is to delete; with "keep " before it: to mark as
@@ -57,12 +62,14 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 ====================  ======  =============================================================================
 (the key itself)      hash    status (active, ready, dead), submitted, ended, owner, priority, nr_maps,
                               nr_reduces (tasks), last_phase, submission (token of the client's call),
+                              unique (its digest, if it is), on_end (JSON of whom its end is to be told,
+                              signed),
                               gc_after (seconds from its end to its purge, if it says so),
                               map:waiting, map:running, map:done, map:failed, map:entries, map:records,
                               map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
                               the same for reduce:, copies (that were started), cause (JSON, of a dead job),
-                              msgs_dropped, paused, pilot (JSON of what was so when its pilot was done: at,
-                              slots, others: attempts of other jobs, failed, bad, bytes, largest partition;
+                              msgs_dropped, paused, pilot (JSON of what was so when its pilot was over: at,
+                              done (maps), slots, others (attempts of other jobs), failed, bad, bytes, largest;
                               empty before), ranges (digest of its ranges), max_bad (if some entries
                               may be bad), bad (entries that its maps have left out), bad:of (entries that
                               these have read, where some may be bad), kept (tasks of the job that it goes
@@ -148,6 +155,8 @@ BLACKLIST = f"{_PREFIX}:blacklist"
 DRAINING = f"{_PREFIX}:draining"
 CLOSED = f"{_PREFIX}:closed"
 TOTALS = f"{_PREFIX}:totals"
+ENDS = f"{_PREFIX}:ends"
+UNIQUE = f"{_PREFIX}:unique"
 
 
 def cluster_types() -> dict[str, str]:
@@ -156,7 +165,7 @@ def cluster_types() -> dict[str, str]:
         **dict.fromkeys((LEADER, MASTER, CLUSTER), "string"),
         **dict.fromkeys((JOBS, SLOTS, LEASES), "zset"),
         **dict.fromkeys((ACTIVE, NODES, BLACKLIST, DRAINING), "set"),
-        **dict.fromkeys((CLOSED, TOTALS), "hash"),
+        **dict.fromkeys((CLOSED, TOTALS, ENDS, UNIQUE), "hash"),
         CONTROL: "stream",
     }
 
@@ -205,6 +214,11 @@ def node_types(node_name: str) -> dict[str, str]:
 def queue(node_name: str) -> str:
     """The RQ queue of a node (RQ adds its own prefix)."""
     return f"{_PREFIX}.{node_name}"
+
+
+def is_of_node(queue_name: str) -> bool:
+    """Whether an RQ queue is a node's, or may become one's."""
+    return queue_name.startswith(queue(""))
 
 
 def rq_list(node_name: str) -> str:

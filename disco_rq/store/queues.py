@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis
 from redis.client import Pipeline
@@ -14,7 +14,7 @@ from rq.command import send_stop_job_command
 from rq.defaults import RQ_KEY_PREFIX
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import ExecutionRegistry
-from rq.job import Job
+from rq.job import Job, Retry
 from rq.registry import clean_registries
 from rq.results import Result
 
@@ -25,7 +25,7 @@ from disco_rq.settings import key_prefix, rq_prefix
 from disco_rq.store import keys, unreadable
 from disco_rq.store.nodes import is_suspended
 
-__all__ = ["RUN_BATCH", "BatchJob", "Queues", "delete_batch", "node_queue"]
+__all__ = ["RUN_BATCH", "BatchJob", "Call", "Queues", "delete_batch", "node_queue", "put_call"]
 
 if (_wanted := rq_prefix(os.environ)) != RQ_KEY_PREFIX:
     raise SettingsError(
@@ -36,6 +36,29 @@ if (_wanted := rq_prefix(os.environ)) != RQ_KEY_PREFIX:
 RUN_BATCH = "disco_rq.worker.run_batch"
 RESULT_TTL_S = 60
 FAILURE_TTL_S = 4 * 3600
+
+
+class Call(NamedTuple):
+    """A call of a function, in whatever queue, by whatever worker."""
+
+    function: str  # dotted
+    queue: str
+    args: tuple[Any, ...]
+    timeout_s: int | None = None  # None: as the queue has it
+    retries: int = 0  # where its worker dies
+
+
+def put_call(redis: Redis, pipe: Pipeline, call: Call, rq_id: str) -> None:
+    """Add to a transaction: the call waits in its queue, as any job that RQ enqueues."""
+    data = Queue.prepare_data(
+        call.function,
+        args=call.args,
+        job_id=rq_id,
+        timeout=call.timeout_s,
+        retry=Retry(max=call.retries) if call.retries else None,
+        description=f"{call.function} for {rq_id}",
+    )
+    Queue(call.queue, connection=redis).enqueue_many([data], pipeline=pipe)
 
 
 class BatchJob(Job):

@@ -56,6 +56,10 @@ def always_bad(line: str, params: Any) -> list[tuple[str, int]]:
     return data_err("bad")
 
 
+def always_good(line: str, params: Any) -> list[tuple[str, int]]:
+    return [(line, 1)]
+
+
 def dies(line: str, params: Any) -> list[tuple[str, int]]:
     os.kill(os.getpid(), 9)
     return []
@@ -144,6 +148,17 @@ def forget_a_node_that_is_gone(disco: Disco, worker: Connection) -> None:
         assert answer.status == 200
 
 
+def run_a_job_that_waits_and_tells_its_end(disco: Disco) -> None:
+    """With a pilot, unique while it is active, and with a webhook."""
+    told: dict[str, Any] = {"pilot": 1, "unique": True, "on_end": "https://example.org"}
+    job = disco.new_job("piloted", ["raw://a", "raw://b"], map=always_good, **told)
+    wait_until(lambda: job.jobinfo()["paused"], 15)
+    assert disco.new_job("piloted", ["raw://a", "raw://b"], map=always_good, **told).name == job.name
+    job.resume()
+    job.wait(timeout=30)
+    wait_until(lambda: any("on_end: RQ job" in message for _, (_, _, message) in job.events()), 15)
+
+
 def run_all_kinds_of_jobs(disco: Disco, worker: Connection) -> None:
     """Jobs with every kind of end, and all that a client may ask and tell."""
     words = disco.new_job("words", ["raw://a b", "raw://b"], map=map_words, reduce=reduce_words, nr_reduces=2)
@@ -173,6 +188,7 @@ def run_all_kinds_of_jobs(disco: Disco, worker: Connection) -> None:
         with pytest.raises(JobError):
             dead.wait(timeout=30)
         dead.clean()
+    run_a_job_that_waits_and_tells_its_end(disco)
     stuck = disco.new_job("stuck", ["raw://x"], map=for_ever)
     wait_until(lambda: any("began" in message for _, (_, _, message) in stuck.events()), 15)
     stuck.pause()

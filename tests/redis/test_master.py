@@ -208,7 +208,7 @@ def test_a_leader_that_was_paused_can_do_no_harm(connect: Connect, connection: C
     before = everything(connection)
 
     # when it goes on
-    office = Term(old._store, old._lead, old._queues, old._retention)
+    office = Term(old._store, old._lead, old._queues, old._retention, old._ends)
     assert office._assign([Assignment(JOB, "n1", ((TaskId("map", 0), 1),), "old")]) is False
 
     # then the task is free for the new one, and what is in the queue is refused

@@ -92,8 +92,15 @@ local function add_failure(failures_key, task, failure)
   return failures, same
 end
 
--- Ends an active job. keys: job, active, control, events.
+-- Ends an active job, and notes whom that is to be told. keys: job, active, control, events, ends, unique.
 local function end_job(keys, name, status, cause, message)
+  local on_end, unique = unpack(redis.call('HMGET', keys.job, 'on_end', 'unique'))
+  if on_end then
+    redis.call('HSET', keys.ends, name, cjson.encode({on_end = on_end, status = status, cause = cause}))
+  end
+  if unique and redis.call('HGET', keys.unique, unique) == name then
+    redis.call('HDEL', keys.unique, unique)
+  end
   redis.call('HSET', keys.job, 'status', status, 'ended', int(now_ms()))
   if cause ~= '' then
     redis.call('HSET', keys.job, 'cause', cause)
@@ -108,23 +115,23 @@ local function die(keys, name, cause, why)
   end_job(keys, name, 'dead', cause, 'Job is dead. ' .. why)
 end
 
--- Maps are done. If they were the last of the job's pilot, the job pauses itself, and notes what there is to see just now.
--- keys: job, pilot, control, events, partitions, leases, slots.
+-- Maps are done of a job whose pilot is not through. If they were the last of that, the job pauses itself, and notes what
+-- there is to see just now. keys: job, pilot, control, events, partitions, leases, slots.
 local function settle_pilot(keys, name, tasks)
-  if redis.call('EXISTS', keys.pilot) == 0 then
-    return
+  for first = 1, #tasks, 1000 do
+    redis.call('SREM', keys.pilot, unpack(tasks, first, math.min(first + 999, #tasks)))
   end
-  write('SREM', keys.pilot, tasks)
   local status, done, running, failed, bad =
     unpack(redis.call('HMGET', keys.job, 'status', 'map:done', 'map:running', 'map:failed', 'bad'))
   if status ~= 'active' or redis.call('EXISTS', keys.pilot) == 1 then
     return
   end
   local bytes, largest = 0, 0
-  for _, size in ipairs(redis.call('HVALS', keys.partitions)) do
-    bytes, largest = bytes + tonumber(size), math.max(largest, tonumber(size))
+  local sizes = redis.call('HGETALL', keys.partitions)
+  for i = 2, #sizes, 2 do
+    bytes, largest = bytes + tonumber(sizes[i]), math.max(largest, tonumber(sizes[i]))
   end
-  redis.call('HSET', keys.job, 'paused', 1, 'pilot', cjson.encode({at = now_ms(), failed = tonumber(failed),
+  redis.call('HSET', keys.job, 'paused', 1, 'pilot', cjson.encode({at = now_ms(), done = tonumber(done), failed = tonumber(failed),
     bad = tonumber(bad or 0), slots = redis.call('ZCARD', keys.slots),
     others = redis.call('ZCARD', keys.leases) - tonumber(running), bytes = bytes, largest = largest}))
   redis.call('XADD', keys.control, '*', 'k', 'changed', 'j', name)

@@ -4,6 +4,7 @@
 --       ranges, events, sources, control, active, job (of the source), tasks (of the source), attempts (of the source),
 --       outputs (of the source), digests (of the source), given (of the source), bad (of the source), oob (of the source),
 --       oob types (of the source), partitions (of the source), remade (of the source), events (of the source),
+--       pilot, slots, leases, ends, unique,
 --       adopters (of each job whose outputs these are)
 -- ARGV: new job's name, source's name, token of the submission, 'kept' or 'reused', how many partitions its maps have,
 --       ranges of keys as the new job has them ('': none), their digest, line for the source's history ('': none),
@@ -30,7 +31,7 @@ local nr_maps, nr_reduces, last_phase, max_bad = unpack(redis.call('HMGET', KEYS
 nr_maps, nr_reduces = tonumber(nr_maps), tonumber(nr_reduces)
 local maps_done = tonumber(redis.call('HGET', KEYS[1], 'map:done'))
 local bad_keys = {job = KEYS[1], bad = KEYS[7], causes = KEYS[8]}
-local sums, adopted = {}, {map = 0, reduce = 0}
+local sums, adopted, maps = {}, {map = 0, reduce = 0}, {}
 
 -- The address beside whose file an attempt's log lies, and its bad entries.
 local function place_of(node, task, attempt)
@@ -162,6 +163,9 @@ local function adopt(chunk)
       end
       entries, records_out, bytes = entries + record.entries, records_out + record.records, bytes + record.bytes
       ms = ms + record.ended - record.started
+      if phase == 'map' then
+        maps[#maps + 1] = one.task
+      end
     end
   end
   adopted[phase] = adopted[phase] + n
@@ -214,7 +218,7 @@ if nr_adopted == 0 then
   return 0
 end
 
-for i, adopters in ipairs({unpack(KEYS, 31)}) do  -- until this job is purged, too, their files stay
+for i, adopters in ipairs({unpack(KEYS, 36)}) do  -- until this job is purged, too, their files stay
   redis.call('SADD', adopters, name)
   redis.call('SADD', KEYS[16], ARGV[9 + i])
 end
@@ -244,7 +248,7 @@ if adopted.reduce > 0 then
   end
 end
 
-local end_keys = {job = KEYS[1], active = KEYS[18], control = KEYS[17], events = KEYS[15]}
+local end_keys = {job = KEYS[1], active = KEYS[18], control = KEYS[17], events = KEYS[15], ends = KEYS[34], unique = KEYS[35]}
 local too_many = max_bad and too_many_bad(bad_keys)
 if maps_done == nr_maps and nr_maps > 0 then
   redis.call('HSET', KEYS[1], 'map:started', int(now))
@@ -257,5 +261,9 @@ elseif tonumber(redis.call('HGET', KEYS[1], last_phase .. ':done')) == (last_pha
   redis.call('HSET', KEYS[1], last_phase .. ':started', int(now))
   redis.call('HSET', KEYS[1], last_phase .. ':ended', int(now))
   end_job(end_keys, name, 'ready', '', 'Job is ready')
+end
+if redis.call('EXISTS', KEYS[31]) == 1 then
+  settle_pilot({job = KEYS[1], pilot = KEYS[31], control = KEYS[17], events = KEYS[15], partitions = KEYS[13],
+    leases = KEYS[33], slots = KEYS[32]}, name, maps)
 end
 return nr_adopted

@@ -1,6 +1,6 @@
 -- Purpose: the one moment at which the attempts of a batch count: state, output, OOB results, counters and history.
 -- KEYS: job, tasks, attempts, outputs, leases, oob, oob types, counters, quota, events, control, active, node,
---       oob owners, remade, partitions, copies, digests, given, bad, bad causes, pilot, slots, commits,
+--       oob owners, remade, partitions, copies, digests, given, bad, bad causes, pilot, slots, commits, ends, unique,
 --       staged (of each attempt, in their order)
 -- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON object),
 --       duration in ms, how many ms ago it ended, entries, records, bytes, how many OOB results it has put,
@@ -23,6 +23,8 @@ local DIGEST_BYTES = 4  -- records/digest.py
 local name, now = ARGV[1], now_ms()
 local status, nr_maps, nr_reduces, last_phase, ranges =
   unpack(redis.call('HMGET', KEYS[1], 'status', 'nr_maps', 'nr_reduces', 'last_phase', 'ranges'))
+
+local ending = {job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10], ends = KEYS[25], unique = KEYS[26]}
 
 -- The upper end, in ms, of the class that a duration falls into: model.DURATION_CLASSES_MS.
 local function duration_class(ms)
@@ -50,8 +52,9 @@ local found, doubles = redis.call('HMGET', KEYS[2], unpack(tasks)), redis.call('
 for i, task in ipairs(tasks) do
   states[task], copies[task] = found[i], doubles[i]
 end
-local has_staged = redis.call('EXISTS', unpack(KEYS, 25)) > 0
+local has_staged = redis.call('EXISTS', unpack(KEYS, 27)) > 0
 local has_remade = redis.call('EXISTS', KEYS[15]) > 0
+local in_pilot = redis.call('EXISTS', KEYS[22]) > 0
 
 -- The keys that an attempt has put, and those that were put by any attempt of its task.
 local function staged_of(one, key)
@@ -151,7 +154,7 @@ end
 
 local answers, counted = {}, {}
 for i, one in ipairs(attempts) do
-  answers[i] = answer_to(one, KEYS[24 + i])
+  answers[i] = answer_to(one, KEYS[26 + i])
   if answers[i] == 'new' then
     states[one.task] = one.done
   end
@@ -162,7 +165,7 @@ if contradiction then
   local message = task .. ' is not deterministic: its output was lost, and made again ' .. contradiction.what
     .. (kept and '. The first one was that of another job, ' .. kept .. ', perhaps of other code'
     or '. Let it give the same pairs whenever it runs: nothing random, no time of day, no order of threads')
-  end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead', cjson.encode({
+  end_job(ending, name, 'dead', cjson.encode({
     message = message, task = task, attempt = contradiction.one.number, node = contradiction.one.node, traceback = '', url = ''}),
     'Job is dead. ' .. message)
   for i, answer in ipairs(answers) do
@@ -184,7 +187,7 @@ for i, one in ipairs(attempts) do
     put_in(outputs, one.task, one.address)
     put_in(leases, name .. ' ' .. one.task .. ' ' .. int(one.number))
     put_in(quotas, 'put ' .. one.id)
-    put_in(staged, KEYS[24 + i])
+    put_in(staged, KEYS[26 + i])
     if one.read ~= '' and phase_of(one.task) == 'map' then
       put_in(digests, one.task, one.read)
     end
@@ -348,15 +351,15 @@ end
 local last = counted[#counted]
 local too_many = last.left_out ~= '' and too_many_bad(bad_keys)
 if too_many then
-  end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'dead', cjson.encode({
+  end_job(ending, name, 'dead', cjson.encode({
     message = too_many, task = last.task, attempt = last.number, node = last.node, traceback = '', url = ''}),
     'Job is dead. ' .. too_many)
 elseif phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
   if phase == last_phase then
-    end_job({job = KEYS[1], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, 'ready', '', 'Job is ready')
+    end_job(ending, name, 'ready', '', 'Job is ready')
   end
 end
-if phase == 'map' then
+if in_pilot then
   settle_pilot({job = KEYS[1], pilot = KEYS[22], control = KEYS[11], events = KEYS[10], partitions = KEYS[16],
     leases = KEYS[5], slots = KEYS[23]}, name, told.t)
 end

@@ -1,6 +1,6 @@
 -- Purpose: an attempt ends without a result; nothing of it stays, and its task waits again or ends the job.
 -- KEYS: leader, job, tasks, failures, attempts, leases, staged, oob owners, quota, events, control, active, node, oob, copies,
---       bad, bad causes
+--       bad, bad causes, ends, unique
 -- ARGV: leader's token ('' if the worker itself calls), job's name, task, attempt, worker (or '*': whoever has it;
 --       '-': only while nobody has claimed it), kind, error (JSON object: message and what else is known; left_out, where
 --       that is more than the job may leave out: what the attempt has left out, as commit_attempts.lua takes it),
@@ -110,7 +110,8 @@ local text = (is_copy and 'Copy of ' or 'Task ') .. task .. ' failed (attempt ' 
   .. failure.message
 if kind == 'fatal' or (not is_copy and same > tonumber(ARGV[8])) then
   failure.task, failure.attempt, failure.node, failure.failures = task, tonumber(wanted), node, failures
-  die({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10]}, name, cjson.encode(failure), text)
+  die({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10], ends = KEYS[18], unique = KEYS[19]}, name,
+    cjson.encode(failure), text)
   return 'dead'
 end
 redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', node, 'k', 'sys', 'm', text)

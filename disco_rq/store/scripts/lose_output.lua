@@ -2,7 +2,8 @@
 --          stay committed until then; what becomes of them, commit_attempts.lua says. Only a reduce whose attempt counts may say so: what a zombie or a
 --          copy cannot read may be its own misfortune.
 --          An output that was another job's (adopt_tasks.lua) is no failure of this one.
--- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies, given, attempts
+-- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies, given, attempts,
+--       ends, unique
 -- ARGV: job's name, map task, address that could not be read, error (JSON object), failures that a task survives,
 --       the reduce, its attempt, its worker
 -- Returns: 'lost' (the map waits again), 'kept' (that output does not count any more, the job has ended, or the attempt
@@ -44,7 +45,8 @@ local failures, same = add_failure(KEYS[3], task, {node = node, kind = 'data', a
 local text = 'Output of ' .. task .. ' on ' .. node .. ' is lost: ' .. failure.message
 if same > tonumber(ARGV[5]) then
   failure.task, failure.attempt, failure.node, failure.failures = task, attempt, node, failures
-  die({job = KEYS[1], active = KEYS[7], control = KEYS[6], events = KEYS[5]}, name, cjson.encode(failure), text)
+  die({job = KEYS[1], active = KEYS[7], control = KEYS[6], events = KEYS[5], ends = KEYS[13], unique = KEYS[14]}, name,
+    cjson.encode(failure), text)
   return 'dead'
 end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', HISTORY, '*', 'h', node, 'k', 'sys', 'm', text .. '. It is made again')

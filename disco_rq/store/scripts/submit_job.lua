@@ -1,10 +1,12 @@
 -- Purpose: make a job exist, whole, or not at all.
--- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events, pilot
+-- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events, pilot, ends, unique
 -- ARGV: name, spec, pack, owner, priority, number of map tasks, number of reduce tasks, inputs (msgpack list of packed inputs),
 --       '1' if there is nothing to do (empty input), token of this submission,
 --       seconds after its end when it is purged ('': as the cluster does), how many entries may be bad ('': none),
---       the maps of its pilot (msgpack list; '': it has none)
--- Returns: 'ok', also when asked again after a lost answer; 'exists' (the name is taken by another submission);
+--       the maps of its pilot (msgpack list; '': it has none), what tells it from other jobs ('': it may be there twice),
+--       whom its end is to be told, sealed ('': nobody)
+-- Returns: 'ok', also when asked again after a lost answer; 'is <name>' (that job is the same, and active: nothing was
+--          written); 'exists' (the name is taken by another submission);
 --          'nomaster' (nobody leads: nothing was written)
 if redis.call('EXISTS', KEYS[5]) == 1 then
   return redis.call('HGET', KEYS[5], 'submission') == ARGV[10] and 'ok' or 'exists'
@@ -13,6 +15,17 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'nomaster'
 end
 local name, now = ARGV[1], now_ms()
+if ARGV[14] ~= '' then
+  local other = redis.call('HGET', KEYS[12], ARGV[14])
+  if other and redis.call('SISMEMBER', KEYS[3], other) == 1 then
+    return 'is ' .. other
+  end
+  redis.call('HSET', KEYS[12], ARGV[14], name)
+  redis.call('HSET', KEYS[5], 'unique', ARGV[14])
+end
+if ARGV[15] ~= '' then
+  redis.call('HSET', KEYS[5], 'on_end', ARGV[15])
+end
 redis.call('HSET', KEYS[5], 'status', 'active', 'submitted', int(now), 'owner', ARGV[4], 'priority', ARGV[5],
   'nr_maps', ARGV[6], 'nr_reduces', ARGV[7], 'msgs_dropped', 0, 'submission', ARGV[10],
   'map:waiting', ARGV[6], 'map:running', 0, 'map:done', 0, 'map:failed', 0,
@@ -40,8 +53,8 @@ redis.call('ZADD', KEYS[2], int(now), name)
 redis.call('XADD', KEYS[9], '*', 'h', 'master', 'k', 'sys', 'm',
   'Job submitted: ' .. ARGV[6] .. ' maps, ' .. ARGV[7] .. ' reduces')
 if ARGV[9] == '1' then
-  end_job({job = KEYS[5], active = KEYS[3], control = KEYS[4], events = KEYS[9]}, name, 'ready', '',
-    'Job is ready: its input was empty')
+  end_job({job = KEYS[5], active = KEYS[3], control = KEYS[4], events = KEYS[9], ends = KEYS[11], unique = KEYS[12]},
+    name, 'ready', '', 'Job is ready: its input was empty')
 else
   redis.call('SADD', KEYS[3], name)
   redis.call('XADD', KEYS[4], '*', 'k', 'submitted', 'j', name)
