@@ -93,7 +93,9 @@ def _expected(
     spec: JobSpec, plan: PilotPlan, figures: Mapping[int, Figures], told: Mapping[str, Any]
 ) -> dict[str, Any]:
     slots = max(int(told["slots"]) - int(told["others"]), 1)
+    others = spec.nr_maps - len(plan.maps)
     now = Circumstances(
+        left=(spec.nr_maps - int(told["done"])) / others if others else 0.0,
         slots=min(slots, spec.max_cores or slots),
         nr_reduces=spec.nr_reduces if spec.has_reduce else 0,
         bytes=int(told["bytes"]),

@@ -65,6 +65,7 @@ class Circumstances:
     slots: int  # that the job may have
     nr_reduces: int  # tasks
     check: float = 0.0  # a part of the maps that runs twice
+    left: float = 1.0  # a part of the maps that are not in the sample: the others were done before
     bytes: int = 0  # that the sample's maps wrote for partitions
     largest_bytes: int = 0  # of these, for one
 
@@ -84,7 +85,7 @@ class Estimate:
 
 def estimate(plan: PilotPlan, figures: Mapping[int, Figures], now: Circumstances) -> Estimate:
     """``figures``: of the maps of the sample that are done; at least one."""
-    work = _total(plan, figures, lambda it: it.seconds)
+    work = _total(plan, figures, lambda it: it.seconds).times(now.left)
     sample_s = sum(it.seconds for it in figures.values())
     bytes_ = _total(plan, figures, lambda it: it.bytes) + (sum(it.bytes for it in figures.values()),) * 3
     records = _total(plan, figures, lambda it: it.records) + (sum(it.records for it in figures.values()),) * 3

@@ -69,8 +69,8 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
                               the same for reduce:, copies (that were started), cause (JSON, of a dead job),
                               msgs_dropped, paused, pilot (JSON of what was so when its pilot was over: at,
-                              done (maps), slots, others (attempts of other jobs), failed, bad, bytes, largest;
-                              empty before), ranges (digest of its ranges), max_bad (if some entries
+                              done (maps), slots, others (attempts of other jobs), failed, bad, bytes, largest
+                              partition; empty before), ranges (digest of its ranges), max_bad (if some entries
                               may be bad), bad (entries that its maps have left out), bad:of (entries that
                               these have read, where some may be bad), kept (tasks of the job that it goes
                               on with), retry_of, retried_as (jobs), reused (maps of others), "from <job>"

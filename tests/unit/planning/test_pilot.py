@@ -132,6 +132,15 @@ def test_maps_that_are_checked_run_twice() -> None:
     assert told.seconds.expected == pytest.approx(once.seconds.expected + 500, rel=0.01)
 
 
+def test_maps_that_were_done_before_take_no_time_and_gave_their_bytes() -> None:
+    plan = plan_pilot(EVEN, 10, "job")
+
+    told = estimate(plan, figures(plan, lambda _: 1.0), Circumstances(1, 0, left=0.1))
+
+    assert told.seconds.expected == pytest.approx(99, rel=0.01)
+    assert told.bytes.expected == pytest.approx(5_000_000)
+
+
 def test_where_all_maps_are_in_it_the_reduces_are_left() -> None:
     plan = plan_pilot(EVEN[:10], 10, "job")
 
