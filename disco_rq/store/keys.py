@@ -61,21 +61,20 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 
 ====================  ======  =============================================================================
 (the key itself)      hash    status (active, ready, dead), submitted, ended, owner, priority, nr_maps,
-                              nr_reduces (tasks), last_phase, submission (token of the client's call),
-                              unique (its digest, if it is), on_end (JSON of whom its end is to be told,
-                              signed),
-                              gc_after (seconds from its end to its purge, if it says so),
-                              map:waiting, map:running, map:done, map:failed, map:entries, map:records,
-                              map:bytes, map:ms (sum of durations), map:started (first claim), map:ended and
-                              the same for reduce:, copies (that were started), cause (JSON, of a dead job),
-                              msgs_dropped, paused, pilot (JSON of what was so when its pilot was over: at,
-                              done (maps), slots, others (attempts of other jobs), failed, bad, bytes, largest
-                              partition; empty before), ranges (digest of its ranges), max_bad (if some entries
-                              may be bad), bad (entries that its maps have left out), bad:of (entries that
-                              these have read, where some may be bad), kept (tasks of the job that it goes
-                              on with), retry_of, retried_as (jobs), reused (maps of others), "from <job>"
-                              (how many of that job it has adopted), going (it is being purged). W: submit,
-                              adopt; claim, copy, commit, fail, kill; message; pause; fix; purge
+                              nr_reduces (tasks), last_phase, submission (token of the client's call), unique
+                              (its digest, if it is), on_end (JSON of whom its end is to be told, signed),
+                              gc_after (seconds from its end to its purge, if it says so), map:waiting,
+                              map:running, map:done, map:failed, map:entries, map:records, map:bytes, map:ms
+                              (sum of durations), map:started (first claim), map:ended and the same for
+                              reduce:, copies (that were started), cause (JSON, of a dead job), msgs_dropped,
+                              paused, pilot (JSON of what was so when its pilot was over: at, done (maps),
+                              slots, others (attempts of other jobs), failed, bad, bytes, largest partition;
+                              empty before), ranges (digest of its ranges), max_bad (if some entries may be
+                              bad), bad (entries that its maps have left out), bad:of (those that these have
+                              read, where some may be bad), kept (tasks of the job that it goes on with),
+                              retry_of, retried_as (jobs), reused (maps of others), "from <job>" (how many of
+                              that job it has adopted), going (it is being purged). W: submit, adopt; claim,
+                              copy, commit, fail, kill; message; pause; fix; purge
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
 :inputs               hash    index of a map -> its input (msgpack of model.MapInput); without a map, of what
