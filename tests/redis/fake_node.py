@@ -85,6 +85,12 @@ def working(
             thread.join()
 
 
+def leads(connection: Connection, other_than: Master) -> bool:
+    """Whether another master does."""
+    leader: bytes | None = connection.redis.get(keys.LEADER)  # type: ignore[assignment]
+    return leader is not None and leader != other_than._lead.token.encode()
+
+
 @contextmanager
 def master(connect: Callable[[], Connection]) -> Iterator[Master]:
     """A master in a thread, which leads when this begins."""
@@ -101,7 +107,7 @@ def master(connect: Callable[[], Connection]) -> Iterator[Master]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        wait_until(lambda: bool(errors) or connection.redis.exists(keys.LEADER) == 1)
+        wait_until(lambda: bool(errors) or hasattr(one, "_term") or leads(connection, other_than=one))
         yield one
     finally:
         one.stop()
