@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -18,12 +18,15 @@ from disco_rq import Disco, Job, result_iterator
 from disco_rq.cli import lastjob
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.completion import complete_files
+from disco_rq.cli.locally import run_here
 from disco_rq.cli.output import json_of, print_json, write_pairs
 from disco_rq.cli.pilot import AtPilot, Declined
+from disco_rq.cli.printed import WithLogs
 from disco_rq.cli.program import load_program, with_params
 from disco_rq.cli.results import follow_pairs
-from disco_rq.client.progress import display_for
+from disco_rq.client.progress import Display, display_for
 from disco_rq.errors import DiscoError, JobArgumentError, SettingsError
+from disco_rq.local import LocalJob
 from disco_rq.machine.escaping import escaped, unescaped_stream
 from disco_rq.settings import Settings
 
@@ -73,8 +76,10 @@ def program_options(function: F) -> F:
     return function
 
 
-def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: dict[str, Any]) -> Job:
-    """Load the program, let the options win over it, and submit it as a job."""
+def described(program: str, inputs: Sequence[str], options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Load the program, and let the options win over it: the job's name and the other arguments of
+    ``new_job``.
+    """
     loaded = load_program(program)
     arguments = {"input": [], **loaded.arguments}
     arguments.update(
@@ -91,15 +96,23 @@ def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: d
         arguments["input"] = list(inputs)
     elif "input" not in loaded.arguments:
         raise JobArgumentError(f"no input: name files, or give {program} a list of them as its input")
-    return disco.new_job(options["name"] or loaded.name, **arguments)
+    return options["name"] or loaded.name, arguments
+
+
+def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: dict[str, Any]) -> Job:
+    """Submit it as a job."""
+    name, arguments = described(program, inputs, options)
+    return disco.new_job(name, **arguments)
 
 
 @verb("disco-rq run wordcount.py --sort logs/*.txt.gz | sort -k2nr | head")
 @program_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Workers of a cluster of its own.")
+@click.option("--local", "here", is_flag=True, help="In this process, where breakpoints stop; no cluster.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the results to this file.")
 @click.option("--yes", is_flag=True, help="After a pilot go on without a question.")
 @click.option("--stream", is_flag=True, help="Print each result as soon as its task is done; no progress.")
+@click.option("--logs", is_flag=True, help="Show what each task prints, when it has ended.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no messages, only errors.")
 @json_option
 def run(
@@ -107,9 +120,8 @@ def run(
     inputs: tuple[str, ...],
     redis: str | None,
     workers: int | None,
+    here: bool,
     output: Path | None,
-    yes: bool,
-    stream: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -118,34 +130,66 @@ def run(
 
     PROGRAM is a Python file or a dotted module with map and reduce, and any other argument of new_job, as
     names at its top level. INPUT are files, folders, globs or URLs. Results are KEY<TAB>VALUE lines, or JSON
-    lines. Without the address of a Redis it runs on this machine, on a cluster that lives as long as the job.
-    Ctrl-C ends the job and deletes what there is of it. With --pilot some maps run first; then it tells what
-    the rest will take, and asks, if there is a terminal.
+    lines. Without the address of a Redis it runs on this machine, on a cluster that lives as long as the job;
+    with --local in this process, one task after the other. Ctrl-C ends the job and deletes what there is of
+    it. With --pilot some maps run first; then it tells what the rest will take, and asks, if there is a
+    terminal.
     """
     console = Console(file=unescaped_stream(sys.stderr))
+    _check_place(redis, workers, here=here, options=options)
+    with results_file(output) as out, stopped_like_ctrl_c():
+        if here:
+            name, arguments = described(program, inputs, options)
+            done = run_here(name, arguments, console, quiet=quiet)
+            write_pairs(result_iterator(done.wait()), out, as_json=as_json)
+            if not quiet:
+                summarise(done, done.counters, sum(1 for _ in done.bad_entries()), console)
+            return
+        with Disco(redis, workers=workers) as disco:
+            job = submit_program(disco, program, inputs, options)
+            if not disco.is_embedded:
+                lastjob.remember(job.name, disco.url)
+            _follow(disco, job, out, console, {**options, "quiet": quiet, "as_json": as_json})
+            if not quiet:
+                info = job.jobinfo()
+                summarise(job, info["counters"], info["bad"], console)
+
+
+def _check_place(redis: str | None, workers: int | None, *, here: bool, options: dict[str, Any]) -> None:
+    """Options that say different things about where it is to run. ``SettingsError``."""
+    if here:
+        given = {"--redis": redis, "--workers": workers, "--stream": options["stream"]}
+        given["--pilot"] = options["pilot"]
+        if flags := [flag for flag, value in given.items() if value]:
+            raise SettingsError(f"--local is for this process, and {flags[0]} for a cluster: leave one out")
     if workers is not None and (redis or Settings.from_env().redis):
         raise SettingsError(
             "--workers is for a cluster of its own, and an address of a Redis is given: leave one of them out"
         )
-    with results_file(output) as out, stopped_like_ctrl_c(), Disco(redis, workers=workers) as disco:
-        job = submit_program(disco, program, inputs, options)
-        if not disco.is_embedded:
-            lastjob.remember(job.name, disco.url)
-        try:
-            display = AtPilot(job, display_for(console, quiet=quiet or stream), console, yes=yes)
-            display.check_answerable(is_own=disco.is_embedded)
-            if stream:
-                follow_pairs(disco, job.name, out, as_json=as_json, display=display)
-            else:
-                addresses = job.wait(show=display)
-        except (KeyboardInterrupt, BrokenPipeError, Declined):  # nobody waits for the results any more
-            job.purge()
-            console.print(f"disco-rq: job {job.name} is purged", markup=False, highlight=False)
-            raise
-        if not stream:
-            write_pairs(result_iterator(addresses), out, as_json=as_json)
-        if not quiet:
-            summarise(job, console)
+
+
+def _follow(disco: Disco, job: Job, out: BinaryIO, console: Console, options: dict[str, Any]) -> None:
+    """Wait for the job, and write its results; purge it if nobody wants these any more."""
+    stream, as_json = options["stream"], options["as_json"]
+    display = shown(job, disco, console, quiet=options["quiet"] or stream, logs=options["logs"])
+    try:
+        asking = AtPilot(job, display, console, yes=options["yes"])
+        asking.check_answerable(is_own=disco.is_embedded)
+        if stream:
+            follow_pairs(disco, job.name, out, as_json=as_json, display=asking)
+            return
+        addresses = job.wait(show=asking)
+    except (KeyboardInterrupt, BrokenPipeError, Declined):
+        job.purge()
+        console.print(f"disco-rq: job {job.name} is purged", markup=False, highlight=False)
+        raise
+    write_pairs(result_iterator(addresses), out, as_json=as_json)
+
+
+def shown(job: Job, disco: Disco, console: Console, *, quiet: bool, logs: bool) -> Display:
+    """Its progress, unless it is to be quiet, and with ``logs`` what its tasks print."""
+    display = display_for(console, quiet=quiet)
+    return WithLogs(job, disco.session, display, console) if logs else display
 
 
 @verb("disco-rq submit wordcount.py --redis redis://cluster http://files/a.txt && disco-rq wait @")
@@ -168,18 +212,18 @@ def submit(program: str, inputs: tuple[str, ...], redis: str | None, as_json: bo
 @verb("disco-rq wait @ --timeout 3600")
 @job_argument
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer.")
+@click.option("--logs", is_flag=True, help="Show what each task prints, when it has ended.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no messages, only errors.")
 @redis_option
 @json_option
-def wait(job: str, timeout: float | None, quiet: bool, redis: str | None, as_json: bool) -> None:
+def wait(job: str, timeout: float | None, logs: bool, quiet: bool, redis: str | None, as_json: bool) -> None:
     """Wait for a job's end and print its results' addresses.
 
     Ctrl-C leaves the job running.
     """
     with connect(redis) as disco:
-        addresses = disco.wait(
-            job, timeout, show=display_for(Console(file=unescaped_stream(sys.stderr)), quiet=quiet)
-        )
+        console, found = Console(file=unescaped_stream(sys.stderr)), disco.job(job)
+        addresses = found.wait(timeout, show=shown(found, disco, console, quiet=quiet, logs=logs))
         if as_json:
             print_json({"job": job, "results": addresses})
         else:
@@ -187,19 +231,18 @@ def wait(job: str, timeout: float | None, quiet: bool, redis: str | None, as_jso
                 click.echo(address)
 
 
-def summarise(job: Job, console: Console) -> None:
+def summarise(job: Job | LocalJob, counters: Mapping[str, int], bad: int, console: Console) -> None:
     """What the job left besides its results: counters and OOB results, a few of them."""
-    info = job.jobinfo()
-    shown = [f"{name} {value:,}" for name, value in sorted(info["counters"].items())]
-    if info["bad"]:
-        shown.insert(0, f"bad entries left out {info['bad']:,}")
+    told = [f"{name} {value:,}" for name, value in sorted(counters.items())]
+    if bad:
+        told.insert(0, f"bad entries left out {bad:,}")
     keys = job.oob_list()
     for key in keys[:8]:
         value = json_of(job.oob_get(key))
-        shown.append(f"{key} = {value if len(value) <= 60 else value[:59] + '…'}")
+        told.append(f"{key} = {value if len(value) <= 60 else value[:59] + '…'}")
     if len(keys) > 8:
-        shown.append(f"and {len(keys) - 8} more OOB results")
-    for line in shown:
+        told.append(f"and {len(keys) - 8} more OOB results")
+    for line in told:
         console.print(f"  {escaped(line, one_line=True)}", markup=False, highlight=False, soft_wrap=True)
 
 

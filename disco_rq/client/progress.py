@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from disco_rq.client.pace import Pace, about
 from disco_rq.model import PHASES, Phase
 from disco_rq.store.jobs import JobRecord
 
@@ -74,6 +75,26 @@ class Silence:
         pass
 
 
+class Paces:
+    """How long each phase of a job will still take."""
+
+    def __init__(self) -> None:
+        self._of = {name: Pace() for name in PHASES}
+
+    def left(self, record: JobRecord) -> dict[Phase, str]:
+        """In words; empty where that cannot be told."""
+        if record.count("paused"):
+            for pace in self._of.values():
+                pace.forget()
+        found = {
+            name: self._of[name].left_s(running=phase.running, done=phase.done, total=phase.total)
+            for name, phase in phases(record).items()
+        }
+        return {
+            name: "" if left_s is None else f"about {about(left_s)} left" for name, left_s in found.items()
+        }
+
+
 class Lines(Silence):
     """A line for each event, and one about the tasks when they moved, every few seconds."""
 
@@ -81,10 +102,12 @@ class Lines(Silence):
         self._console = console
         self._printed = ""
         self._next = 0.0
-        self._last = ""
+        self._last = self._left = ""
+        self._paces = Paces()
 
     def update(self, record: JobRecord) -> None:
         self._last = "; ".join(f"{name} {phase}" for name, phase in phases(record).items())
+        self._left = "".join(f"; {left}" for left in self._paces.left(record).values() if left)
         if time.monotonic() >= self._next:
             self._tell()
 
@@ -96,7 +119,7 @@ class Lines(Silence):
 
     def _tell(self) -> None:
         if self._last != self._printed:
-            self._console.print(Text(f"{clock(time.time())} {self._last}"), soft_wrap=True)
+            self._console.print(Text(f"{clock(time.time())} {self._last}{self._left}"), soft_wrap=True)
             self._printed = self._last
             self._next = time.monotonic() + PLAIN_LINE_S
 
@@ -111,15 +134,18 @@ class Bars:
             TextColumn("{task.fields[tasks]}"),
             TextColumn("[cyan]{task.fields[rate]}"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
         )
         self._bar_of: dict[str, TaskID] = {}
         self._rate_of = {name: Rate() for name in PHASES}
+        self._paces = Paces()
 
     def update(self, record: JobRecord) -> None:
+        left = self._paces.left(record)
         for name, phase in phases(record).items():
             if name not in self._bar_of:
-                self._bar_of[name] = self._bars.add_task(name, start=False, tasks="", rate="")
+                self._bar_of[name] = self._bars.add_task(name, start=False, tasks="", rate="", left="")
             bar = self._bar_of[name]
             if phase.running or phase.done:
                 self._bars.start_task(bar)
@@ -130,6 +156,7 @@ class Bars:
                 completed=phase.done,
                 tasks=str(phase),
                 rate=f"{rate:,.0f} entries/s" if rate else "",
+                left=left[name],
             )
 
     def event(self, timestamp_s: float, host: str, message: str) -> None:

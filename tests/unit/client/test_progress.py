@@ -57,7 +57,7 @@ def test_plain_lines_come_when_the_tasks_moved_and_not_too_often(monkeypatch: py
     assert told == [
         "map 0/10; reduce 0/2",
         "map 2/10; reduce 0/2",
-        "map 4/10; reduce 0/2",
+        "map 4/10; reduce 0/2; about 6 s left",
     ]
 
 
