@@ -50,7 +50,8 @@ class ExternalProgram:
 
 
 def external(files: Sequence[str | os.PathLike[str]], *, text: bool = False) -> ExternalProgram:
-    """A program for ``map=`` or ``reduce=``: the first file, started without arguments among the others.
+    """A program for ``map=`` or ``reduce=``: the first file, started among the others with one argument,
+    ``map`` or ``reduce``.
 
     The files are read now, and written into one private directory of each task, which is the program's
     working directory and where it finds its shared libraries. The keys and values that it gives out are

@@ -22,6 +22,7 @@ import psutil
 
 from disco_rq.errors import DataError, ProgramError, TaskTimeout
 from disco_rq.external import ExternalProgram
+from disco_rq.model import Phase
 from disco_rq.stages.pairwire import IncomingLists, Pair, Refusal, entry_pair, packed
 from disco_rq.stages.stderrlines import StderrLines
 
@@ -47,8 +48,11 @@ class Refused:
 
 
 @contextmanager
-def running_program(program: ExternalProgram, scratch: Path) -> Iterator[RunningProgram]:
+def running_program(
+    program: ExternalProgram, scratch: Path, phase: Phase = "map"
+) -> Iterator[RunningProgram]:
     """Start the program in a directory of its own in ``scratch``; whatever happens, it does not outlive this.
+    Its argument is the ``phase``.
 
     Raises ``DataError`` if it cannot be started here, so that another node is tried.
     """
@@ -56,7 +60,7 @@ def running_program(program: ExternalProgram, scratch: Path) -> Iterator[Running
     libraries = os.pathsep.join(filter(None, [str(path.parent), os.environ.get("LD_LIBRARY_PATH")]))
     try:
         process = subprocess.Popen(
-            [str(path)],
+            [str(path), phase],
             bufsize=0,
             cwd=path.parent,
             env={**os.environ, "LD_LIBRARY_PATH": libraries},

@@ -101,7 +101,7 @@ def run_reduce(work: TaskWork, sources: Sequence[Source], out: Path) -> StageRes
     of the job's functions pass unchanged, with a note that says the key when it is known.
     """
     if isinstance(work.functions.reduce, ExternalProgram):
-        with running_program(work.functions.reduce, work.scratch) as program:
+        with running_program(work.functions.reduce, work.scratch, "reduce") as program:
             functions = replace(work.functions, reduce=lambda pairs, _params: program.reduced(pairs))
             return run_reduce(replace(work, functions=functions), sources, out)
     return reduced(work, sources, out)

@@ -80,6 +80,14 @@ def test_a_map_in_c_and_a_reduce_in_shell_over_several_partitions(
     assert "that was all" in job.log("reduce:0")
 
 
+def test_a_program_is_told_whether_it_is_the_map_or_the_reduce(disco: Disco, make: Make, lines: str) -> None:
+    both = make("while (kv := pair()): write((' '.join([kv[0].decode(), *sys.argv[1:]]).encode(), b''))\n")
+
+    job = run(disco, input=[lines], map=both, reduce=both, nr_reduces=1)
+
+    assert {key for key, _ in pairs(job)} == {b" map reduce"}
+
+
 def test_a_program_goes_with_combiner_partition_and_python_on_the_other_side(
     disco: Disco, make: Make, lines: str
 ) -> None:
