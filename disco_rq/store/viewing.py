@@ -16,6 +16,7 @@ from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.clock import ms_of, server_ms
 from disco_rq.store.cluster import partition_sizes
 from disco_rq.store.connection import Connection
+from disco_rq.store.deaths import cause_of
 from disco_rq.store.nodes import SUSPENDED, about_of, closed_of, has_left, is_suspended, node_names
 from disco_rq.store.taskstate import Lease, Slot, TaskState, task_of
 
@@ -244,6 +245,15 @@ class ViewStore:
                 fields = {field: value.decode("utf-8", "replace") for field, value in kept}
                 heads.append(JobHead(name, fields))
         return heads
+
+    def causes(self, names: Sequence[str]) -> dict[str, str]:
+        """Why jobs died, of those that did: the message alone."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hget(keys.JobKeys(name).job, "cause")
+        told = zip(names, unreadable.answers(pipe) if names else [], strict=True)
+        found = {name: cause_of({"cause": text.decode("utf-8", "replace")}) for name, text in told if text}
+        return {name: str(cause["message"]) for name, cause in found.items() if cause}
 
     def ended_before(self, age_s: float) -> list[str]:
         """The jobs that ended so long ago, by the server's clock; those submitted first come first."""

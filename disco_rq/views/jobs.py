@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from disco_rq.model import PHASES, Phase
 from disco_rq.store.deaths import cause_of
-from disco_rq.store.viewing import JobHead, JobView
+from disco_rq.store.viewing import JobHead, JobView, ViewStore
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJob, OfJobs
 from disco_rq.views.sources import Sources
 
-__all__ = ["head_of", "job", "job_of", "jobs", "mean_ms", "spec"]
+__all__ = ["head_of", "heads_of", "job", "job_of", "jobs", "mean_ms", "spec"]
 
 MOST_JOBS = 5_000
 """The newest so many are searched and sorted."""
+CAUSE_CHARS = 200
+"""Of what a job died of, in a list."""
 
 
 def jobs(sources: Sources, asked: OfJobs) -> shapes.Jobs:
@@ -25,10 +27,10 @@ def jobs(sources: Sources, asked: OfJobs) -> shapes.Jobs:
     plain = not (asked.state or asked.owner or asked.q) and asked.sort == "submitted"
     if plain and asked.order == "desc":
         heads = view.heads(view.job_names(asked.offset, asked.offset + asked.limit - 1))
-        return shapes.Jobs(view.nr_jobs(), asked.offset, asked.limit, [head_of(head) for head in heads])
+        return shapes.Jobs(view.nr_jobs(), asked.offset, asked.limit, heads_of(view, heads))
     found = [head_of(head) for head in view.heads(view.job_names(0, MOST_JOBS - 1)) if _matches(head, asked)]
     found.sort(key=ORDERS[asked.sort], reverse=asked.order == "desc")
-    page = found[asked.offset : asked.offset + asked.limit]
+    page = _with_causes(view, found[asked.offset : asked.offset + asked.limit])
     return shapes.Jobs(len(found), asked.offset, asked.limit, page)
 
 
@@ -65,7 +67,26 @@ def spec(sources: Sources, asked: OfJob) -> shapes.Spec:
     return shapes.Spec(sources.disco.jobspec(asked.job))
 
 
+def heads_of(view: ViewStore, heads: Sequence[JobHead]) -> list[shapes.JobHead]:
+    """For a list: those that died with what they died of."""
+    return _with_causes(view, list(map(head_of, heads)))
+
+
+def _with_causes(view: ViewStore, heads: list[shapes.JobHead]) -> list[shapes.JobHead]:
+    causes = view.causes([head.name for head in heads if head.state == "dead"])
+    for head in heads:
+        head.died_of = _in_short(causes.get(head.name))
+    return heads
+
+
+def _in_short(cause: str | None) -> str | None:
+    """The first line of it, or the beginning of that."""
+    line = (cause or "").strip().partition("\n")[0]
+    return line[: CAUSE_CHARS - 1] + "…" if len(line) > CAUSE_CHARS else line or None
+
+
 def head_of(head: JobHead) -> shapes.JobHead:
+    """Without what it died of."""
     return shapes.JobHead(**_head(head))
 
 
@@ -85,6 +106,7 @@ def _head(head: JobHead) -> dict[str, Any]:
         "maps": counts[0],
         "reduces": counts[1],
         "progress": 1.0 if over else done / total if total else 0.0,
+        "died_of": None,
     }
 
 
@@ -98,7 +120,7 @@ def job_of(view: JobView) -> shapes.Job:
     phases = [_phase(view, phase) for phase in PHASES if head.count(f"nr_{phase}s")]
     cause = cause_of(head.fields)
     return shapes.Job(
-        **_head(head),
+        **{**_head(head), "died_of": _in_short(cause["message"] if cause else None)},
         now_ms=view.now_ms,
         last_event=view.last_event,
         suspended=view.suspended,

@@ -8,13 +8,22 @@ from msgspec import Struct
 
 from disco_rq.model import Phase
 from disco_rq.store.viewing import NodeState
+from disco_rq.views.contents import FailureExample as FailureExample
+from disco_rq.views.contents import FailureGroup as FailureGroup
+from disco_rq.views.contents import Failures as Failures
+from disco_rq.views.contents import InputEntry as InputEntry
+from disco_rq.views.contents import InputPart as InputPart
+from disco_rq.views.contents import Inputs as Inputs
+from disco_rq.views.contents import JobState as JobState
+from disco_rq.views.contents import Preview as Preview
+from disco_rq.views.contents import PreviewRecord as PreviewRecord
+from disco_rq.views.contents import Result as Result
+from disco_rq.views.contents import Results as Results
 from disco_rq.views.leftovers import BadEntry as BadEntry
 from disco_rq.views.leftovers import BadPage as BadPage
 from disco_rq.views.leftovers import OOBEntry as OOBEntry
 from disco_rq.views.leftovers import OOBPage as OOBPage
 from disco_rq.views.leftovers import OOBValue as OOBValue
-
-JobState = Literal["active", "ready", "dead"]
 
 
 class Done(Struct):
@@ -114,6 +123,8 @@ class TaskCounts(Struct):
 
 
 class JobHead(Struct):
+    """``died_of``: of a dead job the beginning of its cause."""
+
     name: str
     state: JobState
     paused: bool
@@ -124,6 +135,7 @@ class JobHead(Struct):
     maps: TaskCounts
     reduces: TaskCounts
     progress: float
+    died_of: str | None
 
 
 class Jobs(Struct):
@@ -342,91 +354,6 @@ class Profile(Struct):
     tasks: int
     done: int
     functions: list[ProfiledFunction]
-
-
-# -- what a job was given, and what it left
-
-
-class FailureExample(Struct):
-    """``replay``: the command that runs it once more; empty if it did not fail by itself."""
-
-    task: str
-    attempt: int
-    node: str
-    message: str
-    url: str
-    traceback: str
-    replay: str
-
-
-class FailureGroup(Struct):
-    cause: str
-    kind: str
-    count: int
-    tasks: list[str]
-    task_count: int
-    nodes: list[str]
-    first: int
-    last: int
-    example: FailureExample
-    fatal: bool
-
-
-class Failures(Struct):
-    failed: int
-    groups: list[FailureGroup]
-    truncated: bool
-
-
-class InputPart(Struct):
-    replicas: list[str]
-    start: int
-    length: int | None
-
-
-class InputEntry(Struct):
-    task: str
-    parts: list[InputPart]
-
-
-class Inputs(Struct):
-    total: int
-    offset: int
-    limit: int
-    inputs: list[InputEntry]
-
-
-class Result(Struct):
-    index: int
-    address: str
-    task: str
-    records: int | None
-    bytes: int | None
-
-
-class Results(Struct):
-    state: JobState
-    total: int
-    offset: int
-    limit: int
-    results: list[Result]
-
-
-class PreviewRecord(Struct):
-    """``repr`` of both, each cut at 500 characters."""
-
-    key: str
-    value: str
-
-
-class Preview(Struct):
-    """``error``: why the records cannot be shown."""
-
-    index: int
-    address: str
-    records: list[PreviewRecord]
-    more: bool
-    error: str | None
 
 
 class Spec(Struct):

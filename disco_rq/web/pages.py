@@ -38,6 +38,9 @@ TABS = (
 )
 """Of a job's page: id and title. static/job.js has the module of each."""
 
+COMPACT_FROM = 6
+"""So many nodes are told in short on the overview: name, state, slots, and what is wrong."""
+
 NO_TASKS = shapes.TaskCounts(0, 0, 0, 0, 0)
 BLANK = {
     "slot": shapes.Slot("", "", 0),
@@ -63,7 +66,7 @@ BLANK = {
         version="",
         python="",
     ),
-    "job": shapes.JobHead("", "active", False, "", 0, 0, None, NO_TASKS, NO_TASKS, 0.0),
+    "job": shapes.JobHead("", "active", False, "", 0, 0, None, NO_TASKS, NO_TASKS, 0.0, None),
     "phase": shapes.PhaseView("map", 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None, None),
     "event": shapes.Event("", 0, "", "sys", ""),
 }
@@ -84,7 +87,7 @@ def _templates() -> Jinja2Templates:
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(TABS=TABS, blank=BLANK)
+    environment.globals.update(TABS=TABS, COMPACT_FROM=COMPACT_FROM, blank=BLANK)
     return Jinja2Templates(env=environment)
 
 
@@ -112,7 +115,7 @@ def error_page(request: Request, status: int, message: str) -> Response:
 
 
 def overview(request: Request) -> Response:
-    """The nodes and the jobs. ``q``, ``state`` and ``sort`` choose, as in the API."""
+    """The jobs and the nodes. ``q``, ``state`` and ``sort`` choose, as in the API."""
     sources = request.app.state.sources
     query = asked_of(request, OfJobs)
     if query.sort in ("name", "owner"):

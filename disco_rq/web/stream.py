@@ -19,7 +19,7 @@ from disco_rq.views import shapes
 from disco_rq.views.asked import EventId, OfJob, OfJobStream
 from disco_rq.views.cluster import overview_of
 from disco_rq.views.history import event_shape
-from disco_rq.views.jobs import head_of, job
+from disco_rq.views.jobs import heads_of, job
 from disco_rq.views.problem import Problem
 from disco_rq.views.sources import Sources
 from disco_rq.web.endpoint import asked_of, json_text
@@ -108,7 +108,7 @@ class Streams:
             ended = head.moment("ended")
             if ended is not None and cluster.now_ms - ended < JUST_ENDED_MS:
                 shown[head.name] = head
-        heads = sorted(map(head_of, shown.values()), key=lambda head: -head.submitted)
+        heads = sorted(heads_of(view, list(shown.values())), key=lambda head: -head.submitted)
         return shapes.LiveOverview(overview_of(cluster, active), heads)
 
     async def _job_events(self, name: str, after: str) -> AsyncIterator[bytes]:

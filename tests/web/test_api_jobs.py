@@ -156,6 +156,8 @@ def test_the_cause_of_a_dead_job_comes_with_its_failures(api: Visitor, connectio
     assert (cause["message"], cause["task"], cause["attempt"]) == ("KeyError: 'x'", "map:0", 2)
     assert cause["traceback"] == "Traceback"
     assert [failure["message"] for failure in cause["failures"]] == ["DataError: bad", "KeyError: 'x'"]
+    [listed] = api.get("jobs").json["jobs"]
+    assert listed["died_of"] == api.job(JOB)["died_of"] == "KeyError: 'x'"
 
 
 def test_an_active_job_is_not_cleaned(api: Visitor, connection: Connection) -> None:

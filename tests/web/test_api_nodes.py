@@ -35,6 +35,20 @@ def test_a_slot_shows_what_it_runs(api: Visitor, connection: Connection) -> None
     assert (overview["master"], overview["leads"]) == ("127.0.0.1:8989", True)
 
 
+def test_six_nodes_are_told_in_short_on_the_front_page_and_behind_the_jobs(
+    api: Visitor, connection: Connection
+) -> None:
+    for number in range(5):
+        alive(connection, f"n{number}", f"n{number}.0-00000a")
+    assert b'class="nodes"' in api.get("/").body
+    alive(connection, "n5", "n5.0-00000a")
+
+    page = api.get("/").body
+
+    assert b'class="nodes compact"' in page
+    assert page.index(b'id="jobs"') < page.index(b'id="nodes"')
+
+
 def test_a_node_is_gone_since_its_last_sign_of_life(api: Visitor, connection: Connection) -> None:
     alive(connection, "n1", "n1.0-00000a")
     before = api.get("nodes").json["nodes"][0]["seen"]

@@ -170,6 +170,7 @@ def test_the_cause_of_a_dead_job_comes_first_with_its_traceback(visit: Visit, br
     page.get_by_role("tab", name="Failures").click()
     failure = page.locator(".failure")
     expect(failure).to_contain_text("ended the job")
+    expect(page.locator(".phase-facts")).to_contain_text("failed attempts")
     expect(failure.locator("pre")).to_contain_text('{"good": 1}[line]')
 
 
@@ -201,6 +202,8 @@ def test_a_running_job_is_killed_after_a_question_that_can_be_refused(
     expect(page.locator("#job .badge")).to_have_text("dead")
     expect(page.get_by_role("region", name="Why it is dead")).to_contain_text("it was killed")
     assert cluster.disco.results(job.name)[0] == "dead"
+    expect(visit.open().locator(f'tr[data-job="{job.name}"] .died')).to_contain_text("it was killed")
+    visit.open("jobs", job.name)
     page.get_by_role("button", name="Purge").click()
     page.get_by_role("dialog").get_by_role("button", name="Purge").click()
     page.wait_for_url(lambda url: "/jobs/" not in url)
@@ -257,9 +260,12 @@ def test_a_page_goes_on_where_it_was_when_the_master_comes_back(
 
         master.kill()
         expect(page.locator("#live")).to_have_attribute("data-state", "lost")
+        expect(page.locator("#stale")).to_contain_text("This page is as of ")
+        expect(page.locator("html")).to_have_attribute("data-stale", "")
         master.start()
 
         expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        expect(page.locator("#stale")).to_be_hidden()
         page.get_by_role("button", name="Pause").click()  # with a token that this master has not given out
         expect(page.locator("#job .badge")).to_have_text("paused")
         expect(page.get_by_role("log").locator("li", has_text="I read beta")).to_have_count(1)

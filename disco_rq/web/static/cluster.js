@@ -90,7 +90,9 @@ export function setJobRow(row, job, now) {
     owner: job.owner,
     age: age(now - job.submitted),
     took: duration((job.ended ?? now) - job.submitted),
+    died: job.died_of ?? "",
   });
+  $(".died", row).hidden = !job.died_of;
 }
 
 /** Disco's signature: a job that is hovered or has the focus lights its squares; a square lights its job. */

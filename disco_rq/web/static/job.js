@@ -7,7 +7,7 @@ import { badTab } from "./bad.js";
 import { countersTab, specTab } from "./facts.js";
 import { failuresTab } from "./failures.js";
 import { count, duration, localTimes, rate, size } from "./format.js";
-import { live } from "./live.js";
+import { live, reached } from "./live.js";
 import { messagesTab } from "./messages.js";
 import { oobTab } from "./oob.js";
 import { partitionsTab } from "./partitions.js";
@@ -171,7 +171,7 @@ async function stillThere() {
 // -- live
 
 localTimes();
-job = await get(path("jobs", name));
+job = await reached(() => get(path("jobs", name)));
 show();
 tabs($('[role="tablist"]'), open);
 const stop = live(() => `/api/v1${path("jobs", name)}/stream?after=${messages.last()}`, {

@@ -8,6 +8,7 @@ import { live } from "./live.js";
 
 const list = $("#nodes");
 const clock = serverClock(Date.now());
+let nodes = [];
 
 const ACTIONS = {
   blacklist: {
@@ -35,7 +36,7 @@ function setDetail(detail, node) {
   for (const button of detail.querySelectorAll("[data-action]")) button.hidden = hidden[button.dataset.action];
 }
 
-function show(nodes) {
+function show() {
   reconcile(list, nodes, (node) => node.node, () => clone("node-detail"), setDetail);
   $("#no-nodes").hidden = nodes.length > 0;
 }
@@ -54,4 +55,5 @@ list.addEventListener("click", async (event) => {
   }
 });
 
-live(() => "/api/v1/stream", { overview: ({ overview }) => { clock.set(overview.now); show(overview.nodes); } });
+live(() => "/api/v1/stream", { overview: ({ overview }) => { clock.set(overview.now); nodes = overview.nodes; show(); } });
+setInterval(() => { if (nodes.length) show(); }, 1000);  // heartbeats age

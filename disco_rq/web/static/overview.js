@@ -1,4 +1,4 @@
-// The overview: nodes with their squares, and the list of jobs.
+// The overview: the list of jobs, and the nodes with their squares.
 import { get } from "./api.js";
 import { lights, serverClock, setJobRow, setNode } from "./cluster.js";
 import { $, clone, fill, later, reconcile } from "./dom.js";
@@ -7,7 +7,7 @@ import { live } from "./live.js";
 import { toast } from "./dialog.js";
 import { pager } from "./pager.js";
 
-const PAGE = 50;
+const PAGE = Number($("#jobs-pager").dataset.limit);
 const form = $("#search");
 const main = $("#main");
 const clock = serverClock(Date.now());
@@ -15,6 +15,7 @@ const relight = lights(main, $("#nodes"));
 const jobs = new Map();
 let offset = Number($("#jobs-pager").dataset.offset);
 let known = "";
+let nodes = [];
 
 function query() {
   const asked = Object.fromEntries(new FormData(form));
@@ -48,15 +49,19 @@ function showJobs() {
   $("#no-job-found").hidden = !searched;
 }
 
-function showNodes({ nodes, now }) {
+/** Also of nodes of which nothing new is heard: their heartbeats age. */
+function showNodes() {
+  const now = clock.now();
   reconcile($("#nodes"), nodes, (node) => node.node, () => clone("node-card"), (card, node) => setNode(card, node, now));
+  $("#nodes").classList.toggle("compact", nodes.length >= $("#nodes").dataset.compactFrom);
   $("#no-nodes").hidden = nodes.length > 0;
   relight();
 }
 
 function hear({ overview, jobs: changed }) {
   clock.set(overview.now);
-  showNodes(overview);
+  nodes = overview.nodes;
+  showNodes();
   const { busy, slots, active, jobs: all, running, waiting } = overview.totals;
   fill($("#stats"), { busy: count(busy), slots: count(slots), active: count(active), jobs: count(all), running: count(running), waiting: count(waiting) });
   $("#no-master").hidden = overview.leads;
@@ -81,4 +86,7 @@ form.addEventListener("submit", (event) => { event.preventDefault(); search(); }
 
 showPager(Number($("#jobs-pager").dataset.total));
 live(() => "/api/v1/stream", { overview: hear });
-setInterval(() => { if (jobs.size) showJobs(); }, 1000);
+setInterval(() => {
+  if (jobs.size) showJobs();
+  if (nodes.length) showNodes();
+}, 1000);
