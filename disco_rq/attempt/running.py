@@ -154,8 +154,9 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
             if left_out is not None:
                 left_out.abandon()
         raise
-    counted = replace(result, counters=dict(running.counters), ranges=ranges, left_out=told)
-    return Outcome(address, counted, running.puts, running.put_bytes)
+    if running.counters or ranges or told:
+        result = replace(result, counters=dict(running.counters), ranges=ranges, left_out=told)
+    return Outcome(address, result, running.puts, running.put_bytes)
 
 
 def _running_task(

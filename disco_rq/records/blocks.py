@@ -16,7 +16,7 @@ from xxhash import xxh3_64_intdigest, xxh32_intdigest
 
 from disco_rq.errors import CorruptData, DataError, RecordTypeError
 
-__all__ = ["HEADER_BYTES", "Block", "Kind", "Readable", "pack_block", "read_block", "read_blocks"]
+__all__ = ["HEADER_BYTES", "Block", "Kind", "Packed", "Readable", "pack_block", "read_block", "read_blocks"]
 
 _MAGIC = b"DRqB"
 _FIELDS = struct.Struct("<4sBBIIIIIQ")  # magic, kind, codec, partition, number, size, raw, packed, checksum
@@ -41,6 +41,13 @@ class Kind(IntEnum):
     """Where each partition of a file is."""
 
 
+class Packed(NamedTuple):
+    """What a block's data is in a file: how it is compressed, and that."""
+
+    codec: int
+    payload: bytes
+
+
 class Block(NamedTuple):
     """One block, decompressed. ``size``: its pairs, or its bytes when opaque."""
 
@@ -49,6 +56,8 @@ class Block(NamedTuple):
     number: int
     size: int
     data: bytes
+    packed: Packed | None = None
+    """As it was read, to be copied."""
 
 
 class Readable(Protocol):
@@ -57,19 +66,25 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def pack_block(kind: Kind, partition: int, number: int, size: int, data: bytes) -> tuple[bytes, bytes]:
-    """Header and payload, to be written one after the other."""
-    if len(data) > _MAX_BYTES or size > _MAX_BYTES:
-        raise RecordTypeError(f"a record of {len(data)} bytes is larger than the 4 GiB that a block holds")
-    codec, payload = _RAW, data
-    if _SMALL_BYTES < len(data) <= _LZ4_MAX_BYTES:
-        packed = lz4.block.compress(data, store_size=False)
-        if len(packed) < len(data):
-            codec, payload = _LZ4, packed
+def pack_block(
+    kind: Kind, partition: int, number: int, size: int, data: bytes, packed: Packed | None = None
+) -> tuple[bytes, bytes]:
+    """Header and payload, to be written one after the other. ``packed``: of the data, if it was read so."""
+    codec, payload = packed or _compressed(data, size)
     fields = _FIELDS.pack(
         _MAGIC, kind, codec, partition, number, size, len(data), len(payload), xxh3_64_intdigest(payload)
     )
     return fields + _CHECK.pack(xxh32_intdigest(fields)), payload
+
+
+def _compressed(data: bytes, size: int) -> Packed:
+    if len(data) > _MAX_BYTES or size > _MAX_BYTES:
+        raise RecordTypeError(f"a record of {len(data)} bytes is larger than the 4 GiB that a block holds")
+    if _SMALL_BYTES < len(data) <= _LZ4_MAX_BYTES:
+        payload = lz4.block.compress(data, store_size=False)
+        if len(payload) < len(data):
+            return Packed(_LZ4, payload)
+    return Packed(_RAW, data)
 
 
 def read_block(stream: Readable, name: str, most_bytes: int | None = None) -> Block:
@@ -92,7 +107,7 @@ def read_block(stream: Readable, name: str, most_bytes: int | None = None) -> Bl
     if xxh3_64_intdigest(payload) != checksum:
         raise CorruptData(f"{name} is altered: a block has a wrong checksum", name)
     data = lz4.block.decompress(payload, uncompressed_size=raw) if codec == _LZ4 else payload
-    return Block(Kind(kind), partition, number, size, data)
+    return Block(Kind(kind), partition, number, size, data, Packed(codec, payload))
 
 
 def read_blocks(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from disco_rq.records.blocks import Kind, pack_block
+from disco_rq.records.blocks import Block, Kind, pack_block
 from disco_rq.records.digest import columns_digest, pack_digest
 from disco_rq.records.layout import PartitionPlace, pack_footer, pack_header, pack_index
 from disco_rq.records.spool import Spool
@@ -90,6 +90,14 @@ class RecordWriter:
         self._write(header)
         self._write(payload)
         self._digests[partition] += block.digest
+        self._grown(1, block.size, len(block.data))
+
+    def copy(self, partition: int, block: Block) -> None:
+        """Append a block that was read from another file. Of a map output, which has digests, none is."""
+        self._advance(partition)
+        number = self._next_number
+        for part in pack_block(block.kind, partition, number, block.size, block.data, block.packed):
+            self._write(part)
         self._grown(1, block.size, len(block.data))
 
     def add_packed(self, partition: int, packed: PackedBlocks) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import accumulate
 from typing import Any
 
@@ -35,22 +35,24 @@ class Cutter:
     def blocks(self, batch: PairBatch) -> Iterator[EncodedBlock]:
         """The columns in blocks. Raises ``RecordTypeError``."""
         keys, values, grouped, kinds = batch
+        if len(keys) == 1 and not grouped:  # is a block, whatever it weighs
+            yield self._encoded(keys, values, kinds, grouped=False)
+            return
         if not self._measured and keys:
             first = [group[0] for group in values[:SAMPLE] if group] if grouped else values[:SAMPLE]
             self._learn(average_bytes(keys[:SAMPLE]) + average_bytes(first))
             self._measured = True
         cut = self._cut_groups if grouped else self._cut_pairs
         for some_keys, some_values in cut(keys, values):
-            block = encode(
-                some_keys,
-                some_values,
-                grouped=grouped,
-                kinds=kinds,
-                objects=self._objects,
-                digest=self._digest,
-            )
+            block = self._encoded(some_keys, some_values, kinds, grouped=grouped)
             self._learn(len(block.data) / max(block.size, 1))
             yield block
+
+    def _encoded(
+        self, keys: list[Any], values: list[Any], kinds: Set[type] | None, *, grouped: bool
+    ) -> EncodedBlock:
+        objects, digest = self._objects, self._digest
+        return encode(keys, values, grouped=grouped, kinds=kinds, objects=objects, digest=digest)
 
     def _learn(self, bytes_per_pair: float) -> None:
         self.count = min(max(int(BLOCK_BYTES / max(bytes_per_pair, 1.0)), _MIN_COUNT), _MAX_COUNT)

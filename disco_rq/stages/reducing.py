@@ -16,7 +16,7 @@ from disco_rq.errors import TaskError
 from disco_rq.func import netstr_reader, nop_reduce, object_reader
 from disco_rq.model import StageResult
 from disco_rq.records import PairBatch, Source, batches
-from disco_rq.records.blocks import Kind
+from disco_rq.records.blocks import Block, Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
 from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, shown, taken_columns
 from disco_rq.records.taken import one_nan, taken, taken_deep
@@ -36,6 +36,8 @@ _SLICE_PAIRS = 512
 _FEW_PAIRS, _MANY_PAIRS = 16, 256
 """One of so many pairs that a reduce gives out is weighed: of few at first, and where they are not small."""
 _SMALL_BYTES = 512
+_COPIED_BYTES = BLOCK_BYTES // 4
+"""Blocks that are smaller are put together."""
 _MOST_BYTES = 4 * BLOCK_BYTES
 """Pairs that weigh so much are packed, however few they are."""
 
@@ -44,13 +46,11 @@ def reduced(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult
     """Read the task's partition of each source, call init and reduce, write ``out``."""
     functions, spec, params = work.functions, work.spec, work.params
     progress = _Progress(work.status, spec.status_interval)
+    if _only_copies(work):
+        return _concatenated(work, sources, out, progress)
     rows = (_row(functions.reduce_reader, source, work.task.index) for source in sources)
     if _can_confirm(work):
-        partitioner = Partitioner(functions.partition, spec.nr_partitions, params)
-        rows = (
-            _confirmed(row, partitioner, work.task.index, source.name)
-            for row, source in zip(rows, sources, strict=True)
-        )
+        rows = (_confirmed(row, work, source.name) for row, source in zip(rows, sources, strict=True))
     row = _sorted(rows, work) if spec.sort else chain.from_iterable(rows)
     stream = RecordStream(
         row, is_sorted=spec.sort, has_sorted_values=spec.sort_values, passed=progress.passed
@@ -62,6 +62,41 @@ def reduced(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult
                 functions.reduce_init(stream, params)
             _call(work, stream, output)
         output.finish()
+    return _result(progress, output, writer)
+
+
+def _only_copies(work: TaskWork) -> bool:
+    """Whether all that is done is to put the pairs of all maps into one file."""
+    functions = work.functions
+    as_it_is = (functions.reduce_reader, functions.reduce_init, functions.reduce_writer) == (None, None, None)
+    return functions.reduce is nop_reduce and as_it_is and not work.spec.sort
+
+
+def _concatenated(work: TaskWork, sources: Sequence[Source], out: Path, progress: _Progress) -> StageResult:
+    """Blocks that are large go as they are, without being packed and compressed again."""
+    with RecordWriter(out, memory_bytes=work.memory_bytes) as writer:
+        output = _Records(writer)
+        for source in sources:
+            for block in _confirmed_blocks(work, source):
+                progress.passed(block.size)
+                if block.kind == Kind.PAIRS and len(block.data) >= _COPIED_BYTES:
+                    output.copy(block)
+                else:
+                    output.pass_on(batches((block,), source.name))
+        output.finish()
+    return _result(progress, output, writer)
+
+
+def _confirmed_blocks(work: TaskWork, source: Source) -> Iterator[Block]:
+    blocks = source.blocks(work.task.index)
+    if _can_confirm(work):
+        for first in islice(blocks, 1):
+            for _ in _confirmed(batches((first,), source.name), work, source.name):
+                yield first
+    yield from blocks
+
+
+def _result(progress: _Progress, output: _Output, writer: RecordWriter) -> StageResult:
     return StageResult(
         entries_in=progress.nr_pairs,
         records_out=output.nr_pairs,
@@ -103,12 +138,11 @@ def _can_confirm(work: TaskWork) -> bool:
     return own and spec.has_map and spec.nr_reduces > 1 and functions.reduce_reader in (None, object_reader)
 
 
-def _confirmed(
-    row: Iterator[PairBatch], partitioner: Partitioner, partition: int, source: str
-) -> Iterator[PairBatch]:
+def _confirmed(row: Iterator[PairBatch], work: TaskWork, source: str) -> Iterator[PairBatch]:
     """The row, of which the first keys are asked about again."""
     for batch in islice(row, 1):
-        partitioner.confirm(batch.keys, partition, source)
+        partitioner = Partitioner(work.functions.partition, work.spec.nr_partitions, work.params)
+        partitioner.confirm(batch.keys, work.task.index, source)
         yield batch
     yield from row
 
@@ -214,6 +248,12 @@ class _Records(_Misused):
             else:
                 self.finish()
                 self._pack(batch)
+
+    def copy(self, block: Block) -> None:
+        """Give out a block of ours as it is."""
+        self.finish()
+        self._writer.copy(0, block)
+        self.nr_pairs += block.size
 
     def _weigh(self) -> None:
         weight = average_bytes(self._keys[-1:]) + average_bytes(self._values[-1:])

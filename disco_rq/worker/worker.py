@@ -46,7 +46,6 @@ from disco_rq.store.nodes import NodeStore, node_about
 from disco_rq.store.queues import BatchJob
 from disco_rq.worker import rehearsal
 from disco_rq.worker.batch import Batch, batch_of
-from disco_rq.worker.commits import FLUSH_S
 from disco_rq.worker.execution import Execution
 from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Horse, Progress, Rehearsed
@@ -421,11 +420,11 @@ def _warn_of_hash_seed(log: logging.Logger) -> None:
 
 def _is_short(ride: Ride, late: LateCommits) -> bool:
     """Whether the batch is through at once; if not, ``late`` sees to it that what is done counts."""
-    if ride.horse.answers_within(FLUSH_S):
+    if ride.horse.answers_within(SHORT_S):
         return True
     if len(ride.batch.tasks) > 1:
         late.watch(ride.horse.finished)
-    return ride.horse.answers_within(SHORT_S - FLUSH_S)
+    return False
 
 
 def _place_of(worker: str, node: str, data: DataDir, connection: Connection, *, fsync: bool) -> Place:
