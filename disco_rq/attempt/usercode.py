@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sysconfig
 import traceback
@@ -60,9 +61,23 @@ def message_of(error: BaseException) -> str:
     """The error in one line."""
     name = type(error).__name__
     text = _cut(redact(_text(error)), MESSAGE_MAX_CHARS)
-    notes = [str(note) for note in getattr(error, "__notes__", [])]
+    notes = [str(note) for note in getattr(error, "__notes__", [])] + _advice(error)
     message = f"{name}: {text}" if text else name
     return f"{message} ({redact('; '.join(notes))})" if notes else message
+
+
+def _advice(error: BaseException) -> list[str]:
+    """What a user of Disco may not know: modules that its functions found are named to find them here."""
+    if not isinstance(error, NameError) or isinstance(error, UnboundLocalError):
+        return []
+    if not error.name or error.name.startswith("_"):
+        return []
+    try:
+        is_module = importlib.util.find_spec(error.name) is not None
+    except (ImportError, ValueError, AttributeError):
+        return []
+    name = error.name
+    return [f"{name} is a module: import it, or submit with required_modules=[{name!r}]"] if is_module else []
 
 
 def _text(error: BaseException) -> str:

@@ -189,6 +189,7 @@ class AsyncDisco:
     to_arrow = _by_name(AsyncJob.to_arrow)
     to_pandas = _by_name(AsyncJob.to_pandas)
     to_polars = _by_name(AsyncJob.to_polars)
+    stage_results = _by_name(AsyncJob.stage_results)
     jobinfo = _by_name(AsyncJob.jobinfo)
     jobspec = _by_name(AsyncJob.jobspec)
     story = _by_name(AsyncJob.story)

@@ -177,6 +177,7 @@ class AsyncJob:
         retry: Callable[..., Job] = self._job.retry
         return AsyncJob(self._disco, await self._disco.threads.call(retry, keep=keep, **changes))
 
+    stage_results = _awaitable(Job.stage_results)
     jobinfo = _awaitable(Job.jobinfo)
     jobspec = _awaitable(Job.jobspec)
     story = _awaitable(Job.story)

@@ -166,6 +166,7 @@ class Disco:
     to_arrow = _by_name(Job.to_arrow)
     to_pandas = _by_name(Job.to_pandas)
     to_polars = _by_name(Job.to_polars)
+    stage_results = _by_name(Job.stage_results)
     jobinfo = _by_name(Job.jobinfo)
     jobspec = _by_name(Job.jobspec)
     events = _by_name(Job.events)

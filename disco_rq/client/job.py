@@ -16,6 +16,7 @@ from disco_rq.client.replay import replay
 from disco_rq.client.results import Results, read_beside, read_log
 from disco_rq.client.retrying import retry
 from disco_rq.client.session import HasSession
+from disco_rq.client.stageresults import stage_results
 from disco_rq.client.streaming import stream
 from disco_rq.client.submission import ARGUMENTS
 from disco_rq.client.tables import to_arrow, to_pandas, to_polars
@@ -96,6 +97,7 @@ class Job:
             self.clean()
         return results
 
+    stage_results = stage_results
     stream = stream
     to_arrow = to_arrow
     to_pandas = to_pandas

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from disco_rq.errors import DataError
-from disco_rq.model import TaskId
+from disco_rq.model import Phase, TaskId
 from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask_now, open_remote, reason
@@ -46,13 +46,16 @@ class Results(list[str]):
         super().__init__(Result.of(address, locator) for address in addresses)
 
 
-def results_of(outputs: Mapping[TaskId, str], locator: Locator, *, settled: bool) -> Results:
-    """The results among the committed ``outputs`` (task -> address): those of the last phase, in order.
+def results_of(
+    outputs: Mapping[TaskId, str], locator: Locator, *, settled: bool, phase: Phase | None = None
+) -> Results:
+    """The results among the committed ``outputs`` (task -> address): those of a phase, in order; by default
+    of the last.
 
     ``settled``, for a job that is ready: saved ones are all there under their final names. Else no file
     system needs to answer.
     """
-    phase = "reduce" if any(task.phase == "reduce" for task in outputs) else "map"
+    phase = phase or ("reduce" if any(task.phase == "reduce" for task in outputs) else "map")
     addresses = [outputs[task] for task in sorted(outputs) if task.phase == phase]
     if settled:
         settle([address for address in addresses if is_saved(address)])

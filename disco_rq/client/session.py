@@ -11,7 +11,7 @@ from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import Submission, build
 from disco_rq.errors import DiscoError
 from disco_rq.inputs.rediskeys import place_of
-from disco_rq.model import JobSpec
+from disco_rq.model import JobSpec, Phase
 from disco_rq.outputs.locator import Locator
 from disco_rq.packing import Signer
 from disco_rq.saving import check_outputs, genuine_parts, settle
@@ -69,8 +69,8 @@ class Session:
             found = self.store.submit(
                 spec, submission.pack, submission.inputs, submission.seal, adopted(submission)
             )
-            if found == spec.name and (note := submission.inputs.note()):
-                add_event(self.connection, found, "client", note)
+            for note in submission.notes() if found == spec.name else ():
+                add_event(self.connection, spec.name, "client", note)
             if found is not None:
                 return found
             submission = submission.renamed()
@@ -90,13 +90,14 @@ class Session:
         """``BadSignature`` if it is not as its client has signed it; ``UnknownJob``."""
         return self.store.signed_spec(name, self.signer())
 
-    def results_of(self, name: str, *, settled: bool = True) -> Results:
-        """The results of a job that is ready. ``settled``: saved ones have their final names.
+    def results_of(self, name: str, *, settled: bool = True, phase: Phase | None = None) -> Results:
+        """The results of a job that is ready, or what the tasks of a phase have committed. ``settled``: saved
+        ones have their final names.
         ``BadSignature`` if an address of one is not the job's own.
         """
         outputs = self.store.outputs(name)
         check_outputs(name, outputs, lambda: self.signed_spec(name))
-        return results_of(outputs, self.locator, settled=settled)
+        return results_of(outputs, self.locator, settled=settled, phase=phase)
 
     def settle(self, name: str) -> None:
         """Saved results of a job that is ready get their final names, before the job is forgotten."""

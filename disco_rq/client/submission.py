@@ -65,6 +65,14 @@ class Submission:
         """The signatures of this job."""
         return self.signer.seal(self.spec.name)
 
+    def notes(self) -> list[str]:
+        """Lines for the job's history: what was done otherwise than the caller may think."""
+        spec, notes = self.spec, [self.inputs.note()]
+        if (spec.force_local or spec.force_remote) and not spec.details["on_nodes"]:
+            asked = "force_local" if spec.force_local else "force_remote"
+            notes.append(f"{asked} has no effect: no map has an input that is on a node, disco://NODE/…")
+        return [note for note in notes if note]
+
     def renamed(self) -> Submission:
         """The same job under another name: nothing else is made again but the signature, which has it."""
         name = unique_name(self.spec.name.partition("@")[0])

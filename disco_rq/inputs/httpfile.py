@@ -22,6 +22,7 @@ __all__ = ["HttpFile", "Probe", "probe"]
 
 _RESERVED = "!#$%&'()*+,/:;=?@[]~"
 _NO_SUCH_RANGE = 416
+_RANGE_REFUSED = (400, 403, 405, 412, 500, 501)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _MAX_CUTS = 5
 """So many times a transfer goes on without having brought much since the last cut."""
@@ -43,26 +44,31 @@ class Probe:
 def probe(url: str, timeout_s: float) -> Probe:
     """Ask for the head of the file. An HTTP error is an answer too; no answer raises ``OSError``.
 
-    Servers that refuse that, or say of every file that it is missing or empty, are asked for the first byte.
+    Servers that refuse that, do not answer it, or say of every file that it is missing or empty, are asked
+    for the first byte.
     """
     try:
         with _request(url, timeout_s, method="HEAD") as response:
             head = Probe(response.status, _size(response), _is_plain(response), about(response))
     except urllib.error.HTTPError as error:
         head = Probe(error.code)
-    except HTTPException:  # it hung up
+    except (HTTPException, ConnectionError, TimeoutError):  # it was reached, and hung up or said nothing
         head = Probe(0)
     return head if head.status == 200 and head.size != 0 else _first_byte(url, timeout_s)
 
 
-def _first_byte(url: str, timeout_s: float) -> Probe:
+def _first_byte(url: str, timeout_s: float, *, ranged: bool = True) -> Probe:
     try:
-        with _request(url, timeout_s, Range="bytes=0-0") as response:
+        with _request(url, timeout_s, **({"Range": "bytes=0-0"} if ranged else {})) as response:
             if response.status != 206:
                 return Probe(response.status, _size(response), _is_plain(response), about(response))
             return Probe(200, _range(response).total, _is_plain(response), about(response))
     except urllib.error.HTTPError as error:
-        return Probe(200, 0) if error.code == _NO_SUCH_RANGE else Probe(error.code)
+        if error.code == _NO_SUCH_RANGE:
+            return Probe(200, 0)
+        if ranged and error.code in _RANGE_REFUSED:  # then all of it, of which nothing is read
+            return _first_byte(url, timeout_s, ranged=False)
+        return Probe(error.code)
 
 
 class HttpFile(io.RawIOBase):

@@ -26,7 +26,7 @@ from disco_rq.local.keys import LocalKeys
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.local.tasks import LocalTasks
 from disco_rq.machine.redisserver import private_directory
-from disco_rq.model import BadEntry, ResultStatus
+from disco_rq.model import PHASES, BadEntry, Phase, ResultStatus
 from disco_rq.oobvalues import untyped
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
@@ -63,6 +63,12 @@ class LocalJob:
     def results(self, timeout: float = 0.0) -> tuple[ResultStatus, Results]:  # noqa: ARG002  as above
         """``("ready", addresses)``."""
         return "ready", self._results
+
+    def stage_results(self, stage: Phase) -> Results:
+        """The addresses of what the tasks of a stage, "map" or "reduce", have written, in their order."""
+        if stage not in PHASES:
+            raise DiscoError(f'stage_results({stage!r}): it takes "map" or "reduce"')
+        return results_of(self._record.outputs, _here.locator, settled=False, phase=stage)
 
     def oob_list(self) -> list[str]:
         """The keys of its OOB results, sorted."""

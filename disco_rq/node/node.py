@@ -159,13 +159,13 @@ def run_node(settings: Settings, slots: int) -> None:
     Without slots it only serves the files of the node, whose workers are run by other means.
     """
     hide_secret()
-    tell_title(f"node {settings.node}, {slots} slots")
     here = Node(settings)
     settings = here.settings
     connection, vigil = Connection(here.redis), Vigil(here.redis)
     connection.check()
     about = here.about(connection)
     hold = lock_node(settings)
+    tell_title(f"node {here.name}, {slots} slots")
     port = DataPort(settings)
 
     def let_go() -> None:

@@ -31,3 +31,23 @@ def test_an_error_that_is_its_own_cause_is_told_like_any_other() -> None:
     for one in (error, other):
         assert not is_exhaustion(one)
         assert "wrong" in describe(error).message
+
+
+def of_a_map(what: str) -> str:
+    try:
+        eval(what, {})
+    except NameError as error:
+        return describe(error).message
+    raise AssertionError("it is defined")
+
+
+def test_a_name_that_is_a_module_says_how_it_is_found() -> None:
+    assert of_a_map("json.loads('1')") == (
+        "NameError: name 'json' is not defined "
+        "(json is a module: import it, or submit with required_modules=['json'])"
+    )
+
+
+@pytest.mark.parametrize("name", ["jsonn", "__main__", "prefix"])
+def test_a_name_that_is_none_says_no_more_than_python(name: str) -> None:
+    assert of_a_map(name) == f"NameError: name {name!r} is not defined"

@@ -184,6 +184,13 @@ class TestHead:
         assert len(tasks) == (5 if ranges else 1)
         assert b"".join(map(read, tasks)) == TEXT
 
+    def test_one_that_hangs_up_at_head_and_refuses_ranges_is_read(self, serve: Serve) -> None:
+        file = serve(headers=TAG)
+        file.head_status, file.range_status = 0, 400
+        [task] = plan(file)
+        assert task.parts[0][0].identity is not None
+        assert read(task) == TEXT
+
     @pytest.mark.parametrize("headers", [{}, TAG])
     def test_a_head_without_the_size_does_not_make_a_file_empty(
         self, serve: Serve, headers: dict[str, str]

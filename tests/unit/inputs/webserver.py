@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ class WebFile:
     shift: int = 0  # ranges begin so many bytes later than asked for
     chunked: bool = False
     head_status: int = 200
+    range_status: int = 206  # another one: it refuses them
     head_length: int | None = None
     # Called while the last byte of what a GET gets is still to come: nobody can be through with it before.
     after: Callable[[], None] = lambda: None
@@ -35,7 +38,12 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
-        self.answer()
+        if self.file.head_status == 0:  # it hangs up, hard
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
+        else:
+            self.answer()
 
     def do_GET(self) -> None:
         self.answer()
@@ -47,6 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
         file.asked.append((self.command, asked, condition))
         status = file.head_status if self.command == "HEAD" else 200
         self.close_connection = True
+        if asked and file.range_status != 206:
+            return self.send(file.range_status, b"", {})
         where = ""
         if (
             asked
