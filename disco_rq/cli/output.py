@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import json
 import math
@@ -17,27 +16,10 @@ from typing import Any, BinaryIO
 import click
 
 from disco_rq.views import figures
+from disco_rq.views.lines import AS_IT_CAME, text_of
 
-ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 JSON_DIGITS = sys.int_info.default_max_str_digits
 """Parsers, Python's own among them, refuse numbers of more digits."""
-_AS_IT_CAME = "disco_rq.as_it_came"
-"""An error handler for ``encode``: see ``_as_it_came``."""
-
-
-def _as_it_came(error: UnicodeError) -> tuple[bytes, int]:
-    """Bytes that were no UTF-8 as they came (surrogateescape); what else cannot be encoded as ``\\ud83d``."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    escaped = b""
-    for character in error.object[error.start : error.end]:
-        code = ord(character)
-        is_byte = 0xDC80 <= code <= 0xDCFF
-        escaped += bytes([code - 0xDC00]) if is_byte else character.encode("ascii", "backslashreplace")
-    return escaped, error.end
-
-
-codecs.register_error(_AS_IT_CAME, _as_it_came)
 
 
 @contextmanager
@@ -47,26 +29,12 @@ def printing_any_value() -> Iterator[None]:
     sys.set_int_max_str_digits(0)
     sys.setrecursionlimit(max(depth, 10_000))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors=_AS_IT_CAME)
+        sys.stdout.reconfigure(errors=AS_IT_CAME)
     try:
         yield
     finally:
         sys.set_int_max_str_digits(digits)
         sys.setrecursionlimit(depth)
-
-
-def bytes_of(text: str) -> bytes:
-    """A text as it goes out: as the bytes that it came from, where they were no UTF-8."""
-    return text.encode("utf-8", _AS_IT_CAME)
-
-
-def text_of(value: Any) -> bytes:
-    """One field of a ``key<TAB>value`` line. Tabs and line ends are escaped: a pair stays one line."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "surrogateescape")
-    elif isinstance(value, float) and not math.isfinite(value):
-        value = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return bytes_of(str(value).translate(ESCAPES))
 
 
 class Amount:

@@ -10,10 +10,11 @@ import click
 from disco_rq import Disco, result_iterator
 from disco_rq.cli.arguments import JobVerb, connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.completion import complete_oob
-from disco_rq.cli.output import bytes_of, check_reader, json_of, print_json, write_pairs
+from disco_rq.cli.output import check_reader, json_of, print_json, write_pairs
 from disco_rq.client.progress import Display
 from disco_rq.client.streaming import stream_of
 from disco_rq.errors import UnknownJob
+from disco_rq.views.lines import bytes_of
 
 
 @verb("disco-rq results @")

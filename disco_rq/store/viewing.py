@@ -114,6 +114,7 @@ class JobView(NamedTuple):
     oob: int
     last_event: str
     suspended: bool  # it is active, and no worker takes anything
+    in_batches: dict[str, int]  # of each phase, tasks that a slot holds beside the one that it runs
 
 
 class ViewStore:
@@ -284,15 +285,27 @@ class ViewStore:
         moment, fields, counters, nodes, oob, last = unreadable.answers(pipe)
         if not fields or fields.get(b"status") not in STATUSES:
             raise UnknownJob(f"unknown job {name!r}")
+        head = JobHead(name, unreadable.lines(fields))
+        runs = not head.is_ready and not head.is_dead and any(head.count(f"{it}:running") for it in PHASES)
         return JobView(
-            head=JobHead(name, unreadable.lines(fields)),
+            head=head,
             now_ms=ms_of(moment),
             counters=dict(sorted(_numbers("counter", counters).items())),
             nodes=sorted(unreadable.names("node", nodes), key=natural),
             oob=oob or 0,
             last_event=last[0][0].decode() if last else "0-0",
             suspended=fields[b"status"] == b"active" and is_suspended(self._redis),
+            in_batches=self._in_batches(name) if runs else {},
         )
+
+    def _in_batches(self, name: str) -> dict[str, int]:
+        leases: Any = unreadable.answer(lambda: self._redis.zrange(keys.LEASES, 0, MOST_LEASES - 1))
+        mine = f"{name} ".encode()
+        found: dict[str, int] = {}
+        for held in self._held([lease for lease in leases or () if lease.startswith(mine)]).values():
+            phase = held.first_task.phase
+            found[phase] = found.get(phase, 0) + held.tasks - 1
+        return found
 
     def partitions(self, name: str) -> dict[int, int]:
         return partition_sizes(self._connection, name)

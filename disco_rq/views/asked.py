@@ -88,8 +88,11 @@ class OfKey(OfJob, kw_only=True):
     key: Text
 
 
-class OfPreview(OfJob, kw_only=True):
+class OfResult(OfJob, kw_only=True):
     index: Annotated[int, Meta(ge=0, le=100_000_000)]
+
+
+class OfPreview(OfResult, kw_only=True):
     records: Annotated[int, Meta(ge=1, le=100)] = 20
 
 

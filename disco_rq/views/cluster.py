@@ -31,6 +31,7 @@ def overview_of(cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:
         busy=sum(slot.held is not None for slot in slots),
         waiting=sum(head.count(f"{phase}:waiting") for head in active for phase in PHASES),
         running=sum(head.count(f"{phase}:running") for head in active for phase in PHASES),
+        in_batches=sum(slot.held.tasks - 1 for slot in slots if slot.held is not None),
     )
     listed = [_node(node, cluster.now_ms) for node in cluster.nodes]
     return shapes.Overview(cluster.now_ms, cluster.master, cluster.leads, cluster.suspended, listed, totals)

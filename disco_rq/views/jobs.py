@@ -172,6 +172,7 @@ def _phase(view: JobView, phase: Phase) -> shapes.PhaseView:
         rate=rate,
         remaining_s=remaining,
         mean_ms=mean_ms(head, phase),
+        in_batches=min(view.in_batches.get(phase, 0), counts.running),
     )
 
 

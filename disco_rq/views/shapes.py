@@ -88,7 +88,9 @@ class Nodes(Struct):
 
 
 class Totals(Struct):
-    """Jobs in all and active; slots alive and busy; tasks of the active jobs."""
+    """Jobs in all and active; slots alive and busy; tasks of the active jobs. ``in_batches``: of the
+    ``running`` ones those that a slot holds beside the one that it runs.
+    """
 
     jobs: int
     active: int
@@ -96,6 +98,7 @@ class Totals(Struct):
     busy: int
     waiting: int
     running: int
+    in_batches: int
 
 
 class Overview(Struct):
@@ -174,7 +177,9 @@ class Cause(Struct):
 
 
 class PhaseView(Struct):
-    """``rate``: tasks a second since the phase began; ``remaining_s`` at that rate."""
+    """``in_batches``: see ``Totals``. ``rate``: tasks a second since the phase began; ``remaining_s`` at that
+    rate.
+    """
 
     phase: Phase
     total: int
@@ -190,6 +195,7 @@ class PhaseView(Struct):
     rate: float | None
     remaining_s: float | None
     mean_ms: float | None
+    in_batches: int
 
 
 class Retried(Struct):
@@ -276,9 +282,12 @@ class Attempt(Struct):
 
 
 class TaskStory(Struct):
+    """``parts``: which bytes of which files a map reads; ``inputs``: their addresses alone."""
+
     task: str
     state: str
     inputs: list[str]
+    parts: list[InputPart]
     output: str | None
     attempts: list[Attempt]
 
@@ -292,7 +301,9 @@ class Log(Struct):
 
 
 class Bar(Struct, gc=False):
-    """One task in a slot's row, or ``tasks`` neighbours of which ``task`` took longest."""
+    """One task in a slot's row, or ``tasks`` neighbours of which ``task`` took longest; of a ``running`` one
+    the batch that its slot holds. ``lost``: it ended at some time before its end.
+    """
 
     start: int
     end: int
@@ -301,6 +312,7 @@ class Bar(Struct, gc=False):
     task: str
     failed: int
     running: int
+    lost: int
 
 
 class SlotRow(Struct):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from disco_rq.model import TaskId
-from disco_rq.store.tasktable import TaskTable
+from disco_rq.store.tasktable import TaskRow, TaskTable
 from disco_rq.store.viewing import natural, slot_of
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfTimeline
@@ -19,10 +19,11 @@ MOST_COLUMNS = 400
 
 
 def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
-    now_ms = sources.view.job(asked.job).now_ms
+    view = sources.view.job(asked.job)
+    over = view.head.is_ready or view.head.is_dead
     rows: dict[tuple[str, str], list[shapes.Bar]] = {}
     slots: dict[str, str] = {}  # of each worker
-    for node, worker, bar in _bars(sources.tables.of(asked.job), now_ms):
+    for node, worker, bar in _bars(sources.tables.of(asked.job), None if over else view.now_ms):
         if asked.phase in ("all", bar.phase):
             slot = slots.get(worker) or slots.setdefault(worker, slot_of(worker))
             rows.setdefault((node, slot), []).append(bar)
@@ -42,20 +43,34 @@ def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
     )
 
 
-def _bars(table: TaskTable, now_ms: int) -> Iterator[tuple[str, str, shapes.Bar]]:
-    """(node, worker, bar) of each attempt."""
+def _bars(table: TaskTable, now_ms: int | None) -> Iterator[tuple[str, str, shapes.Bar]]:
+    """(node, worker, bar) of each attempt. ``now_ms``: None if the job is over, so that nothing runs."""
+    last: dict[tuple[str, str], int] = {}
     for (task, _), record in table.attempts.items():
         if record.started and record.worker not in ("", "-"):
-            failed = int(record.outcome not in ("done", "overtaken"))
             end = max(record.ended, record.started)
-            yield record.node, record.worker, _bar(record.started, end, task, failed, 0)
-    for task, row in table.tasks.items():
+            lost = int(record.outcome == "lost")
+            failed = int(record.outcome not in ("done", "overtaken", "lost"))
+            place = record.node, record.worker
+            last[place] = max(last.get(place, 0), end)
+            yield *place, _bar(record.started, end, task, failed=failed, lost=lost)
+    held: dict[tuple[str, str], list[TaskRow]] = {}
+    for row in table.tasks.values() if now_ms is not None else ():
         if row.state == "running" and row.started:
-            yield row.node, row.worker, _bar(row.started, max(now_ms, row.started), task, 0, 1)
+            held.setdefault((row.node, row.worker), []).append(row)
+    for place, rows in held.items():
+        # Of a batch a slot runs one task after the other; which one it is at is not told. It has begun when
+        # the one before had ended.
+        start = max(last.get(place, 0), min(row.started or 0 for row in rows))
+        bar = _bar(start, max(now_ms or 0, start), min(row.task for row in rows), running=1)
+        bar.tasks = len(rows)
+        yield *place, bar
 
 
-def _bar(start: int, end: int, task: TaskId, failed: int, running: int) -> shapes.Bar:
-    return shapes.Bar(start, end, 1, task.phase, str(task), failed, running)
+def _bar(
+    start: int, end: int, task: TaskId, *, failed: int = 0, lost: int = 0, running: int = 0
+) -> shapes.Bar:
+    return shapes.Bar(start, end, 1, task.phase, str(task), failed, running, lost)
 
 
 def _merged(row: list[shapes.Bar], start: int, width: float) -> list[shapes.Bar]:
@@ -76,4 +91,5 @@ def _merged(row: list[shapes.Bar], start: int, width: float) -> list[shapes.Bar]
         last.tasks += 1
         last.failed += bar.failed
         last.running += bar.running
+        last.lost += bar.lost
     return merged

@@ -10,14 +10,15 @@ from disco_rq.views import asked, shapes
 from disco_rq.views.bad import bad
 from disco_rq.views.cluster import nodes, overview
 from disco_rq.views.failures import failures
-from disco_rq.views.files import inputs, preview, results
+from disco_rq.views.files import download, inputs, preview, results
 from disco_rq.views.history import events
 from disco_rq.views.jobs import job, jobs, spec
 from disco_rq.views.oob import oob_download, oob_page, oob_value
 from disco_rq.views.partitions import partitions
 from disco_rq.views.profile import profile
 from disco_rq.views.sources import Sources
-from disco_rq.views.tasks import log, task, tasks
+from disco_rq.views.story import log, task
+from disco_rq.views.tasks import tasks
 from disco_rq.views.timeline import timeline
 from disco_rq.web.actions import JOB_ACTIONS, NODE_ACTIONS, on_job, on_node, retry
 from disco_rq.web.endpoint import Endpoint
@@ -38,7 +39,7 @@ _OF_ALL_TASKS = (*_OF_JOB, "refused")
 
 QUICK = (f"{API}/overview", f"{API}/nodes", JOB, "/metrics", "/healthz")
 """They cost the same for every job; all others wait for their turn."""
-FROM_NODES = (preview, log, profile, bad)
+FROM_NODES = (preview, download, log, profile, bad)
 """They read files of nodes."""
 
 
@@ -79,6 +80,11 @@ READS = (
         f"{JOB}/results/{{index}}/preview",
         *(preview, asked.OfPreview, shapes.Preview, "First records of a result"),
         (*_OF_JOB, "not-found"),
+    ),
+    Read(
+        f"{JOB}/results/{{index}}/download",
+        *(download, asked.OfResult, "application/octet-stream", "A result as lines of text"),
+        (*_OF_JOB, "not-found", "refused", "unreadable"),
     ),
     Read(f"{JOB}/oob", oob_page, asked.OfOOB, shapes.OOBPage, "OOB results, by page", _OF_JOB),
     Read(f"{JOB}/oob/{{key}}", oob_value, asked.OfKey, shapes.OOBValue, "An OOB result", _OF_BYTES),

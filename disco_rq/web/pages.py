@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
 
 from disco_rq.machine.escaping import seen
-from disco_rq.views import cluster, history, shapes, tasks
+from disco_rq.views import cluster, history, shapes, story
 from disco_rq.views import jobs as joblist
 from disco_rq.views.asked import Asked, OfEvents, OfJob, OfJobs, OfTask
 from disco_rq.views.figures import FILTERS
@@ -67,7 +67,7 @@ BLANK = {
         python="",
     ),
     "job": shapes.JobHead("", "active", False, "", 0, 0, None, NO_TASKS, NO_TASKS, 0.0, None),
-    "phase": shapes.PhaseView("map", 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None, None),
+    "phase": shapes.PhaseView("map", 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None, None, 0),
     "event": shapes.Event("", 0, "", "sys", ""),
 }
 """What the ``<template>`` elements are rendered with, for the page's modules to copy and fill."""
@@ -141,7 +141,7 @@ def job(request: Request) -> Response:
 def task(request: Request) -> Response:
     """One task: its attempts side by side."""
     wanted = asked_of(request, OfTask)
-    view = tasks.task(request.app.state.sources, wanted)
+    view = story.task(request.app.state.sources, wanted)
     return _page(request, "task.html", name=wanted.job, task=view)
 
 

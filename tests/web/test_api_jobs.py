@@ -88,6 +88,7 @@ def test_a_wrong_parameter_is_named(api: Visitor, query: dict[str, object]) -> N
             "/inputs",
             "/results",
             "/results/0/preview",
+            "/results/0/download",
             "/oob",
             "/oob/key",
         ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from disco_rq.model import TaskId
 from disco_rq.store import keys
 from disco_rq.store.attempts import AttemptStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import NodeAdmin, NodeStore
-from tests.redis.story import JOB, commit, started, submit
+from tests.redis.story import BATCH, JOB, assign, commit, fail, started, submit
 from tests.web.visitor import Visitor
 
 
@@ -33,6 +34,31 @@ def test_a_slot_shows_what_it_runs(api: Visitor, connection: Connection) -> None
     assert [totals[what] for what in ("jobs", "active", "slots", "busy")] == [1, 1, 2, 1]
     assert (totals["waiting"], totals["running"]) == (2, 1)
     assert (overview["master"], overview["leads"]) == ("127.0.0.1:8989", True)
+
+
+def test_of_a_batch_one_task_runs_and_the_timeline_draws_nothing_else(
+    api: Visitor, connection: Connection
+) -> None:
+    alive(connection, "n1", "n1.0-00000a")
+    batch = [(TaskId("map", index), 1) for index in range(3)]
+    held, died = "held@20260101-000000-cccc", "died@20260101-000000-dddd"
+    for job, worker in ((held, "n1.0-00000a"), (died, "n1.1-00000b")):
+        submit(connection, maps=4, name=job)
+        assign(connection, batch, job=job)
+        AttemptStore(connection).claim(job, BATCH, worker, batch)
+    fail(connection, started(connection, "map:3", job=died, worker="n1.1-00000b"), "fatal")
+
+    maps, _ = api.job(held)["phases"]
+    totals = api.get("overview").json["totals"]
+    assert (maps["running"], maps["in_batches"], maps["waiting"]) == (3, 2, 1)
+    assert (totals["running"], totals["in_batches"]) == (3, 2)
+    drawn = [
+        (bar["task"], bar["tasks"], bar["failed"], bar["running"])
+        for job in (held, died)
+        for slot in api.job(job, "timeline")["slots"]
+        for bar in slot["bars"]
+    ]
+    assert drawn == [("map:0", 3, 0, 1), ("map:3", 1, 1, 0)]
 
 
 def test_six_nodes_are_told_in_short_on_the_front_page_and_behind_the_jobs(

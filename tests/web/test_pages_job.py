@@ -127,8 +127,13 @@ def test_counters_results_inputs_and_spec_are_shown(visit: Visit, spoken: Job) -
     page.get_by_role("tab", name="Results").click()
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("row", name="'beta' 4")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the result of reduce:0").click()
+    assert Path(download.value.path()).read_text() == "alpha\t5\nbeta\t4\n"
     page.get_by_role("tab", name="Inputs").click()
     expect(page.get_by_text("raw://beta")).to_be_visible()
+    page.locator("#panel-inputs").get_by_role("button", name="Copy the address").last.click()
+    expect(page.get_by_text("Copied")).to_be_visible()
     page.get_by_role("tab", name="Spec").click()
     expect(page.locator("#panel-spec dt", has_text="nr_reduces")).to_be_visible()
 

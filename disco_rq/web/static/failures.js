@@ -1,6 +1,7 @@
 // Failed attempts, those of one cause together.
 import { get, path } from "./api.js";
 import { taskHref } from "./cluster.js";
+import { copyButton } from "./copy.js";
 import { h, reconcile } from "./dom.js";
 import { time, words } from "./format.js";
 import { badge } from "./tasks.js";
@@ -30,7 +31,7 @@ export function failuresTab(panel, job) {
         h("p", { class: "wrap-anywhere" }, example.message),
         example.url && h("p", { class: "small muted wrap-anywhere" }, "reading ", h("span", { class: "mono" }, example.url)),
         example.traceback && h("pre", { class: "code", tabindex: "0" }, example.traceback),
-        example.replay && h("p", { class: "small" }, "Once more, on your machine: ", h("code", { class: "wrap-anywhere" }, example.replay))));
+        example.replay && h("p", { class: "small" }, "Once more, on your machine: ", h("code", { class: "wrap-anywhere" }, example.replay), copyButton(example.replay, "command"))));
   }
 
   async function update() {

@@ -83,7 +83,7 @@ function setPhase(card, phase) {
   $(".slot", card).dataset.phase = phase.phase;
   fill(card, {
     letter: phase.phase[0].toUpperCase(), phase: phase.phase, done: count(phase.done), total: count(phase.total), pace: pace(phase),
-    waiting: count(phase.waiting), running: count(phase.running), failed: count(phase.failed),
+    waiting: count(phase.waiting), running: count(phase.running - phase.in_batches), batched: count(phase.in_batches), failed: count(phase.failed),
     rate: phase.rate === null ? "–" : rate(phase.rate), mean: duration(phase.mean_ms),
     entries: count(phase.entries), records: count(phase.records), bytes: size(phase.bytes),
   });

@@ -62,8 +62,9 @@ function hear({ overview, jobs: changed }) {
   clock.set(overview.now);
   nodes = overview.nodes;
   showNodes();
-  const { busy, slots, active, jobs: all, running, waiting } = overview.totals;
-  fill($("#stats"), { busy: count(busy), slots: count(slots), active: count(active), jobs: count(all), running: count(running), waiting: count(waiting) });
+  const { busy, slots, active, jobs: all, running, waiting, in_batches: batched } = overview.totals;
+  fill($("#stats"), { busy: count(busy), slots: count(slots), active: count(active), jobs: count(all), running: count(Math.max(running - batched, 0)), batched: count(batched), waiting: count(waiting) });
+  $("#batched").hidden = !batched;
   $("#no-master").hidden = overview.leads;
   $("#suspended").hidden = !overview.suspended;
   document.title = active ? `${words(active, "active job")} · disco-rq` : "Jobs · disco-rq";

@@ -1,6 +1,7 @@
 // What the job gave, with a look at the first records; and what it read.
-import { get, path } from "./api.js";
+import { get, path, url } from "./api.js";
 import { taskHref } from "./cluster.js";
+import { copyButton } from "./copy.js";
 import { h } from "./dom.js";
 import { count, size } from "./format.js";
 import { listing } from "./listing.js";
@@ -30,10 +31,11 @@ export function resultsTab(panel, job) {
     },
     columns: [
       { title: "Task", cell: (row) => h("a", { class: "mono", href: taskHref(job.name, row.task) }, row.task) },
-      { title: "Look inside", cell: (row) => h("button", { type: "button", onclick: () => sides.show(() => preview(row)) }, "Preview") },
+      { title: "Look inside", cell: (row) => [h("button", { type: "button", onclick: () => sides.show(() => preview(row)) }, "Preview"), " ",
+        h("a", { class: "button", download: "", href: url(path("jobs", job.name, "results", String(row.index), "download")), "aria-label": `Download the result of ${row.task}` }, "Download")] },
       { title: "Records", number: true, cell: (row) => count(row.records) },
       { title: "Size", number: true, cell: (row) => size(row.bytes) },
-      { title: "Address", class: "name", cell: (row) => h("span", { class: "mono wrap-anywhere" }, row.address) },
+      { title: "Address", class: "name", cell: (row) => [h("span", { class: "mono wrap-anywhere" }, row.address), copyButton(row.address, "address")] },
     ],
   });
   const sides = split(table.element, "Choose a result to see its first records.");
@@ -42,8 +44,9 @@ export function resultsTab(panel, job) {
   return { update: table.refresh };
 }
 
-const range = ({ replicas, start, length }) => /^rediss?:/.test(replicas[0]) ? ` (elements ${start} to ${start + length - 1})` :
-  start || length !== null ? ` (${length === null ? `from ${size(start)}` : `${size(length)} from ${size(start)}`})` : "";
+/** Of a file which bytes, where it is not all of them; of a list in Redis which elements. */
+const range = ({ replicas, start, length }) => /^rediss?:/.test(replicas[0]) ? `elements ${count(start)} to ${count(start + length - 1)}`
+  : length !== null ? `bytes ${count(start)} to ${count(start + length - 1)} (${size(length)})` : start ? `from byte ${count(start)}` : "";
 
 export function inputsTab(panel, job) {
   const table = listing({
@@ -57,7 +60,8 @@ export function inputsTab(panel, job) {
     columns: [
       { title: "Task", cell: (row) => h("a", { class: "mono", href: taskHref(job.name, row.task) }, row.task) },
       { title: "Reads", class: "name", cell: (row) => row.parts.map((part) => h("div", { class: "mono wrap-anywhere" },
-        part.replicas[0], range(part), part.replicas.slice(1).map((other) => h("div", { class: "muted" }, `or ${other}`)))) },
+        part.replicas[0], copyButton(part.replicas[0], "address"), part.replicas.slice(1).map((other) => h("div", { class: "muted" }, `or ${other}`)),
+        h("div", { class: "small muted" }, range(part)))) },
     ],
   });
   panel.replaceChildren(table.element);

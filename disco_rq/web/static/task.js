@@ -1,5 +1,6 @@
 // A task: the logs of its attempts, read when they are opened; the page is loaded again when an attempt ends.
 import { get, path } from "./api.js";
+import "./copy.js";
 import { $, $$, seen } from "./dom.js";
 import { localTimes } from "./format.js";
 

@@ -14,10 +14,10 @@ function step(span, most) {
 }
 
 function bar(job, one, start, scale, y) {
-  const state = one.running ? "running" : one.failed === one.tasks ? "failed" : "done";
+  const state = one.running ? "running" : one.failed === one.tasks ? "failed" : one.lost === one.tasks ? "lost" : "done";
   const width = Math.max((one.end - one.start) * scale, 1.5);
-  const what = one.tasks > 1 ? `${words(one.tasks, "task")}, the longest ${one.task}` : one.task;
-  const how = one.failed ? `, ${count(one.failed)} failed` : one.running ? ", running" : "";
+  const what = one.tasks > 1 && one.running ? `one of the ${words(one.tasks, "task")} of a batch, the first of them ${one.task}` : one.tasks > 1 ? `${words(one.tasks, "task")}, the longest ${one.task}` : one.task;
+  const how = one.failed ? `, ${count(one.failed)} failed` : one.running ? ", running" : one.lost ? `, ${count(one.lost)} lost before that was noticed` : "";
   const shape = svg("rect", {
     class: "task", "data-phase": one.phase, "data-state": state,
     x: (one.start - start) * scale, y, width, height: BAR, rx: Math.min(3, width / 2),
@@ -62,7 +62,7 @@ export function timelineTab(panel, job) {
   const empty = h("div", { class: "empty", hidden: true }, h("strong", {}, "Nothing has run yet"), "Bars appear as tasks start.");
   const key = (state, phaseName, text) => h("span", {}, svg("svg", { width: 18, height: 12, "aria-hidden": "true" },
     svg("rect", { class: "task", "data-phase": phaseName, "data-state": state, width: 18, height: 12, rx: 3 })), text);
-  const legend = h("div", { class: "legend end" }, key("done", "map", "map"), key("done", "reduce", "reduce"), key("running", "map", "running"), key("failed", "map", "failed"));
+  const legend = h("div", { class: "legend end" }, key("done", "map", "map"), key("done", "reduce", "reduce"), key("running", "map", "running"), key("failed", "map", "failed"), key("lost", "map", "lost: when is not known"));
 
   function show() {
     if (!told || !space.clientWidth) return;

@@ -23,9 +23,9 @@ from disco_rq.cli.output import (
     seconds,
     share,
     size,
-    text_of,
     write_pairs,
 )
+from disco_rq.views.lines import text_of
 
 HALF = "cut \ud83d"
 """Half of an emoji, as cut JSON texts have it."""

@@ -1,0 +1,65 @@
+"""One task of a job: what it reads, its attempts, and what these printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from disco_rq.redact import redact
+from disco_rq.store.viewing import JobHead
+from disco_rq.views import shapes
+from disco_rq.views.asked import OfLog, OfTask
+from disco_rq.views.commands import replay_command
+from disco_rq.views.files import parts_of
+from disco_rq.views.problem import Problem
+from disco_rq.views.sources import Sources
+from disco_rq.views.tasks import nr_tasks, rows_of
+
+__all__ = ["log", "task"]
+
+
+def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
+    wanted = asked.wanted
+    [row] = rows_of(sources, _checked(sources, asked), [wanted])
+    [output] = sources.browse.outputs(asked.job, [wanted])
+    given = sources.browse.input(asked.job, wanted.index) if wanted.phase == "map" else None
+    attempts = [_attempt(asked, one) for one in sources.jobs.story(asked.job, wanted)]
+    inputs = list(map(redact, given.urls())) if given else []
+    parts = parts_of(given) if given else []
+    return shapes.TaskStory(asked.task, row.state, inputs, parts, output and redact(output), attempts)
+
+
+def log(sources: Sources, asked: OfLog) -> shapes.Log:
+    _checked(sources, asked)
+    story = sources.jobs.story(asked.job, asked.wanted)
+    wanted = [one["attempt"] for one in story if asked.attempt in (None, one["attempt"])]
+    if not wanted:
+        return shapes.Log(asked.task, asked.attempt or 0, "")
+    return shapes.Log(asked.task, wanted[-1], sources.disco.log(asked.job, asked.task, wanted[-1]))
+
+
+def _checked(sources: Sources, asked: OfTask) -> JobHead:
+    """The head of the job, if it has such a task."""
+    head = sources.view.head(asked.job)
+    if asked.wanted.index >= nr_tasks(head, asked.wanted.phase):
+        raise Problem("unknown-task", f"job {asked.job} has no task {asked.task}")
+    return head
+
+
+def _attempt(asked: OfTask, one: dict[str, Any]) -> shapes.Attempt:
+    started, ended = one.get("started"), one.get("ended")
+    return shapes.Attempt(
+        attempt=one["attempt"],
+        node=one["node"],
+        worker=one["worker"],
+        started=started,
+        ended=ended,
+        duration=max(ended - started, 0) if started and ended else None,
+        outcome=one["outcome"],
+        error=one.get("error"),
+        traceback=one.get("traceback") or None,
+        url=one.get("url") or None,
+        replay=replay_command(asked.job, asked.task, one["attempt"], one["outcome"]) or None,
+        entries=one.get("entries"),
+        records=one.get("records"),
+        bytes=one.get("bytes"),
+    )
