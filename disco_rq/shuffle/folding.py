@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from disco_rq.errors import RecordTypeError, TaskError
-from disco_rq.records.pairs import shown
-from disco_rq.records.taken import taken
+from disco_rq.records.pairs import NotAPair, shown
+from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.grouping import RecordStream, kvgroup
 from disco_rq.shuffle.sortorder import sort_key
 
@@ -98,6 +98,27 @@ class Folded:
         except Unfit as error:
             raise _named(self._name, key, error) from None
 
+    def add_many(self, pairs: Iterable[Any]) -> int:
+        """The same of many; how many there were. Raises ``NotAPair``, too."""
+        states, add, plain, immutable = self._states, self._add, _PLAIN_EQUALITY, PLAIN
+        get = states.get
+        number = 0
+        for pair in pairs:
+            match pair:
+                case [key, value]:
+                    pass
+                case _:
+                    raise NotAPair(pair)
+            if type(key) in plain and type(value) in immutable:
+                try:
+                    states[key] = add(get(key), value)
+                except Unfit as error:
+                    raise _named(self._name, key, error) from None
+            else:
+                self.add(key, value)
+            number += 1
+        return number
+
     def take(self) -> Iterator[tuple[Any, Any]]:
         """All parts with their keys; nothing is held then."""
         states, keys = self._states, self._keys
@@ -152,8 +173,7 @@ class FoldReduce:
     ) -> Iterator[tuple[Any, Any]]:
         if not (isinstance(iter, RecordStream) and iter.is_sorted):
             folded = Folded(self.fold)
-            for key, value in iter:
-                folded.add(key, value)
+            folded.add_many(iter)
             yield from folded.results()
             return
         ascending, of = iter.has_sorted_values, self.fold.of

@@ -222,15 +222,14 @@ def folded(pairs: Iterator[Any], combiner: FoldCombiner, limit_bytes: int) -> It
     states = Folded(fold)
     size, used = SAMPLE, 0.0
     while True:
-        nr_keys, nr_pairs = len(states), 0
+        nr_keys = len(states)
         some: list[tuple[Any, Any]] = []
         for key, value in one_by_one(islice(pairs, SAMPLE)):
             states.add(key, value)
             some.append((key, value))
         if not some:
             break
-        for nr_pairs, (key, value) in enumerate(one_by_one(islice(pairs, size)), 1):  # noqa: B007
-            states.add(key, value)
+        nr_pairs = states.add_many(islice(pairs, size))
         weight = _weight([key for key, _ in some], [value for _, value in some])
         size = max(min(_slice_size(weight), int(limit_bytes / 4 / weight)), SAMPLE)
         used += (len(states) - nr_keys) * (GROUP_BYTES + STATE_BYTES + weight)

@@ -179,6 +179,11 @@ def parquet_batches(disco: Disco, given: Given) -> Callable[[], dict[str, int]]:
     return _sums(disco, given, map_reader=func.parquet_batches(columns=["country", "cents"]), map=_batch)
 
 
+def polars_batches(disco: Disco, given: Given) -> Callable[[], dict[str, int]]:
+    reader = func.parquet_batches(columns=["country", "cents"])
+    return _sums(disco, given, map_reader=reader, map=_batch_by_polars)
+
+
 def _sums(disco: Disco, given: Given, **arguments: Any) -> Callable[[], dict[str, int]]:
     return job_of(disco, given, combiner=func.sum_combiner, reduce=func.sum_reduce, nr_reduces=1, **arguments)
 
@@ -193,6 +198,13 @@ def _batch(batch: Any, params: Any) -> list[tuple[str, int]]:
     from tests.benchmarks.works.columns import sums
 
     return sums(pyarrow.Table.from_batches([batch]))
+
+
+def _batch_by_polars(batch: Any, params: Any) -> Any:
+    import polars
+
+    frame: Any = polars.from_arrow(batch)
+    return frame.group_by("country").agg(polars.sum("cents")).iter_rows()
 
 
 def puts(disco: Disco, given: Given) -> Measured:

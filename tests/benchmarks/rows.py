@@ -256,6 +256,7 @@ ROWS = (
         _sales(".parquet"),
         (
             disco("parquet_batches"),
+            disco("polars_batches", "disco-rq, `polars` in each batch"),
             disco("parquet_rows", "disco-rq, row by row"),
             by_hand("columns:run", "by hand, a file at a time"),
         ),

@@ -161,3 +161,18 @@ def test_parquet_to_parquet(disco: Disco, tmp_path: Path) -> None:
     expected = {"de": {"sales": 3, "mean": 8.5 / 3}, "fr": {"sales": 2, "mean": 2.5}}
     assert {row["key"]: row["value"] for row in rows} == expected
     assert dict(result_iterator(files)) == expected
+
+
+def test_polars_groups_each_batch(disco: Disco, tmp_path: Path) -> None:
+    pytest.importorskip("polars")
+    sales = [(f"2026-{day % 3 + 9:02}-0{day % 9 + 1}", "de" if day % 2 else "fr", day) for day in range(60)]
+    for half in range(2):
+        text = "".join(f"{day},{country},{price}\n" for day, country, price in sales[half::2])
+        (tmp_path / f"sales{half}.csv").write_text(f"day,country,price\n{text}")
+
+    expected: dict[tuple[str, str], tuple[int, float]] = {}
+    for day, country, price in sales:
+        number, total = expected.get((country, day[:7]), (0, 0.0))
+        expected[country, day[:7]] = number + 1, total + price
+    lines = run_as_told(disco, tmp_path, "polars_sums")
+    assert sorted(lines) == sorted(f"{key}\t{value}" for key, value in expected.items())
