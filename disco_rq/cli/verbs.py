@@ -51,6 +51,7 @@ VERBS = {
     "node": Verb("cluster", "Run this machine's workers."),
     "up": Verb("cluster", "Run a whole cluster on this machine, until Ctrl-C."),
     "web-token": Verb("cluster", "Print the token that opens the web page and the API."),
+    "help": Verb("manual", "Show the manual: its topics, or the page of one."),
     "completion": Verb("completion", "Print what makes a shell complete verbs, options, and the names."),
 }
 """In the order in which one meets them."""

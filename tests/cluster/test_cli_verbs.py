@@ -36,6 +36,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "jobs": ("jobs",),
     "nodes": ("nodes",),
     "doctor": ("doctor",),
+    "help": ("help",),
     "story": ("story", "@", "map:0"),
     "log": ("log", "@", "map:0"),
     "oob list": ("oob", "list", "@"),

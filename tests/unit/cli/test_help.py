@@ -33,7 +33,7 @@ def test_every_verb_of_the_specification_exists() -> None:
         *("tasks", "failures", "bad", "story", "log", "pstats", "retry", "replay", "kill", "pause", "resume"),
         *("clean", "purge"),
         *("nodes", "drain", "blacklist", "whitelist", "forget"),
-        *("doctor", "master", "node", "up", "web-token", "completion"),
+        *("doctor", "master", "node", "up", "web-token", "help", "completion"),
     }
 
 
