@@ -130,6 +130,7 @@ def job_of(view: JobView) -> shapes.Job:
         counters=view.counters,
         oob=view.oob,
         bad=head.count("bad"),
+        pilot="pilot" in head.fields,
         kept=head.count("kept"),
         retry_of=head.fields.get("retry_of"),
         retried_as=head.fields.get("retried_as"),

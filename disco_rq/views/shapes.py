@@ -19,6 +19,8 @@ from disco_rq.views.contents import Preview as Preview
 from disco_rq.views.contents import PreviewRecord as PreviewRecord
 from disco_rq.views.contents import Result as Result
 from disco_rq.views.contents import Results as Results
+from disco_rq.views.forecast import Pilot as Pilot
+from disco_rq.views.forecast import PilotRange as PilotRange
 from disco_rq.views.leftovers import BadEntry as BadEntry
 from disco_rq.views.leftovers import BadPage as BadPage
 from disco_rq.views.leftovers import OOBEntry as OOBEntry
@@ -208,6 +210,7 @@ class Retried(Struct):
 class Job(JobHead):
     """``now_ms``: by the clock of Redis, as all times are. ``suspended``: it waits for ``rq resume``.
     ``kept``: tasks of the job ``retry_of``, which goes on in this one. ``reused``: maps of other jobs.
+    ``pilot``: it has one.
     """
 
     now_ms: int
@@ -219,6 +222,7 @@ class Job(JobHead):
     counters: dict[str, int]
     oob: int
     bad: int
+    pilot: bool
     kept: int
     retry_of: str | None
     retried_as: str | None

@@ -11,6 +11,7 @@ from disco_rq.views.bad import bad
 from disco_rq.views.cluster import nodes, overview
 from disco_rq.views.failures import failures
 from disco_rq.views.files import download, inputs, preview, results
+from disco_rq.views.forecast import pilot
 from disco_rq.views.history import events
 from disco_rq.views.jobs import job, jobs, spec
 from disco_rq.views.oob import oob_download, oob_page, oob_value
@@ -74,6 +75,7 @@ READS = (
     ),
     Read(f"{JOB}/failures", failures, asked.OfJob, shapes.Failures, "Failures by cause", _OF_JOB),
     Read(f"{JOB}/bad", bad, asked.OfJobPage, shapes.BadPage, "Entries left out, by page", _OF_JOB),
+    Read(f"{JOB}/pilot", pilot, asked.OfJob, shapes.Pilot, "What its pilot tells of the rest", _OF_JOB),
     Read(f"{JOB}/inputs", inputs, asked.OfJobPage, shapes.Inputs, "Inputs, by page", _OF_JOB),
     Read(f"{JOB}/results", results, asked.OfJobPage, shapes.Results, "Results, by page", _OF_JOB),
     Read(

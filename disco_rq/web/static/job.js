@@ -11,6 +11,7 @@ import { live, reached } from "./live.js";
 import { messagesTab } from "./messages.js";
 import { oobTab } from "./oob.js";
 import { partitionsTab } from "./partitions.js";
+import { pilotSection } from "./pilot.js";
 import { profileTab } from "./profile.js";
 import { inputsTab, resultsTab } from "./results.js";
 import { tabs } from "./tabs.js";
@@ -29,6 +30,7 @@ const MAKE = {
   failures: failuresTab, bad: badTab, inputs: inputsTab, results: resultsTab, profile: profileTab, spec: specTab,
 };
 const messages = messagesTab({ name });
+const pilot = pilotSection($("#pilot"), name);
 const opened = new Map([["messages", messages]]);
 let shown = "messages";
 
@@ -116,6 +118,7 @@ function show() {
   setCause(job.cause);
   reconcile($("#phases"), job.phases, (phase) => phase.phase, () => clone("phase-card"), setPhase);
   setActions();
+  pilot.update(job).catch((error) => { if (error.code !== "unknown-job") toast(error.message, "bad"); });
   setTally("oob", job.oob);
   setTally("counters", Object.keys(job.counters).length);
   setTally("bad", job.bad);
