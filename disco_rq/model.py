@@ -259,6 +259,7 @@ class StageResult:
     ranges: str = ""  # digest of the ranges of keys that a map went by, if the job has some
     digests: bytes = b""  # of its partitions, one after the other: records.digest
     left_out: str = ""  # of a map that may leave entries out, what it did: attempt.leftout packs it
+    repeats: float = 0.0  # pairs for a key, where somebody wants to know
     memory: int = 0  # bytes that its process held at most, where somebody wants to know
 
 

@@ -84,6 +84,7 @@ def _figures(connection: Connection, name: str, plan: PilotPlan) -> dict[int, Fi
             int(done.get("records", 0)),
             int(done.get("bytes", 0)),
             int(done.get("memory", 0)),
+            float(done.get("repeats", 0)),
         )
         for index, done in done_maps(connection, name, list(plan.maps)).items()
     }
@@ -98,6 +99,7 @@ def _expected(
         left=(spec.nr_maps - int(told["done"])) / others if others else 0.0,
         slots=min(slots, spec.max_cores or slots),
         nr_reduces=spec.nr_reduces if spec.has_reduce else 0,
+        check=float(spec.to_dict().get("check") or 0),
         bytes=int(told["bytes"]),
         largest_bytes=int(told["largest"]),
     )

@@ -56,6 +56,7 @@ class Figures(NamedTuple):
     records: int
     bytes: int
     memory: int = 0  # bytes, at its peak
+    repeats: float = 0.0  # pairs for a key; 0: nobody knows
 
 
 @dataclass(frozen=True, slots=True)

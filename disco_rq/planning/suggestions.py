@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from statistics import median
 from typing import NamedTuple
 
 from disco_rq.model import JobSpec
@@ -15,6 +16,8 @@ SHORT_S = 0.05
 """Maps that take no longer cost more to hand out than to run."""
 A_REDUCE_BYTES = 256 << 20
 """What a reduce may well have; with less memory than that, what ``mem_sort_limit`` leaves in memory."""
+REPEATS = 4.0
+"""A combiner is worth its while from so many pairs for a key on."""
 UNEVEN = 4.0
 """One task is too long that takes so many times its part of the slots' time."""
 _MIB = 1 << 20
@@ -30,7 +33,7 @@ class Seen(NamedTuple):
 
 def suggestions(seen: Seen) -> list[str]:
     """One line each, the argument first."""
-    return [*_of_reduces(seen), *_of_pieces(seen)]
+    return [*_of_reduces(seen), *_of_pieces(seen), *_of_combiner(seen)]
 
 
 def _of_reduces(seen: Seen) -> Iterator[str]:
@@ -64,3 +67,10 @@ def _of_pieces(seen: Seen) -> Iterator[str]:
     elif size and largest > UNEVEN * size / seen.now.slots and len(seen.plan.rests) > 0:
         piece = max(size // (4 * seen.now.slots), _MIB)
         yield f"split_size={piece}: the largest map reads {largest / _MIB:,.1f} MiB, most of what is left"
+
+
+def _of_combiner(seen: Seen) -> Iterator[str]:
+    known = [it.repeats for it in seen.figures.values() if it.repeats]
+    repeats = median(known) if known else 0.0
+    if repeats >= REPEATS:
+        yield f"combiner: a map gives some {repeats:,.0f} pairs for a key; func.sum_combiner adds them up"

@@ -367,7 +367,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
             "put": commit.puts,
         }
         if result.memory:
-            record["memory"] = result.memory
+            record |= {"memory": result.memory, "repeats": round(result.repeats, 1)}
         args += [str(attempt.task), attempt.number, attempt.worker, commit.address, json.dumps(record)]
         ago_s = 0.0 if commit.ended_s is None else time.monotonic() - commit.ended_s
         args += [commit.duration_ms, round(ago_s * 1000)]

@@ -25,7 +25,6 @@ from disco_rq.attempt.surroundings import Surroundings
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.errors import ConnectionLost, OtherVersion
 from disco_rq.machine.exhaustion import is_exhaustion
-from disco_rq.machine.memory import PeakMemory
 from disco_rq.machine.terminal import empty_stdin
 from disco_rq.machine.titles import tell_title
 from disco_rq.model import TaskId
@@ -43,6 +42,7 @@ from disco_rq.worker.commits import Commits
 from disco_rq.worker.endings import Endings
 from disco_rq.worker.finished import Finished
 from disco_rq.worker.horse import Fitness, Progress
+from disco_rq.worker.pilotlook import PilotLook
 from disco_rq.worker.programs import Programs
 from disco_rq.worker.rehearsal import rehearse
 from disco_rq.worker.secondlook import TO_BE_LOOKED_AT, SecondLook, Unheard
@@ -237,11 +237,13 @@ class Execution:
         )
         started = time.monotonic()
         self._progress.begin(self._progress.index, spec.task_timeout)
-        peak = PeakMemory() if spec.pilot else None
+        of_pilot = PilotLook() if spec.pilot and attempt.task.phase == "map" else None
         outcome = run_attempt(turn, self._place, outside)
         ended = time.monotonic()
-        if peak is not None:
-            outcome = replace(outcome, result=replace(outcome.result, memory=peak.so_far()))
+        if of_pilot is not None:
+            output = self._place.data.output(attempt.job, attempt.task, attempt.number)
+            seen = of_pilot.noted(outcome.result, program.unpacked.functions, output)
+            outcome = replace(outcome, result=seen)
         difference = ""
         if attempt.number > 1 and outcome.result.digests:  # its output may have been read, and lost
             look = SecondLook(self._store, self._place, attempt)

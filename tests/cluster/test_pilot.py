@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from disco_rq import Disco, Job, result_iterator
-from disco_rq.func import kvgroup
+from disco_rq.func import kvgroup, sum_combiner
 from tests.cluster.conftest import wait_until
 
 BYTES_A_SECOND = 400_000
@@ -105,6 +105,26 @@ def test_the_memory_of_the_task_that_held_most_is_told(disco: Disco, files: list
     wait_until(lambda: paused(job))
 
     assert 100 << 20 < job.jobinfo()["pilot"]["memory"] < 400 << 20
+    job.purge()
+
+
+def repeat(text: bytes, params: Any) -> Iterator[tuple[str, int]]:
+    for number in range(5000):
+        yield f"word{number % 100}", 1
+
+
+@pytest.mark.parametrize(("combiner", "is_suggested"), [(None, True), (sum_combiner, False)])
+def test_a_combiner_is_suggested_where_keys_repeat_and_there_is_none(
+    disco: Disco, files: list[str], combiner: Any, is_suggested: bool
+) -> None:
+    job = submit(disco, files[:3], pilot=2, map=repeat, combiner=combiner)
+    wait_until(lambda: paused(job))
+
+    suggestions = job.jobinfo()["pilot"]["suggestions"]
+
+    assert (
+        any("combiner: a map gives some 50 pairs for a key" in line for line in suggestions) is is_suggested
+    )
     job.purge()
 
 

@@ -232,6 +232,16 @@ def test_skew_is_named() -> None:
     )
 
 
+def test_a_combiner_is_suggested_where_keys_repeat() -> None:
+    plan = plan_pilot(EVEN, 5, "job")
+    seen = {index: Figures(1.0, 100, 100, 10_000_000, repeats=12.0) for index in plan.maps}
+    spec, now = JobSpec("job", 1000, 40, has_map=True, has_reduce=True), Circumstances(40, 40)
+
+    [told] = suggestions(Seen(spec, plan, seen, now, estimate(plan, seen, now)))
+
+    assert told.startswith("combiner: a map gives some 12 pairs for a key")
+
+
 def test_maps_that_take_no_time_should_read_more() -> None:
     assert suggested(EVEN, 0.002, Circumstances(4, 0)).startswith("files_per_task, or a larger split_size: ")
 
