@@ -14,6 +14,7 @@ import click
 
 from disco_rq.attempt.usercode import message_of, user_traceback
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
+from disco_rq.cli.completion import complete_tasks
 from disco_rq.cli.output import print_json, print_rows
 from disco_rq.client.replay import Replay
 
@@ -22,7 +23,7 @@ SHOWN_PAIRS = 20
 
 @verb("disco-rq replay @ map:3 --pdb")
 @job_argument
-@click.argument("task")
+@click.argument("task", shell_complete=complete_tasks)
 @click.option(
     "--attempt",
     type=click.IntRange(min=1),

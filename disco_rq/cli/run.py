@@ -176,7 +176,8 @@ def _follow(disco: Disco, job: Job, out: BinaryIO, console: Console, options: di
         asking = AtPilot(job, display, console, yes=options["yes"])
         asking.check_answerable(is_own=disco.is_embedded)
         if stream:
-            follow_pairs(disco, job.name, out, as_json=as_json, display=asking)
+            with asking:
+                follow_pairs(disco, job.name, out, as_json=as_json, display=asking)
             return
         addresses = job.wait(show=asking)
     except (KeyboardInterrupt, BrokenPipeError, Declined):

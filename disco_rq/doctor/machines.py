@@ -10,6 +10,7 @@ from disco_rq.doctor.server import SKEW_MS
 from disco_rq.machine.hashseed import HASH_SEED, NAME
 from disco_rq.machine.packages import same_line
 from disco_rq.store.viewing import NodeView
+from disco_rq.views.figures import age, size
 
 __all__ = ["Here", "node_findings"]
 
@@ -70,8 +71,8 @@ def _gone(nodes: Sequence[NodeView], now_ms: int) -> Iterator[Finding]:
         yield Finding("ok", "nodes", text)
     for node in nodes:
         if node.state == "gone":
-            minutes = max(now_ms - int(node.about.get("seen", now_ms)), 0) // 60_000
-            text = f"{node.name} ({node.about.get('host', '')}) is gone, for {minutes} min"
+            silence = age(now_ms - int(node.about.get("seen", now_ms)))
+            text = f"{node.name} ({node.about.get('host', '')}) is gone, for {silence}"
             do = (
                 "start it again if it was not meant to go: results and map outputs may be there alone; "
                 f"or 'disco-rq forget {node.name}'"
@@ -96,7 +97,7 @@ def _disks(alive: Sequence[NodeView]) -> Iterator[Finding]:
     for node in alive:
         free, total = (int(node.about.get(name, 0)) for name in ("disk_free", "disk_total"))
         if total and free < LITTLE_DISK * total:
-            text = f"{node.name} has {free >> 20} of {total >> 20} MiB free"
+            text = f"{node.name} has {size(free)} of {size(total)} free"
             yield Finding("warn", "disks", text, "'disco-rq purge --older 7d', or a larger disk")
 
 

@@ -126,7 +126,8 @@ def _nodes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
             name, what, ["node"], [([node], value) for node, value in zip(names, values, strict=True)]
         )
 
-    yield gauge("disco_node_up", "1 while the node has a live worker.", [int(bool(n.slots)) for n in nodes])
+    up = [([node.name], int(bool(node.slots))) for node in nodes if node.state != "left"]
+    yield _gauge("disco_node_up", "1 while the node has a live worker; none of one that left.", ["node"], up)
     yield gauge("disco_node_slots", "Workers that are alive.", [len(n.slots) for n in nodes])
     busy = [sum(slot.held is not None for slot in node.slots) for node in nodes]
     yield gauge("disco_node_slots_busy", "Workers that run a task.", busy)

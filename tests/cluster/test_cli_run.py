@@ -106,6 +106,13 @@ def test_run_shows_what_tasks_print_when_asked_to(user: User) -> None:
     ]
 
 
+def test_the_results_may_be_streamed_beside_them(user: User) -> None:
+    seen = user.types("run", "job.py", "raw://a", "--stream", "--logs", "--quiet")
+
+    assert [line.split("\t")[0] for line in seen.lines] == ["a"]
+    assert "map:0 | got a" in seen.err.splitlines()
+
+
 def test_the_last_words_of_a_task_that_ends_the_job_are_shown(user: User) -> None:
     seen = user.types("run", "job.py", "raw://bad", "--logs", "--quiet", status=1)
 

@@ -85,6 +85,18 @@ def test_a_node_is_gone_since_its_last_sign_of_life(api: Visitor, connection: Co
     assert (node["state"], node["slots"], node["seen"]) == ("gone", [], before)
 
 
+def test_a_node_that_said_good_bye_has_left_and_raises_no_alert(api: Visitor, connection: Connection) -> None:
+    alive(connection, "n1", "n1.0-00000a")
+    connection.redis.delete(keys.SLOTS)
+    assert 'disco_node_up{node="n1"} 0.0' in api.get("/metrics").body.decode()
+
+    NodeStore(connection, "n1").drop_slots("n1", good_bye=True)
+
+    [node] = api.get("nodes").json["nodes"]
+    assert node["state"] == "left"
+    assert 'disco_node_up{node="n1"}' not in api.get("/metrics").body.decode()
+
+
 def test_a_node_drains_until_it_has_nothing_left(api: Visitor, connection: Connection) -> None:
     alive(connection, "n1", "n1.0-00000a")
     submit(connection)

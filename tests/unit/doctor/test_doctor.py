@@ -99,10 +99,17 @@ def test_no_node_is_a_fail() -> None:
     assert (gone.level, gone.text) == ("warn", "n1 (h) is gone, for 3 min")
 
 
+def test_a_node_that_said_good_bye_is_no_problem() -> None:
+    found = examined(node("n1"), node("n2", slots=0, left=str(NOW_MS)))
+
+    assert problems(found) == []
+    assert "1 said good-bye, and will be forgotten after a day: n2" in [finding.text for finding in found]
+
+
 @pytest.mark.parametrize(
     ("about", "what", "part"),
     [
-        ({"disk_free": "5"}, "disks", "n2 has"),
+        ({"disk_free": "5"}, "disks", "n2 has 5 B of 100 B free"),
         ({"unknown_jobs": "2", "swept_in_s": "7200"}, "jobs' files", "n2 has files of 2 jobs that Redis"),
         ({"clock_ms": "61000"}, "clocks", "n2 is 61 s ahead of the server"),
         ({"python": "3.13.1"}, "python", "3.13.1 on n2, 3.11.7 here"),
