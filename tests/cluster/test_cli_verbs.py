@@ -39,6 +39,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "help": ("help",),
     "story": ("story", "@", "map:0"),
     "log": ("log", "@", "map:0"),
+    "replay": ("replay", "@", "map:0"),
     "oob list": ("oob", "list", "@"),
     "oob get": ("oob", "get", "@", "seen"),
     **{
@@ -82,7 +83,19 @@ def done_one(cluster: str, home: Path) -> User:
 
 
 def test_no_verb_is_left_out() -> None:
-    assert CALLS.keys() | {*CHANGES} | PROGRAMS == {name for name, _ in verbs(cli)}
+    assert CALLS.keys() | {*CHANGES, "retry"} | PROGRAMS == {name for name, _ in verbs(cli)}
+
+
+def test_a_dead_job_goes_on_and_says_so_as_json(other: User) -> None:
+    (other.home / "dies.py").write_text("def map(line, params):\n    raise ValueError(line)\n")
+    (other.home / "mended.py").write_text("def map(line, params):\n    return []\n")
+    other.types("run", "dies.py", "raw://one", "--quiet", status=1)
+    dead = other.types("info", "@", "--json").json["name"]
+
+    told = other.types("retry", "@", "--with", "mended.py", "--json").json
+
+    assert {"retry_of": dead, "kept": 0}.items() <= told.items()
+    assert other.types("wait", "@", "--json").json["job"] == told["job"]
 
 
 @pytest.mark.parametrize("name", list(CALLS))
@@ -95,7 +108,7 @@ def test_what_a_verb_prints_as_json_is_json_and_nothing_else(
 
     told = [json.loads(line) for line in seen.lines] if name in LINES else [seen.json]
     assert told
-    assert name in ("run", "wait", "doctor") or seen.err == ""
+    assert name in ("run", "wait", "doctor", "replay") or seen.err == ""
 
 
 def test_what_a_verb_changes_it_tells_as_json_and_only_so(cluster: str, tmp_path: Path) -> None:
