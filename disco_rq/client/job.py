@@ -13,7 +13,7 @@ from disco_rq.client.badentries import bad_entries
 from disco_rq.client.facts import job_facts
 from disco_rq.client.piloting import pilot_facts
 from disco_rq.client.replay import replay
-from disco_rq.client.results import Results, read_beside, read_log
+from disco_rq.client.results import Results, read_beside, read_live_log, read_log
 from disco_rq.client.retrying import retry
 from disco_rq.client.session import HasSession
 from disco_rq.client.stageresults import stage_results
@@ -165,8 +165,8 @@ class Job:
     def log(self, task: str, attempt: int | None = None) -> str:
         """What an attempt of a task printed and logged (default: the last one), 64 KiB at most.
 
-        Empty if it printed nothing, or has not ended: the log is kept then. Raises what ``story`` does, and
-        ``DataError`` if its node cannot be read.
+        Of one that runs the last 16 KiB, from its first half second on. Empty if it printed nothing. Raises
+        what ``story`` does, and ``DataError`` if its node cannot be read.
         """
         named = _task_named(task)
         begun = [one for one in self._story(named) if one["started"]]
@@ -175,7 +175,8 @@ class Job:
             return ""
         node, number = wanted[-1]["node"], wanted[-1]["attempt"]
         address = wanted[-1].get("of") or output_address(node, self.name, named, number)
-        return read_log(self._session.locator, address)
+        read = read_live_log if wanted[-1]["outcome"] == "running" else read_log
+        return read(self._session.locator, address)
 
     def profile_stats(self, mode: str = "") -> pstats.Stats:
         """The profiles of the job's tasks that are done, as one. ``mode``: "map" or "reduce", "" for both.

@@ -10,8 +10,10 @@ from typing import Any, BinaryIO, TypeVar
 from disco_rq.errors import DataError
 from disco_rq.model import Phase, TaskId
 from disco_rq.outputs.addresses import split_address
+from disco_rq.outputs.datadir import TMP
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask_now, open_remote, reason
+from disco_rq.outputs.underway import SUFFIX, TAIL_BYTES, end_of_log
 from disco_rq.records import nr_partitions_of, open_output, read_pairs
 from disco_rq.saving import files_of, is_saved, read_saved, settle, shown_address
 
@@ -98,6 +100,23 @@ def _opened(path: Path) -> BinaryIO:
 def read_log(locator: Locator, address: str) -> str:
     """What the attempt printed whose output has the address; empty if nothing."""
     return (read_beside(locator, address, ".log") or b"").decode(errors="replace")
+
+
+def read_live_log(locator: Locator, address: str) -> str:
+    """The end of what the attempt has printed so far, while it runs; ``DataError`` if its node cannot be
+    read.
+    """
+    path = locator.path(address)
+    if path is not None:
+        return end_of_log(path.parent.parent / TMP, path.parent.name, path.name).decode(errors="replace")
+    _, job, name = split_address(address)
+    try:
+        with ask_now(lambda: locator.server(address), f"/{job}/{name}{SUFFIX}") as response:
+            return str(response.read(TAIL_BYTES).decode(errors="replace"))
+    except FileNotFoundError:  # a node of an older version
+        return ""
+    except NETWORK_ERRORS as error:
+        raise DataError(f"its log cannot be read: {reason(error)}", url=address) from error
 
 
 def read_beside(locator: Locator, address: str, suffix: str) -> bytes | None:

@@ -22,13 +22,14 @@ from disco_rq.model import JOB_NAME, TaskId
 from disco_rq.outputs.addresses import BAD_SUFFIX, output_name
 from disco_rq.outputs.jobmarks import JobMarks
 from disco_rq.outputs.purged import PurgedJobs
+from disco_rq.outputs.underway import NOTE
 
-__all__ = ["CLUSTER_ID", "NODE_ID", "DataDir", "Scratch"]
+__all__ = ["CLUSTER_ID", "NODE_ID", "TMP", "DataDir", "Scratch"]
 
 NODE_ID = ".node-id"
 CLUSTER_ID = ".cluster-id"
 TMP = "tmp"
-SUFFIX = re.compile(r"\.(?:out|log|bad|required)$")
+SUFFIX = re.compile(r"\.(?:out|log|bad|required|now)$")
 LIFE = re.compile(r"-[0-9a-f]{6}$")
 """The end of a worker's name, another one in each of its lives; before it stands its place in the node."""
 
@@ -44,6 +45,11 @@ class Scratch:
     @property
     def log(self) -> Path:
         return self.directory.with_name(self.directory.name + ".log")
+
+    @property
+    def now(self) -> Path:
+        """Which attempt runs, once it has for a while."""
+        return self.directory.with_name(self.directory.name + NOTE)
 
     @property
     def out(self) -> Path:
@@ -74,6 +80,7 @@ class Scratch:
         shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(self.required, ignore_errors=True)
         self.log.unlink(missing_ok=True)
+        self.now.unlink(missing_ok=True)
         self.out.unlink(missing_ok=True)
         self.bad.unlink(missing_ok=True)
 

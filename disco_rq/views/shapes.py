@@ -286,7 +286,9 @@ class Attempt(Struct):
 
 
 class TaskStory(Struct):
-    """``parts``: which bytes of which files a map reads; ``inputs``: their addresses alone."""
+    """``parts``: which bytes of which files a map reads; ``inputs``: their addresses alone. ``now``: by the
+    clock of Redis, as all times are. ``entries`` of an attempt that runs: as it told them last.
+    """
 
     task: str
     state: str
@@ -294,6 +296,7 @@ class TaskStory(Struct):
     parts: list[InputPart]
     output: str | None
     attempts: list[Attempt]
+    now: int
 
 
 class Log(Struct):

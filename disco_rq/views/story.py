@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from msgspec.structs import replace
+
 from disco_rq.redact import redact
+from disco_rq.store.clock import server_ms
 from disco_rq.store.viewing import JobHead
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfLog, OfTask
@@ -16,6 +20,10 @@ from disco_rq.views.tasks import nr_tasks, rows_of
 
 __all__ = ["log", "task"]
 
+MOST_EVENTS = 1_000
+"""Among so many it is looked for how far a task is."""
+_ENTRIES = re.compile(r"(\S+): ([0-9]+) entries (?:mapped|reduced)")
+
 
 def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
     wanted = asked.wanted
@@ -25,7 +33,18 @@ def task(sources: Sources, asked: OfTask) -> shapes.TaskStory:
     attempts = [_attempt(asked, one) for one in sources.jobs.story(asked.job, wanted)]
     inputs = list(map(redact, given.urls())) if given else []
     parts = parts_of(given) if given else []
-    return shapes.TaskStory(asked.task, row.state, inputs, parts, output and redact(output), attempts)
+    if any(attempt.outcome == "running" for attempt in attempts):
+        told = _entries_told(sources, asked)
+        attempts = [replace(one, entries=told) if one.outcome == "running" else one for one in attempts]
+    now_ms = server_ms(sources.connection)
+    return shapes.TaskStory(asked.task, row.state, inputs, parts, output and redact(output), attempts, now_ms)
+
+
+def _entries_told(sources: Sources, asked: OfTask) -> int | None:
+    """How many entries the task had read when it told that last, if it is among the last events."""
+    events = sources.browse.events(asked.job, after="", before="", most=MOST_EVENTS)
+    told = (_ENTRIES.fullmatch(event.message) for event in reversed(events) if not event.by_job)
+    return next((int(found[2]) for found in told if found and found[1] == asked.task), None)
 
 
 def log(sources: Sources, asked: OfLog) -> shapes.Log:

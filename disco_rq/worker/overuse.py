@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from disco_rq.attempt.log import cut_short
 from disco_rq.machine.memory import memory_of
+from disco_rq.model import TaskId
+from disco_rq.outputs.datadir import Scratch
+from disco_rq.worker.horse import Horse
+from disco_rq.worker.underway import Underway
 
 __all__ = ["Excess", "OveruseWatch"]
 
@@ -40,17 +44,24 @@ class OveruseWatch(threading.Thread):
         self._end_horse = end_horse
         self._ended = threading.Event()
         self._watched: tuple[int, Path] | None = None
+        self._underway: Underway | None = None
         self._left_out = 0
         self.excess: Excess | None = None
         """For which the watched processes were ended, if they were."""
 
-    def watch(self, pid: int, log_file: Path) -> None:
-        """From now on look at this process, its descendants, and the file to which they print."""
+    def watch(self, horse: Horse, scratch: Scratch, job: str, tasks: Sequence[tuple[TaskId, int]]) -> None:
+        """From now on look at this process, its descendants, and the file to which they print, and note which
+        of these tasks it is at.
+        """
         self.excess, self._left_out = None, 0
-        self._watched = pid, log_file
+        self._underway = Underway(scratch.now, job, tasks, horse.progress)
+        self._watched = horse.pid, scratch.log
 
     def unwatch(self) -> None:
         self._watched = None
+        underway, self._underway = self._underway, None
+        if underway is not None:
+            underway.end()
 
     def stop(self) -> None:
         self._ended.set()
@@ -61,6 +72,8 @@ class OveruseWatch(threading.Thread):
             if watched is None:
                 continue
             pid, log_file = watched
+            if (underway := self._underway) is not None:
+                underway.look()
             self._left_out = cut_short(log_file, self._left_out)
             if self._limit is None or self.excess:
                 continue

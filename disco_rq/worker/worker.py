@@ -281,7 +281,7 @@ class DiscoWorker(Worker):
         self._ride = ride = Ride(batch, horse)
         self._horse_pid = horse.pid
         self._keeper.watch(batch.job, batch.tasks, horse.progress)
-        self._overuse.watch(horse.pid, self._data.scratch(self.name, horse.pid).log)
+        self._overuse.watch(horse, self._data.scratch(self.name, horse.pid), batch.job, batch.tasks)
         horse.start(batch.job, batch.id, batch.tasks)
         return ride
 

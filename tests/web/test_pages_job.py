@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -188,6 +189,22 @@ def test_a_task_shows_its_attempt_with_traceback_and_log(visit: Visit, broken: J
     expect(attempt).to_contain_text("KeyError")
     expect(attempt).to_contain_text(f"disco-rq replay {broken.name} map:0 --attempt 1 --pdb")
     expect(attempt.locator("[data-log] pre")).to_contain_text("the last words of the task")
+
+
+def test_a_running_task_shows_its_time_and_what_it_prints_while_it_does(
+    visit: Visit, cluster: WebCluster, tmp_path: Path
+) -> None:
+    job = speaking_job(cluster, tmp_path / "gate")
+    page = visit.open("jobs", job.name, "tasks", "map:0")
+
+    attempt = page.locator(".attempt")
+    expect(attempt.locator(".badge")).to_have_text("running")
+    expect(attempt.locator("[data-log] pre")).to_contain_text("printed of alpha")
+    expect(attempt.locator('[data-f="took"]')).to_contain_text(re.compile(r"for [1-9][0-9.]* s"))
+    (tmp_path / "gate").touch()
+    expect(attempt.locator(".badge")).to_have_text("done")
+    expect(attempt.locator("[data-log] pre")).to_have_text("printed of alpha\n")
+    job.wait(timeout=30)
 
 
 def test_a_running_job_is_killed_after_a_question_that_can_be_refused(

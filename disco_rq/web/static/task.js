@@ -1,23 +1,47 @@
-// A task: the logs of its attempts, read when they are opened; the page is loaded again when an attempt ends.
+// A task: what its attempts have printed, and how far the one is that runs. When an attempt ends the page is loaded again.
 import { get, path } from "./api.js";
 import "./copy.js";
-import { $, $$, seen } from "./dom.js";
-import { localTimes } from "./format.js";
+import { $, $$, fill, seen } from "./dom.js";
+import { count, duration, localTimes } from "./format.js";
+import { fresh, reached } from "./live.js";
 
 const { job, task, state } = $("#task").dataset;
 const POLL_MS = 1500;
-const OVER = ["done", "failed"];
+const OVER = ["done", "failed", "stopped"];
+const here = path("jobs", job, "tasks", task);
 
-async function log(details) {
-  if (!details.open || details.dataset.read) return;
+async function log(details, again = false) {
+  if (!details.open || (details.dataset.read && !again)) return;
   details.dataset.read = "yes";
-  const text = $("pre", details);
+  const pre = $("pre", details);
   try {
-    const told = await get(path("jobs", job, "tasks", task) + "/log", { attempt: details.closest(".attempt").dataset.attempt });
-    text.textContent = seen(told.text) || "It printed nothing.";
-    text.classList.toggle("muted", !told.text);
+    const told = await get(`${here}/log`, { attempt: details.closest(".attempt").dataset.attempt });
+    const text = seen(told.text) || (again ? "It has printed nothing so far." : "It printed nothing.");
+    const atEnd = pre.scrollHeight - pre.scrollTop - pre.clientHeight < 40;
+    if (pre.textContent !== text) pre.textContent = text;
+    if (again && atEnd) pre.scrollTop = pre.scrollHeight;
+    pre.classList.toggle("muted", !told.text);
   } catch (error) {
-    text.textContent = seen(error.message);
+    pre.textContent = seen(error.message);
+  }
+}
+
+/** The attempt that runs: for how long, how many entries, the end of what it prints. */
+async function showRunning(told) {
+  for (const attempt of told.attempts.filter((one) => one.outcome === "running")) {
+    const card = $(`[data-attempt="${attempt.attempt}"]`);
+    fill(card, { took: `for ${duration(told.now - attempt.started)}`, entries: count(attempt.entries) });
+    await log($("[data-log]", card), true);
+  }
+}
+
+async function watch() {
+  const now = await reached(() => get(here));
+  fresh();
+  if (now.attempts.map((attempt) => attempt.outcome).join() !== shown) location.reload();
+  else {
+    await showRunning(now);
+    setTimeout(watch, POLL_MS);
   }
 }
 
@@ -26,12 +50,5 @@ for (const details of $$("[data-log]")) {
   details.addEventListener("toggle", () => log(details));
   log(details);
 }
-const shown = $$("#attempts .badge").map((badge) => badge.textContent).join();
-if (!OVER.includes(state)) {
-  const timer = setInterval(async () => {
-    const now = await get(path("jobs", job, "tasks", task)).catch(() => null);
-    if (!now || now.attempts.map((attempt) => attempt.outcome).join() === shown) return;
-    clearInterval(timer);
-    location.reload();
-  }, POLL_MS);
-}
+const shown = $$("#attempts .badge").map((badge) => badge.dataset.state).join();
+if (!OVER.includes(state)) watch();

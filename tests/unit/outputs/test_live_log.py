@@ -1,0 +1,55 @@
+"""A data server tells the end of what a running attempt prints, to who may read its job."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from disco_rq.outputs.datadir import TMP
+from disco_rq.outputs.server import data_app
+from disco_rq.outputs.wire import Pass
+
+JOB = "job@20260101-000000-aaaa"
+
+
+def asked(root: Path, path: str, token: str) -> tuple[int, bytes]:
+    """Status and body of the answer."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app = data_app(root, lambda job: [Pass("right", "proof")] if job == JOB else [])
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {token}".encode())],
+    }
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "answer"),
+    [
+        ("map-3.1.live", "right", (200, b"so far")),
+        ("map-3.2.live", "right", (200, b"")),
+        ("map-3.1.live", "wrong", (401, b"wrong or missing token")),
+        ("n1.0-00000a.17.live", "right", (404, b"no such file")),
+    ],
+)
+def test_what_is_printed_so_far(tmp_path: Path, name: str, token: str, answer: tuple[int, bytes]) -> None:
+    (tmp_path / TMP).mkdir()
+    (tmp_path / TMP / "n1.0-00000a.17.now").write_text(f"{JOB} map-3.1")
+    (tmp_path / TMP / "n1.0-00000a.17.log").write_text("so far")
+
+    assert asked(tmp_path, f"/{JOB}/{name}", token) == answer
