@@ -9,7 +9,7 @@ import random
 import string
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from disco_rq.client.arguments import as_plain_data
@@ -17,6 +17,7 @@ from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.client.piloting import pilot_details
 from disco_rq.client.sides import Share, shared_out
+from disco_rq.client.sourcetext import source_texts
 from disco_rq.client.uniqueness import Content, digest_of
 from disco_rq.errors import DataError, JobArgumentError
 from disco_rq.inputs.given import listed
@@ -252,7 +253,8 @@ def _details(
 ) -> dict[str, Any]:
     pilot = pilot_details(inputs, options.get("pilot", 0))
     is_small = not pilot and _is_small(functions, inputs, nr_reduces)
-    return {"reads": jobs_read(inputs), "is_small": is_small, **pilot}
+    told = {"reads": jobs_read(inputs), "is_small": is_small, "source": source_texts(functions)}
+    return {**told, **pilot}
 
 
 def _is_small(functions: Functions, inputs: Planned, nr_reduces: int) -> bool:
@@ -291,6 +293,17 @@ def _plain_arguments(spec: JobSpec, input: Any, arguments: Mapping[str, Any]) ->
     in_effect = {option: getattr(spec, option, _DEFAULTS.get(option)) for option in ARGUMENTS}
     in_effect |= {name: value for name, value in given.items() if (name, value) != ("nr_reduces", None)}
     return {argument: as_plain_data(argument, in_effect[argument]) for argument in ARGUMENTS}
+
+
+def at_defaults(told: Mapping[str, Any]) -> list[str]:
+    """Which of a job's arguments, as ``jobspec`` tells them, are as ``new_job`` has them by itself."""
+    unset: dict[str, Any] = {field.name: field.default for field in fields(JobSpec)}
+    return [
+        name
+        for name, value in told.items()
+        if name not in ("name", "input", "owner", "nr_reduces")
+        and value == as_plain_data(name, unset.get(name, _DEFAULTS.get(name)))
+    ]
 
 
 def _user() -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from disco_rq.client.submission import at_defaults
 from disco_rq.model import PHASES, Phase
 from disco_rq.store.deaths import cause_of
 from disco_rq.store.viewing import JobHead, JobView, ViewStore
@@ -64,7 +65,9 @@ def job(sources: Sources, asked: OfJob) -> shapes.Job:
 
 def spec(sources: Sources, asked: OfJob) -> shapes.Spec:
     """As it was submitted; of many inputs the first hundred."""
-    return shapes.Spec(sources.disco.jobspec(asked.job))
+    details = sources.jobs.spec(asked.job).details
+    told = dict(details.get("arguments") or {})
+    return shapes.Spec(told, at_defaults(told), dict(details.get("source") or {}))
 
 
 def heads_of(view: ViewStore, heads: Sequence[JobHead]) -> list[shapes.JobHead]:

@@ -367,16 +367,25 @@ class ProfiledFunction(Struct):
 
 
 class Profile(Struct):
-    """``profiled``: the job was submitted with profile=True. ``tasks`` of the ``done`` ones were read."""
+    """``profiled``: the job was submitted with profile=True. ``tasks`` of the ``done`` ones were read.
+    ``own_s``: seconds in functions of disco-rq itself, which are left out.
+    """
 
     profiled: bool
     tasks: int
     done: int
     functions: list[ProfiledFunction]
+    own_s: float
 
 
 class Spec(Struct):
+    """``defaults``: names of the arguments that are as ``new_job`` has them by itself; ``source``: what the
+    functions say, by argument.
+    """
+
     spec: dict[str, Any]
+    defaults: list[str]
+    source: dict[str, str]
 
 
 class Event(Struct):

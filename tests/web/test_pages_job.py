@@ -137,6 +137,10 @@ def test_counters_results_inputs_and_spec_are_shown(visit: Visit, spoken: Job) -
     expect(page.get_by_text("Copied")).to_be_visible()
     page.get_by_role("tab", name="Spec").click()
     expect(page.locator("#panel-spec dt", has_text="nr_reduces")).to_be_visible()
+    expect(page.locator("#panel-spec pre").first).to_contain_text("def speaking_map(line: str, params: Any)")
+    expect(page.locator("#panel-spec dt", has_text="sort_values")).to_be_hidden()
+    page.get_by_text("arguments by default").click()
+    expect(page.locator("#panel-spec dt", has_text="sort_values")).to_be_visible()
 
 
 def test_where_the_time_of_the_tasks_went_is_shown(visit: Visit, cluster: WebCluster, spoken: Job) -> None:
@@ -146,6 +150,8 @@ def test_where_the_time_of_the_tasks_went_is_shown(visit: Visit, cluster: WebClu
 
     expect(page.get_by_role("row", name="split_slowly")).to_be_visible()
     expect(page.locator("#panel-profile")).to_contain_text("1 of 1 done tasks")
+    expect(page.locator("#panel-profile")).to_contain_text("disco-rq's own, left out, took ")
+    assert not page.locator("#panel-profile tbody").get_by_text("mapping.py").count()
 
     page = visit.open("jobs", spoken.name, tab="profile")
     expect(page.locator("#panel-profile")).to_contain_text("Submit it with profile=True")

@@ -1,7 +1,7 @@
 // Counters, and the job as it was submitted.
 import { get, path } from "./api.js";
 import { h, reconcile, seen } from "./dom.js";
-import { count } from "./format.js";
+import { count, words } from "./format.js";
 
 export function countersTab(panel) {
   const body = h("tbody");
@@ -30,12 +30,16 @@ function shown(value) {
 }
 
 export function specTab(panel, job) {
-  const facts = h("dl", { class: "facts" });
-  const rows = ([name, value]) => [h("dt", {}, name), h("dd", {}, shown(value))];
-  panel.replaceChildren(h("div", { class: "card padded" }, facts));
+  const facts = (entries) => h("dl", { class: "facts" }, entries.map(([name, value]) => [h("dt", {}, name), h("dd", {}, shown(value))]));
+  const box = h("div", { class: "card padded stack" });
+  panel.replaceChildren(box);
   async function once() {
-    const { spec } = await get(path("jobs", job.name, "spec"));
-    facts.replaceChildren(...Object.entries(spec).flatMap(rows));
+    const { spec, defaults, source } = await get(path("jobs", job.name, "spec"));
+    const entries = Object.entries(spec);
+    box.replaceChildren(
+      h("h2", {}, "As it was submitted"), facts(entries.filter(([name]) => !defaults.includes(name))),
+      ...Object.entries(source).flatMap(([name, text]) => [h("h2", {}, "Source of ", h("span", { class: "mono" }, name)), h("pre", { class: "code", tabindex: "0" }, text)]),
+      h("details", {}, h("summary", {}, `${words(defaults.length, "argument")} by default`), facts(entries.filter(([name]) => defaults.includes(name)))));
   }
   const asked = once();
   return { update: () => asked };

@@ -37,7 +37,7 @@ export function profileTab(panel, job) {
     title.textContent = told.profiled ? "No task is done yet" : "This job is not profiled";
     hint.textContent = told.profiled ? "Profiles appear as tasks are done." : "Submit it with profile=True to see where the time of its tasks goes.";
     summary.textContent = told.functions.length
-      ? `${count(told.tasks)} of ${count(told.done)} done tasks; the ${count(told.functions.length)} first functions`
+      ? `${count(told.tasks)} of ${count(told.done)} done tasks; the ${count(told.functions.length)} first functions. disco-rq's own, left out, took ${seconds(told.own_s)} s more`
       : "";
   }
   phase.addEventListener("input", update);
