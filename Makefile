@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test bench big scale chaos soak network release lint format redis chromium clean
+.PHONY: demo test bench big scale chaos soak network release lint format redis chromium axe clean
 
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
 
-test: lint redis chromium  ## what CI runs
+test: lint redis chromium axe  ## what CI runs
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 chaos: $(INSTALLED)  ## 50 rounds in which everything dies, hangs or forgets at random moments, ten minutes; SEED=n plays them again; ARGS='--rounds 200'
@@ -75,6 +75,14 @@ chromium:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
 	else echo "chromium is not installed: the tests of the pages will be skipped"; fi
+
+# The accessibility rules that the pages are held against, from npm; kept in build/npm.
+AXE := 4.14.1
+axe:
+	@if [ "$$(cat build/npm/axe 2>/dev/null)" = $(AXE) ]; then :; \
+	elif command -v npm >/dev/null; then \
+	    npm install --silent --no-save --no-audit --no-fund --prefix build/npm axe-core@$(AXE) && echo $(AXE) > build/npm/axe; \
+	else echo "npm is not installed: the test of accessibility will be skipped"; fi
 
 clean:
 	rm -rf .venv .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -171,6 +171,12 @@ async function stillThere() {
   }
 }
 
+/** Phones have no room for all figures of a phase: there they are folded. */
+$("#phases").addEventListener("click", (event) => {
+  const button = event.target.closest("[data-fold]");
+  if (button) attr(button, "aria-expanded", button.closest(".phase").classList.toggle("unfolded"));
+});
+
 // -- live
 
 localTimes();

@@ -31,7 +31,7 @@ export function resultsTab(panel, job) {
     },
     columns: [
       { title: "Task", cell: (row) => h("a", { class: "mono", href: taskHref(job.name, row.task) }, row.task) },
-      { title: "Look inside", cell: (row) => [h("button", { type: "button", onclick: () => sides.show(() => preview(row)) }, "Preview"), " ",
+      { title: "Look inside", class: "nowrap", cell: (row) => [h("button", { type: "button", onclick: () => sides.show(() => preview(row)) }, "Preview"), " ",
         h("a", { class: "button", download: "", href: url(path("jobs", job.name, "results", String(row.index), "download")), "aria-label": `Download the result of ${row.task}` }, "Download")] },
       { title: "Records", number: true, cell: (row) => count(row.records) },
       { title: "Size", number: true, cell: (row) => size(row.bytes) },

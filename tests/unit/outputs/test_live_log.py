@@ -34,7 +34,11 @@ def asked(root: Path, path: str, token: str) -> tuple[int, bytes]:
         "query_string": b"",
         "headers": [(b"authorization", f"Bearer {token}".encode())],
     }
-    asyncio.run(app(scope, receive, send))
+
+    async def ask() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(ask())
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
