@@ -12,7 +12,7 @@ __all__ = ["Hit", "search"]
 MOST = 30
 AROUND = 90
 """Characters shown on each side of the first word."""
-MARKS = re.compile(r"[`*|]|\]\([^)]*\)|\[|^[-#> ]+", re.MULTILINE)
+MARKS = re.compile(r"[`*|]|-{3,}|\]\([^)]*\)|\[|^[-#> ]+", re.MULTILINE)
 """What only makes sense in Markdown."""
 
 

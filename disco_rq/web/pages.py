@@ -7,18 +7,21 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
 
 from disco_rq.machine.escaping import seen
+from disco_rq.manual import GROUPS, Page, nearest, page, search
 from disco_rq.views import cluster, history, shapes, story
 from disco_rq.views import jobs as joblist
 from disco_rq.views.asked import Asked, OfEvents, OfJob, OfJobs, OfTask
 from disco_rq.views.figures import FILTERS
 from disco_rq.web.endpoint import asked_of
 from disco_rq.web.login import Forms
+from disco_rq.web.manual import shown
 
 __all__ = ["error_page", "page_routes"]
 
@@ -78,6 +81,8 @@ HINTS = {
     404: "It may have been cleaned or purged, or the address has a slip. The list of jobs has all there are.",
     503: "Redis does not answer, so nothing is known of the jobs. This page works again when it does.",
 }
+QUERY_CHARS = 100
+"""Of a search in the manual."""
 NO_HINT = "The page failed, the jobs go on. The master's log says why."
 
 
@@ -145,6 +150,27 @@ def task(request: Request) -> Response:
     return _page(request, "task.html", name=wanted.job, task=view)
 
 
+def manual(request: Request) -> Response:
+    """The topics of the manual, or with ``q`` where its words stand."""
+    query = request.query_params.get("q", "").strip()[:QUERY_CHARS]
+    return _page(request, "manual.html", here="manual", groups=_topics(), query=query, hits=search(query))
+
+
+def manual_page(request: Request) -> Response:
+    """One page of it."""
+    topic = request.path_params["topic"]
+    found = page(topic)
+    if found is None:
+        near = nearest(topic)
+        raise HTTPException(404, f"no page of the manual is {topic!r}" + (f": {near}?" if near else ""))
+    html = shown(found)
+    return _page(request, "manual.html", here="manual", groups=_topics(), page=found, shown=html, query="")
+
+
+def _topics() -> list[tuple[str, list[Page]]]:
+    return [(title, [it for topic in group if (it := page(topic))]) for title, group in GROUPS.items()]
+
+
 def login(request: Request) -> Response:
     """The form for a token; who is logged in already goes on, and so does who brings a token in the link."""
     query = request.query_params
@@ -165,5 +191,7 @@ def page_routes() -> list[BaseRoute]:
         Route("/nodes", nodes),
         Route("/jobs/{job}", job),
         Route("/jobs/{job}/tasks/{task}", task),
+        Route("/manual", manual),
+        Route("/manual/{topic}", manual_page),
         Route("/login", login),
     ]
