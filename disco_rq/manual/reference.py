@@ -20,6 +20,7 @@ MODULES = {
     "disco_rq.runtime": "Names that are there when a job function runs; see [the runtime API](runtime.md).",
     "disco_rq.func": "Readers, combiners, partitions; see [inputs](inputs.md), [combiners](combiners.md).",
     "disco_rq.local": "A job in one process; see [testing](testing.md).",
+    "disco_rq.testing": "For the tests of your own jobs; see [testing](testing.md).",
     "disco_rq.errors": "Every error. One that a job function lets through ends its job, unless it says so.",
 }
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 from tests.documents import README, example, output_of, page, section
 
@@ -62,3 +65,43 @@ def test_the_external_program_runs_as_printed() -> None:
     for letter, word in found.items():
         assert len(word) == max(len(other) for other in long_words if other[0] == letter)
         assert word in long_words
+
+
+def test_a_map_in_a_unit_test_passes() -> None:
+    assert output_of(example(section("testing", "A map in a unit test")) + "\n\ntest_map()\n") == []
+
+
+def test_the_join_prints_what_it_says() -> None:
+    told = section("joins", "Two files, one job")
+    [printed] = re.findall(r"^```text\n(.*?)^```", told, re.DOTALL | re.MULTILINE)
+
+    assert output_of(example(told)) == printed.splitlines()
+
+
+def test_a_combiner_of_ones_own_combines() -> None:
+    combiner = example(section("combiners", "A combiner of your own"))
+    job = """
+from disco_rq import local, result_iterator
+
+def map(line, params):
+    return [(word, len(word)) for word in ("aa", "b", "aa")]
+
+job = local.run("longest", ["raw://x"], map=map, combiner=longest)
+print(sorted(result_iterator(job.wait())))
+"""
+
+    assert output_of(combiner + job) == ["[('aa', 2), ('b', 1)]"]
+
+
+def test_a_program_file_runs_as_shown(tmp_path: Path) -> None:
+    program = example(section("first-job", "A program file"))
+    (tmp_path / "longest.py").write_text("from disco_rq.func import kvgroup\n\n" + program)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "disco_rq.cli", "run", "--local", "longest.py", "raw://Ada saw an aardvark"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert sorted(done.stdout.splitlines()) == ["a\t8", "s\t3"], done.stderr

@@ -20,6 +20,7 @@ from disco_rq.store.queues import RUN_BATCH
         ("disco_rq.func", "kvgroup sum_combiner sum_reduce chain_reader map_line_reader object_reader"),
         ("disco_rq.runtime", "put get msg err data_err counter this_host this_inputs this_master this_name"),
         ("disco_rq.local", "run"),
+        ("disco_rq.testing", "TaskRun run_task"),
         ("disco_rq.errors", "DiscoError JobFailure OOBKeyExists OOBNotFound NotInTask"),
         ("disco_rq.settings", "Settings PREFIX"),
         ("disco_rq.examples", ""),
