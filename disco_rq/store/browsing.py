@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
@@ -13,10 +12,10 @@ from disco_rq.model import OOB_KEY, MapInput, TaskId
 from disco_rq.oobvalues import OOBKind, oob_kind
 from disco_rq.store import keys, unreadable
 from disco_rq.store.address import shown_address
-from disco_rq.store.attempts import unpack_input
 from disco_rq.store.clients import open_async_client
 from disco_rq.store.connection import SOCKET_TIMEOUT_S, Connection
 from disco_rq.store.history import Event, events_of
+from disco_rq.store.inputheads import input_heads
 
 MOST_KEYS = 200_000
 """OOB keys are searched and sorted among so many."""
@@ -39,25 +38,15 @@ class BrowseStore:
     """Reads of one job's things. A job that is not there has none."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._redis = connection.redis
 
     def inputs(self, name: str, first: int, most: int, most_bytes: int) -> list[tuple[int, MapInput]]:
-        """(index of the map, what it reads): of so many maps, as long as they fit into ``most_bytes``."""
-        key = keys.JobKeys(name).inputs
-        pipe = self._redis.pipeline(transaction=False)
-        for i in range(first, first + most):
-            pipe.hstrlen(key, str(i))
-        sizes = accumulate(size or 0 for size in (unreadable.answers(pipe) if most else []))
-        indices = [first + i for i, size in enumerate(sizes) if size <= most_bytes]
-        fields = [str(i) for i in indices]
-        packed: Any = unreadable.answer(lambda: self._redis.hmget(key, fields) if fields else [])
-        there = [(i, entry) for i, entry in zip(indices, packed or [], strict=False) if entry is not None]
-        return unreadable.readable(f"an input of {name},", there, lambda one: (one[0], unpack_input(one[1])))
+        """(index of the map, what it reads): of so many maps, as ``input_heads`` tells them."""
+        return input_heads(self._connection, name, range(first, first + most), most_bytes)
 
     def input(self, name: str, index: int) -> MapInput | None:
-        key = keys.JobKeys(name).inputs
-        packed: Any = unreadable.answer(lambda: self._redis.hget(key, str(index)))
-        return None if packed is None else unreadable.read(f"an input of {name},", packed, unpack_input)
+        return next((entry for _, entry in input_heads(self._connection, name, [index])), None)
 
     def outputs(self, name: str, tasks: Sequence[TaskId]) -> list[str | None]:
         """The address of each task's committed output."""

@@ -17,9 +17,10 @@ from disco_rq.packing import HEAD_BYTES, JobSeal, Signer, check_spec
 from disco_rq.redact import redact
 from disco_rq.store import keys, unreadable
 from disco_rq.store.adoption import Adoption, adopt_call
-from disco_rq.store.attempts import read_oob, unpack_input
+from disco_rq.store.attempts import read_oob
 from disco_rq.store.connection import HISTORY, Connection
 from disco_rq.store.deaths import cause_of
+from disco_rq.store.inputheads import input_heads
 from disco_rq.store.nodes import is_suspended
 from disco_rq.store.submitting import submit_call
 from disco_rq.store.taskstate import Lease, TaskState, attempt_field, attempt_of, task_of
@@ -160,11 +161,8 @@ class JobStore:
         return _by_task(self._redis.hgetall(keys.JobKeys(name).outputs))
 
     def inputs(self, name: str, most: int) -> list[MapInput]:
-        """The first inputs, in order."""
-        key = keys.JobKeys(name).inputs
-        packed: Any = unreadable.answer(lambda: self._redis.hmget(key, [str(i) for i in range(most)])) or []
-        there = (entry for entry in packed if entry is not None)
-        return unreadable.readable(f"an input of {name},", there, unpack_input)
+        """The first inputs, in order, as ``input_heads`` tells them."""
+        return [entry for _, entry in input_heads(self._connection, name, range(most))]
 
     def job_list(self, most: int = -1) -> list[tuple[str, float]]:
         """(name, seconds since 1970 of its submission), newest first."""

@@ -17,6 +17,7 @@ from disco_rq.store.adoption import Adoption, adopt_call, release_source
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
 from disco_rq.store.connection import script_sha, script_source
 from disco_rq.store.ending import Ending
+from disco_rq.store.inputheads import heads_of_large
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.lead import BatchPlace, CopyOf, Lead
 from disco_rq.store.nodes import NodeAdmin
@@ -103,6 +104,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "send_message": lambda it: AttemptStore(it).message("JOB", "n1", "text"),
     "fix_ranges": lambda it: RangeStore(it, "JOB").fix(b"", ""),
     "lead_cluster": lambda it: Lead(it, "token").take("host:1"),
+    "head_inputs": lambda it: heads_of_large(it, "JOB", ["0"]),
     "redate_job": lambda it: Ending(it).end_in_the_past("JOB"),
     "forget_node": lambda it: NodeAdmin(it).forget("n1"),
     "resign_lead": lambda it: Lead(it, "token").resign(),
