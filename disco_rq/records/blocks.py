@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import lz4.block
@@ -16,7 +17,17 @@ from xxhash import xxh3_64_intdigest, xxh32_intdigest
 
 from disco_rq.errors import CorruptData, DataError, RecordTypeError
 
-__all__ = ["HEADER_BYTES", "Block", "Kind", "Packed", "Readable", "pack_block", "read_block", "read_blocks"]
+__all__ = [
+    "HEADER_BYTES",
+    "Block",
+    "Kind",
+    "Packed",
+    "Readable",
+    "end_block",
+    "pack_block",
+    "read_block",
+    "read_blocks",
+]
 
 _MAGIC = b"DRqB"
 _FIELDS = struct.Struct("<4sBBIIIIIQ")  # magic, kind, codec, partition, number, size, raw, packed, checksum
@@ -75,6 +86,12 @@ def pack_block(
         _MAGIC, kind, codec, partition, number, size, len(data), len(payload), xxh3_64_intdigest(payload)
     )
     return fields + _CHECK.pack(xxh32_intdigest(fields)), payload
+
+
+@cache
+def end_block(partition: int) -> bytes:
+    """All that there is of a partition that is empty. Files of hundreds of partitions are mostly this."""
+    return b"".join(pack_block(Kind.END, partition, 0, 0, b""))
 
 
 def _compressed(data: bytes, size: int) -> Packed:

@@ -17,15 +17,17 @@ from typing import BinaryIO, NamedTuple
 from xxhash import xxh32_intdigest
 
 from disco_rq.errors import CorruptData
-from disco_rq.records.blocks import Block, Kind, Readable, pack_block, read_block
+from disco_rq.records.blocks import HEADER_BYTES, Block, Kind, Readable, pack_block, read_block
 
 __all__ = [
     "MAGIC",
     "Index",
     "PartitionPlace",
+    "pack_empty_places",
     "pack_footer",
     "pack_header",
     "pack_index",
+    "pack_place",
     "parse_index",
     "read_file_index",
     "read_footer",
@@ -61,11 +63,22 @@ def pack_header(nr_partitions: int) -> bytes:
     return header + _CHECK.pack(xxh32_intdigest(header))
 
 
-def pack_index(places: list[PartitionPlace]) -> tuple[bytes, bytes]:
-    """The INDEX block."""
-    return pack_block(
-        Kind.INDEX, len(places), 0, len(places), b"".join(_PLACE.pack(*place) for place in places)
-    )
+def pack_place(place: PartitionPlace) -> bytes:
+    return _PLACE.pack(*place)
+
+
+def pack_empty_places(offset: int, number: int) -> bytes:
+    """The places of so many partitions, one after the other from there, that are empty."""
+    fields = [0] * (4 * number)
+    fields[::4] = range(offset, offset + number * HEADER_BYTES, HEADER_BYTES)
+    fields[1::4] = [HEADER_BYTES] * number
+    return struct.pack(f"<{4 * number}Q", *fields)
+
+
+def pack_index(places: bytes) -> tuple[bytes, bytes]:
+    """The INDEX block of packed places."""
+    number = len(places) // _PLACE.size
+    return pack_block(Kind.INDEX, number, 0, number, places)
 
 
 def pack_footer(index_offset: int) -> bytes:

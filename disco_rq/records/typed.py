@@ -28,6 +28,7 @@ _LEAVES = PLAIN
 _SEQUENCES = {list, tuple, set, frozenset}
 _TYPES = _LEAVES | _SEQUENCES | {dict}
 _WITH_NAN = {float, Decimal}
+_WITHOUT_NAN = _LEAVES - _WITH_NAN
 _MICROSECOND = timedelta(microseconds=1)
 _SMALL_BUFFER_BYTES = 512  # of a nested value; msgpack's own default is 1 MiB for each call
 
@@ -63,14 +64,15 @@ def pack_columns(
 def _pack_columns(keys: Keys, values: Values, value_kinds: Set[type], *, grouped: bool) -> bytes:
     flags = 0
     packed_keys, packed_values = keys, values
-    if set(map(type, keys)) == {tuple}:
+    key_kinds = set(map(type, keys))
+    if key_kinds == {tuple}:
         flags |= _TUPLE_KEYS
         packed_keys = list(map(list, keys))
     if value_kinds == {tuple}:
         flags |= _TUPLE_VALUES
         packed_values = [list(map(list, group)) for group in values] if grouped else list(map(list, values))
     data = _packed([flags, packed_keys, packed_values])
-    has_nan = _check(keys, look_for_nan=True)
+    has_nan = not key_kinds <= _WITHOUT_NAN and _check(keys, look_for_nan=True)
     if not value_kinds <= _LEAVES:
         _check(chain.from_iterable(values) if grouped else values)
     return _packed([flags | _NAN_KEYS, packed_keys, packed_values]) if has_nan else data

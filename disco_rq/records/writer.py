@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from disco_rq.records.blocks import Block, Kind, pack_block
-from disco_rq.records.digest import columns_digest, pack_digest
-from disco_rq.records.layout import PartitionPlace, pack_footer, pack_header, pack_index
+from disco_rq.records.blocks import Block, Kind, end_block, pack_block
+from disco_rq.records.digest import DIGEST_BYTES, columns_digest, pack_digest
+from disco_rq.records.layout import (
+    PartitionPlace,
+    pack_empty_places,
+    pack_footer,
+    pack_header,
+    pack_index,
+    pack_place,
+)
 from disco_rq.records.spool import Spool
 from disco_rq.records.typed import kinds_of, pack_columns
 
@@ -66,11 +74,13 @@ class RecordWriter:
     def __init__(self, path: Path, nr_partitions: int = 1, memory_bytes: int = 0) -> None:
         self._nr_partitions = max(nr_partitions, 1)
         self._file = Spool(path, memory_bytes)
-        self._places: list[PartitionPlace] = []
+        self._nr_ended = 0  # partitions
+        self._places = bytearray()
+        self._filled: dict[int, int] = {}  # of those that hold something, their bytes in the file
         self._next_number = 0
         self._partition_start = self.bytes_out = 0
         self._partition_size = self._partition_raw = self.size = 0
-        self._digests = [0] * self._nr_partitions
+        self._digests: defaultdict[int, int] = defaultdict(int)
         self._write(pack_header(self._nr_partitions))
         self._partition_start = self.bytes_out
 
@@ -112,7 +122,7 @@ class RecordWriter:
         """End the last partition, write index and footer. The file is complete after it."""
         self._advance(self._nr_partitions)
         index_offset = self.bytes_out
-        for part in pack_index(self._places):
+        for part in pack_index(bytes(self._places)):
             self._write(part)
         self._write(pack_footer(index_offset))
         self._file.close()
@@ -123,24 +133,36 @@ class RecordWriter:
 
     def partition_bytes(self) -> dict[int, int]:
         """Bytes in the file of each partition that holds something; of a writer that is closed."""
-        return {number: place.length for number, place in enumerate(self._places) if place.size}
+        return dict(self._filled)
 
     def digests(self) -> bytes:
         """Of what it has got of each partition, one after the other, where the blocks had digests."""
-        return b"".join(map(pack_digest, self._digests))
+        packed = bytearray(DIGEST_BYTES * self._nr_partitions)
+        for partition, digest in self._digests.items():
+            packed[DIGEST_BYTES * partition : DIGEST_BYTES * (partition + 1)] = pack_digest(digest)
+        return bytes(packed)
 
     def _advance(self, partition: int) -> None:
-        if partition < len(self._places) or partition > self._nr_partitions:
-            raise ValueError(
-                f"partition {partition} comes after {len(self._places)} of {self._nr_partitions}"
-            )
-        while len(self._places) < partition:
-            for part in pack_block(Kind.END, len(self._places), self._next_number, 0, b""):
-                self._write(part)
-            start, self._partition_start = self._partition_start, self.bytes_out
-            length = self.bytes_out - start
-            self._places.append(PartitionPlace(start, length, self._partition_size, self._partition_raw))
-            self._next_number = self._partition_size = self._partition_raw = 0
+        if partition < self._nr_ended or partition > self._nr_partitions:
+            raise ValueError(f"partition {partition} comes after {self._nr_ended} of {self._nr_partitions}")
+        if partition > self._nr_ended and self._next_number:
+            self._end()
+        if empty := range(self._nr_ended, partition):
+            self._places += pack_empty_places(self.bytes_out, len(empty))
+            self._write(b"".join(map(end_block, empty)))
+            self._nr_ended, self._partition_start = partition, self.bytes_out
+
+    def _end(self) -> None:
+        """The partition, which has blocks, is complete."""
+        for part in pack_block(Kind.END, self._nr_ended, self._next_number, 0, b""):
+            self._write(part)
+        start, self._partition_start = self._partition_start, self.bytes_out
+        length = self.bytes_out - start
+        if self._partition_size:
+            self._filled[self._nr_ended] = length
+        self._places += pack_place(PartitionPlace(start, length, self._partition_size, self._partition_raw))
+        self._nr_ended += 1
+        self._next_number = self._partition_size = self._partition_raw = 0
 
     def _grown(self, nr_blocks: int, size: int, raw_bytes: int) -> None:
         self._next_number += nr_blocks

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,10 +34,10 @@ class _Held:
 class Interleaved:
     """Collects blocks in any order of partitions, holding at most about ``limit_bytes`` of them in memory."""
 
-    def __init__(self, scratch: Path, limit_bytes: int, nr_partitions: int) -> None:
+    def __init__(self, scratch: Path, limit_bytes: int) -> None:
         self._path = scratch / "interleaved"
         self._limit_bytes = limit_bytes
-        self._held = [_Held() for _ in range(nr_partitions)]
+        self._held: defaultdict[int, _Held] = defaultdict(_Held)
         self._bytes = 0
 
     def add(self, partition: int, block: EncodedBlock) -> None:
@@ -57,7 +59,7 @@ class Interleaved:
 
     def finish(self, writer: RecordWriter) -> None:
         """Write all partitions in their order."""
-        for partition, held in enumerate(self._held):
+        for partition, held in sorted(self._held.items(), key=itemgetter(0)):
             if held.nr_blocks:
                 data = self._data(held)
                 packed = PackedBlocks(data, held.nr_blocks, held.size, held.raw_bytes, held.digest)
@@ -66,7 +68,7 @@ class Interleaved:
     def _spill(self) -> None:
         with open(self._path, "ab", opener=private) as file:
             file.seek(0, os.SEEK_END)
-            for held in self._held:
+            for held in self._held.values():
                 if held.blocks:
                     offset = file.tell()
                     file.writelines(held.blocks)

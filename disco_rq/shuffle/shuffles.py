@@ -7,8 +7,10 @@ Opaque    a ``map_writer`` of the job: its bytes, partition by partition
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,11 +58,12 @@ class Ordered:
 
     def __init__(self, scratch: Path, limit_bytes: int, partitioner: Partitioner) -> None:
         self._partitioner = partitioner
-        self._packed = Interleaved(scratch, limit_bytes // 2, partitioner.nr_partitions)
-        self._cutters = [
-            Cutter(digest=partitioner.nr_partitions > 1) for _ in range(partitioner.nr_partitions)
-        ]
-        self._buckets = [_Columns() for _ in range(partitioner.nr_partitions)]
+        self._packed = Interleaved(scratch, limit_bytes // 2)
+        # Of those partitions that have something: there may be hundreds, and a map of one pair.
+        self._cutters: defaultdict[int, Cutter] = defaultdict(
+            partial(Cutter, digest=partitioner.nr_partitions > 1)
+        )
+        self._buckets: defaultdict[int, _Columns] = defaultdict(_Columns)
         self._limit_bytes = limit_bytes // 3
         self._bytes = 0.0
 
@@ -100,12 +103,12 @@ class Ordered:
                 self._pack(partition)
 
     def _pack_all(self) -> None:
-        for partition in range(len(self._buckets)):
+        for partition in list(self._buckets):
             self._pack(partition)
         self._bytes = 0.0
 
     def _pack(self, partition: int) -> None:
-        bucket, self._buckets[partition] = self._buckets[partition], _Columns()
+        bucket = self._buckets.pop(partition)
         for block in self._cutters[partition].blocks(PairBatch(bucket.keys, bucket.values, False)):
             self._packed.add(partition, block)
 
@@ -147,7 +150,7 @@ class Opaque:
         params: Any,
     ) -> None:
         self._partitioner = partitioner
-        self._packed = Interleaved(scratch, limit_bytes, partitioner.nr_partitions)
+        self._packed = Interleaved(scratch, limit_bytes)
         nr_partitions = partitioner.nr_partitions
         self._digest = nr_partitions > 1
         self._files = [OpaqueFile(self._hand_on(i), digest=self._digest) for i in range(nr_partitions)]

@@ -213,7 +213,7 @@ def test_unsorted_pairs_stay_in_their_order_in_each_partition(limit: int, nr: in
 
 
 def test_blocks_held_beside_memory_are_written_in_the_order_of_their_partitions(tmp_path: Path) -> None:
-    held = Interleaved(tmp_path, 100, 3)
+    held = Interleaved(tmp_path, 100)
     for number in range(60):
         held.add(number % 2 * 2, encode([number], ["x" * number], grouped=False))
     assert (tmp_path / "interleaved").exists()
