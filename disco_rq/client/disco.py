@@ -11,6 +11,7 @@ from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.client.facts import node_facts
 from disco_rq.client.job import Job
+from disco_rq.client.notebook import disco_html
 from disco_rq.client.session import Session
 from disco_rq.client.waiting import NamedResults, wait_any
 from disco_rq.model import ResultStatus
@@ -163,6 +164,7 @@ class Disco:
 
     wait = _by_name(Job.wait)
     stream = _by_name(Job.stream)
+    _repr_html_ = disco_html
     to_arrow = _by_name(Job.to_arrow)
     to_pandas = _by_name(Job.to_pandas)
     to_polars = _by_name(Job.to_polars)

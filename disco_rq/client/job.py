@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
 from disco_rq.client.facts import job_facts
+from disco_rq.client.notebook import job_html, shower
 from disco_rq.client.piloting import pilot_facts
 from disco_rq.client.replay import replay
 from disco_rq.client.results import Results, read_beside, read_live_log, read_log
@@ -20,7 +21,7 @@ from disco_rq.client.stageresults import stage_results
 from disco_rq.client.streaming import stream
 from disco_rq.client.submission import ARGUMENTS
 from disco_rq.client.tables import to_arrow, to_pandas, to_polars
-from disco_rq.client.waiting import display_of, wait_any, wait_ready
+from disco_rq.client.waiting import wait_any, wait_ready
 from disco_rq.errors import DiscoError, JobArgumentError, JobError, UnknownJob
 from disco_rq.model import JOB_NAME, PHASES, BadEntry, ResultStatus, TaskId
 from disco_rq.outputs.addresses import output_address
@@ -89,14 +90,16 @@ class Job:
         Raises ``JobError``: with the first cause if the job is dead, with ``"Timeout"`` after ``timeout``
         seconds, in which case the job goes on. ``poll_interval``: seconds after which the status is looked up
         even if no event came. ``clean``: forget the job's records when it is ready. ``show``: events and
-        progress on stderr (True), or in a display of your own.
+        progress on stderr (True), in a notebook in the cell (unless False), or in a display of your own.
+        Who interrupts a cell that shows a job kills the job.
         """
-        with display_of(show) as display:
+        with shower(self, show) as display:
             results = wait_ready(self._session, self.name, timeout, poll_interval, display)
         if clean:
             self.clean()
         return results
 
+    _repr_html_ = job_html
     stage_results = stage_results
     stream = stream
     to_arrow = to_arrow
