@@ -203,7 +203,7 @@ def test_a_second_node_program_for_the_same_node_is_refused(nodes: NodeCluster) 
         ("'cut \\ud83d'", b"cut \\ud83d", "cut \\ud83d", ""),
         ("line", b"caf\xe9", "caf\\udce9", ""),
         ("10 ** 5000", b"1" + b"0" * 5000, "1" + "0" * 5000, "disco-rq: ints of more than 4300 digits are"),
-        ("float('nan')", b"nan", None, "disco-rq: NaN and infinite numbers are null in JSON"),
+        ("float('nan')", b"NaN", None, "disco-rq: NaN and infinite numbers are null in JSON"),
         ("{1, 2}", b"{1, 2}", [1, 2], ""),
     ],
     ids=["half a pair", "no UTF-8", "many digits", "no number", "a set"],
