@@ -139,6 +139,26 @@ def test_partitioned_results_on_both_nodes_are_merged_on_either(cluster: Cluster
     )
 
 
+def on_both_once(entry: str, params: Any) -> Iterator[tuple[str, int]]:
+    if entry == "d d d":
+        raise ValueError(entry)
+    yield from on_both(entry, params)
+
+
+def test_a_retry_reads_what_it_keeps_from_the_nodes_of_the_old_job(cluster: Cluster, tmp_path: Path) -> None:
+    first = word_count(cluster, tmp_path, map=on_both_once)
+    with pytest.raises(JobError, match="d d d"):
+        first.wait(timeout=30)
+    done = first.jobinfo()["mapi"][2]
+
+    job = first.retry(map=on_both)
+    first.purge()
+
+    assert dict(result_iterator(job.wait(timeout=30))) == COUNTS
+    assert job.jobinfo()["kept"] == done
+    assert len([key for key in job.oob_list() if key.startswith("host:")]) == 4
+
+
 def test_profiles_of_other_nodes_come_through_their_data_servers(cluster: Cluster, tmp_path: Path) -> None:
     job = word_count(cluster, tmp_path, profile=True)
     job.wait(timeout=30)
