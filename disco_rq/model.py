@@ -112,6 +112,7 @@ class JobSpec:
     unique: bool = False  # there is no other active job like it
     on_end: Any = None  # whom its end is told: an address, or a function and its queue
     pilot: float = 0  # so many maps run first, and then it pauses; below 1 a part of them
+    reuse: bool = False  # maps of earlier jobs that do the same are not run again
     gc_after: float | None = None  # seconds from its end to its purge; None: as the cluster does
     max_cores: int | None = None
     force_local: bool = False

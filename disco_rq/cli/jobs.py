@@ -118,6 +118,9 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
         rows += [("copies of tasks that lagged", found["copies"])]
     if found["retry_of"]:
         rows += [("goes on with", f"{found['retry_of']}, {found['kept']} tasks kept")]
+    if found["reuse"] is not None:
+        rows += [("maps reused", f"{found['reused']:,}")]
+        rows += [("maps run", f"{number:,}: {why}") for why, number in found["reuse"].items()]
     if found["retried_as"]:
         rows += [("goes on as", found["retried_as"])]
     if found["bad"]:

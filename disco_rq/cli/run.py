@@ -18,6 +18,7 @@ from disco_rq import Disco, Job, result_iterator
 from disco_rq.cli import lastjob
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.completion import complete_files
+from disco_rq.cli.explaining import explain
 from disco_rq.cli.locally import run_here
 from disco_rq.cli.output import json_of, print_json, write_pairs
 from disco_rq.cli.pilot import AtPilot, Declined
@@ -69,6 +70,12 @@ def program_options(function: F) -> F:
             metavar="N",
             help="Run so many maps first, or such a part of them, and tell what the rest will take.",
         ),
+        click.option(
+            "--reuse/--no-reuse", default=None, help="Whether maps that earlier jobs have done are run again."
+        ),
+        click.option(
+            "--explain", is_flag=True, help="Say of each map whether it is reused, or why it is run."
+        ),
         click.option("--nr-reduces", type=click.IntRange(min=0), metavar="N", help="How many reduces."),
         redis_option,
     ):
@@ -85,7 +92,7 @@ def described(program: str, inputs: Sequence[str], options: dict[str, Any]) -> t
     arguments.update(
         {
             name: options[name]
-            for name in ("sort", "nr_reduces", "max_bad", "pilot")
+            for name in ("sort", "nr_reduces", "max_bad", "reuse", "pilot")
             if options[name] is not None
         }
     )
@@ -102,7 +109,10 @@ def described(program: str, inputs: Sequence[str], options: dict[str, Any]) -> t
 def submit_program(disco: Disco, program: str, inputs: Sequence[str], options: dict[str, Any]) -> Job:
     """Submit it as a job."""
     name, arguments = described(program, inputs, options)
-    return disco.new_job(name, **arguments)
+    job = disco.new_job(name, **arguments)
+    if options["explain"]:
+        explain(disco, job.name)
+    return job
 
 
 @verb("disco-rq run wordcount.py --sort logs/*.txt.gz | sort -k2nr | head")

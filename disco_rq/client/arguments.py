@@ -78,6 +78,7 @@ class JobArguments(TypedDict, total=False):
     pilot: float
     unique: bool
     on_end: str | tuple[str, str] | None
+    reuse: bool
     max_failures: int
     task_retries: int
     task_timeout: float | None

@@ -39,6 +39,7 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "retry_of": record.fields.get("retry_of"),
         "retried_as": record.fields.get("retried_as"),
         "reused": record.count("reused"),
+        "reuse": record.reuse,
         "pilot": None,
         "entries": {phase: record.count(f"{phase}:entries") for phase in PHASES},
         "records": {phase: record.count(f"{phase}:records") for phase in PHASES},

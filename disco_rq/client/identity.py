@@ -62,9 +62,9 @@ class Identity(NamedTuple):
     """Names of the runtime API that the code mentions."""
 
 
-def identity_of(*objects: Any) -> Identity:
-    """Of all of them together. Raises ``CannotTell``."""
-    reader = _Reader()
+def identity_of(*objects: Any, most: int | None = None) -> Identity:
+    """Of all of them together. Raises ``CannotTell``, also where they hold more than ``most`` objects."""
+    reader = _Reader(most)
     try:
         for one in objects:
             reader.read(one)
@@ -91,7 +91,8 @@ def same_code(one: Any, other: Any) -> bool:
 class _Reader:
     """Reads objects, depth first, into a digest. An object that was read before is its number."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None) -> None:
+        self._left = most or sys.maxsize
         self._hash = hashlib.blake2b(digest_size=16)
         self._numbers: dict[int, int] = {}
         self._held: list[Any] = []  # so that no number is given twice
@@ -110,6 +111,9 @@ class _Reader:
             self._hash.update(data)
 
     def read(self, obj: Any) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise CannotTell("it holds too much to be compared at every submit")
         if (kind := type(obj)) in PLAIN:
             self._tell(kind.__name__, PLAIN[kind](obj))
             return

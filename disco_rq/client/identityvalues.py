@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import collections
+import copyreg
 import datetime
 import decimal
 import functools
@@ -39,7 +40,7 @@ _TELLING = {
     *(operator.itemgetter, operator.attrgetter, operator.methodcaller),
 }
 """Classes of C whose objects tell all that they are when they are pickled."""
-_TELLING_NAMES = {("collections", "_tuplegetter")}
+_TELLING_NAMES = {("collections", "_tuplegetter"), ("_collections", "_tuplegetter")}
 _OF_NUMPY = {"ndarray", "dtype", "generic"}
 _HEAP_TYPE = 1 << 9
 _POINTER_BYTES = 8
@@ -75,7 +76,8 @@ def _is_of_python(cls: type) -> bool:
 
 def reduced(obj: Any) -> list[Any]:
     """What would make it again, as pickle has it: a function with its arguments, a state, members."""
-    parts = obj.__reduce_ex__(4)
+    registered = copyreg.dispatch_table.get(type(obj))
+    parts: Any = obj.__reduce_ex__(4) if registered is None else registered(obj)
     if isinstance(parts, str):
         return [parts]
     function, arguments, *more = parts

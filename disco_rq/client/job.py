@@ -122,7 +122,8 @@ class Job:
         ``nodes``; and
         ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``copies`` (of tasks
         that lagged), ``bad`` (entries that were left out), ``kept``
-        (tasks of the job that it goes on with), ``reused`` (maps of earlier jobs), ``pilot`` (None, or a
+        (tasks of the job that it goes on with), ``reused`` (maps of earlier jobs), ``reuse``
+        (with ``reuse=True``: why the others are run, and how many for each reason), ``pilot`` (None, or a
         dict), ``entries``, ``records`` and ``bytes`` (each by phase).
         """
         record = self._store.record(self.name)

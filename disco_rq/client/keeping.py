@@ -26,7 +26,10 @@ from disco_rq.store.nodes import live_slots
 if TYPE_CHECKING:
     from disco_rq.client.session import Session
 
-__all__ = ["adoption_of", "fitting_tasks", "signed_with"]
+__all__ = ["MIXED", "adoption_of", "fitting_tasks", "readable_outputs", "signed_with", "there"]
+
+MIXED = "mixed"
+"""In the details of a spec: what it has adopted may be of other code, or of another input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def fitting_tasks(
     """
     old, new = earlier.spec, submission.spec
     change = _change(old, new, None if functions is None else earlier.functions, functions)
-    found = _readable(session, earlier)
+    found = readable_outputs(session, earlier.spec)
     if keep and change.cannot_keep and found:
         raise JobArgumentError(f"keep=True: {change.cannot_keep}; without it they are run again")
     is_same = partial(_is_same_input, earlier.packed_inputs, submission.inputs)
@@ -89,7 +92,7 @@ def fitting_tasks(
         if task.phase == "map" and maps_fit and task.index < new.nr_maps and (keep or is_same(task.index))
     ]
     if not new.has_reduce:
-        return list(_there(session, maps, new))
+        return list(there(session, maps, new))
     inputs_fit = new.has_map or all(map(is_same, range(max(new.nr_inputs, old.nr_inputs))))
     is_kept = keep or (inputs_fit and not change.maps)
     reduces_fit = len(maps) == new.nr_maps and is_kept and not change.results
@@ -98,31 +101,30 @@ def fitting_tasks(
         for task, address in sorted(found.items())
         if task.phase == "reduce" and reduces_fit and old.nr_reduces == new.nr_reduces
     ]
-    return [*maps, *_there(session, reduces, new)]
+    return [*maps, *there(session, reduces, new)]
 
 
 def _is_same_input(packed: Mapping[int, bytes], inputs: Sequence[MapInput], index: int) -> bool:
     return index < len(inputs) and packed.get(index) == pack_input(inputs[index])
 
 
-def _readable(session: Session, earlier: Earlier) -> dict[TaskId, str]:
-    """The outputs that are the earlier job's, on nodes that are there. ``BadSignature`` for any other."""
-    adopted = Adopted(earlier.spec)
+def readable_outputs(session: Session, spec: JobSpec) -> dict[TaskId, str]:
+    """The outputs of a job, on nodes that are there. ``BadSignature`` for one that is not its own, as its
+    client has signed it.
+    """
+    adopted = Adopted(spec)
     alive = live_slots(session.connection)
     found = {}
-    for task, address in AdoptionStore(session.connection).committed(earlier.name).items():
-        if is_saved(address):
-            is_own = is_part_of(earlier.spec, task, address)
-        else:
-            is_own = adopted.task_at(address) == task
+    for task, address in AdoptionStore(session.connection).committed(spec.name).items():
+        is_own = is_part_of(spec, task, address) if is_saved(address) else adopted.task_at(address) == task
         if not is_own:
-            raise BadSignature(f"{redact(address)} is not an output of {task} of {earlier.name}")
+            raise BadSignature(f"{redact(address)} is not an output of {task} of {spec.name}")
         if is_saved(address) or preferred_node(address) in alive:
             found[task] = address
     return found
 
 
-def _there(session: Session, results: Sequence[Kept], spec: JobSpec) -> Iterator[Kept]:
+def there(session: Session, results: Sequence[Kept], spec: JobSpec) -> Iterator[Kept]:
     """Results that are there: nothing makes them again. Those that were split by name are made again."""
     for kept in results:
         if is_saved(kept.address):

@@ -94,6 +94,7 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "pilot": (_is_number_or_part, "a whole number of maps from 0 on, or a fraction of them below 1"),
     "max_bad": (_is_number_or_part, "a whole number of entries from 0 on, or a fraction of them below 1"),
+    "reuse": (_is_bool, "True or False"),
     "max_failures": (_whole(0), "a whole number from 0 on"),
     "task_retries": (_whole(0), "a whole number from 0 on"),
     "task_timeout": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
 from disco_rq.client.arguments import JobChanges, as_plain_data
+from disco_rq.client.codes import CODE
 from disco_rq.client.earlier import Earlier
 from disco_rq.client.functions import FUNCTIONS, looked_at
-from disco_rq.client.keeping import adoption_of, fitting_tasks, signed_with
+from disco_rq.client.keeping import MIXED, adoption_of, fitting_tasks, signed_with
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.client.results import count_partitions
 from disco_rq.client.submission import ARGUMENTS, Submission, assembled, build, unique_name
@@ -87,6 +88,8 @@ def _retried(session: Session, name: str, *, keep: bool, changes: Mapping[str, A
         submission, functions = _as_it_was(session, earlier, changes), None
     tasks = fitting_tasks(session, earlier, submission, functions, keep=keep)
     submission = signed_with(submission, tasks)
+    if tasks and (keep or submission.spec.details.get(CODE) != earlier.spec.details.get(CODE)):
+        submission = submission.signed_again(submission.spec, **{MIXED: True})
     stored: list[Adoption] = []
 
     def adopted(now: Submission) -> list[Adoption]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from disco_rq.client.fitness import FitnessCheck
 from disco_rq.client.results import Results, count_partitions, results_of
+from disco_rq.client.reusing import planned_reuse
 from disco_rq.client.submission import Submission, build
 from disco_rq.errors import DiscoError
 from disco_rq.inputs.rediskeys import place_of
@@ -56,7 +57,15 @@ class Session:
     def submit(self, name: str, input: Any, arguments: Any) -> str:
         """Check, pack and store a job. Returns its whole name; raises what ``Disco.new_job`` says."""
         partitions_of = partial(count_partitions, self.locator)
-        return self.store_job(build(name, input, arguments, self.signer(), partitions_of, self.keys_at))
+        submission = build(name, input, arguments, self.signer(), partitions_of, self.keys_at)
+        if not submission.spec.reuse:
+            return self.store_job(submission)
+        any_number = arguments.get("nr_reduces") is None
+        submission, reuse = planned_reuse(self, submission, any_number=any_number)
+        name = self.store_job(submission, reuse.adoptions)
+        if note := reuse.note():
+            add_event(self.connection, name, "client", note)
+        return name
 
     def store_job(
         self, submission: Submission, adopted: Callable[[Submission], Sequence[Adoption]] = lambda _: ()

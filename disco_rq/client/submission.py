@@ -9,10 +9,11 @@ import random
 import string
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from disco_rq.client.arguments import as_plain_data
+from disco_rq.client.codes import CODE, Code, codes_of
 from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.client.piloting import pilot_details
@@ -60,6 +61,8 @@ class Submission:
     signer: Signer
     modules: frozenset[str]
     """Of installed packages, without which no node can unpack it."""
+    codes: Mapping[str, Code] = field(default_factory=dict)
+    """What its maps do, by side of the inputs."""
 
     @property
     def seal(self) -> JobSeal:
@@ -164,10 +167,13 @@ def assembled(
     if spec.unique:
         told = digest_of(spec, Content(functions, params, required, inputs))
         spec = replace(spec, details={**spec.details, "unique": told})
+    codes = codes_of(functions, params, spec, required)
+    digests = {side: code.digest for side, code in codes.items() if code.digest}
+    spec = replace(spec, details={**spec.details, CODE: digests})
     pack = pack_functions(functions, params, signer.seal(spec.name), spec=spec.pack(), required=required)
     readers = [side.map_reader for side in functions.sides] or [functions.map_reader]
     modules = pack.modules.union(*map(packages_of, readers))
-    return Submission(spec, pack.data, inputs, functions, signer, modules)
+    return Submission(spec, pack.data, inputs, functions, signer, modules, codes)
 
 
 def _check_together(functions: Functions, options: Mapping[str, Any]) -> None:

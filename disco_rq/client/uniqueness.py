@@ -17,7 +17,9 @@ from disco_rq.packing.required import Required
 
 __all__ = ["Content", "digest_of"]
 
-_NOT_OF_THE_RESULT = frozenset(("details", "gc_after", "on_end", "pilot", "priority", "protocol", "unique"))
+_NOT_OF_THE_RESULT = frozenset(
+    ("details", "gc_after", "on_end", "pilot", "priority", "protocol", "reuse", "unique")
+)
 """Fields of a spec. Who asks for the same result with another priority gets the job that is there."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -10,7 +10,7 @@ import msgpack
 
 from disco_rq.model import JobSpec, TaskId
 from disco_rq.outputs.addresses import job_of
-from disco_rq.store import keys
+from disco_rq.store import keys, unreadable
 from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 from disco_rq.store.taskstate import task_of
@@ -95,6 +95,14 @@ class AdoptionStore:
         pipe.hget(job.job, "ranges")
         packed, digest = pipe.execute()
         return packed, (digest or b"").decode()
+
+    def doing(self, digests: Iterable[str], most: int) -> list[str]:
+        """Jobs whose maps do what one of these says, each digest's newest ones, newest first."""
+        pipe = self._redis.pipeline(transaction=False)
+        for digest in digests:
+            pipe.zrange(keys.codes(digest), 0, most - 1, desc=True, withscores=True)
+        found = {name.decode(): when for told in unreadable.answers(pipe) for name, when in told or ()}
+        return sorted(found, key=lambda name: found[name], reverse=True)
 
     def pack(self, job_name: str) -> tuple[bytes, bytes] | None:
         """The spec of a job as it is signed, and its functions; None if it is not there."""

@@ -59,7 +59,10 @@ class Ending:
         # The job's own hash goes first: without it no attempt can be claimed any more, so those that may have
         # staged results are the ones that run now; and once the tasks are gone nothing can be committed or
         # put.
-        self._redis.delete(job.job)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hget(job.job, "code")
+        pipe.delete(job.job)
+        codes = (unreadable.answers(pipe)[0] or b"").decode("utf-8", "replace").split()
         tasks: Any = unreadable.answer(lambda: self._redis.hgetall(job.tasks)) or {}
         copies: Any = unreadable.answer(lambda: self._redis.hgetall(job.copies)) or {}
         states = unreadable.readable(
@@ -71,6 +74,8 @@ class Ending:
         pipe.unlink(job.tasks, *staged)
         pipe.unlink(*job.records())
         pipe.zrem(keys.JOBS, name)
+        for digest in codes:
+            pipe.zrem(keys.codes(digest), name)
         pipe.zrem(keys.LEASES, name, *(lease.member for lease in running))
         pipe.execute()
         # Not in the transaction, which a full server would refuse for it: the deletion is what makes room.

@@ -58,6 +58,14 @@ class JobRecord(NamedTuple):
         return [self.count(f"{phase}:{state}") for state in ("waiting", "running", "done", "failed")]
 
     @property
+    def reuse(self) -> dict[str, int] | None:
+        """Why maps of it are run that might be another job's, and how many; None: it does not want that."""
+        told = self.fields.get("reuse")
+        return (
+            unreadable.read("why maps are run,", told, lambda text: dict(json.loads(text))) if told else None
+        )
+
+    @property
     def cause(self) -> dict[str, Any] | None:
         return cause_of(self.fields)
 

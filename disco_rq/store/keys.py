@@ -54,6 +54,8 @@ disco:wake:<node>     list    wakes a worker of the node for that. W: purge. Exp
 disco:adopters:<job>  set     jobs that have adopted outputs of it; "-" when it is purged itself, while its
                               files stay for them. W: adopt, purge. One leaves with its purge; the last one
                               takes the files along
+disco:codes:<digest>  zset    job whose maps do what that says (client.codes) -> time of submission.
+                              W: submit. A job leaves with clean or purge
 disco:sources:<job>   set     jobs of which it has adopted outputs. W: adopt. Leaves with its purge
 ====================  ======  =============================================================================
 
@@ -73,7 +75,8 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               bad), bad (entries that its maps have left out), bad:of (those that these have
                               read, where some may be bad), kept (tasks of the job that it goes on with),
                               retry_of, retried_as (jobs), reused (maps of others), "from <job>" (how many of
-                              that job it has adopted), going (it is being purged). W: submit, adopt; claim,
+                              that job it has adopted), code (digests: what its maps do), reuse (JSON: why its
+                              maps are run -> how many), going (it is being purged). W: submit, adopt; claim,
                               copy, commit, fail, kill; message; pause; fix; purge
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
@@ -193,6 +196,11 @@ def adopters(job: str) -> str:
 def sources(job: str) -> str:
     """From whom a job has adopted outputs."""
     return f"{_PREFIX}:sources:{job}"
+
+
+def codes(digest: str) -> str:
+    """The jobs whose maps do what a digest says."""
+    return f"{_PREFIX}:codes:{digest}"
 
 
 def adoption_types(job: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,8 @@ def submit_call(
     packed_inputs = msgpack.packb(sealed, use_bin_type=False)
     script_keys = [keys.LEADER, keys.JOBS, keys.ACTIVE, keys.CONTROL]
     script_keys += [job.job, job.spec, job.pack, job.inputs, job.events, job.pilot, keys.ENDS, keys.UNIQUE]
+    digests = sorted(set((spec.details.get("code") or {}).values()))
+    script_keys += map(keys.codes, digests)
     args: list[Any] = [spec.name, spec.pack(), pack, spec.owner, spec.priority]
     args += [spec.nr_maps, spec.nr_reduces if spec.has_reduce else 0]
     token = secrets.token_hex(8)
@@ -37,7 +40,7 @@ def submit_call(
     args += ["" if spec.gc_after is None else spec.gc_after, spec.max_bad or ""]
     args += [_pilot_of(spec), spec.details.get("unique", "")]
     args.append(seal.seal_end(packed_call(spec.on_end)) if spec.on_end else b"")
-    return ("submit_job", script_keys, args), token
+    return ("submit_job", script_keys, [*args, " ".join(digests), _reuse_of(spec)]), token
 
 
 def _pilot_of(spec: JobSpec) -> bytes:
@@ -46,3 +49,10 @@ def _pilot_of(spec: JobSpec) -> bytes:
     if told is None:
         return b""
     return bytes(msgpack.packb([str(TaskId("map", index)) for index in PilotPlan.unpack(told).maps]))
+
+
+def _reuse_of(spec: JobSpec) -> str:
+    """Why maps of it are run that might be another job's, for people; empty where it does not want that."""
+    told = spec.details.get("reuse") or {}
+    counts = {why: sum(length for _, _, length in runs) for why, runs in told.items()}
+    return json.dumps(counts) if spec.reuse else ""

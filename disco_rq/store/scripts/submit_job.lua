@@ -1,10 +1,12 @@
 -- Purpose: make a job exist, whole, or not at all.
--- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events, pilot, ends, unique
+-- KEYS: leader, jobs, active, control, job, spec, pack, inputs, events, pilot, ends, unique,
+--       codes (of each digest of what its maps do)
 -- ARGV: name, spec, pack, owner, priority, number of map tasks, number of reduce tasks, inputs (msgpack list of packed inputs),
 --       '1' if there is nothing to do (empty input), token of this submission,
 --       seconds after its end when it is purged ('': as the cluster does), how many entries may be bad ('': none),
 --       the maps of its pilot (msgpack list; '': it has none), what tells it from other jobs ('': it may be there twice),
---       whom its end is to be told, sealed ('': nobody)
+--       whom its end is to be told, sealed ('': nobody), digests of what its maps do, with blanks between ('': not told),
+--       why it does not reuse what it might (JSON object: reason, number of maps; '': it does not want to)
 -- Returns: 'ok', also when asked again after a lost answer; 'is <name>' (that job is the same, and active: nothing was
 --          written); 'exists' (the name is taken by another submission);
 --          'nomaster' (nobody leads: nothing was written)
@@ -43,6 +45,15 @@ if ARGV[13] ~= '' then
   redis.call('HSET', KEYS[5], 'pilot', '{}')
   for _, task in ipairs(cmsgpack.unpack(ARGV[13])) do
     redis.call('SADD', KEYS[10], task)
+  end
+end
+if ARGV[17] ~= '' then
+  redis.call('HSET', KEYS[5], 'reuse', ARGV[17])
+end
+if ARGV[16] ~= '' then
+  redis.call('HSET', KEYS[5], 'code', ARGV[16])
+  for _, codes in ipairs({unpack(KEYS, 13)}) do
+    redis.call('ZADD', codes, int(now), name)
   end
 end
 local inputs = cmsgpack.unpack(ARGV[8])

@@ -56,6 +56,12 @@ def test_a_job_that_died_goes_on_as_printed() -> None:
     assert int(kept) <= 2
 
 
+def test_the_daily_job_maps_new_files_only_as_printed() -> None:
+    printed = output_of(example(section("jobs-over-time", "Every day again")))
+
+    assert printed == ["1 0", "2 1", "3 2"]
+
+
 def test_the_external_program_runs_as_printed() -> None:
     lines = output_of(example(page("external")))
 

@@ -82,7 +82,9 @@ def call(what: Callable[[Any], object]) -> tuple[str, list[str], list[Any]]:
 PLACE = BatchPlace("JOB", "n1", "b")
 
 CALLS: dict[str, Callable[[Any], object]] = {
-    "submit_job": lambda it: JobStore(it).submit(JobSpec("JOB", 1, 1, True, True), b"", []),
+    "submit_job": lambda it: JobStore(it).submit(
+        JobSpec("JOB", 1, 1, True, True, details={"code": {"": "0123"}}), b"", []
+    ),
     "adopt_tasks": lambda it: it.run(
         *adopt_call(JobSpec("JOB", 1, 1, True, True), "t", Adoption("SOURCE", []))
     ),
@@ -117,6 +119,8 @@ def key_named(name: str) -> str:
     """The key that a script's header means by its words."""
     if name == "adopters":
         return keys.adopters("JOB")
+    if name.startswith("codes (of"):
+        return keys.codes("0123")
     if name.startswith("adopters (of"):
         return keys.adopters("SOURCE")
     if name == "sources":
@@ -192,14 +196,14 @@ def test_the_table_has_no_key_that_there_is_not() -> None:
     nodes = {keys.node("<node>"), keys.packages("<node>"), keys.purges("<node>"), keys.wake("<node>")}
     jobs = {getattr(JOB_KEYS, name).removeprefix(JOB_KEYS.prefix) for name in PROPERTIES}
 
-    others = {keys.adopters("<job>"), keys.sources("<job>")}
+    others = {keys.adopters("<job>"), keys.sources("<job>"), keys.codes("<digest>")}
 
     assert stated == cluster | nodes | others | {f":{name}" for name in jobs} | {":staged:<task>"}
 
 
 def test_the_types_of_the_keys_are_those_of_the_table() -> None:
     types = keys.cluster_types() | keys.node_types("<node>") | JOB_KEYS.types()
-    types |= keys.adoption_types("<job>")
+    types |= {**keys.adoption_types("<job>"), keys.codes("<digest>"): "zset"}
     types[":staged:<task>"] = "hash"
     types["(the key itself)"] = types.pop(JOB_KEYS.job)
 
