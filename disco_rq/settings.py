@@ -19,6 +19,7 @@ KEPT = f"{PREFIX}SECRET_KEPT"
 """In the environment of tasks: there is a secret, and it is not for them."""
 GRACE_S = 30.0
 SWEEP_S = 7 * 86400.0
+REUSE_MAX = 1000
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 KEYS = "disco"
 """What the keys of a cluster begin with, unless PREFIX says something else; those of RQ with rq then."""
@@ -66,6 +67,8 @@ class Settings:
     """Seconds for which this node keeps files of a job that Redis does not know, unless it was cleaned."""
     gc_after: float | None = None
     """Seconds after its end when the master purges a job that does not say it itself; None is never."""
+    reuse_max: int = REUSE_MAX
+    """Purged jobs whose files stay for jobs that have adopted outputs of them."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -82,7 +85,7 @@ class Settings:
         task_memory, min_free = _number(env, "TASK_MEMORY", _SIZES), _number(env, "MIN_FREE", _SIZES)
         more_schemes(env)  # read where an address is opened, also in clients; what is wrong is told at once
         grace, gc_after = _number(env, "GRACE", _TIMES), _number(env, "GC_AFTER", _TIMES)
-        sweep_after = _number(env, "SWEEP_AFTER", _TIMES)
+        sweep_after, reuse_max = _number(env, "SWEEP_AFTER", _TIMES), _count(env, "REUSE_MAX")
         return cls(
             redis=env.get(PREFIX + "REDIS") or None,
             prefix=prefix,
@@ -99,6 +102,7 @@ class Settings:
             grace=GRACE_S if grace is None else grace,
             sweep_after=SWEEP_S if sweep_after is None else sweep_after,
             gc_after=gc_after,
+            reuse_max=REUSE_MAX if reuse_max is None else reuse_max,
         )
 
 

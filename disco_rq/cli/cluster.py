@@ -31,6 +31,11 @@ from disco_rq.web.serving import run_master_with_page
     metavar="TIME",
     help="When it purges jobs that ended: 7d. [default: $DISCO_RQ_GC_AFTER]",
 )
+@click.option(
+    "--reuse-max",
+    metavar="N",
+    help="Purged jobs whose files others may keep. [default: $DISCO_RQ_REUSE_MAX or 1000]",
+)
 def master(redis: str | None, **options: str | None) -> None:
     """Run a master until it is stopped. Several may run: one leads, another takes over when it dies."""
     log_to_stderr()

@@ -38,7 +38,9 @@ class Master:
         self._queues = Queues(connection.redis)
         # A connection of its own: a purge is to make room in a full Redis, not to wait for some.
         self._for_retention = Connection(connection.url)
-        self._retention = Retention(self._for_retention, settings.gc_after, settings.secret)
+        self._retention = Retention(
+            self._for_retention, settings.gc_after, settings.secret, settings.reuse_max
+        )
         self._ends = Ends(connection, settings.secret)
         self._stop = threading.Event()
 

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from disco_rq.errors import DiscoError, RedisFull
 from disco_rq.packing import Signer
 from disco_rq.saving import genuine_parts, settle
+from disco_rq.settings import REUSE_MAX
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.identity import cluster_id
@@ -34,12 +35,20 @@ class Retention:
     In a thread, since what holds the saved results may be slow.
     """
 
-    def __init__(self, connection: Connection, gc_after_s: float | None, secret: bytes | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        gc_after_s: float | None,
+        secret: bytes | None = None,
+        reuse_max: int = REUSE_MAX,
+    ) -> None:
+        """``reuse_max``: of so many purged jobs the files stay for jobs that have adopted outputs of them."""
         self._connection = connection
         self._secret = secret
         self._store = JobStore(connection)
         self._ending = Ending(connection)
         self._gc_after_s = gc_after_s
+        self._reuse_max = reuse_max
         self._thread: threading.Thread | None = None
         self._looked_at = -OLD_JOBS_EVERY_S
 
@@ -57,6 +66,8 @@ class Retention:
                 self._ending.forget(name)
             for name in self._ending.overdue(self._gc_after_s):
                 read("the results of", name, self._purge)
+            for name in self._ending.let_go(self._reuse_max):
+                log.info("%s is purged: others may need its files, but there are many such jobs", name)
             for node in NodeAdmin(self._connection).forget_left():
                 log.info("node %s left a day ago, and is forgotten", node, extra={"action": "forget"})
         except (DiscoError, RedisError, OSError, *UNREADABLE) as error:  # the next time is soon

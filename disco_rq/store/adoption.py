@@ -53,7 +53,7 @@ def adopt_call(spec: JobSpec, token: str, adoption: Adoption) -> tuple[str, list
         *(keys.sources(spec.name), keys.CONTROL, keys.ACTIVE),
         *(old.job, old.tasks, old.attempts, old.outputs, old.digests, old.given, old.bad),
         *(old.oob, old.oob_types, old.partitions, old.remade, old.events),
-        *(new.pilot, keys.SLOTS, keys.LEASES, keys.ENDS, keys.UNIQUE),
+        *(new.pilot, keys.SLOTS, keys.LEASES, keys.ENDS, keys.UNIQUE, keys.SPARED),
         *map(keys.adopters, adoption.owners()),
     ]
     # The server's own msgpack knows the format's older strings only.
@@ -67,7 +67,8 @@ def adopt_call(spec: JobSpec, token: str, adoption: Adoption) -> tuple[str, list
 
 def release_source(connection: Connection, source: str, job: str) -> bool:
     """The job needs the files of the source no more. Whether nobody does now, and it is purged itself."""
-    return bool(connection.run("release_source", [keys.adopters(source)], [job]) == 1)
+    script_keys = [keys.adopters(source), keys.SPARED]
+    return bool(connection.run("release_source", script_keys, [job, source]) == 1)
 
 
 class AdoptionStore:

@@ -96,17 +96,17 @@ class Ending:
             needed = {job.job, job.nodes, job.tasks, job.copies, job.outputs}
             self._redis.unlink(*(key for key in job.records() if key not in needed))
             asked = self.ask_purge(name, "spare" if is_needed else "delete")
+        asked = sorted({*asked, *self._release(name)})  # before nobody knows any more that it is purged
         self.forget(name)
-        asked = sorted({*asked, *self._release(name)})
         with contextlib.suppress(RedisFull):
             self.wake_nodes(asked)
         return asked
 
     def _begin(self, name: str) -> bool:
         """Whether other jobs need its files."""
-        script_keys = [keys.JobKeys(name).job, keys.adopters(name)]
+        script_keys = [keys.JobKeys(name).job, keys.adopters(name), keys.SPARED]
         with contextlib.suppress(RedisFull):
-            return bool(self._connection.run("begin_purge", script_keys, []))
+            return bool(self._connection.run("begin_purge", script_keys, [name]))
         return bool(self._redis.exists(keys.adopters(name)))
 
     def _release(self, name: str) -> list[str]:
@@ -119,6 +119,23 @@ class Ending:
                     asked += self.ask_purge(source)
         self._redis.unlink(keys.sources(name))
         return asked
+
+    def let_go(self, most: int) -> list[str]:
+        """Of jobs that are purged, and whose files stay for others, have the nodes delete those that were
+        used longest ago, until so many are left. Who needs an output makes it again; results stay.
+        """
+        spared: Any = unreadable.answer(lambda: self._redis.zrange(keys.SPARED, 0, -1))
+        gone: list[str] = []
+        for name in unreadable.names("purged job", spared):
+            if len(spared) - len(gone) <= most:
+                break
+            users: Any = self._redis.smembers(keys.adopters(name))
+            if not any(user.startswith(b"!") for user in users):
+                self.wake_nodes(self.ask_purge(name))
+                self._redis.unlink(keys.adopters(name))
+                self._redis.zrem(keys.SPARED, name)
+                gone.append(name)
+        return gone
 
     def overdue(self, gc_after_s: float | None) -> list[str]:
         """The jobs that ended longer ago than their own ``gc_after``, or than the cluster's."""

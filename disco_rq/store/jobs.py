@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import msgpack
@@ -60,14 +60,17 @@ class JobRecord(NamedTuple):
     @property
     def reuse(self) -> dict[str, int] | None:
         """Why maps of it are run that might be another job's, and how many; None: it does not want that."""
-        told = self.fields.get("reuse")
-        return (
-            unreadable.read("why maps are run,", told, lambda text: dict(json.loads(text))) if told else None
-        )
+        return reuse_of(self.fields)
 
     @property
     def cause(self) -> dict[str, Any] | None:
         return cause_of(self.fields)
+
+
+def reuse_of(fields: Mapping[str, str]) -> dict[str, int] | None:
+    """The same, of the fields of a job's hash."""
+    told = fields.get("reuse")
+    return unreadable.read("why maps are run,", told, lambda text: dict(json.loads(text))) if told else None
 
 
 class JobStore:

@@ -51,9 +51,12 @@ disco:purges:<node>   set     jobs whose files the node is to delete; with "keep
                               kept; with "spare ": to note that it is purged. W: purge, clean. A job leaves
                               when it is done
 disco:wake:<node>     list    wakes a worker of the node for that. W: purge. Expires after 60 s
-disco:adopters:<job>  set     jobs that have adopted outputs of it; "-" when it is purged itself, while its
-                              files stay for them. W: adopt, purge. One leaves with its purge; the last one
-                              takes the files along
+disco:adopters:<job>  set     jobs that have adopted outputs of it, with "!" before one to which they are
+                              results; "-" when it is purged itself, while its files stay for them.
+                              W: adopt, purge. One leaves with its purge; the last one takes the files along
+disco:spared          zset    job that is purged, and whose files stay for others -> when an output of it was
+                              adopted last. W: purge, adopt. A job leaves with the last who needs it, or when
+                              there are too many (``DISCO_RQ_REUSE_MAX``)
 disco:codes:<digest>  zset    job whose maps do what that says (client.codes) -> time of submission.
                               W: submit. A job leaves with clean or purge
 disco:sources:<job>   set     jobs of which it has adopted outputs. W: adopt. Leaves with its purge
@@ -157,6 +160,7 @@ BLACKLIST = f"{_PREFIX}:blacklist"
 DRAINING = f"{_PREFIX}:draining"
 CLOSED = f"{_PREFIX}:closed"
 TOTALS = f"{_PREFIX}:totals"
+SPARED = f"{_PREFIX}:spared"
 ENDS = f"{_PREFIX}:ends"
 UNIQUE = f"{_PREFIX}:unique"
 
@@ -165,7 +169,7 @@ def cluster_types() -> dict[str, str]:
     """The keys that the whole cluster shares, and what Redis calls them."""
     return {
         **dict.fromkeys((LEADER, MASTER, CLUSTER), "string"),
-        **dict.fromkeys((JOBS, SLOTS, LEASES), "zset"),
+        **dict.fromkeys((JOBS, SLOTS, LEASES, SPARED), "zset"),
         **dict.fromkeys((ACTIVE, NODES, BLACKLIST, DRAINING), "set"),
         **dict.fromkeys((CLOSED, TOTALS, ENDS, UNIQUE), "hash"),
         CONTROL: "stream",

@@ -10,6 +10,7 @@ import msgspec
 from disco_rq.client.submission import at_defaults
 from disco_rq.model import PHASES, Phase
 from disco_rq.store.deaths import cause_of
+from disco_rq.store.jobs import reuse_of
 from disco_rq.store.viewing import JobHead, JobView, ViewStore
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJob, OfJobs
@@ -138,6 +139,7 @@ def job_of(view: JobView) -> shapes.Job:
         retry_of=head.fields.get("retry_of"),
         retried_as=head.fields.get("retried_as"),
         reused=head.count("reused"),
+        reuse=reuse_of(head.fields),
         cause=_cause(cause) if cause else None,
         phases=phases,
     )

@@ -209,7 +209,8 @@ class Retried(Struct):
 
 class Job(JobHead):
     """``now_ms``: by the clock of Redis, as all times are. ``suspended``: it waits for ``rq resume``.
-    ``kept``: tasks of the job ``retry_of``, which goes on in this one. ``reused``: maps of other jobs.
+    ``kept``: tasks of the job ``retry_of``, which goes on in this one. ``reused``: maps of other jobs;
+    ``reuse``: why the others are run, and how many for each reason (null: it does not want that).
     ``pilot``: it has one.
     """
 
@@ -227,6 +228,7 @@ class Job(JobHead):
     retry_of: str | None
     retried_as: str | None
     reused: int
+    reuse: dict[str, int] | None
     cause: Cause | None
     phases: list[PhaseView]
 

@@ -57,3 +57,20 @@ def test_the_page_offers_it_and_goes_to_the_new_job(visit: Visit, dead: Job) -> 
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
     page.locator("#retry-of a").click()
     expect(page.locator("#retried-as")).to_contain_text("goes on as dead@")
+
+
+def test_what_is_reused_is_told_and_why_the_rest_is_run(cluster: WebCluster, visit: Visit) -> None:
+    def twice(line: str, params: Any) -> list[tuple[str, int]]:
+        return [(line, 2)]
+
+    for inputs in (["raw://a"], ["raw://a", "raw://b"]):
+        job = cluster.disco.new_job("reuses", inputs, map=twice, reuse=True)
+        job.wait(timeout=30)
+
+    told = Visitor(cluster.page_root()).job(job.name)
+
+    assert told["reused"] == 1
+    [(why, number)] = told["reuse"].items()
+    assert number == 1
+    page = visit.open("jobs", job.name)
+    expect(page.locator("#reused")).to_have_text(f"1 maps reused; 1 run: {why}")

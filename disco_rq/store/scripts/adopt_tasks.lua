@@ -4,7 +4,7 @@
 --       ranges, events, sources, control, active, job (of the source), tasks (of the source), attempts (of the source),
 --       outputs (of the source), digests (of the source), given (of the source), bad (of the source), oob (of the source),
 --       oob types (of the source), partitions (of the source), remade (of the source), events (of the source),
---       pilot, slots, leases, ends, unique,
+--       pilot, slots, leases, ends, unique, spared,
 --       adopters (of each job whose outputs these are)
 -- ARGV: new job's name, source's name, token of the submission, 'kept' or 'reused', how many partitions its maps have,
 --       ranges of keys as the new job has them ('': none), their digest, line for the source's history ('': none),
@@ -218,9 +218,11 @@ if nr_adopted == 0 then
   return 0
 end
 
-for i, adopters in ipairs({unpack(KEYS, 36)}) do  -- until this job is purged, too, their files stay
-  redis.call('SADD', adopters, name)
+local has_results = adopted[last_phase] > 0  -- which nothing makes again
+for i, adopters in ipairs({unpack(KEYS, 37)}) do  -- until this job is purged, too, their files stay
+  redis.call('SADD', adopters, (has_results and '!' or '') .. name)
   redis.call('SADD', KEYS[16], ARGV[9 + i])
+  redis.call('ZADD', KEYS[36], 'XX', int(now), ARGV[9 + i])
 end
 if ARGV[6] ~= '' then
   redis.call('SET', KEYS[14], ARGV[6])
