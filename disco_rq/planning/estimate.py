@@ -3,7 +3,8 @@
 A map is taken to cost something of its own, and something for each byte that it reads: the first the same for
 all, the second by type of file. How far that may be wrong is found by leaving out each map of the sample in
 turn (the jackknife), and by how much single maps differ from it; the range is that of Student's t.
-Nobody knows what a reduce costs before it runs: it is taken to spend on each record what a map does.
+Nobody knows what a reduce costs before it runs. It spends on a record some microseconds, which is what plain
+Python takes, or as much as a map does on one: it is taken to lie in the middle, and the range has both.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ __all__ = ["Circumstances", "Estimate", "Figures", "Range", "estimate"]
 
 WIDEST = 10.0
 """No range is wider than from a tenth to ten times what is expected."""
+A_RECORD_S = 5e-6
+"""What a plain reduce takes for a record, and its share of reading and merging."""
+A_REDUCE_S = 0.02
+"""... and for itself."""
 REDUCE_LEEWAY = 3.0
-"""A reduce may spend so many times as much, or as little, as a map does on a record."""
+"""It may be so many times as much, or as little, at least."""
 MOST_LEFT_OUT = 50
 """Of a large sample groups are left out, not single maps: so many of them."""
 _ONLY_ONE = 4.0
@@ -121,10 +126,13 @@ def _reduces(
     figures: Mapping[int, Figures], records: Range, now: Circumstances, largest_share: float
 ) -> Range:
     handled = sum(it.entries + it.records for it in figures.values())
-    a_record = sum(it.seconds for it in figures.values()) / handled if handled else 0.0
+    of_map = sum(it.seconds for it in figures.values()) / handled if handled else A_RECORD_S
+    a_record = math.sqrt(A_RECORD_S * of_map)
+    leeway = max(REDUCE_LEEWAY, a_record / A_RECORD_S, A_RECORD_S / a_record)
     share = max(largest_share, 1 / min(now.slots, now.nr_reduces))
     time = records.times(a_record * share)
-    return Range(time.expected, time.low / REDUCE_LEEWAY, time.high * REDUCE_LEEWAY)
+    own = A_REDUCE_S * math.ceil(now.nr_reduces / now.slots)
+    return Range(time.expected + own, time.low / leeway, time.high * leeway + own * REDUCE_LEEWAY)
 
 
 # -- the maps

@@ -7,9 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-from tests.scale import many, slots, virtual
+from tests.scale import many, pilots, slots, virtual
 
-ROWS: dict[str, Callable[[float], Iterator[str]]] = {**many.ROWS, "slots": slots.row, "planner": virtual.row}
+ROWS: dict[str, Callable[[float], Iterator[str]]] = {
+    **many.ROWS,
+    "slots": slots.row,
+    "planner": virtual.row,
+    "pilot": pilots.row,
+}
 
 
 def main() -> None:
