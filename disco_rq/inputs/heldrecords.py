@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Any, BinaryIO
 
-from disco_rq.errors import JobArgumentError, RecordTypeError
+from disco_rq.errors import JobArgumentError, RecordTypeError, TaskError
 from disco_rq.model import Identity, Input, MapInput, shown
+from disco_rq.readers.parquet import python_values
 from disco_rq.records.taken import taken
 from disco_rq.records.typed import pack_columns, unpack_columns
 
@@ -85,7 +86,7 @@ def _rows(data: Any) -> Iterable[Any]:
     if kind == "polars.DataFrame":
         return data.iter_rows(named=True)  # type: ignore[no-any-return]
     if kind == "pyarrow.Table":
-        return data.to_pylist()  # type: ignore[no-any-return]
+        return _rows_of_arrow(data)
     if kind == "pandas.DataFrame":
         if not data.columns.is_unique:
             raise JobArgumentError("records_input: two columns of the frame have one name; a dict has one")
@@ -93,6 +94,21 @@ def _rows(data: Any) -> Iterable[Any]:
     if isinstance(data, str | bytes | bytearray | Mapping | io.IOBase) or not isinstance(data, Iterable):
         raise JobArgumentError(f"records_input takes a list of records or a frame, not {type(data).__name__}")
     return data
+
+
+def _rows_of_arrow(table: Any) -> Iterator[dict[str, Any]]:
+    names = table.column_names
+    if len(set(names)) < len(names):
+        raise JobArgumentError("records_input: two columns of the table have one name; a dict has one")
+    try:
+        columns = [
+            python_values(column, f"column {name!r}")
+            for name, column in zip(names, table.columns, strict=True)
+        ]
+    except TaskError as error:
+        raise JobArgumentError(f"records_input: {error}") from None
+    for row in zip(*columns, strict=True) if columns else [()] * table.num_rows:
+        yield dict(zip(names, row, strict=True))
 
 
 def _of_python(value: Any) -> Any:

@@ -14,7 +14,7 @@ from disco_rq.errors import TaskError, WrongContent
 from disco_rq.redact import redact
 from disco_rq.runtime import is_read_now
 
-__all__ = ["ParquetBatches", "ParquetReader"]
+__all__ = ["ParquetBatches", "ParquetReader", "python_values"]
 
 _ROWS = 10_000
 
@@ -80,13 +80,48 @@ class ParquetReader:
 
     def __call__(self, fd: BinaryIO, size: int | None, fname: str) -> Iterator[dict[str, Any]]:
         for batch in ParquetBatches(self.columns)(fd, size, fname):
-            try:
-                columns = [column.to_pylist() for column in batch.columns]
-            except ValueError as error:  # nanoseconds, without pandas
-                raise TaskError(f"{redact(fname)}: {error}") from error
             names = batch.schema.names
+            columns = [
+                python_values(column, f"{redact(fname)}, column {name!r}")
+                for name, column in zip(names, batch.columns, strict=True)
+            ]
             for row in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
                 yield dict(zip(names, row, strict=True))
+
+
+def python_values(column: Any, name: str) -> list[Any]:
+    """Those of Python. ``TaskError`` for nanoseconds, which Python's moments do not hold: ``to_pylist`` drops
+    some, and makes objects of pandas of others, where that is installed.
+    """
+    arrow = importlib.import_module("pyarrow")
+    kind = _of_microseconds(arrow, column.type)
+    try:
+        found: list[Any] = (column if kind == column.type else column.cast(kind)).to_pylist()
+    except (arrow.ArrowException, ValueError) as error:
+        raise TaskError(f"{name}: {error}") from error
+    return found
+
+
+def _of_microseconds(arrow: Any, kind: Any) -> Any:
+    """The type of the same values where Python has moments for them."""
+
+    def of_field(field: Any) -> Any:
+        return field.with_type(_of_microseconds(arrow, field.type))
+
+    types = arrow.types
+    if getattr(kind, "unit", "") == "ns":
+        if types.is_timestamp(kind):
+            return arrow.timestamp("us", kind.tz)
+        return arrow.duration("us") if types.is_duration(kind) else arrow.time64("us")
+    if types.is_struct(kind):
+        return arrow.struct([of_field(field) for field in kind])
+    if types.is_list(kind):
+        return arrow.list_(of_field(kind.value_field))
+    if types.is_large_list(kind):
+        return arrow.large_list(of_field(kind.value_field))
+    if types.is_map(kind):
+        return arrow.map_(of_field(kind.key_field), of_field(kind.item_field))
+    return kind
 
 
 def _group_starts(metadata: Any) -> list[int]:

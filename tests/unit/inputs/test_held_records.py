@@ -185,3 +185,16 @@ def test_records_that_somebody_has_changed_are_not_read() -> None:
 
 def test_an_input_without_records_is_packed_as_before() -> None:
     assert Input("raw://a").pack() == ["raw://a", 0, None]
+
+
+def test_a_table_of_arrow_comes_by_rows_and_its_moments_as_pythons() -> None:
+    pa: Any = pytest.importorskip("pyarrow")
+    moment = datetime(2026, 11, 29, tzinfo=UTC)
+    table = pa.table({"at": pa.array([moment], pa.timestamp("ns", "UTC")), "n": [1]})
+    [row] = read(records_input(table))
+    assert row == {"at": moment, "n": 1}
+    assert type(row["at"]) is datetime
+    with pytest.raises(JobArgumentError, match=r"records_input: column 'at': .* would lose data"):
+        records_input(pa.table({"at": pa.array([1], pa.timestamp("ns"))}))
+    with pytest.raises(JobArgumentError, match="two columns of the table have one name"):
+        records_input(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from disco_rq import func
-from disco_rq.errors import WrongContent
+from disco_rq.errors import TaskError, WrongContent
 from disco_rq.inputs import open_input
 from tests.unit.readers.pieces import planned, read, read_pieces
 
@@ -122,3 +122,40 @@ def test_outside_a_task(tmp_path: Path) -> None:
     assert list(func.parquet_reader(["n"])(io.BytesIO(data), len(data), "a")) == [
         {"n": i} for i in range(1000)
     ]
+
+
+MOMENT = datetime(2026, 11, 29, 12, 0, 0, 5, UTC).replace(tzinfo=None)
+NS = pa.timestamp("ns")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (NS, MOMENT),
+        (pa.timestamp("ns", "UTC"), MOMENT.replace(tzinfo=UTC)),
+        (pa.duration("ns"), timedelta(microseconds=5)),
+        (pa.time64("ns"), time(1, 2, 3, 4)),
+        (pa.list_(NS), [MOMENT, None]),
+        (pa.struct([("at", NS), ("n", pa.int8())]), {"at": MOMENT, "n": 1}),
+        (pa.map_(pa.string(), NS), [("a", MOMENT)]),
+    ],
+    ids=str,
+)
+def test_moments_of_nanoseconds_as_pandas_writes_them_come_as_pythons(
+    tmp_path: Path, kind: Any, value: Any
+) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"v": pa.array([value, None], kind)}), path)
+    found = [row["v"] for row in read(path, func.parquet_reader(), None)]
+    assert found == [value, None]
+    assert type(found[0]) is type(value)
+
+
+@pytest.mark.parametrize("kind", [NS, pa.duration("ns"), pa.time64("ns"), pa.list_(NS)], ids=str)
+def test_nanoseconds_that_python_does_not_hold_are_an_error_that_names_the_column(
+    tmp_path: Path, kind: Any
+) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"v": pa.array([[1] if pa.types.is_list(kind) else 1], kind)}), path)
+    with pytest.raises(TaskError, match="column 'v'"):
+        read(path, func.parquet_reader(), None)
