@@ -8,7 +8,7 @@ from disco_rq.views import shapes
 from disco_rq.views.asked import Asked
 from disco_rq.views.sources import Sources
 
-__all__ = ["nodes", "overview", "overview_of"]
+__all__ = ["load", "nodes", "overview", "overview_of"]
 
 
 def overview(sources: Sources, _asked: Asked) -> shapes.Overview:
@@ -19,6 +19,10 @@ def overview(sources: Sources, _asked: Asked) -> shapes.Overview:
 def nodes(sources: Sources, _asked: Asked) -> shapes.Nodes:
     cluster = sources.view.cluster()
     return shapes.Nodes([_node(node, cluster.now_ms) for node in cluster.nodes])
+
+
+def load(sources: Sources, _asked: Asked) -> shapes.Load:
+    return sources.load.told()
 
 
 def overview_of(cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:

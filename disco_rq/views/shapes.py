@@ -26,6 +26,8 @@ from disco_rq.views.leftovers import BadPage as BadPage
 from disco_rq.views.leftovers import OOBEntry as OOBEntry
 from disco_rq.views.leftovers import OOBPage as OOBPage
 from disco_rq.views.leftovers import OOBValue as OOBValue
+from disco_rq.views.load import Load as Load
+from disco_rq.views.load import NodeLoad as NodeLoad
 
 
 class Done(Struct):
@@ -335,6 +337,22 @@ class Timeline(Struct):
     end: int | None
     merged: bool
     slots: list[SlotRow]
+
+
+class PhasePace(Struct):
+    """``done``: tasks a second; ``busy``: slots at work, on average; of each step."""
+
+    phase: Phase
+    done: list[float]
+    busy: list[float]
+
+
+class Pace(Struct):
+    """Steps of ``step_ms`` from ``start`` on."""
+
+    start: int | None
+    step_ms: int
+    phases: list[PhasePace]
 
 
 class Partition(Struct):

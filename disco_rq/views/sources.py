@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from disco_rq import Disco
 from disco_rq.outputs.locator import Locator
@@ -16,6 +16,7 @@ from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
 from disco_rq.store.tasktable import TaskStore, TaskTable
 from disco_rq.store.viewing import ViewStore
+from disco_rq.views.load import LoadHistory
 from disco_rq.views.problem import Problem
 
 __all__ = ["Sources", "Tables"]
@@ -70,6 +71,7 @@ class Sources:
     jobs: JobStore
     disco: Disco
     locator: Locator  # of the nodes' files
+    load: LoadHistory = field(default_factory=LoadHistory)
 
     @classmethod
     def open(cls, url: str, secret: bytes | None) -> Sources:

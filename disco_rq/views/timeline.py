@@ -11,7 +11,7 @@ from disco_rq.views import shapes
 from disco_rq.views.asked import OfTimeline
 from disco_rq.views.sources import Sources
 
-__all__ = ["timeline"]
+__all__ = ["bars_of", "timeline"]
 
 MOST_BARS = 2_000
 MOST_COLUMNS = 400
@@ -23,7 +23,7 @@ def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
     over = view.head.is_ready or view.head.is_dead
     rows: dict[tuple[str, str], list[shapes.Bar]] = {}
     slots: dict[str, str] = {}  # of each worker
-    for node, worker, bar in _bars(sources.tables.of(asked.job), None if over else view.now_ms):
+    for node, worker, bar in bars_of(sources.tables.of(asked.job), None if over else view.now_ms):
         if asked.phase in ("all", bar.phase):
             slot = slots.get(worker) or slots.setdefault(worker, slot_of(worker))
             rows.setdefault((node, slot), []).append(bar)
@@ -43,7 +43,7 @@ def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
     )
 
 
-def _bars(table: TaskTable, now_ms: int | None) -> Iterator[tuple[str, str, shapes.Bar]]:
+def bars_of(table: TaskTable, now_ms: int | None) -> Iterator[tuple[str, str, shapes.Bar]]:
     """(node, worker, bar) of each attempt. ``now_ms``: None if the job is over, so that nothing runs."""
     last: dict[tuple[str, str], int] = {}
     for (task, _), record in table.attempts.items():

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 from disco_rq.views import asked, shapes
 from disco_rq.views.bad import bad
-from disco_rq.views.cluster import nodes, overview
+from disco_rq.views.cluster import load, nodes, overview
 from disco_rq.views.failures import failures
 from disco_rq.views.files import download, inputs, preview, results
 from disco_rq.views.forecast import pilot
 from disco_rq.views.history import events
 from disco_rq.views.jobs import job, jobs, spec
 from disco_rq.views.oob import oob_download, oob_page, oob_value
+from disco_rq.views.pace import pace
 from disco_rq.views.partitions import partitions
 from disco_rq.views.profile import profile
 from disco_rq.views.sources import Sources
@@ -38,7 +39,7 @@ _OF_KEY = (*_OF_JOB, "unknown-key")
 _OF_BYTES = (*_OF_KEY, "refused")
 _OF_ALL_TASKS = (*_OF_JOB, "refused")
 
-QUICK = (f"{API}/overview", f"{API}/nodes", JOB, "/metrics", "/healthz")
+QUICK = (f"{API}/overview", f"{API}/nodes", f"{API}/load", JOB, "/metrics", "/healthz")
 """They cost the same for every job; all others wait for their turn."""
 FROM_NODES = (preview, download, log, profile, bad)
 """They read files of nodes."""
@@ -58,6 +59,7 @@ class Read(NamedTuple):
 READS = (
     Read(f"{API}/overview", overview, asked.Asked, shapes.Overview, "The cluster"),
     Read(f"{API}/nodes", nodes, asked.Asked, shapes.Nodes, "The nodes"),
+    Read(f"{API}/load", load, asked.Asked, shapes.Load, "The last hour of the cluster"),
     Read(f"{API}/jobs", jobs, asked.OfJobs, shapes.Jobs, "Jobs, searched, sorted, by page"),
     Read(JOB, job, asked.OfJob, shapes.Job, "A job in numbers", _OF_JOB),
     Read(f"{JOB}/spec", spec, asked.OfJob, shapes.Spec, "A job as submitted", _OF_JOB),
@@ -67,6 +69,7 @@ READS = (
     Read(
         f"{JOB}/timeline", timeline, asked.OfTimeline, shapes.Timeline, "When what ran where", _OF_ALL_TASKS
     ),
+    Read(f"{JOB}/pace", pace, asked.OfJob, shapes.Pace, "How fast its phases go", _OF_ALL_TASKS),
     Read(f"{JOB}/partitions", partitions, asked.OfJob, shapes.Partitions, "Sizes of partitions", _OF_JOB),
     Read(
         f"{JOB}/profile",

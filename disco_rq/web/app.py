@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -22,6 +24,7 @@ from disco_rq.store.browsing import LiveStore
 from disco_rq.version import __version__
 from disco_rq.views import shapes
 from disco_rq.views.asked import Asked, OfJobStream
+from disco_rq.views.load import STEP_S
 from disco_rq.views.problem import Problem
 from disco_rq.views.sources import Sources
 from disco_rq.web.access import Access
@@ -56,7 +59,9 @@ def create_app(settings: Settings, address: str, page_key: bytes | None = None) 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
+        looking = asyncio.create_task(_look(sources))
         yield
+        looking.cancel()
         await live.close()
         sources.close()
 
@@ -77,6 +82,16 @@ def create_app(settings: Settings, address: str, page_key: bytes | None = None) 
     app.state.sources = sources
     app.state.streams = streams
     return app
+
+
+async def _look(sources: Sources) -> None:
+    """Look at the cluster from time to time, for its charts."""
+    while True:
+        try:
+            sources.load.add(await run_in_threadpool(sources.view.cluster))
+        except DiscoError:
+            sources.load.add(None)
+        await asyncio.sleep(STEP_S)
 
 
 def _own_routes(access: Access, forms: Forms, sources: Sources, streams: Streams) -> list[BaseRoute]:

@@ -83,6 +83,7 @@ def test_a_wrong_parameter_is_named(api: Visitor, query: dict[str, object]) -> N
         *("", "/spec", "/tasks", "/tasks/map:0", "/tasks/map:0/log", "/timeline", "/profile"),
         *(
             "/partitions",
+            "/pace",
             "/failures",
             "/bad",
             "/inputs",
@@ -159,6 +160,23 @@ def test_the_cause_of_a_dead_job_comes_with_its_failures(api: Visitor, connectio
     assert [failure["message"] for failure in cause["failures"]] == ["DataError: bad", "KeyError: 'x'"]
     [listed] = api.get("jobs").json["jobs"]
     assert listed["died_of"] == api.job(JOB)["died_of"] == "KeyError: 'x'"
+
+
+def test_the_pace_of_a_phase_adds_up_to_its_tasks_and_their_time(
+    api: Visitor, connection: Connection
+) -> None:
+    name = "paced@20260101-000000-eeee"
+    submit(connection, maps=3, name=name)
+    for index, duration_ms in enumerate((130, 1_700, 5_003)):
+        commit(connection, started(connection, f"map:{index}", job=name), duration_ms=duration_ms)
+
+    told = api.job(name, "pace")
+
+    [maps] = told["phases"]
+    step_s = told["step_ms"] / 1000
+    assert len(maps["done"]) == len(maps["busy"]) <= 121
+    assert sum(maps["done"]) * step_s == pytest.approx(3, rel=0.01)
+    assert sum(maps["busy"]) * step_s == pytest.approx(6.833, rel=0.01)
 
 
 def test_an_active_job_is_not_cleaned(api: Visitor, connection: Connection) -> None:

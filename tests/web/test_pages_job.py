@@ -169,6 +169,7 @@ def test_tasks_are_sorted_and_drawn_by_slot(visit: Visit, spoken: Job) -> None:
     expect(first).to_contain_text("reduce:0")
     page.get_by_role("tab", name="Timeline").click()
     expect(page.locator(".timeline .task").first).to_be_visible()
+    expect(page.get_by_role("img", name="Tasks done a second")).to_be_visible()
     page.get_by_role("tab", name="Partitions").click()
     expect(page.locator("#panel-partitions tbody tr")).to_have_count(1)
 

@@ -169,6 +169,8 @@ def test_a_node_that_is_gone_for_good_is_forgotten(visit: Visit, cluster: WebClu
     nodes = page.locator(".node-detail")
     expect(nodes).to_have_count(3)
     expect(nodes.get_by_role("button", name="Forget")).to_have_count(1)
+    expect(page.locator("#charts .chart")).to_have_count(2)
+    expect(nodes.first.get_by_role("img", name="CPU load")).to_be_visible()
 
     nodes.filter(has_text="west").get_by_role("button", name="Forget").click()
 

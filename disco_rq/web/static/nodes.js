@@ -1,13 +1,15 @@
 // The nodes, and what people decide about them.
-import { path, post } from "./api.js";
+import { get, path, post } from "./api.js";
+import { chart } from "./charts.js";
 import { serverClock, setNode } from "./cluster.js";
 import { confirmed, toast } from "./dialog.js";
-import { $, clone, fill, reconcile } from "./dom.js";
-import { count } from "./format.js";
+import { $, $$, clone, fill, reconcile } from "./dom.js";
+import { count, rate, size } from "./format.js";
 import { live } from "./live.js";
 
 const list = $("#nodes");
 const clock = serverClock(Date.now());
+const LOOK_MS = 2500;
 let nodes = [];
 
 const ACTIONS = {
@@ -41,6 +43,22 @@ function show() {
   $("#no-nodes").hidden = nodes.length > 0;
 }
 
+/** The last hour, of all and of each node. */
+async function showHour() {
+  const { at: times, throughput, slots, busy, nodes: each } = await get("/load");
+  if (times.filter((time) => time !== null).length < 2) return;
+  $("#hour").hidden = false;
+  $("#charts").replaceChildren(
+    chart({ title: "Tasks done a second", times, series: [{ name: "now", kind: "map", values: throughput }], format: rate }),
+    chart({ title: "Slots", times, series: [{ name: "busy", kind: "map", values: busy }, { name: "of", kind: "of", values: slots }], format: count }));
+  for (const detail of $$(".node-detail", list)) {
+    const one = each.find(({ node }) => node === detail.dataset.key);
+    $("[data-charts]", detail).replaceChildren(...(one ? [
+      chart({ title: "Memory in use", times, series: [{ name: "now", kind: "map", values: one.memory }], format: size }),
+      chart({ title: "CPU load", times, series: [{ name: "now", kind: "map", values: one.load }], format: (n) => n.toFixed(2) })] : []));
+  }
+}
+
 list.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-action]");
   if (!button) return;
@@ -56,4 +74,7 @@ list.addEventListener("click", async (event) => {
 });
 
 live(() => "/api/v1/stream", { overview: ({ overview }) => { clock.set(overview.now); nodes = overview.nodes; show(); } });
+const look = () => { if (!document.hidden) showHour().catch(() => {}); };  // what is shown stays; that it is old is told already
+setTimeout(look, 500);
+setInterval(look, LOOK_MS);
 setInterval(() => { if (nodes.length) show(); }, 1000);  // heartbeats age

@@ -1,8 +1,9 @@
 // What each slot did when: a row a slot, a bar a task (or a run of small ones).
 import { get, path } from "./api.js";
+import { chart } from "./charts.js";
 import { taskHref } from "./cluster.js";
 import { h, svg } from "./dom.js";
-import { count, duration, words } from "./format.js";
+import { count, duration, rate, words } from "./format.js";
 
 const ROW = 26;
 const BAR = 18;
@@ -56,6 +57,7 @@ export function timelineTab(panel, job) {
   let told = null;
   const phase = h("select", { "aria-label": "Phase" }, ["all", "map", "reduce"].map((value) => h("option", { value }, value === "all" ? "both phases" : value)));
   const note = h("span", { class: "muted small" });
+  const charts = h("div", { class: "charts" });
   const names = h("ol", { class: "timeline-names" });
   const space = h("div", { class: "timeline-space" });
   const box = h("div", { class: "card timeline-box" }, names, space);
@@ -69,7 +71,20 @@ export function timelineTab(panel, job) {
     space.replaceChildren(draw(job, told, space.clientWidth));
   }
 
+  /** How fast the phases went, over the same time. */
+  function showPace({ start, step_ms: step, phases }) {
+    const steps = Math.max(...phases.map((one) => one.done.length), 0);
+    if (steps < 2) { charts.replaceChildren(); return; }
+    const times = Array.from({ length: steps }, (_, i) => start + i * step);
+    const series = (what) => phases.map((one) => ({ name: one.phase, kind: one.phase, values: one[what] }));
+    const ends = { from: "0", to: duration(steps * step) };
+    charts.replaceChildren(
+      chart({ title: "Tasks done a second", times, series: series("done"), format: rate, ...ends }),
+      chart({ title: "Slots at work", times, series: series("busy"), format: (n) => n.toFixed(1), ...ends }));
+  }
+
   async function update() {
+    showPace(await get(path("jobs", job.name, "pace")));
     told = await get(path("jobs", job.name, "timeline"), { phase: phase.value });
     const any = told.slots.length > 0;
     box.hidden = !any;
@@ -81,6 +96,6 @@ export function timelineTab(panel, job) {
 
   phase.addEventListener("input", update);
   new ResizeObserver(show).observe(space);
-  panel.replaceChildren(h("div", { class: "tools" }, phase, note, legend), box, empty);
+  panel.replaceChildren(h("div", { class: "tools" }, phase, note, legend), charts, box, empty);
   return { update };
 }
