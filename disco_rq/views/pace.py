@@ -13,6 +13,8 @@ from disco_rq.views.timeline import bars_of
 __all__ = ["pace"]
 
 MOST_STEPS = 120
+LEAST_STEP_MS = 10
+"""In less a single task would count as thousands a second."""
 
 
 def pace(sources: Sources, asked: OfJob) -> shapes.Pace:
@@ -23,7 +25,7 @@ def pace(sources: Sources, asked: OfJob) -> shapes.Pace:
     if not bars:
         return shapes.Pace(None, 1, [])
     start, end = min(bar.start for bar in bars), max(bar.end for bar in bars)
-    step = (end - start) // MOST_STEPS + 1
+    step = max((end - start) // MOST_STEPS + 1, LEAST_STEP_MS)
     count = (end - start) // step + 1
     told = []
     for phase in PHASES:

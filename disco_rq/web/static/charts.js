@@ -21,10 +21,10 @@ function line(values, x, y) {
 
 /**
  * A chart in words and lines. times: of the values, in ms; series: [{name, kind, values}], kind "map", "reduce" or "of";
- * format: of a value; elapsed: say times by duration from the first one.
+ * format: of a value; from, to: words for the ends, else their times; whole: what the values are a part of.
  */
-export function chart({ title, times, series, format, from, to }) {
-  const most = Math.max(...series.flatMap(({ values }) => values.filter((value) => value !== null)), 0);
+export function chart({ title, times, series, format, from, to, whole = 0 }) {
+  const most = Math.max(...series.flatMap(({ values }) => values.filter((value) => value !== null)), whole);
   const known = times.filter((time) => time !== null);
   const [first, last] = [known[0], known.at(-1)];
   const x = (i) => (times[i] === null || last === first ? 0 : ((times[i] - first) / (last - first)) * WIDTH);

@@ -54,7 +54,7 @@ async function showHour() {
   for (const detail of $$(".node-detail", list)) {
     const one = each.find(({ node }) => node === detail.dataset.key);
     $("[data-charts]", detail).replaceChildren(...(one ? [
-      chart({ title: "Memory in use", times, series: [{ name: "now", kind: "map", values: one.memory }], format: size }),
+      chart({ title: "Memory in use", times, series: [{ name: "now", kind: "map", values: one.memory }], format: size, whole: nodes.find(({ node }) => node === one.node)?.memory_total ?? 0 }),
       chart({ title: "CPU load", times, series: [{ name: "now", kind: "map", values: one.load }], format: (n) => n.toFixed(2) })] : []));
   }
 }
