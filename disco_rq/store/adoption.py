@@ -67,8 +67,7 @@ def adopt_call(spec: JobSpec, token: str, adoption: Adoption) -> tuple[str, list
 
 def release_source(connection: Connection, source: str, job: str) -> bool:
     """The job needs the files of the source no more. Whether nobody does now, and it is purged itself."""
-    script_keys = [keys.adopters(source), keys.SPARED]
-    return bool(connection.run("release_source", script_keys, [job, source]) == 1)
+    return bool(connection.run("release_source", [keys.adopters(source)], [job]) == 1)
 
 
 class AdoptionStore:

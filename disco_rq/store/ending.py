@@ -56,13 +56,15 @@ class Ending:
     def forget(self, name: str) -> None:
         """Delete every record of an ended job. Idempotent."""
         job = keys.JobKeys(name)
+        told: Any = unreadable.answer(lambda: self._redis.hget(job.job, "code")) or b""
         # The job's own hash goes first: without it no attempt can be claimed any more, so those that may have
         # staged results are the ones that run now; and once the tasks are gone nothing can be committed or
         # put.
         pipe = self._redis.pipeline(transaction=True)
-        pipe.hget(job.job, "code")
         pipe.delete(job.job)
-        codes = (unreadable.answers(pipe)[0] or b"").decode("utf-8", "replace").split()
+        for digest in told.decode("utf-8", "replace").split():  # nobody knows these any more then
+            pipe.zrem(keys.codes(digest), name)
+        unreadable.answers(pipe)
         tasks: Any = unreadable.answer(lambda: self._redis.hgetall(job.tasks)) or {}
         copies: Any = unreadable.answer(lambda: self._redis.hgetall(job.copies)) or {}
         states = unreadable.readable(
@@ -74,8 +76,6 @@ class Ending:
         pipe.unlink(job.tasks, *staged)
         pipe.unlink(*job.records())
         pipe.zrem(keys.JOBS, name)
-        for digest in codes:
-            pipe.zrem(keys.codes(digest), name)
         pipe.zrem(keys.LEASES, name, *(lease.member for lease in running))
         pipe.execute()
         # Not in the transaction, which a full server would refuse for it: the deletion is what makes room.
@@ -117,8 +117,16 @@ class Ending:
             if release_source(self._connection, source, name):
                 with contextlib.suppress(RedisFull):  # else the nodes find that nobody knows the job
                     asked += self.ask_purge(source)
+                self._forget_spared(source)
         self._redis.unlink(keys.sources(name))
         return asked
+
+    def _forget_spared(self, name: str) -> None:
+        """The nodes are asked for the files of a purged job."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.unlink(keys.adopters(name))
+        pipe.zrem(keys.SPARED, name)
+        pipe.execute()
 
     def let_go(self, most: int) -> list[str]:
         """Of jobs that are purged, and whose files stay for others, have the nodes delete those that were
@@ -132,8 +140,7 @@ class Ending:
             users: Any = self._redis.smembers(keys.adopters(name))
             if not any(user.startswith(b"!") for user in users):
                 self.wake_nodes(self.ask_purge(name))
-                self._redis.unlink(keys.adopters(name))
-                self._redis.zrem(keys.SPARED, name)
+                self._forget_spared(name)
                 gone.append(name)
         return gone
 

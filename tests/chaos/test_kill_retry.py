@@ -17,6 +17,7 @@ from disco_rq.func import kvgroup
 from disco_rq.runtime import counter, put, this_partition
 from tests.chaos import deadly
 from tests.chaos.test_kill_points import DEADLINE_S, assert_died
+from tests.cluster.conftest import wait_until
 from tests.nodes import REPOSITORY, NodeCluster
 
 MAPS = 24
@@ -49,12 +50,12 @@ def reduce_words(pairs: Any, params: Any) -> Iterator[tuple[str, int]]:
         yield word, sum(ones)
 
 
-def submit(disco: Disco) -> Job:
-    """A job that dies at its last map."""
+def submit(disco: Disco, **changes: Any) -> Job:
+    """A job that dies at its last map, unless it is changed."""
     lines = [*(f"bad{i}\n{word}" for i, word in enumerate(WORDS)), "last"]
     inputs = [f"raw://{line}" for line in lines]
-    options: dict[str, Any] = {"sort": True, "nr_reduces": 2, "max_bad": MAPS}
-    return disco.new_job("dies", inputs, map=map_words, reduce=reduce_words, **options)
+    options: dict[str, Any] = {"map": map_words, "sort": True, "nr_reduces": 2, "max_bad": MAPS}
+    return disco.new_job("dies", inputs, reduce=reduce_words, **options | changes)
 
 
 def assert_right(job: Job) -> None:
@@ -68,45 +69,93 @@ def assert_right(job: Job) -> None:
     assert info["mapi"][:3] == [0, 0, MAPS + 1]
 
 
-def test_a_client_may_die_at_each_step_of_its_retry(nodes: NodeCluster, tmp_path: Path) -> None:
-    # given a job that died
+def dying(nodes: NodeCluster, scratch: Path, *words: str) -> int:
+    """How many lives a client takes that dies at every step, and tries again until it gets through."""
+    (scratch / "marks").mkdir(exist_ok=True)
+    lives, status = 0, -signal.SIGKILL
+    while status == -signal.SIGKILL:
+        lives += 1
+        command = [sys.executable, "-m", "tests.chaos.test_kill_retry", nodes.url, str(scratch), *words]
+        status = subprocess.run(command, cwd=REPOSITORY, env=nodes.environment, check=False).returncode
+    assert status == 0
+    return lives
+
+
+@pytest.fixture
+def first(nodes: NodeCluster) -> Job:
+    """A job that died."""
     nodes.master()
     nodes.node("good", slots=2)
     nodes.wait_ready()
-    first = submit(nodes.disco)
+    job = submit(nodes.disco)
     with pytest.raises(JobError):
-        first.wait(timeout=DEADLINE_S)
+        job.wait(timeout=DEADLINE_S)
+    return job
+
+
+@pytest.mark.parametrize("how", ["retry", "reuse"])
+def test_a_client_may_die_at_each_step_of_adopting(
+    nodes: NodeCluster, first: Job, tmp_path: Path, how: str
+) -> None:
+    # given a job that died, or one that was mended
+    source = first
     done = first.jobinfo()["mapi"][2]
-    (tmp_path / "marks").mkdir()
-    # when a client dies at every step of its retry, and tries again until it gets through
-    status, lives = -signal.SIGKILL, 0
-    while status == -signal.SIGKILL:
-        lives += 1
-        command = [sys.executable, "-m", "tests.chaos.test_kill_retry", nodes.url, str(tmp_path), first.name]
-        status = subprocess.run(command, cwd=REPOSITORY, env=nodes.environment, check=False).returncode
-    assert status == 0
-    assert_died(deadly.deaths(tmp_path / "marks"), f"client: [{', '.join(STEPS)}]")
+    if how == "reuse":
+        source = first.retry(map=mended_words)
+        source.wait(timeout=DEADLINE_S)
+        done = source.jobinfo()["mapi"][2] - done  # the others are of other code
+    before = {first.name, source.name}
+    # when a client dies at every step of another one's submit
+    lives = dying(nodes, tmp_path, how, first.name)
+    assert_died(deadly.deaths(tmp_path / "marks"), f"client that does {how}: [{', '.join(STEPS)}]")
     # then every job of which there is anything ends right, and of the others there is nothing
-    names = [name for _, _, name in nodes.disco.joblist() if name != first.name]
+    names = [name for _, _, name in nodes.disco.joblist() if name not in before]
     assert 1 <= len(names) < lives
     for name in names:
         job = nodes.disco.job(name)
         assert_right(job)
-        assert job.jobinfo()["kept"] == done
-    known = {name.encode() for name in [*names, first.name]}
+        info = job.jobinfo()
+        assert info["kept"] + info["reused"] >= done
+    known = {name.encode() for name in [*names, *before]}
     keys: Any = nodes.connection.redis.keys("disco:job:*")
     assert {key.split(b":")[2] for key in keys} == known
-    # and when they are purged, in whatever order, and whoever dies meanwhile, nothing is left
-    for name in [first.name, *names]:
+    # and when they are purged, nothing is left
+    for name in [first.name, *before, *names]:
         nodes.disco.purge(name)
-    assert not nodes.connection.redis.keys("disco:job:*")
-    assert not nodes.connection.redis.keys("disco:adopters:*")
-    assert not nodes.connection.redis.keys("disco:sources:*")
+    assert_nothing_left(nodes)
+
+
+def assert_nothing_left(nodes: NodeCluster) -> None:
+    redis: Any = nodes.connection.redis
+    for what in ("job:", "adopters:", "sources:", "codes:", "spared"):
+        assert not redis.keys(f"disco:{what}*"), what
+    data = nodes.data("good")
+    wait_until(lambda: not list(data.glob("dies@*")))
+
+
+def test_who_purges_may_die_at_each_step(nodes: NodeCluster, first: Job, tmp_path: Path) -> None:
+    # given a job that goes on with another one's outputs
+    job = first.retry(map=mended_words)
+    assert_right(job)
+    # when the old one is purged by a client that dies at every step
+    dying(nodes, tmp_path, "purge", first.name)
+    # then the new one has its results, whatever is left of the other one
+    assert_right(job)
+    assert first.name not in [name for _, _, name in nodes.disco.joblist()]
+    # and when that is purged so, too, nothing is left of either
+    dying(nodes, tmp_path, "purge", job.name)
+    assert_nothing_left(nodes)
 
 
 if __name__ == "__main__":  # the client that dies
-    scratch = Path(sys.argv[2])
-    deadly.Steps(scratch / "marks", lambda: "client").install()
-    from tests.chaos import test_kill_retry  # the functions of a job are shipped with their module's name
+    scratch, action, job_name = Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+    deadly.Steps(scratch / "marks", lambda: f"client that does {action}").install()
+    from tests.chaos import test_kill_retry as own  # functions are shipped with their module's name
 
-    Disco(sys.argv[1]).job(sys.argv[3]).retry(map=test_kill_retry.mended_words)
+    disco = Disco(sys.argv[1])
+    if action == "retry":
+        disco.job(job_name).retry(map=own.mended_words)
+    elif action == "reuse":
+        own.submit(disco, map=own.mended_words, reuse=True)
+    else:
+        disco.purge(job_name)
