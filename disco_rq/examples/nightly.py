@@ -1,6 +1,7 @@
 """Visits by page, for a schedule: ``submit`` is what RQ's cron calls, see the README.
 
-``unique``: where the job of last night still runs, it is that one, and no second.
+``unique``: where the job of last night still runs, it is that one, and no second. ``reuse``: files that an
+earlier job has read are not read again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,13 @@ def submit(directory: str) -> str:
     """Submit the job over a directory to the cluster that DISCO_RQ_REDIS names; its name."""
     with Disco() as disco:
         job = disco.new_job(
-            "visits", [directory], map=map, combiner=combiner, reduce=reduce, sort=sort, unique=True
+            "visits",
+            [directory],
+            map=map,
+            combiner=combiner,
+            reduce=reduce,
+            sort=sort,
+            unique=True,
+            reuse=True,
         )
     return job.name

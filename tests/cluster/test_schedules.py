@@ -85,9 +85,12 @@ def test_the_recipe_of_the_readme_submits_a_job_each_time(disco: Disco, tmp_path
     # when RQ's cron and a worker run
     with rq(tmp_path, disco, "cron", "schedule.py"), rq(tmp_path, disco, "worker", "schedules"):
         wait_until(lambda: len(jobs_called(disco, "visits")) >= 2)
-    # then each job is right
-    for name in jobs_called(disco, "visits"):
+    # then the later one has read nothing again, and each job is right
+    newest, *_ = names = jobs_called(disco, "visits")
+    for name in names:
         assert dict(result_iterator(disco.wait(name, timeout=60))) == {"/a": 2, "/b": 1}
+    assert disco.jobinfo(newest)["reused"] == 1
+    for name in names:
         disco.purge(name)
 
 

@@ -147,11 +147,14 @@ def test_a_directory_with_one_more_file_is_another_input(tmp_path: Path) -> None
     assert digest((str(tmp_path),)) != before
 
 
-def test_what_cannot_be_told_is_refused_by_its_place(tmp_path: Path) -> None:
+def test_what_cannot_be_told_is_refused_by_its_name(tmp_path: Path) -> None:
     file = (tmp_path / "a").open("w")
 
     def map(entry: Any, params: Any) -> Any:
         return [(file, 1)]
 
-    with file, pytest.raises(JobArgumentError, match=r"^unique=True: .*map.*variable file: a TextIOWrapper"):
+    with (
+        file,
+        pytest.raises(JobArgumentError, match=r"^unique=True: nobody can tell what map does: .*TextIO"),
+    ):
         digest(map=map)
