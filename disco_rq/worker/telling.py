@@ -97,6 +97,11 @@ class Telling:
 
     def forget(self, job: Job) -> None:
         """The disco job was purged, and this batch stopped for it: RQ need not remember it either."""
+        worker = self._worker
+        if (execution := worker.execution) is not None:  # begun when the rest was deleted: nobody knows of it
+            with worker.connection.pipeline() as pipe:
+                worker.cleanup_execution(job, pipe, execution)
+                pipe.execute()
         with suppress(InvalidJobOperation, ValueError):  # the master may be at it, too
             job.delete()
         delete_batch(self._worker.connection, job.id)
