@@ -181,7 +181,8 @@ def test_a_job_without_a_profile_says_so(disco: Disco, page: Visitor) -> None:
     job = disco.new_job("plain", ["raw://a"], map=spin)
     job.wait()
 
-    assert page.job(job.name, "profile") == {"profiled": False, "tasks": 0, "done": 0, "functions": []}
+    told = page.job(job.name, "profile")
+    assert (told["profiled"], told["tasks"], told["done"], told["functions"]) == (False, 0, 0, [])
 
 
 def test_a_purged_result_says_why_it_cannot_be_shown(disco: Disco, page: Visitor, tmp_path: Path) -> None:
