@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,14 +69,16 @@ def test_several_maps_share_it_out_and_know_where_they_begin(server: Any, run: R
 
 
 @pytest.mark.parametrize("push", ["rpush", "lpush"])
-def test_what_is_pushed_after_submit_does_not_count(server: Any, disco: Disco, push: str) -> None:
+def test_what_is_pushed_after_submit_does_not_count(
+    server: Any, disco: Disco, tmp_path: Path, push: str
+) -> None:
     server.rpush("mine:list", *range(50))
     stream = [server.xadd("mine:stream", {"n": i}) for i in range(50)]
-    job = _held(disco, ["redis:///list/mine:list", "redis:///stream/mine:stream"])
+    job = _held(disco, tmp_path / "gate", ["redis:///list/mine:list", "redis:///stream/mine:stream"])
     for i in range(20):
         getattr(server, push)("mine:list", f"late {i}")
         server.xadd("mine:stream", {"late": i})
-    job.resume()
+    (tmp_path / "gate").touch()
     found = [key for key, _ in pairs(job)]
     assert found[:50] == [b"%d" % i for i in range(50)]
     assert [id.encode() for id, _ in found[50:]] == stream
@@ -99,29 +103,36 @@ def test_what_is_pushed_after_submit_does_not_count(server: Any, disco: Disco, p
     ],
 )
 def test_what_is_gone_or_altered_is_an_error_that_names_the_key(
-    server: Any, disco: Disco, harm: Callable[[Any], object], told: str
+    server: Any, disco: Disco, tmp_path: Path, harm: Callable[[Any], object], told: str
 ) -> None:
     server.rpush("mine:list", *range(50))
     for i in range(50):
         server.xadd("mine:stream", {"n": i})
-    job = _held(disco, ["redis:///list/mine:list", "redis:///stream/mine:stream"], max_failures=0)
+    job = _held(
+        disco, tmp_path / "gate", ["redis:///list/mine:list", "redis:///stream/mine:stream"], max_failures=0
+    )
     harm(server)
-    job.resume()
+    (tmp_path / "gate").touch()
     with pytest.raises(JobError, match=told) as caught:
         job.wait(60)
     assert "cannot read redis:///" in str(caught.value)
 
 
-def _held(disco: Disco, inputs: list[str], **arguments: Any) -> Job:
-    """A job of which no map begins before it is resumed."""
-    before = disco.session.connection.redis
-    before.set("rq:suspended", 1)
-    try:
-        job = disco.new_job("held", inputs, map=as_they_are, **arguments)
-        job.pause()
-    finally:
-        before.delete("rq:suspended")
-    return job
+def behind_a_gate(entry: Any, params: Any) -> list[tuple[Any, int]]:
+    """The first map ends when the gate is open."""
+    if entry != "gate":
+        return [(entry, 1)]
+    while not Path(params).exists():
+        time.sleep(0.005)
+    return []
+
+
+def _held(disco: Disco, gate: Path, inputs: list[str], **arguments: Any) -> Job:
+    """A job of which no other map begins before the gate is open."""
+    inputs = ["raw://gate", *inputs]
+    return disco.new_job(
+        "held", inputs, map=behind_a_gate, params=str(gate), scheduler={"max_cores": 1}, **arguments
+    )
 
 
 @pytest.mark.parametrize(

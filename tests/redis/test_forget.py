@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis.client import Pipeline
@@ -57,6 +58,7 @@ def live_through_everything(connection: Connection) -> None:
     put(connection, copy_of(connection, running), "other")
     AttemptStore(connection).message(JOB, "n1", "hello")
     connection.redis.set(keys.JobKeys(JOB).ranges, b"of a total order")
+    connection.redis.sadd(keys.JobKeys(JOB).pilot, "map:2")
 
 
 def test_every_kind_of_key_of_a_job_is_there_before(connection: Connection) -> None:
@@ -152,6 +154,7 @@ def test_pausing_a_job_that_is_forgotten_meanwhile_does_not_bring_it_back(
 
     def looked_then_forgotten(pipe: Pipeline, name: str, key: str) -> object:
         found = look(pipe, name, key)
+        monkeypatch.setattr(Pipeline, "hget", look)
         other = Ending(connect())
         other.kill(JOB, "why")
         other.forget(JOB)
@@ -294,10 +297,10 @@ def test_a_purge_that_makes_room_first_leaves_nothing_either(
     ending = Ending(connection)
     ask, events = ending.ask_purge, keys.JobKeys(JOB).events
 
-    def ask_if_there_is_room(name: str) -> list[str]:
+    def ask_if_there_is_room(name: str, *what: Any) -> list[str]:
         if connection.redis.exists(events):
             raise RedisFull("full")
-        return ask(name)
+        return ask(name, *what)
 
     monkeypatch.setattr(ending, "ask_purge", ask_if_there_is_room)
     # when
