@@ -68,22 +68,25 @@ local function owns_all(one, taken)
   return true
 end
 
+local AT_ONCE = 16  -- values that Lua holds: each may be large
 -- OOB results of tasks count here. gifts: a key, the task that has put it, and so on.
 local function give_results(gifts)
-  for first = 1, #gifts, 2000 do
-    local keys, owners = {}, {unpack(gifts, first, math.min(first + 1999, #gifts))}
-    for i = 1, #owners, 2 do
-      keys[#keys + 1] = owners[i]
+  for first = 1, #gifts, 2 * AT_ONCE do
+    local last = math.min(first + 2 * AT_ONCE - 1, #gifts)
+    local keys, pairs_of, typed = {}, {}, {}
+    for i = first, last, 2 do
+      keys[#keys + 1] = gifts[i]
     end
-    local types, typed = redis.call('HMGET', KEYS[27], unpack(keys)), {}
-    for i, key in ipairs(keys) do  -- one value at a time: Lua holds no more of them
-      redis.call('HSET', KEYS[9], key, redis.call('HGET', KEYS[26], key) or '')
+    local values, types = redis.call('HMGET', KEYS[26], unpack(keys)), redis.call('HMGET', KEYS[27], unpack(keys))
+    for i, key in ipairs(keys) do
+      pairs_of[2 * i - 1], pairs_of[2 * i] = key, values[i] or ''
       if types[i] then
         put_in(typed, key, types[i])
       end
     end
-    write('HSET', KEYS[11], owners)
+    write('HSET', KEYS[9], pairs_of)
     write('HSET', KEYS[10], typed)
+    redis.call('HSET', KEYS[11], unpack(gifts, first, last))
   end
 end
 
