@@ -35,7 +35,13 @@ def _key(entry: Input) -> list[Any]:
     then = entry.identity
     if then is None or then.size is None or not (then.mtime_ns or then.tag):
         raise CannotTellInput(f"nothing tells whether {redact(entry.url)} is what it was: no ETag, no date")
-    return [*piece, then.size, then.mtime_ns, then.tail, then.tag.removeprefix("W/")]
+    return [
+        *piece,
+        then.size,
+        then.mtime_ns,
+        then.tail,
+        then.tag.replace("=W/", "=", 1),
+    ]  # proxies weaken tags
 
 
 def is_same_file(one: MapInput, other: MapInput) -> bool:

@@ -100,3 +100,24 @@ def test_a_job_whose_input_was_forged_is_not_tried_again(cluster: NodeCluster) -
 
     with pytest.raises(BadSignature, match="input 0"):
         first.retry()
+
+
+def test_maps_are_reused_where_their_job_is_as_it_was_signed(cluster: NodeCluster) -> None:
+    def submit() -> Job:
+        inputs = ["raw://a", "raw://b"]
+        return cluster.disco.new_job("reuse", inputs, map=mended, reduce=total, nr_reduces=1, reuse=True)
+
+    first = submit()
+    first.wait(timeout=30)
+    second = submit()
+    assert sorted(result_iterator(second.wait(timeout=30))) == [("a", 1), ("b", 1)]
+    assert second.jobinfo()["reused"] == 2
+    for job in (first, second):
+        cluster.connection.redis.hset(
+            keys.JobKeys(job.name).outputs, "map:0", f"disco://n1/{job.name}/map-1.1"
+        )
+
+    third = submit()
+
+    assert sorted(result_iterator(third.wait(timeout=30))) == [("a", 1), ("b", 1)]
+    assert third.jobinfo()["reused"] == 0

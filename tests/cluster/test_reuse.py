@@ -235,3 +235,18 @@ def test_what_a_retry_has_kept_of_other_code_is_not_reused(disco: Disco, tmp_pat
 
     assert sorted(result_iterator(job.wait())) == [("a", 2), ("b", 2)]
     assert job.jobinfo()["reused"] == 1
+
+
+def test_an_output_that_is_gone_is_made_again(disco: Disco, tmp_path: Path) -> None:
+    inputs = files(tmp_path, "a", "b", "c")
+    first = submit(disco, inputs)
+    outputs = disco.session.store.outputs(first.name)
+    for address in (address for task, address in outputs.items() if task.phase == "map"):
+        path = disco.session.locator.path(address)
+        assert path is not None
+        path.unlink()
+
+    job = submit(disco, inputs, max_failures=0)
+
+    assert_right(job, "a", "b", "c")
+    assert job.jobinfo()["reused"] == 3
