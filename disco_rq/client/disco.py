@@ -191,11 +191,12 @@ class Disco:
     def nodeinfo(self) -> dict[str, list[dict[str, Any]]]:
         """The nodes, and what runs on them.
 
-        ``available``: a dict for each node, with ``node``, ``state`` (alive, closed, draining, drained,
-        blacklisted, left, gone), ``max_workers`` (alive now), ``job_ok``,
-        ``data_error``, ``error``, ``lost``, ``blacklisted``, ``draining``, ``host``, ``closed`` (why it
-        takes no tasks of its own accord: its disk is full, it is leaving; "" if it does);
-        ``active``: one for each running task.
+        ``active`` has a dict for each running task, ``available`` one for each node:
+
+        - ``node``, ``host``, ``max_workers`` (alive now)
+        - ``state`` (alive, closed, draining, drained, blacklisted, left, gone), ``blacklisted``, ``draining``
+        - ``closed``: why it takes no tasks of its own accord, such as a full disk; "" if it does
+        - ``job_ok``, ``data_error``, ``error``, ``lost``
         """
         running = [{**lease._asdict(), "task": str(lease.task)} for lease in self.session.store.running()]
         return {"available": node_facts(self.session.connection), "active": running}

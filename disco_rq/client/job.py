@@ -116,15 +116,15 @@ class Job:
     def jobinfo(self) -> dict[str, Any]:
         """The job in numbers.
 
-        ``timestamp`` (seconds since 1970), ``active`` (its status), ``paused``,
-        ``suspended`` (by ``rq suspend``), ``mapi`` and ``redi``
-        (``[waiting, running, done, failed]``), ``reduce``, ``results``, ``inputs`` (the first 100),
-        ``nodes``; and
-        ``ended``, ``owner``, ``priority``, ``counters``, ``msgs_dropped``, ``cause``, ``copies`` (of tasks
-        that lagged), ``bad`` (entries that were left out), ``kept``
-        (tasks of the job that it goes on with), ``reused`` (maps of earlier jobs), ``reuse``
-        (with ``reuse=True``: why the others are run, and how many for each reason), ``pilot`` (None, or a
-        dict), ``entries``, ``records`` and ``bytes`` (each by phase).
+        - ``timestamp`` (seconds since 1970), ``ended``, ``owner``, ``priority``
+        - ``active`` (its status), ``paused``, ``suspended`` (by ``rq suspend``), ``cause`` (None, or a dict)
+        - ``mapi`` and ``redi`` (``[waiting, running, done, failed]``), ``reduce`` (whether it has one)
+        - ``inputs`` (the first 100), ``nodes``, ``results``
+        - ``counters``, ``msgs_dropped``, ``pilot`` (None, or a dict)
+        - ``copies`` (of tasks that lagged), ``bad`` (entries that were left out)
+        - ``kept`` (tasks of the job that it goes on with), ``reused`` (maps of earlier jobs)
+        - ``reuse`` (with ``reuse=True``: why the others are run, and how many for each reason)
+        - ``entries``, ``records`` and ``bytes`` (each by phase)
         """
         record = self._store.record(self.name)
         results = list(self._session.results_of(self.name, settled=False)) if record.status == "ready" else []
@@ -151,11 +151,15 @@ class Job:
     def story(self, task: str) -> list[dict[str, Any]]:
         """The attempts of a task (``map:3``), oldest first.
 
-        For each ``attempt``, ``node``, ``worker``, ``started`` and ``ended`` (milliseconds since 1970, None
-        if not yet), ``outcome`` (done, overtaken, data, lost, error, fatal, killed, release: handed back;
-        queued, running; stopped: the job ended before it began), and with it ``error`` or ``entries``,
-        ``records`` and ``bytes``. Empty: never tried. Raises ``UnknownJob``, ``DiscoError`` if it has no such
-        task.
+        For each a dict:
+
+        - ``attempt``, ``node``, ``worker``
+        - ``started`` and ``ended`` (milliseconds since 1970, None if not yet)
+        - ``outcome`` (queued, running, done, overtaken, data, lost, error, fatal, killed; release: handed
+          back; stopped: the job ended before it began)
+        - ``error``, or ``entries``, ``records`` and ``bytes``
+
+        Empty: never tried. Raises ``UnknownJob``, ``DiscoError`` if it has no such task.
         """
         return self._story(_task_named(task))
 

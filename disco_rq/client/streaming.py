@@ -162,9 +162,9 @@ def stream(self: OfCluster, reader: Reader | None = None) -> Iterator[Any]:
     """The pairs of each result as soon as it is committed, in the order of commits, each once.
 
     Goes on to the job's end, and over the deaths of masters and nodes; however slowly they are read,
-    nobody waits for it. ``reader``: as ``result_iterator`` takes it. Raises ``JobError`` when the job is
-    dead, behind all that was committed, and if Redis has lost a commit of which pairs were given out;
-    ``UnknownJob``; ``DataError`` for a result that stays away for a minute.
+    nobody waits for it. ``reader``: as ``result_iterator`` takes it. Behind all that was
+    committed it raises ``JobError`` when the job is dead. It raises that, too, if Redis has lost a commit of
+    which pairs were given out; ``UnknownJob``; ``DataError`` for a result that stays away for a minute.
     """
     return stream_of(self._session, self.name, reader)
 

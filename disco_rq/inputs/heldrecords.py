@@ -48,12 +48,13 @@ class HeldRecords:
 
 
 def records_input(data: Any, *, maps: int | None = None) -> HeldRecords:
-    """Records as the ``input`` of a job, or as one entry of it: any iterable of what results hold (dicts,
-    tuples, text, numbers …), or a frame of pandas or polars or a table of pyarrow, whose rows come as dicts.
+    """Records as the ``input`` of a job, or as one entry of it.
 
-    Each record is an entry of the map, as it went in. ``maps``: how many maps share them out; by default one
-    for each MiB, at least eight as far as there are so many records. Raises ``JobArgumentError`` for what is
-    over 32 MiB, or no record of ours.
+    They are any iterable of what results hold: dicts, tuples, text, numbers and so on. Or they are a frame
+    of pandas or polars or a table of pyarrow, whose rows come as dicts. Each record is an entry of the map,
+    as it went in. ``maps``: how many maps share them out; by default one for each MiB, at least eight as
+    far as there are so many records. Raises ``JobArgumentError`` for what is over 32 MiB, or no record of
+    ours.
     """
     if maps is not None and (isinstance(maps, bool) or not isinstance(maps, int) or maps < 1):
         raise JobArgumentError(f"records_input: maps={shown(maps)}: it takes a number from 1 on, or None")

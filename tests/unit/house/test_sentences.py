@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from disco_rq.manual import page
 from tests.documents import PAGES, README
 from tests.sentences import sentences, words_in
 
@@ -16,6 +17,13 @@ MEAN_BELOW = 17
 @pytest.mark.parametrize("document", [README, *PAGES], ids=lambda path: path.stem)
 def test_no_sentence_is_too_long(document: Path) -> None:
     assert [one for one in sentences(document.read_text()) if words_in(one) > LONGEST] == []
+
+
+def test_no_sentence_of_the_page_made_of_docstrings_is_too_long() -> None:
+    reference = page("api")
+
+    assert reference is not None
+    assert [one for one in sentences(reference.text) if words_in(one) > LONGEST] == []
 
 
 def test_the_mean_sentence_is_short() -> None:
