@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from html import escape
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -15,10 +16,12 @@ from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask_now, open_remote, reason
 from disco_rq.outputs.underway import SUFFIX, TAIL_BYTES, end_of_log
 from disco_rq.records import nr_partitions_of, open_output, read_pairs
+from disco_rq.redact import redact
 from disco_rq.saving import files_of, is_saved, read_saved, settle, shown_address
 
 T = TypeVar("T")
 
+SHOWN_IN_A_CELL = 10
 BESIDE_MAX_BYTES = 16 << 20
 """Of a file beside an output: a log ends at 64 KiB, and a profile has a line for each function."""
 
@@ -46,6 +49,15 @@ class Results(list[str]):
     def __init__(self, addresses: Iterable[str], locator: Locator) -> None:
         """``locator``: of the cluster that they come from."""
         super().__init__(Result.of(address, locator) for address in addresses)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how many, the first ones, and what reads them."""
+        rows = [escape(redact(address)) for address in self[:SHOWN_IN_A_CELL]]
+        if len(self) > len(rows):
+            rows.append(f"and {len(self) - len(rows)} more")
+        table = "".join(f"<tr><td>{row}</td></tr>" for row in rows)
+        number = "1 result" if len(self) == 1 else f"{len(self)} results"
+        return f"<div>{number}; <code>result_iterator</code> reads the pairs<table>{table}</table></div>"
 
 
 def results_of(

@@ -9,8 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from disco_rq.client.notebook import in_notebook, record_html
+from disco_rq.client.results import Results
+from disco_rq.outputs.locator import Locator
 from disco_rq.store.jobs import JobRecord
 
+NOWHERE = Locator(lambda _: {})
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -51,6 +54,18 @@ def test_whatever_a_job_says_is_text() -> None:
 
     assert "<script" not in html
     assert 'x/"' not in html
+
+
+def test_results_show_how_many_there_are_and_the_first() -> None:
+    addresses = [f"disco://n1/{number}" for number in range(12)]
+
+    html = Results(["s3://key:secret@bucket/<b>", *addresses], NOWHERE)._repr_html_()
+
+    assert html.startswith("<div>13 results")
+    assert "and 3 more" in html
+    assert "secret" not in html
+    assert "<b>" not in html
+    assert Results(addresses[:1], NOWHERE)._repr_html_().startswith("<div>1 result;")
 
 
 def test_only_a_kernel_is_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
