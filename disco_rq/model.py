@@ -123,6 +123,9 @@ class JobSpec:
     # on_nodes (whether any input is on a node), is_small, arguments (as jobspec() tells them), pilot
     # (planning.pilot.PilotPlan), unique (the digest)
     details: Mapping[str, Any] = field(default_factory=dict)
+    needs: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # phase -> the labels that a node must have
 
     def gives_result(self, task: TaskId) -> bool:
         """Whether the task's output is a result; a map's that reduces read can be made again."""

@@ -43,6 +43,8 @@ class Settings:
     """
     node: str = "localhost"
     """The name of this node, ``[a-zA-Z0-9_.-]``, 64 characters at most."""
+    labels: str = ""
+    """What this node has, for jobs that need it: ``gpu,ram=64``."""
     data: Path = Path("disco-data")
     """The directory in which this node keeps the files of its tasks."""
     secret: bytes | None = field(default=None, repr=False)
@@ -90,6 +92,7 @@ class Settings:
             redis=env.get(PREFIX + "REDIS") or None,
             prefix=prefix,
             node=node,
+            labels=env.get(PREFIX + "LABELS") or "",
             data=Path(data) if data else home / node,
             secret=_secret(env),
             http=env.get(PREFIX + "HTTP", "127.0.0.1:8989") or OFF,

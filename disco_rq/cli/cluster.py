@@ -56,6 +56,13 @@ def master(redis: str | None, **options: str | None) -> None:
 )
 @click.option("--node", metavar="NAME", help="The node's name. [default: $DISCO_RQ_NODE or the host's]")
 @click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="What it has, for jobs that need it: gpu, ram=64; also several. [default: $DISCO_RQ_LABELS]",
+)
+@click.option(
     "--data", type=click.Path(file_okay=False), metavar="DIR", help="For files. [default: $DISCO_RQ_DATA]"
 )
 @click.option(
@@ -93,10 +100,11 @@ def master(redis: str | None, **options: str | None) -> None:
     help="When files go of jobs that Redis has forgotten. [default: $DISCO_RQ_SWEEP_AFTER or 7d]",
 )
 @redis_option
-def node(slots: int | None, redis: str | None, **options: str | None) -> None:
+def node(slots: int | None, redis: str | None, labels: tuple[str, ...], **options: str | None) -> None:
     """Run this machine's workers, and serve their files to the others, until they are stopped."""
     start_again_with_hash_seed()
     log_to_stderr()
+    options["labels"] = ",".join(labels) or None
     run_node(settings_with(redis=redis, **options), os.cpu_count() or 1 if slots is None else slots)
 
 

@@ -74,6 +74,7 @@ class JobArguments(TypedDict, total=False):
     files_per_task: int
     split_size: int | None
     scheduler: Scheduler
+    needs: Mapping[str, Any]
     max_bad: float
     pilot: float
     unique: bool

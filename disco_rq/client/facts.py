@@ -63,6 +63,7 @@ def node_facts(connection: Connection) -> list[dict[str, Any]]:
             "blacklisted": node.blacklisted,
             "draining": node.draining,
             "closed": node.closed,
+            "labels": node.labels,
         }
         for node in ViewStore(connection).cluster().nodes
     ]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from disco_rq.errors import JobArgumentError
 from disco_rq.model import shown
+from disco_rq.planning.labels import check_needs
 from disco_rq.store.keys import is_of_node
 
 __all__ = ["OPTIONS", "checked", "with_near_miss"]
@@ -92,6 +93,10 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
         _optional(is_on_end),
         'an address, "https://…", or ("package.function", "queue"), where the queue is no node\'s',
     ),
+    "needs": (
+        lambda value: not check_needs(value),
+        "a dict of labels, or of map and reduce, each a dict of labels",
+    ),
     "pilot": (_is_number_or_part, "a whole number of maps from 0 on, or a fraction of them below 1"),
     "max_bad": (_is_number_or_part, "a whole number of entries from 0 on, or a fraction of them below 1"),
     "reuse": (_is_bool, "True or False"),
@@ -117,6 +122,8 @@ def checked(option: str, value: Any) -> Any:
     accepts, takes = OPTIONS[option]
     if not accepts(value):
         unknown = [key for key in value if key not in _SCHEDULER] if isinstance(value, dict) else []
+        if option == "needs":
+            raise JobArgumentError(f"needs={shown(value)}: {check_needs(value)}; it takes {takes}")
         misses = (
             f" and no {with_near_miss(unknown[0], _SCHEDULER)}" if option == "scheduler" and unknown else ""
         )

@@ -30,6 +30,7 @@ from disco_rq.model import JOB_PREFIX, Functions, JobSpec, shown
 from disco_rq.outputs.addresses import job_of, preferred_node
 from disco_rq.packing import JobSeal, Required, Signer, gather, pack_functions, sign_for
 from disco_rq.params import Params
+from disco_rq.planning.labels import needs_by_phase
 from disco_rq.readers import borders_of, check_packages, packages_of
 from disco_rq.saving import check_target
 from disco_rq.shuffle.ranges import total_order
@@ -150,6 +151,7 @@ def assembled(
     required = gather(*needed) if required is None else required
     on_nodes = has_map and any(preferred_node(url) for entry in inputs for url in entry.urls())
     options.setdefault("owner", _user())
+    options["needs"] = needs_by_phase(options.get("needs", {}))
     options.update(_saving(functions, options.pop("save", None), options.pop("save_format", None)))
     spec = JobSpec(
         name=unique_name(name),

@@ -117,7 +117,8 @@ class Caretaker:
         closed = self._store.closed()
         self._suspended = self._queues.is_suspended()
         shut = {**dict.fromkeys(slots, SUSPENDED), **closed} if self._suspended else closed
-        self._board.set_nodes(slots, self._store.blacklist(), self._store.draining(), shut)
+        labels = self._store.labels(list(slots))
+        self._board.set_nodes(slots, *self._store.steered(), shut, labels)
         now = {node for node in closed if node in slots}
         for node in sorted(now ^ self._closed):
             if node in now:

@@ -209,6 +209,7 @@ def _job_state(snapshot: JobSnapshot) -> JobState:
         force_local=spec.force_local,
         force_remote=spec.force_remote,
         is_small=spec.is_small,
+        needs=spec.needs,
         # A copy sends its messages again: it must not be these that end the job.
         speculative=spec.speculative and spec.msg_overflow == "drop",
         preferred=snapshot.preferred,

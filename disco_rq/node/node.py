@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import signal
@@ -24,7 +25,8 @@ from disco_rq.node.sweep import Sweep
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.wire import data_keys, new_life, seal
 from disco_rq.packing import fingerprints
-from disco_rq.settings import Settings
+from disco_rq.planning.labels import parse_labels
+from disco_rq.settings import PREFIX, Settings
 from disco_rq.store import keys
 from disco_rq.store.clients import open_client
 from disco_rq.store.connection import Connection, Vigil
@@ -71,7 +73,11 @@ class Node:
         """
         data = self.settings.data
         try:
-            about = about_node(data, DataDir(data).prepare())
+            labels = parse_labels(self.settings.labels)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}LABELS: {error}") from None
+        try:
+            about = about_node(data, DataDir(data).prepare()) | {"labels": json.dumps(labels)}
         except OSError as error:
             raise SettingsError(f"data directory {data}: {error.strerror or error}") from None
         for node in live_slots(connection):

@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from disco_rq.model import TaskId
+from disco_rq.model import Phase, TaskId
 from disco_rq.planning.jobstate import BATCH_S, JobState
+from disco_rq.planning.labels import Labels, fits
 from disco_rq.planning.nodestate import NodeState
 
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 10.0
 _NONE: Mapping[str, str] = MappingProxyType({})
+_NO_LABELS: Mapping[str, Labels] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Board:
         blacklist: Iterable[str],
         draining: Iterable[str] = (),
         closed: Mapping[str, str] = _NONE,
+        labels: Mapping[str, Labels] = _NO_LABELS,
     ) -> None:
         """The nodes that are alive now, with the number of their workers."""
         blacklisted, drained = set(blacklist), set(draining)
@@ -79,6 +82,7 @@ class Board:
                 node = self.nodes[name] = NodeState(number, batches=batches)
             node.slots, node.blacklisted, node.draining = number, name in blacklisted, name in drained
             node.closed = closed.get(name, "")
+            node.labels = labels.get(name, {})
 
     def task_assigned(
         self, name: str, task: TaskId, attempt: int, *, node: str, batch_id: str, now_s: float
@@ -195,7 +199,7 @@ class Board:
 
     def candidates(self, job: JobState, task: TaskId) -> list[str]:
         """The live nodes that may take the task, whether they failed it or not."""
-        return [name for name, state in self.nodes.items() if state.is_open and allows(job, task, name)]
+        return [name for name, state in self.nodes.items() if state.is_open and allows(self, job, task, name)]
 
     def _retry(self, job: JobState, task: TaskId, node: str, now_s: float) -> None:
         """Let a task wait again: at once where another node may take it, else after a backoff."""
@@ -220,14 +224,20 @@ class Board:
                 self.nodes[batch.node].batches -= 1
 
 
-def allows(job: JobState, task: TaskId, node: str) -> bool:
-    """What the node itself said, and ``force_local`` and ``force_remote``, which mean maps whose input is on
-    a node.
+def allows(board: Board, job: JobState, task: TaskId, node: str) -> bool:
+    """Whether the task may run there: what the node itself said, what the task needs, and ``force_local`` and
+    ``force_remote``, which mean maps whose input is on a node.
     """
-    if node in job.refused:
+    if node in job.refused or not has_needs(board, job, task.phase, node):
         return False
     home = job.preferred.get(task.index) if task.phase == "map" else None
     return home is None or not ((job.force_local and home != node) or (job.force_remote and home == node))
+
+
+def has_needs(board: Board, job: JobState, phase: Phase, node: str) -> bool:
+    """Whether the node has the labels that the job's tasks of a phase need."""
+    needs = job.needs.get(phase)
+    return not needs or (node in board.nodes and fits(board.nodes[node].labels, needs))
 
 
 def _backoff_s(job: str, task: TaskId, attempt: int) -> float:

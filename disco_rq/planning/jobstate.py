@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from disco_rq.model import Phase, TaskId
+from disco_rq.planning.labels import Labels
 from disco_rq.planning.turns import Turn
 
 BATCH_S = 0.1
@@ -82,6 +83,7 @@ class JobState:
     speculative: bool = True  # its tasks that lag may have copies
     pilot: frozenset[int] | None = None  # the maps that may run now, of those that are not done; None: all
     is_small: bool = False  # so that one batch may have all its tasks
+    needs: Mapping[str, Labels] = field(default_factory=dict)  # phase -> what its tasks need of a node
     preferred: Mapping[int, str] = field(default_factory=dict)  # map index -> node that has its input
     attempts: dict[TaskId, int] = field(default_factory=dict)  # highest number of each task that was tried
     excluded: dict[TaskId, dict[str, float]] = field(default_factory=dict)  # task -> node -> when it failed
@@ -110,7 +112,8 @@ class JobState:
 
     def whole(self) -> list[TaskId]:
         """All tasks, the maps first, if it is small and none of them has been tried yet."""
-        if not self.is_small or any(self.attempts.values()) or self.maps.done:
+        begun = any(self.attempts.values()) or self.maps.done
+        if begun or not self.is_small or self.needs.get("map") != self.needs.get("reduce"):
             return []
         maps = [TaskId("map", index) for index in range(self.maps.total)]
         return maps + [TaskId("reduce", index) for index in range(self.reduces.total)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SAMPLE = 2
@@ -20,6 +21,7 @@ class NodeState:
     slots: int
     blacklisted: bool = False
     draining: bool = False  # like that, but what is in its queue is left to it
+    labels: Mapping[str, bool | float | str] = field(default_factory=dict)
     closed: str = ""  # why it takes none of its own accord; what is queued moves
     batches: int = 0  # under way: in its queue or in its workers
     _paces: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLE))

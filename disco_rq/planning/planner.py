@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from disco_rq.model import Phase, TaskId
 from disco_rq.planning.assignment import Assignment
-from disco_rq.planning.board import Board, allows
+from disco_rq.planning.board import Board, allows, has_needs
 from disco_rq.planning.jobstate import JobState, PhaseState
 from disco_rq.planning.stragglers import Laggard, node_for_copy
 from disco_rq.planning.turns import Turn, Turns
@@ -60,7 +60,7 @@ class Planner:
             while loads and turns:
                 _, name = heappop(loads)
                 # Who waits for the next free slot there, in its turn, must find it free.
-                before = next((turn for turn in waiting if jobs[turn[-1]].takes(name)), None)
+                before = next((turn for turn in waiting if self._takes(jobs[turn[-1]], name)), None)
                 assignment = self._next_batch(name, turns, outlook, before)
                 if assignment is None:
                     continue
@@ -118,7 +118,9 @@ class Planner:
         def offer(name: str) -> Assignment | None:
             job = self.board.jobs[name]
             phase_name, phase = job.open_phase()
-            if node in job.refused or self._others_are_sooner(job, phase, node, outlook):
+            if node in job.refused or not has_needs(self.board, job, phase_name, node):
+                return None
+            if self._others_are_sooner(job, phase, node, outlook):
                 return None
             tasks = job.whole() or self._pick(job, phase_name, phase, node, phase.batch_size(outlook.due))
             attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
@@ -176,8 +178,12 @@ class Planner:
             queue.extendleft(reversed(skipped))
         return list(picked.values())
 
+    def _takes(self, job: JobState, node: str) -> bool:
+        """Whether it may have something for a slot of the node that becomes free."""
+        return job.takes(node) and has_needs(self.board, job, job.open_phase()[0], node)
+
     def _may_run(self, job: JobState, task: TaskId, node: str) -> bool:
-        if not allows(job, task, node):
+        if not allows(self.board, job, task, node):
             return False
         excluded = job.excluded.get(task)
         if not excluded or node not in excluded:

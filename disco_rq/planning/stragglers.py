@@ -106,5 +106,5 @@ def _may_copy(board: Board, laggard: Laggard, node: str) -> bool:
         node != laggard.node
         and _is_idle(board.nodes[node])
         and node not in job.excluded.get(laggard.task, ())
-        and allows(job, laggard.task, node)
+        and allows(board, job, laggard.task, node)
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from disco_rq.planning.board import Board
+from disco_rq.planning.board import Board, has_needs
+from disco_rq.planning.labels import missing
 
 
 def stranded(board: Board) -> dict[str, str]:
@@ -14,10 +15,17 @@ def stranded(board: Board) -> dict[str, str]:
         why = "; ".join(f"{name}: {node.why_closed}" for name, node in sorted(board.nodes.items())[:5])
         return dict.fromkeys(board.jobs, f"No node takes tasks ({why}): the job waits for one")
     answer = {}
+    open_labels = [board.nodes[name].labels for name in usable]
     for job in board.jobs.values():
         if usable <= job.refused.keys():
             why = "; ".join(sorted({job.refused[name] for name in usable})[:5])
             answer[job.name] = f"No node here can run it: the job waits for another ({why})"
+            continue
+        phase = job.open_phase()[0]
+        fit = [name for name in usable - job.refused.keys() if has_needs(board, job, phase, name)]
+        if not fit and not job.running:
+            what = missing(open_labels, job.needs[phase])
+            answer[job.name] = f"No node has {what}, which its {phase}s need: the job waits for one"
             continue
         if job.running or not job.maps.pending or not (job.force_local or job.force_remote):
             continue

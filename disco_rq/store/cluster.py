@@ -12,6 +12,7 @@ import msgpack
 
 from disco_rq.model import PHASES, JobSpec, TaskId
 from disco_rq.outputs.addresses import preferred_node
+from disco_rq.planning.labels import Labels, labels_of
 from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import add_event, unpack_input
 from disco_rq.store.clock import server_ms
@@ -173,17 +174,27 @@ class ClusterStore:
         """Every node that was seen and is not forgotten."""
         return node_names(self._connection)
 
-    def blacklist(self) -> set[str]:
-        members: Any = self._redis.smembers(keys.BLACKLIST)
-        return set(unreadable.names("blacklisted node", members))
-
-    def draining(self) -> set[str]:
-        members: Any = self._redis.smembers(keys.DRAINING)
-        return set(unreadable.names("draining node", members))
+    def steered(self) -> tuple[set[str], set[str]]:
+        """The nodes that people have blacklisted, and those that are to drain."""
+        members: list[Any] = [self._redis.smembers(key) for key in (keys.BLACKLIST, keys.DRAINING)]
+        blacklisted, draining = (set(unreadable.names("steered node", found)) for found in members)
+        return blacklisted, draining
 
     def closed(self) -> dict[str, str]:
         """Node -> why it takes no tasks now, as it said itself."""
         return closed_nodes(self._connection)
+
+    def labels(self, nodes: Sequence[str]) -> dict[str, Labels]:
+        """Node -> its labels, of those that have some."""
+        pipe = self._redis.pipeline(transaction=False)
+        for node in nodes:
+            pipe.hget(keys.node(node), "labels")
+        found = {}
+        for node, record in zip(nodes, unreadable.answers(pipe) if nodes else [], strict=True):
+            labels = record and unreadable.read(f"the labels of node {node},", record, labels_of)
+            if labels:
+                found[node] = labels
+        return found
 
     def event(self, job_name: str, text: str) -> None:
         """A line of the master's in a job's history."""

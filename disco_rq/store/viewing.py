@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from disco_rq.errors import UnknownJob
 from disco_rq.model import NODE_NAME, PHASES, TaskId
+from disco_rq.planning.labels import Labels, labels_of
 from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.clock import ms_of, server_ms
@@ -62,6 +63,11 @@ class NodeView(NamedTuple):
     draining: bool
     closed: str  # why it takes no tasks of its own accord; "" if it does, or is gone
     queued: int  # batches in its queue
+
+    @property
+    def labels(self) -> Labels:
+        told = self.about.get("labels") or "{}"
+        return unreadable.read(f"the labels of node {self.name},", told, labels_of) or {}
 
     @property
     def state(self) -> NodeState:

@@ -68,6 +68,7 @@ def _node(node: NodeView, now_ms: int) -> shapes.Node:
         queued=node.queued,
         version=about.get("version", ""),
         python=about.get("python", ""),
+        labels=dict(node.labels),
     )
 
 

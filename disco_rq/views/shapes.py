@@ -85,6 +85,7 @@ class Node(Struct):
     queued: int
     version: str
     python: str
+    labels: dict[str, bool | float | str]
 
 
 class Nodes(Struct):

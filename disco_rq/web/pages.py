@@ -68,6 +68,7 @@ BLANK = {
         queued=0,
         version="",
         python="",
+        labels={},
     ),
     "job": shapes.JobHead("", "active", False, "", 0, 0, None, NO_TASKS, NO_TASKS, 0.0, None),
     "phase": shapes.PhaseView("map", 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None, None, 0),
