@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, fields, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import msgpack
 import msgspec
@@ -16,12 +16,14 @@ JobStatus = Literal["active", "ready", "dead"]
 ResultStatus = Literal["active", "ready", "dead", "unknown job"]
 Phase = Literal["map", "reduce"]
 PHASES: tuple[Phase, ...] = ("map", "reduce")
+TaskKind = Literal["map", "reduce", "check"]
+"""``check:3`` is map 3 a second time, to see whether it gives the same."""
 
 JOB_PREFIX = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]{0,99}")
 """What ``new_job`` takes: files, addresses and the ids of batches are called after the job."""
 JOB_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*@\d{8}-\d{6}-[a-z0-9]{4}")
 NODE_NAME = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
-TASK = re.compile(r"(map|reduce):(0|[1-9][0-9]{0,8})")
+TASK = re.compile(r"(map|reduce|check):(0|[1-9][0-9]{0,8})")
 WORKER_NAME = re.compile(r"[a-zA-Z0-9_\-][a-zA-Z0-9_.:@\-]{0,127}")
 """Its slot, its attempts and its scratch directory are called after it."""
 
@@ -67,9 +69,11 @@ def shown(value: Any) -> str:
 # A master holds 50,000 of a big job, looks them up and sorts them: such a record does it five times as fast
 # as a dataclass, and the collector need not look through it.
 class TaskId(msgspec.Struct, frozen=True, order=True, gc=False):
-    """One map or reduce of a job. It is the text ``map:3`` in Redis and for people, and nowhere else."""
+    """One map or reduce of a job, or a map's check. It is the text ``map:3`` in Redis and for people, and
+    nowhere else.
+    """
 
-    phase: Phase
+    phase: TaskKind
     index: int
 
     def __str__(self) -> str:
@@ -81,7 +85,7 @@ class TaskId(msgspec.Struct, frozen=True, order=True, gc=False):
         found = TASK.fullmatch(text)
         if found is None:
             raise ValueError(f"not a task: {text!r:.200}")
-        return cls("map" if found[1] == "map" else "reduce", int(found[2]))
+        return cls(cast("TaskKind", found[1]), int(found[2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class JobSpec:
     on_end: Any = None  # whom its end is told: an address, or a function and its queue
     pilot: float = 0  # so many maps run first, and then it pauses; below 1 a part of them
     reuse: bool = False  # maps of earlier jobs that do the same are not run again
+    check: float = 0  # such a part of its maps runs a second time, to see whether it gives the same
     gc_after: float | None = None  # seconds from its end to its purge; None: as the cluster does
     max_cores: int | None = None
     force_local: bool = False
@@ -121,7 +126,7 @@ class JobSpec:
     nr_inputs: int = 0  # of a job without a map: what every reduce reads
     protocol: int = PROTOCOL  # of the client that made it
     # on_nodes (whether any input is on a node), is_small, arguments (as jobspec() tells them), pilot
-    # (planning.pilot.PilotPlan), unique (the digest)
+    # (planning.pilot.PilotPlan), unique (the digest), check (the maps that are checked: a bit for each)
     details: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict
@@ -134,6 +139,20 @@ class JobSpec:
     def saves(self, task: TaskId) -> bool:
         """Whether the task's output is a result that is saved."""
         return self.save is not None and self.gives_result(task)
+
+    @property
+    def checked(self) -> frozenset[int]:
+        """The maps that are checked."""
+        bits: bytes = (self.details.get("check") or b"") if self.check else b""
+        among = range(min(self.nr_maps, 8 * len(bits)))
+        return frozenset(index for index in among if bits[index >> 3] >> (index & 7) & 1)
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether its maps tell digests of what they write: someone may want to know whether it is the
+        same.
+        """
+        return self.nr_partitions > 1 or self.check > 0
 
     @property
     def is_small(self) -> bool:

@@ -24,10 +24,11 @@ class Program:
     def check(self, task: TaskId, task_input: TaskInput) -> None:
         """``BadSignature`` unless the job has this task, and its client has signed that it reads this."""
         spec = self.spec
-        tasks = {"map": spec.nr_maps, "reduce": spec.nr_reduces if spec.has_reduce else 0}[task.phase]
+        reduces = spec.nr_reduces if spec.has_reduce else 0
+        tasks = reduces if task.phase == "reduce" else spec.nr_maps
         if not 0 <= task.index < tasks:
             raise BadSignature(f"{spec.name} has no {task}, as its client has signed it")
-        if task.phase == "map" and task_input == "reduce":
+        if task.phase != "reduce" and task_input == "reduce":
             raise BadSignature(f"input {task.index} of {spec.name} is not there")
         if task_input != "reduce":
             check_input(task_input, task.index, self.seal)

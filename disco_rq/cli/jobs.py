@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, sources_of, verb
+from disco_rq.cli.checks import checks_line
 from disco_rq.cli.inputlines import grouped
 from disco_rq.cli.output import (
     check_reader,
@@ -116,6 +117,8 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
         rows += [(f"{phase} output", ", ".join([*amounts, figures.size(found["bytes"][phase])]))]
     if found["copies"]:
         rows += [("copies of tasks that lagged", found["copies"])]
+    if found["check"]:
+        rows += [("maps checked", checks_line(found["check"]))]
     if found["retry_of"]:
         rows += [("goes on with", f"{found['retry_of']}, {found['kept']} tasks kept")]
     if found["reuse"] is not None:

@@ -17,6 +17,7 @@ from rich.console import Console
 from disco_rq import Disco, Job, result_iterator
 from disco_rq.cli import lastjob
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
+from disco_rq.cli.checks import checks_line
 from disco_rq.cli.completion import complete_files
 from disco_rq.cli.explaining import explain
 from disco_rq.cli.locally import run_here
@@ -76,6 +77,12 @@ def program_options(function: F) -> F:
         click.option(
             "--explain", is_flag=True, help="Say of each map whether it is reused, or why it is run."
         ),
+        click.option(
+            "--check",
+            type=NumberOrPart(),
+            metavar="PART",
+            help="Run such a part of the maps a second time, and compare: 0.05, 5%.",
+        ),
         click.option("--nr-reduces", type=click.IntRange(min=0), metavar="N", help="How many reduces."),
         redis_option,
     ):
@@ -92,7 +99,7 @@ def described(program: str, inputs: Sequence[str], options: dict[str, Any]) -> t
     arguments.update(
         {
             name: options[name]
-            for name in ("sort", "nr_reduces", "max_bad", "reuse", "pilot")
+            for name in ("sort", "nr_reduces", "max_bad", "reuse", "pilot", "check")
             if options[name] is not None
         }
     )
@@ -162,7 +169,8 @@ def run(
             _follow(disco, job, out, console, {**options, "quiet": quiet, "as_json": as_json})
             if not quiet:
                 info = job.jobinfo()
-                summarise(job, info["counters"], info["bad"], console)
+                check = info["check"] and f"maps checked {checks_line(info['check'])}"
+                summarise(job, info["counters"], info["bad"], console, check=check or "")
 
 
 def _check_place(redis: str | None, workers: int | None, *, here: bool, options: dict[str, Any]) -> None:
@@ -242,9 +250,13 @@ def wait(job: str, timeout: float | None, logs: bool, quiet: bool, redis: str | 
                 click.echo(address)
 
 
-def summarise(job: Job | LocalJob, counters: Mapping[str, int], bad: int, console: Console) -> None:
-    """What the job left besides its results: counters and OOB results, a few of them."""
+def summarise(
+    job: Job | LocalJob, counters: Mapping[str, int], bad: int, console: Console, *, check: str = ""
+) -> None:
+    """What the job left besides its results: counters and OOB results, a few of them; what was checked."""
     told = [f"{name} {value:,}" for name, value in sorted(counters.items())]
+    if check:
+        told.insert(0, check)
     if bad:
         told.insert(0, f"bad entries left out {bad:,}")
     keys = job.oob_list()

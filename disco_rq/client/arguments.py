@@ -80,6 +80,7 @@ class JobArguments(TypedDict, total=False):
     unique: bool
     on_end: str | tuple[str, str] | None
     reuse: bool
+    check: float
     max_failures: int
     task_retries: int
     task_timeout: float | None

@@ -41,10 +41,24 @@ def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
         "reused": record.count("reused"),
         "reuse": record.reuse,
         "pilot": None,
+        "check": check_facts(record),
         "entries": {phase: record.count(f"{phase}:entries") for phase in PHASES},
         "records": {phase: record.count(f"{phase}:records") for phase in PHASES},
         "bytes": {phase: record.count(f"{phase}:bytes") for phase in PHASES},
         "cause": record.cause,
+    }
+
+
+def check_facts(record: JobRecord) -> dict[str, Any] | None:
+    """How far the checks of a job's maps are, and what they cost; None if none is checked."""
+    if "checks" not in record.fields:
+        return None
+    unchecked = record.count("unchecked")
+    return {
+        "maps": record.count("checks"),
+        "done": record.count("check:done"),
+        "unchecked": unchecked,
+        "seconds": record.count("check:ms") / 1000,
     }
 
 

@@ -124,6 +124,8 @@ class Job:
         - ``copies`` (of tasks that lagged), ``bad`` (entries that were left out)
         - ``kept`` (tasks of the job that it goes on with), ``reused`` (maps of earlier jobs)
         - ``reuse`` (with ``reuse=True``: why the others are run, and how many for each reason)
+        - ``check`` (of the maps that are checked: ``maps``, ``done``, ``unchecked``, which could not be, and
+          ``seconds`` of slots; None if none is)
         - ``entries``, ``records`` and ``bytes`` (each by phase)
         """
         record = self._store.record(self.name)
@@ -164,7 +166,8 @@ class Job:
         return self._story(_task_named(task))
 
     def _story(self, task: TaskId) -> list[dict[str, Any]]:
-        number = self._store.record(self.name).count(f"nr_{task.phase}s")
+        phase = "map" if task.phase == "check" else task.phase
+        number = self._store.record(self.name).count(f"nr_{phase}s")
         if task.index >= number:
             last = f"the last is {TaskId(task.phase, number - 1)}" if number else f"it has no {task.phase}s"
             raise DiscoError(f"job {self.name} has no task {task}: {last}")

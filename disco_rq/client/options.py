@@ -68,6 +68,10 @@ def is_on_end(value: Any) -> bool:
     return _FUNCTION.fullmatch(function) is not None and is_queue
 
 
+def _is_part(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 _SCHEDULER: dict[str, Callable[[Any], bool]] = {
     "max_cores": _whole(1),
     "force_local": _is_bool,
@@ -100,6 +104,7 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "pilot": (_is_number_or_part, "a whole number of maps from 0 on, or a fraction of them below 1"),
     "max_bad": (_is_number_or_part, "a whole number of entries from 0 on, or a fraction of them below 1"),
     "reuse": (_is_bool, "True or False"),
+    "check": (_is_part, "a part of the maps, above 0 and up to 1, or 0 for none"),
     "max_failures": (_whole(0), "a whole number from 0 on"),
     "task_retries": (_whole(0), "a whole number from 0 on"),
     "task_timeout": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),

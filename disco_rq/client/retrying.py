@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
@@ -17,9 +17,10 @@ from disco_rq.client.submission import ARGUMENTS, Submission, assembled, build, 
 from disco_rq.errors import JobArgumentError, JobError
 from disco_rq.model import JOB_PREFIX, Functions, shown
 from disco_rq.packing import Required, gather
+from disco_rq.planning.sample import sample_bits, without
 from disco_rq.readers import check_packages
 from disco_rq.saving import publish
-from disco_rq.store.adoption import Adoption
+from disco_rq.store.adoption import Adoption, Kept
 
 if TYPE_CHECKING:
     from disco_rq.client.session import HasSession, Session
@@ -87,7 +88,7 @@ def _retried(session: Session, name: str, *, keep: bool, changes: Mapping[str, A
     else:
         submission, functions = _as_it_was(session, earlier, changes), None
     tasks = fitting_tasks(session, earlier, submission, functions, keep=keep)
-    submission = signed_with(submission, tasks)
+    submission = _not_checked(signed_with(submission, tasks), tasks)
     if tasks and (keep or submission.spec.details.get(CODE) != earlier.spec.details.get(CODE)):
         submission = submission.signed_again(submission.spec, **{MIXED: True})
     stored: list[Adoption] = []
@@ -109,12 +110,24 @@ def _as_it_was(session: Session, earlier: Earlier, changes: Mapping[str, Any]) -
     options |= options.pop("scheduler", {})
     if options.get("max_bad") and not earlier.spec.has_map:
         raise JobArgumentError(f"max_bad={options['max_bad']!r}: this job has no map, which it would be for")
+    if options.get("check") and not earlier.spec.has_map:
+        raise JobArgumentError(f"check={options['check']!r}: this job has no map, which it would be for")
     spec = replace(earlier.spec, name=_new_name(earlier, changes), **{"pilot": 0, **options})
     told = {name: as_plain_data(name, value) for name, value in changes.items()}
     arguments = {**earlier.told(), **told, "name": spec.name}
     inputs = earlier.inputs()
     as_it_was = Submission(spec, earlier.pack, inputs, Functions(), session.signer(), frozenset())
-    return as_it_was.signed_again(spec, arguments=arguments, pilot=None)
+    check = sample_bits(spec.nr_maps, spec.check)
+    return as_it_was.signed_again(spec, arguments=arguments, pilot=None, check=check)
+
+
+def _not_checked(submission: Submission, tasks: Sequence[Kept]) -> Submission:
+    """What is kept may be of other code: it is not run again to see whether it gives the same."""
+    spec = submission.spec
+    kept = [kept.task.index for kept in tasks if kept.task.phase == "map"]
+    if not spec.checked.intersection(kept):
+        return submission
+    return submission.signed_again(spec, check=without(spec.details["check"], kept))
 
 
 def _new_name(earlier: Earlier, changes: Mapping[str, Any]) -> str:

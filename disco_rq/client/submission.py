@@ -31,6 +31,7 @@ from disco_rq.outputs.addresses import job_of, preferred_node
 from disco_rq.packing import JobSeal, Required, Signer, gather, pack_functions, sign_for
 from disco_rq.params import Params
 from disco_rq.planning.labels import needs_by_phase
+from disco_rq.planning.sample import sample_bits
 from disco_rq.readers import borders_of, check_packages, packages_of
 from disco_rq.saving import check_target
 from disco_rq.shuffle.ranges import total_order
@@ -184,6 +185,8 @@ def _check_together(functions: Functions, options: Mapping[str, Any]) -> None:
         raise JobArgumentError(f"max_bad={options['max_bad']!r}: this job has no map, which it would be for")
     if options.get("pilot") and functions.map is None:
         raise JobArgumentError(f"pilot={options['pilot']!r}: this job has no map, which it would be for")
+    if options.get("check") and functions.map is None:
+        raise JobArgumentError(f"check={options['check']!r}: this job has no map, which it would be for")
     name = getattr(functions.reduce, "needs_sort", None)
     if name and not options.get("sort"):
         raise JobArgumentError(f"reduce={name}(…): give it sort_values=True, or sort=True")
@@ -260,9 +263,10 @@ def _details(
     functions: Functions, inputs: Planned, nr_reduces: int, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     pilot = pilot_details(inputs, options.get("pilot", 0))
-    is_small = not pilot and _is_small(functions, inputs, nr_reduces)
+    check = sample_bits(len(inputs) if functions.map is not None else 0, options.get("check", 0))
+    is_small = not (pilot or check) and _is_small(functions, inputs, nr_reduces)
     told = {"reads": jobs_read(inputs), "is_small": is_small, "source": source_texts(functions)}
-    return {**told, **pilot}
+    return {**told, "check": check, **pilot}
 
 
 def _is_small(functions: Functions, inputs: Planned, nr_reduces: int) -> bool:

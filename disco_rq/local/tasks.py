@@ -12,18 +12,19 @@ import threading
 from bdb import BdbQuit
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from disco_rq.attempt.place import Place
+from disco_rq.attempt.ranges import Unheard
 from disco_rq.attempt.running import Running, TaskInput, Turn, run_attempt
 from disco_rq.attempt.surroundings import forget_modules, restored
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.client.facts import describe_death
 from disco_rq.client.submission import Submission
-from disco_rq.errors import BadEntryError, JobError
+from disco_rq.errors import BadEntryError, JobError, JobFailure
 from disco_rq.inputs.rediskeys import KeysAt
 from disco_rq.local.record import NODE, LocalRecord
 from disco_rq.local.services import LocalServices
@@ -31,6 +32,7 @@ from disco_rq.model import Input, MapInput, TaskId
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
 from disco_rq.packing import JobSeal, unpack_functions
+from disco_rq.records import changed_partitions
 from disco_rq.runtime import enter_task
 from disco_rq.saving import final_address, is_saved, publish
 from disco_rq.settings import Settings
@@ -39,6 +41,10 @@ from disco_rq.store.badentries import Causes, is_too_much, left_out_text, too_ma
 from disco_rq.store.deaths import death_text, failure_text
 
 __all__ = ["LocalTasks"]
+
+
+TO_BE_LOOKED_AT = 0
+"""Number of an attempt that is run to be looked at: no other one has it. It leaves nothing."""
 
 
 class LocalTasks:
@@ -134,17 +140,18 @@ class LocalTasks:
         spec = self._spec
         turn = Turn(spec, self._unpacked, task, number, task_input).after(failed)
         services = LocalServices(self.record, task, self._other_jobs)
-        is_main = threading.current_thread() is threading.main_thread()  # signals reach no other
         outside = Running(
             services=services,
             feed=self,
             ranges=self,
             master=lambda: self._master,
             status=lambda text: self.record.tell(NODE, f"{task}: {text}"),
-            limit=time_limit(spec.task_timeout) if is_main else nullcontext(),
+            limit=self._limit(),
         )
         try:
             outcome = run_attempt(turn, self._place, outside)
+            if task.phase == "map" and task.index in spec.checked:
+                self._check(turn, outside, outcome.result.digests)
         finally:
             enter_task(None)
         if is_saved(outcome.address):
@@ -157,6 +164,28 @@ class LocalTasks:
         self._written.update(outcome.result.partition_bytes)
         if outcome.result.left_out:
             self._leave_out(task, number, json.loads(outcome.result.left_out))
+
+    def _limit(self) -> AbstractContextManager[None]:
+        is_main = threading.current_thread() is threading.main_thread()  # signals reach no other
+        return time_limit(self._spec.task_timeout) if is_main else nullcontext()
+
+    def _check(self, turn: Turn, outside: Running, digests: bytes) -> None:
+        """The map once more: nothing that it says is heard. ``JobFailure`` if it gives something else."""
+        quiet = replace(turn.spec, save=None, save_format=None, has_save_by=False, profile=False)
+        again = replace(turn, spec=quiet, number=TO_BE_LOOKED_AT)
+        unheard = replace(
+            outside, services=Unheard(outside.services), status=lambda _text: None, limit=self._limit()
+        )
+        data, name = self._place.data, turn.spec.name
+        self._place.scratch.empty()
+        try:
+            changed = changed_partitions(digests, run_attempt(again, self._place, unheard).result.digests)
+        finally:
+            data.output(name, turn.task, TO_BE_LOOKED_AT).unlink(missing_ok=True)
+            data.bad(name, turn.task, TO_BE_LOOKED_AT).unlink(missing_ok=True)
+        if changed:
+            what = f"run a second time, it differs in partition {changed[0]}"
+            raise JobFailure(f"{turn.task} is not deterministic: {what}")
 
     def _leave_out(self, task: TaskId, number: int, told: dict[str, Any]) -> None:
         """What a map has left out counts from now on. ``BadEntryError`` if that is too much."""

@@ -145,7 +145,8 @@ class Term:
         self.board.add_job(_job_state(snapshot))
         for task, state in snapshot.tasks.items():
             if state.state == "done":
-                self.board.task_done(name, task, state.attempt, now_s=time.monotonic())
+                now_s = time.monotonic()
+                self.board.task_done(name, task, state.attempt, now_s=now_s, node=state.node)
             elif state.state in ("queued", "running"):
                 self.board.task_assigned(
                     name, task, state.attempt, node=state.node, batch_id=state.batch, now_s=time.monotonic()
@@ -205,6 +206,7 @@ def _job_state(snapshot: JobSnapshot) -> JobState:
         submitted_ms=snapshot.submitted_ms,
         paused=snapshot.paused,
         pilot=snapshot.pilot,
+        checked=spec.checked,
         max_cores=spec.max_cores,
         force_local=spec.force_local,
         force_remote=spec.force_remote,

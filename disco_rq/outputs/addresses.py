@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 from disco_rq.errors import DataError
-from disco_rq.model import JOB_NAME, NODE_NAME, TASK, TaskId
+from disco_rq.model import JOB_NAME, NODE_NAME, TASK, TaskId, TaskKind
 
 __all__ = [
     "BAD_SUFFIX",
@@ -54,7 +55,7 @@ def task_of(job: str, address: str | None) -> TaskId | None:
     match = ADDRESS.fullmatch(address or "")
     if match is None or match[2] != job:
         return None
-    return TaskId("map" if match[4] == "map" else "reduce", int(match[5]))
+    return TaskId(cast("TaskKind", match[4]), int(match[5]))
 
 
 def map_task_of(job: str, address: str | None) -> TaskId | None:

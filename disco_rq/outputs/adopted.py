@@ -46,7 +46,7 @@ class Adopted:
         told: Mapping[str, Mapping[str, Sequence[Sequence[Any]]]] = spec.details.get(ADOPTS) or {}
         self.jobs = list(told)
         """Whose outputs these are."""
-        self._here = {
+        self._here: dict[tuple[str, str], dict[int, int]] = {
             (job, phase): {
                 source + i: first + i for first, source, length in runs.get(phase, ()) for i in range(length)
             }

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from disco_rq.model import Phase, TaskId
+from disco_rq.model import TaskId, TaskKind
 from disco_rq.planning.jobstate import BATCH_S, JobState
 from disco_rq.planning.labels import Labels, fits
 from disco_rq.planning.nodestate import NodeState
@@ -118,9 +118,18 @@ class Board:
         self.batches[batch_id].is_claimed = True
 
     def task_done(
-        self, name: str, task: TaskId, attempt: int, *, now_s: float, duration_s: float | None = None
+        self,
+        name: str,
+        task: TaskId,
+        attempt: int,
+        *,
+        now_s: float,
+        duration_s: float | None = None,
+        node: str = "",
     ) -> dict[int, str]:
-        """An attempt was committed. Returns those that it has overtaken, with their batches."""
+        """An attempt was committed. Returns those that it has overtaken, with their batches. ``node``: where,
+        if no batch of it is known.
+        """
         job, live = self.jobs.get(name), self.live(name, task)
         if job is None or (attempt not in live and attempt < job.attempts.get(task, 0)):
             return {}
@@ -132,6 +141,9 @@ class Board:
             if duration_s is not None:
                 phase.measure(duration_s)
         self.number_taken(name, task, attempt)
+        if task.phase == "map" and task.index in job.checked:
+            made_on = self.batches[live[attempt]].node if attempt in live else node
+            job.check_due(task.index, made_on, is_live=(name, TaskId("check", task.index)) in self._live)
         for number, batch_id in live.items():
             batch = self.batches[batch_id]
             took_s = duration_s if number == attempt else now_s - batch.since_s
@@ -230,13 +242,13 @@ def allows(board: Board, job: JobState, task: TaskId, node: str) -> bool:
     """
     if node in job.refused or not has_needs(board, job, task.phase, node):
         return False
-    home = job.preferred.get(task.index) if task.phase == "map" else None
+    home = None if task.phase == "reduce" else job.preferred.get(task.index)
     return home is None or not ((job.force_local and home != node) or (job.force_remote and home == node))
 
 
-def has_needs(board: Board, job: JobState, phase: Phase, node: str) -> bool:
-    """Whether the node has the labels that the job's tasks of a phase need."""
-    needs = job.needs.get(phase)
+def has_needs(board: Board, job: JobState, phase: TaskKind, node: str) -> bool:
+    """Whether the node has the labels that the job's tasks of a phase need; a check needs what its map does."""
+    needs = job.needs.get("map" if phase == "check" else phase)
     return not needs or (node in board.nodes and fits(board.nodes[node].labels, needs))
 
 

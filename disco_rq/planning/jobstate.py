@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 
-from disco_rq.model import Phase, TaskId
+from disco_rq.model import Phase, TaskId, TaskKind
 from disco_rq.planning.labels import Labels
 from disco_rq.planning.turns import Turn
 
@@ -81,6 +82,7 @@ class JobState:
     force_local: bool = False
     force_remote: bool = False
     speculative: bool = True  # its tasks that lag may have copies
+    checked: frozenset[int] = frozenset()  # maps that run a second time once they are done
     pilot: frozenset[int] | None = None  # the maps that may run now, of those that are not done; None: all
     is_small: bool = False  # so that one batch may have all its tasks
     needs: Mapping[str, Labels] = field(default_factory=dict)  # phase -> what its tasks need of a node
@@ -93,16 +95,23 @@ class JobState:
     turn: int = 0  # when it was last assigned a batch, in turns of the planner
     maps: PhaseState = field(default_factory=PhaseState)
     reduces: PhaseState = field(default_factory=PhaseState)
+    checks: PhaseState = field(default_factory=PhaseState)  # by the indices of the maps
 
     def __post_init__(self) -> None:
         self.maps.total, self.reduces.total = self.nr_maps, self.nr_reduces
+        self.checks.total = len(self.checked)
 
     def phase(self, task: TaskId) -> PhaseState:
-        return self.maps if task.phase == "map" else self.reduces
+        return {"map": self.maps, "reduce": self.reduces, "check": self.checks}[task.phase]
 
     def open_phase(self) -> tuple[Phase, PhaseState]:
         """The phase whose tasks may run now: the reduces wait for every map."""
         return ("map", self.maps) if not self.maps.complete else ("reduce", self.reduces)
+
+    def next_phase(self) -> tuple[TaskKind, PhaseState]:
+        """The phase of which a task may run next: checks come when nothing else of the job waits."""
+        phase_name, phase = self.open_phase()
+        return ("check", self.checks) if self.checks.pending and not phase.pending else (phase_name, phase)
 
     def nr_wanted(self, phase: PhaseState) -> int:
         """How many tasks of the phase are done, or are to be before it goes on."""
@@ -121,7 +130,7 @@ class JobState:
     def turn_now(self) -> Turn | None:
         """Its place among the jobs that may have a batch; None if it may not."""
         busy = self.max_cores is not None and self.batches >= self.max_cores
-        if self.paused or busy or not (self.reduces if self.maps.complete else self.maps).pending:
+        if self.paused or busy or not self.next_phase()[1].pending:
             return None
         return -self.priority, self.batches, self.turn, self.submitted_ms, self.name
 
@@ -145,9 +154,18 @@ class JobState:
             else:
                 queue.append(task.index)
 
+    def check_due(self, index: int, node: str, *, is_live: bool) -> None:
+        """A map is done on a node, and is to be checked if it is not yet: elsewhere, if it can be."""
+        check = TaskId("check", index)
+        if node:
+            self.excluded.setdefault(check, {}).setdefault(node, -inf)
+        if not (is_live or index in self.checks.done or index in self.checks.delayed):
+            self.wait(check)
+
     def wake(self, now_s: float) -> None:
         """Tasks whose backoff is over wait like any other."""
-        phase_name, phase = self.open_phase()
-        for index in [index for index, not_before in phase.delayed.items() if not_before <= now_s]:
-            del phase.delayed[index]
-            self.wait(TaskId(phase_name, index), first=True)
+        phases: list[tuple[TaskKind, PhaseState]] = [self.open_phase(), ("check", self.checks)]
+        for phase_name, phase in phases:
+            for index in [index for index, not_before in phase.delayed.items() if not_before <= now_s]:
+                del phase.delayed[index]
+                self.wait(TaskId(phase_name, index), first=True)

@@ -5,7 +5,8 @@ play any story. The rules: a job with a higher priority goes first, among equals
 batches under way, then the one that waited longest for its turn; of its reduces the one with most to do goes
 first; a task goes to the node that has its input if it can, but not to a node that failed it, unless every
 live node did; a node is promised as many batches as it has slots, and one ahead while tasks are short, and no
-other job's turn it is.
+other job's turn it is. Maps are checked when nothing else of their job waits: on another node than theirs, if
+there is one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from disco_rq.model import Phase, TaskId
+from disco_rq.model import TaskId, TaskKind
 from disco_rq.planning.assignment import Assignment
 from disco_rq.planning.board import Board, allows, has_needs
 from disco_rq.planning.jobstate import JobState, PhaseState
@@ -43,7 +44,7 @@ class Planner:
         """Assignments that fill the free slots. They count as under way from here on."""
         jobs = self.board.jobs
         for job in jobs.values():
-            if job.maps.delayed or job.reduces.delayed:
+            if job.maps.delayed or job.reduces.delayed or job.checks.delayed:
                 job.wake(now_s)
         nodes = {name: node for name, node in self.board.nodes.items() if node.is_open}
         outlook = self._outlook(now_s)
@@ -107,7 +108,7 @@ class Planner:
         waiting: list[Turn] = []
         for job in self.board.jobs.values():
             if (turn := job.turn_now()) is not None:
-                (waiting if ahead and not job.open_phase()[1].is_short else now).append(turn)
+                (waiting if ahead and not job.next_phase()[1].is_short else now).append(turn)
         return Turns(now), sorted(waiting)
 
     def _next_batch(
@@ -117,7 +118,7 @@ class Planner:
 
         def offer(name: str) -> Assignment | None:
             job = self.board.jobs[name]
-            phase_name, phase = job.open_phase()
+            phase_name, phase = job.next_phase()
             if node in job.refused or not has_needs(self.board, job, phase_name, node):
                 return None
             if self._others_are_sooner(job, phase, node, outlook):
@@ -158,7 +159,7 @@ class Planner:
         )
 
     def _pick(
-        self, job: JobState, phase_name: Phase, phase: PhaseState, node: str, size: int
+        self, job: JobState, phase_name: TaskKind, phase: PhaseState, node: str, size: int
     ) -> list[TaskId]:
         """Up to ``size`` waiting tasks that may run on the node, those with their input there first."""
         picked: dict[int, TaskId] = {}

@@ -161,7 +161,16 @@ _OURS = (Ranges, EqualRanges)
 class Partitioner:
     """Partitions of many keys at a time, by the job's own function or the default."""
 
-    def __init__(self, function: Callable[..., int] | None, nr_partitions: int, params: Any) -> None:
+    def __init__(
+        self,
+        function: Callable[..., int] | None,
+        nr_partitions: int,
+        params: Any,
+        *,
+        has_digests: bool | None = None,
+    ) -> None:
+        """``has_digests``: whether it is told what each partition holds; None: where there are several."""
+        self.has_digests = nr_partitions > 1 if has_digests is None else has_digests
         self.is_trivial = nr_partitions <= 1 and (function is None or function is default_partition)
         """All keys go to partition 0, without asking."""
         self.is_default = function is None or function is default_partition

@@ -60,9 +60,7 @@ class Ordered:
         self._partitioner = partitioner
         self._packed = Interleaved(scratch, limit_bytes // 2)
         # Of those partitions that have something: there may be hundreds, and a map of one pair.
-        self._cutters: defaultdict[int, Cutter] = defaultdict(
-            partial(Cutter, digest=partitioner.nr_partitions > 1)
-        )
+        self._cutters: defaultdict[int, Cutter] = defaultdict(partial(Cutter, digest=partitioner.has_digests))
         self._buckets: defaultdict[int, _Columns] = defaultdict(_Columns)
         self._limit_bytes = limit_bytes // 3
         self._bytes = 0.0
@@ -126,7 +124,7 @@ class Sorted:
         self, scratch: Path, limit_bytes: int, partitioner: Partitioner, *, values: bool = False
     ) -> None:
         self._sorter = Sorter(scratch, limit_bytes, partitioner, values=values)
-        self._digest = partitioner.nr_partitions > 1
+        self._digest = partitioner.has_digests
         self.feed = self._sorter.feed
 
     def finish(self, writer: RecordWriter) -> int:
@@ -152,7 +150,7 @@ class Opaque:
         self._partitioner = partitioner
         self._packed = Interleaved(scratch, limit_bytes)
         nr_partitions = partitioner.nr_partitions
-        self._digest = nr_partitions > 1
+        self._digest = partitioner.has_digests
         self._files = [OpaqueFile(self._hand_on(i), digest=self._digest) for i in range(nr_partitions)]
         self._write = write
         self._params = params

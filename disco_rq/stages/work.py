@@ -44,7 +44,8 @@ def _mapped(
 ) -> StageResult:
     functions, spec, params = work.functions, work.spec, work.params
     mapped = MappedPairs(work, task_input.parts, opener, None if program is None else program.answers)
-    partitioner = Partitioner(functions.partition if spec.nr_reduces else None, spec.nr_partitions, params)
+    partition = functions.partition if spec.nr_reduces else None
+    partitioner = Partitioner(partition, spec.nr_partitions, params, has_digests=spec.has_digests)
     shuffle = _shuffle(work, partitioner)
     limit_bytes = spec.mem_sort_limit
     with closing(mapped), mapped.located_errors():
@@ -68,7 +69,7 @@ def _mapped(
         bytes_out=writer.bytes_out,
         content=writer.content(),
         partition_bytes=writer.partition_bytes() if spec.nr_partitions else {},
-        digests=writer.digests() if spec.nr_partitions > 1 else b"",
+        digests=writer.digests() if spec.has_digests else b"",
     )
 
 

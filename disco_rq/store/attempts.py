@@ -372,7 +372,7 @@ def _commit_call(commits: Sequence[Commit]) -> tuple[str, list[str], list[Any]]:
         ago_s = 0.0 if commit.ended_s is None else time.monotonic() - commit.ended_s
         args += [commit.duration_ms, round(ago_s * 1000)]
         args += [result.entries_in, result.records_out, result.bytes_out, commit.puts]
-        args += [result.digests if attempt.task.phase == "map" else commit.changes_seen, result.ranges]
+        args += [commit.changes_seen if attempt.task.phase == "reduce" else result.digests, result.ranges]
         args += ["" if commit.oob_changes_seen is None else commit.oob_changes_seen, commit.difference]
         args.append(result.left_out)
         args += [len(result.counters), len(result.partition_bytes)]

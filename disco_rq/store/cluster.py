@@ -151,7 +151,7 @@ class ClusterStore:
     def _durations_s(self, job: keys.JobKeys, states: Mapping[TaskId, TaskState]) -> dict[TaskId, float]:
         """How long some tasks took that are done: a sample of each phase, first come."""
         asked: list[TaskId] = []
-        for phase in PHASES:
+        for phase in (*PHASES, "check"):
             done = (task for task, state in states.items() if state.state == "done" and task.phase == phase)
             asked += islice(done, SAMPLE)
         if not asked:

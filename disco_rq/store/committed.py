@@ -12,7 +12,7 @@ from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.taskstate import TaskState
 
-__all__ = ["Committed", "committed"]
+__all__ = ["Committed", "committed", "committed_output"]
 
 
 class Committed(NamedTuple):
@@ -51,6 +51,18 @@ def committed(connection: Connection, job_name: str, task: TaskId) -> Committed 
         puts=_values(connection, job, own),
         counters={counter: int(n) for counter, n in counters.items()},
     )
+
+
+def committed_output(connection: Connection, job_name: str, task: TaskId) -> tuple[bytes, str]:
+    """Of a map that was committed: the digests of its partitions, and the address of its output, which is not
+    checked; empty what is not there.
+    """
+    job = keys.JobKeys(job_name)
+    pipe = connection.redis.pipeline(transaction=True)
+    pipe.hget(job.digests, str(task))
+    pipe.hget(job.outputs, str(task))
+    digests, address = pipe.execute()
+    return digests or b"", (address or b"").decode(errors="replace")
 
 
 def _values(connection: Connection, job: keys.JobKeys, own: list[bytes]) -> dict[str, Any]:

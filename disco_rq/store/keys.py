@@ -79,8 +79,10 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
                               read, where some may be bad), kept (tasks of the job that it goes on with),
                               retry_of, retried_as (jobs), reused (maps of others), "from <job>" (how many of
                               that job it has adopted), code (digests: what its maps do), reuse (JSON: why its
-                              maps are run -> how many), going (it is being purged). W: submit, adopt; claim,
-                              copy, commit, fail, kill; message; pause; fix; purge
+                              maps are run -> how many), going (it is being purged), checks (how many maps are
+                              checked), check:waiting and the like of their checks, unchecked (checks that
+                              were given up). W: submit, adopt; claim, copy, commit, fail, kill; message;
+                              pause; fix; purge
 :spec                 string  the job as submitted (msgpack of model.JobSpec). W: submit
 :pack                 string  its functions and params, signed (packing). W: submit
 :inputs               hash    index of a map -> its input (msgpack of model.MapInput); without a map, of what
@@ -88,7 +90,8 @@ A job, all under ``disco:job:<job>``, until it is cleaned or purged:
 :ranges               string  the bounds of its partitions (packed by shuffle.ranges), signed by the task that
                               made them, where it has ranges. W: fix
 :tasks                hash    task -> "state attempt node batch worker since": queued, running, done, waiting.
-                              No field: waiting, never tried. W: assign, claim, commit, fail, lose
+                              No field: waiting, never tried. The check of map:3 is a task, check:3; done
+                              may mean given up. W: assign, claim, commit, fail, lose
 :copies               hash    the same of a second attempt of a task that runs and lags: queued, running;
                               waiting: it ended, and its number is taken. W: copy, claim, commit, fail, lose.
                               A field leaves when its attempt becomes the task's own, or is counted there

@@ -40,7 +40,8 @@ def submit_call(
     args += ["" if spec.gc_after is None else spec.gc_after, spec.max_bad or ""]
     args += [_pilot_of(spec), spec.details.get("unique", "")]
     args.append(seal.seal_end(packed_call(spec.on_end)) if spec.on_end else b"")
-    return ("submit_job", script_keys, [*args, " ".join(digests), _reuse_of(spec)]), token
+    args += [" ".join(digests), _reuse_of(spec), len(spec.checked)]
+    return ("submit_job", script_keys, args), token
 
 
 def _pilot_of(spec: JobSpec) -> bytes:

@@ -42,7 +42,7 @@ def tasks(sources: Sources, asked: OfTasks) -> shapes.Tasks:
 
 
 def nr_tasks(head: JobHead, phase: str) -> int:
-    return head.count("nr_maps" if phase == "map" else "nr_reduces")
+    return head.count("nr_reduces" if phase == "reduce" else "nr_maps")
 
 
 def rows_of(sources: Sources, head: JobHead, wanted: Sequence[TaskId]) -> list[TaskRow]:

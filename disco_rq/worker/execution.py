@@ -38,6 +38,7 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.givenkeys import GivenKeys
 from disco_rq.store.nodes import master_address, node_about
 from disco_rq.worker.batch import is_whole_job
+from disco_rq.worker.checking import checked
 from disco_rq.worker.commits import Commits
 from disco_rq.worker.endings import Endings
 from disco_rq.worker.finished import Finished
@@ -235,6 +236,8 @@ class Execution:
             patience_s=patience_of(attempt.number),
             memory_bytes=SMALL_BYTES,
         )
+        if attempt.task.phase == "check":
+            return checked(self._connection, self._place, attempt, turn, partial(self._run_again, outside))
         started = time.monotonic()
         self._progress.begin(self._progress.index, spec.task_timeout)
         of_pilot = PilotLook() if spec.pilot and attempt.task.phase == "map" else None
@@ -244,11 +247,6 @@ class Execution:
             output = self._place.data.output(attempt.job, attempt.task, attempt.number)
             seen = of_pilot.noted(outcome.result, program.unpacked.functions, output)
             outcome = replace(outcome, result=seen)
-        difference = ""
-        if attempt.number > 1 and outcome.result.digests:  # its output may have been read, and lost
-            look = SecondLook(self._store, self._place, attempt)
-            again = partial(self._run_again, turn, outside)
-            difference = look.difference(outcome.result, ended - started, again)
         return Commit(
             attempt=attempt,
             is_result=spec.gives_result(turn.task),
@@ -260,11 +258,21 @@ class Execution:
             ended_s=ended,
             changes_seen=feed.changes_seen,
             oob_changes_seen=services.oob_changes_seen,
-            difference=difference,
+            difference=self._difference(attempt, turn, outside, outcome, ended - started),
         )
 
-    def _run_again(self, turn: Turn, outside: Running) -> Outcome:
-        """The task once more, to be looked at: nothing that it says is heard."""
+    def _difference(
+        self, attempt: Attempt, turn: Turn, outside: Running, outcome: Outcome, took_s: float
+    ) -> str:
+        """From an output of the same map that may have been read, and lost."""
+        if attempt.number == 1 or not outcome.result.digests:
+            return ""
+        look = SecondLook(self._store, self._place, attempt)
+        again = partial(self._run_again, outside, replace(turn, number=TO_BE_LOOKED_AT))
+        return look.difference(outcome.result, took_s, again)
+
+    def _run_again(self, outside: Running, turn: Turn) -> Outcome:
+        """A task once more, to be looked at: nothing that it says is heard."""
         self._surroundings.restore()
         self._place.scratch.empty()
         self._progress.begin(self._progress.index, turn.spec.task_timeout)
@@ -274,7 +282,7 @@ class Execution:
             status=lambda _text: None,
             limit=time_limit(turn.spec.task_timeout),
         )
-        return run_attempt(replace(turn, number=TO_BE_LOOKED_AT), self._place, unheard)
+        return run_attempt(turn, self._place, unheard)
 
     def _keep_log(self, attempt: Attempt) -> None:
         try:

@@ -14,7 +14,8 @@ from typing import Any
 
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.running import Outcome
-from disco_rq.model import Phase, StageResult
+from disco_rq.model import Phase, StageResult, TaskId
+from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.fetch import reduce_sources
 from disco_rq.records import FileSource, content_blocks, first_difference
 from disco_rq.records.blocks import Block
@@ -22,7 +23,7 @@ from disco_rq.records.pairs import shown
 from disco_rq.runtime import Services
 from disco_rq.store.attempts import Attempt, AttemptStore
 
-__all__ = ["SecondLook", "Unheard"]
+__all__ = ["SecondLook", "Unheard", "blocks_here", "blocks_of", "forget_looked_at"]
 
 log = logging.getLogger("disco_rq.execution")
 
@@ -75,8 +76,8 @@ class SecondLook:
         partition, lost = found
         place, attempt = self._place, self._attempt
         place.scratch.empty()
-        made = self._blocks(attempt.number, result, partition)
-        pair = first_difference(partial(self._lost, lost, partition), made) if lost else None
+        made = blocks_here(self._output(attempt.number), result, partition)
+        pair = first_difference(partial(blocks_of, place, lost, partition), made) if lost else None
         if pair is not None:
             return f", first at the key {shown(pair.key)}"
         if took_s > RUN_AGAIN_S:
@@ -93,29 +94,36 @@ class SecondLook:
     ) -> str:
         number = TO_BE_LOOKED_AT
         try:
-            pair = first_difference(made, self._blocks(number, run_again().result, partition))
+            again = run_again().result
+            pair = first_difference(made, blocks_here(self._output(number), again, partition))
         finally:
-            self._output(number).unlink(missing_ok=True)
-            for beside in (self._place.data.profile, self._place.data.bad):
-                beside(self._attempt.job, self._attempt.task, number).unlink(missing_ok=True)
+            forget_looked_at(self._place.data, self._attempt.job, self._attempt.task)
         if pair is not None:
             return f"; run once more, it differed again, first at the key {shown(pair.key)}"
         return ""
 
-    def _blocks(self, number: int, result: StageResult, partition: int) -> Callable[[], Iterable[Block]]:
-        """Of an output that is here, in memory or in its file."""
-        path = self._output(number)
-        if result.content is not None:
-            return partial(content_blocks, result.content, partition, path.name)
-        return partial(FileSource(path, path.name).blocks, partition)
-
     def _output(self, number: int) -> Path:
         return self._place.data.output(self._attempt.job, self._attempt.task, number)
 
-    def _lost(self, address: str, partition: int) -> Iterable[Block]:
-        """Of the output that could not be read: what can be. ``CorruptData`` where it ends."""
-        place = self._place
-        [source] = reduce_sources(
-            place.locator, [address], partition, place.scratch.directory, patience_s=BRIEF_S
-        )
-        return source.blocks(partition)
+
+def blocks_here(path: Path, result: StageResult, partition: int) -> Callable[[], Iterable[Block]]:
+    """Of an output that is here, in memory or in its file."""
+    if result.content is not None:
+        return partial(content_blocks, result.content, partition, path.name)
+    return partial(FileSource(path, path.name).blocks, partition)
+
+
+def blocks_of(place: Place, address: str, partition: int) -> Iterable[Block]:
+    """Of an output anywhere, which may not be there any more: what can be read. ``DataError`` where it
+    ends.
+    """
+    [source] = reduce_sources(
+        place.locator, [address], partition, place.scratch.directory, patience_s=BRIEF_S
+    )
+    return source.blocks(partition)
+
+
+def forget_looked_at(data: DataDir, job: str, task: TaskId) -> None:
+    """Delete what an attempt has left that was run to be looked at."""
+    for file in (data.output, data.profile, data.bad):
+        file(job, task, TO_BE_LOOKED_AT).unlink(missing_ok=True)

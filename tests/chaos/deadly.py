@@ -37,7 +37,7 @@ from disco_rq.store.connection import script_sha, script_source
 from disco_rq.store.line import Line
 
 AGAIN_S = 0.01
-TASK = re.compile(r"(map|reduce):\d+")
+TASK = re.compile(r"(map|reduce|check):\d+")
 TOLD_AGAIN = ("commit_attempts",)
 """Scripts at which the first attempt of a task and a later one are two steps."""
 JOB = re.compile(r"(\w+)@\d{8}-\d{6}-\w{4}", re.ASCII)

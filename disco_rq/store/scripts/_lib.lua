@@ -110,6 +110,13 @@ local function end_job(keys, name, status, cause, message)
   redis.call('XADD', keys.events, 'MAXLEN', '~', HISTORY, '*', 'h', 'master', 'k', 'sys', 'm', message)
 end
 
+-- Whether nothing of a job is left to be done: neither of its last phase, nor of the checks of its maps. job: its key.
+local function is_through(job)
+  local last, nr_maps, nr_reduces, maps, reduces, checks, checked = unpack(redis.call('HMGET', job, 'last_phase', 'nr_maps',
+    'nr_reduces', 'map:done', 'reduce:done', 'checks', 'check:done'))
+  return checks == checked and (last == 'map' and maps == nr_maps or last == 'reduce' and reduces == nr_reduces)
+end
+
 -- The same for one that did not become ready. The words are those of store/deaths.py.
 local function die(keys, name, cause, why)
   end_job(keys, name, 'dead', cause, 'Job is dead. ' .. why)

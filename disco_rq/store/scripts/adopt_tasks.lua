@@ -262,7 +262,7 @@ if maps_done == nr_maps and nr_maps > 0 then
 end
 if too_many then
   die(end_keys, name, cjson.encode({message = too_many, task = '', attempt = 0, node = '', traceback = '', url = ''}), too_many)
-elseif tonumber(redis.call('HGET', KEYS[1], last_phase .. ':done')) == (last_phase == 'map' and nr_maps or nr_reduces) then
+elseif is_through(KEYS[1]) then
   redis.call('HSET', KEYS[1], last_phase .. ':started', int(now))
   redis.call('HSET', KEYS[1], last_phase .. ':ended', int(now))
   end_job(end_keys, name, 'ready', '', 'Job is ready')

@@ -10,7 +10,7 @@ local lease, since = int(now + tonumber(ARGV[4])), ' ' .. int(now)
 local tasks, indices = {}, {}
 for i = 5, #ARGV, 2 do
   put_in(tasks, ARGV[i])
-  put_in(indices, string.match(ARGV[i], '^map:(%d+)$') or '-')
+  put_in(indices, string.match(ARGV[i], '^map:(%d+)$') or string.match(ARGV[i], '^check:(%d+)$') or '-')
 end
 if status ~= 'active' or #tasks == 0 then
   local refused = {}

@@ -4,7 +4,7 @@
 --       staged (of each attempt, in their order)
 -- ARGV: job's name, then for each attempt: task, attempt, worker, address of the output, attempt record (JSON object),
 --       duration in ms, how many ms ago it ended, entries, records, bytes, how many OOB results it has put,
---       of a map the digests of its partitions (one after the other; '': it has none), of a reduce how often maps had
+--       of a map, or the check of one, the digests of its partitions (one after the other; '': it has none), of a reduce how often maps had
 --       come back different in its partition when it asked for their outputs, digest of the ranges of keys that it went by
 --       ('': by none), of a reduce how often OOB results of maps had been replaced when it read one ('': it has read none),
 --       of a map what its worker knows of how it differs from its first output ('': nothing), of a map that may leave
@@ -14,6 +14,7 @@
 -- A map that was committed before and is made again, since its output was lost, leaves its new output and no more where that
 -- is the same. Where it is not, or nobody can tell, all of its first answer is replaced: OOB results, counters and figures,
 -- too. If a reduce is done that has read what is not the same now, the job ends: two answers never mix.
+-- A check leaves nothing. If it has made something else than its map has committed, the job ends.
 -- More bad entries than the job may have end it: with the attempt that has brought them, which counts.
 -- Of a task that has a copy the first commit counts: nothing stays of the other one but a record that it was overtaken.
 -- Returns: for each attempt 'ok', also when asked again after a lost answer; or, and nothing of it was changed, 'over'
@@ -116,6 +117,18 @@ local function compare(one)
   end
 end
 
+-- Of the check of a map: notes whether it has made something else than the map has committed.
+local function check(one, node)
+  local map = 'map:' .. string.match(one.task, '%d+$')
+  local before = redis.call('HGET', KEYS[18], map)
+  for i = 1, before and #before == #one.read and #before or 0, DIGEST_BYTES do
+    if string.sub(before, i, i + DIGEST_BYTES - 1) ~= string.sub(one.read, i, i + DIGEST_BYTES - 1) then
+      contradiction = contradiction or {one = one, map = map, what = 'run a second time, on ' .. node
+        .. ', it differs in partition ' .. int((i - 1) / DIGEST_BYTES) .. one.difference}
+    end
+  end
+end
+
 -- Whether a reduce has read of a map what has come back different since.
 local function is_stale(one)
   local partition = string.match(one.task, '^reduce:(%d+)$')
@@ -148,6 +161,9 @@ local function answer_to(one, key)
   if one.remade then
     compare(one)
   end
+  if phase_of(one.task) == 'check' then
+    check(one, node)
+  end
   one.node, one.done = node, 'done ' .. int(number) .. ' ' .. node .. ' ' .. batch .. ' ' .. worker .. ' ' .. since
   return 'new'
 end
@@ -161,8 +177,9 @@ for i, one in ipairs(attempts) do
 end
 if contradiction then
   local task = contradiction.one.task
-  local kept = contradiction.one.before.of
-  local message = task .. ' is not deterministic: its output was lost, and made again ' .. contradiction.what
+  local kept = contradiction.one.before and contradiction.one.before.of
+  local message = (contradiction.map or task) .. ' is not deterministic: '
+    .. (contradiction.map and '' or 'its output was lost, and made again ') .. contradiction.what
     .. (kept and '. The first one was that of another job, ' .. kept .. ', perhaps of other code'
     or '. Let it give the same pairs whenever it runs: nothing random, no time of day, no order of threads')
   end_job(ending, name, 'dead', cjson.encode({
@@ -184,7 +201,9 @@ for i, one in ipairs(attempts) do
     put_in(done, one.task, one.done)
     put_in(records, one.id, '{"started":' .. int(one.ended - one.ms) .. ',"ended":' .. int(one.ended) .. ','
       .. string.sub(one.record, 2))
-    put_in(outputs, one.task, one.address)
+    if phase_of(one.task) ~= 'check' then
+      put_in(outputs, one.task, one.address)
+    end
     put_in(leases, name .. ' ' .. one.task .. ' ' .. int(one.number))
     put_in(quotas, 'put ' .. one.id)
     put_in(staged, KEYS[26 + i])
@@ -273,10 +292,9 @@ local function leave_out(one)
   end
 end
 
-for _, one in ipairs(counted) do
-  local phase = phase_of(one.task)
+-- What an attempt of a map or a reduce leaves besides its output.
+local function settle(one)
   local other, number, other_node, _, other_worker, other_since = parse(one.other)
-  add(job_sums, phase .. ':running', -1)
   if one.replaces then
     take_back(one)
   end
@@ -331,6 +349,16 @@ for _, one in ipairs(counted) do
       started = tonumber(other_since), ended = now, outcome = 'overtaken'}))
   end
 end
+
+local phase = phase_of(counted[1].task)  -- a batch is of one phase
+add(job_sums, phase .. ':running', -#counted)
+for _, one in ipairs(counted) do
+  if phase == 'check' then
+    add(job_sums, 'check:ms', one.ms)
+  else
+    settle(one)
+  end
+end
 redis.call('DEL', unpack(staged))
 write('HDEL', KEYS[9], quotas)
 write('ZREM', KEYS[5], leases)
@@ -340,9 +368,8 @@ grow(KEYS[16], partition_sums)
 redis.call('XADD', KEYS[11], '*', 'k', 'done', 'j', name, 't', table.concat(told.t, ' '),
   'a', table.concat(told.a, ' '), 'ms', table.concat(told.ms, ' '))
 
-local phase = phase_of(counted[1].task)
 local phase_done = redis.call('HINCRBY', KEYS[1], phase .. ':done', #counted)
-if phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
+if phase ~= 'check' and phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
   redis.call('HSET', KEYS[1], phase .. ':ended', int(now))
   if phase == 'map' then
     redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', 'master', 'k', 'sys', 'm', 'Map phase done')
@@ -354,10 +381,8 @@ if too_many then
   end_job(ending, name, 'dead', cjson.encode({
     message = too_many, task = last.task, attempt = last.number, node = last.node, traceback = '', url = ''}),
     'Job is dead. ' .. too_many)
-elseif phase_done == tonumber(phase == 'map' and nr_maps or nr_reduces) then
-  if phase == last_phase then
-    end_job(ending, name, 'ready', '', 'Job is ready')
-  end
+elseif (phase == 'check' or phase == last_phase) and is_through(KEYS[1]) then
+  end_job(ending, name, 'ready', '', 'Job is ready')
 end
 if in_pilot then
   settle_pilot({job = KEYS[1], pilot = KEYS[22], control = KEYS[11], events = KEYS[10], partitions = KEYS[16],

@@ -8,6 +8,8 @@
 -- Kinds: 'data' counts, the node is excluded for the task; 'lost' the same, and only if the lease has run out;
 --        'error' counts against task_retries; 'fatal' ends the job; 'release' hands the task back uncounted;
 --        'refuse' the same, since this node cannot run the job
+-- Of the check of a map: what a map survives never ends the job, but after so many the check, and the map is told as
+-- unchecked. All else shows that the map, which was done, is not deterministic.
 -- Of a task that has a copy the other one of the two goes on, and the task need not wait. What a copy fails of, other than
 -- 'fatal', never ends the job: without copies it would not have happened.
 -- Returns: 'retry' (the task waits, or its other attempt goes on), 'dead' (the job ended), 'over' (it had ended before),
@@ -106,12 +108,28 @@ else
 end
 local failures, same = add_failure(KEYS[4], task, {node = node, kind = is_copy and 'copy' or counted, at = now,
   attempt = tonumber(wanted), message = failure.message, url = failure.url})
+local ending = {job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10], ends = KEYS[18], unique = KEYS[19]}
+if phase == 'check' and counted == 'data' and same > tonumber(ARGV[8]) then
+  redis.call('HSET', KEYS[3], task, 'done ' .. wanted .. ' ' .. node .. ' - - ' .. int(now))
+  redis.call('HINCRBY', KEYS[2], 'check:waiting', -1)
+  redis.call('HINCRBY', KEYS[2], 'check:done', 1)
+  redis.call('HINCRBY', KEYS[2], 'unchecked', 1)
+  redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', node, 'k', 'sys', 'm', 'map:' .. string.match(task, '%d+$')
+    .. ' is not checked: its second run failed ' .. int(same) .. ' times, at last of ' .. failure.message)
+  redis.call('XADD', KEYS[11], '*', 'k', 'done', 'j', name, 't', task, 'a', wanted, 'ms', int(math.max(now - tonumber(since), 0)))
+  if is_through(KEYS[2]) then
+    end_job(ending, name, 'ready', '', 'Job is ready')
+  end
+  return 'retry'
+elseif phase == 'check' and (kind == 'fatal' or same > tonumber(ARGV[8])) then
+  failure.message = 'map:' .. string.match(task, '%d+$') .. ' is not deterministic: run a second time, on ' .. node
+    .. ', it failed: ' .. failure.message
+end
 local text = (is_copy and 'Copy of ' or 'Task ') .. task .. ' failed (attempt ' .. wanted .. ' on ' .. node .. '): '
   .. failure.message
 if kind == 'fatal' or (not is_copy and same > tonumber(ARGV[8])) then
   failure.task, failure.attempt, failure.node, failure.failures = task, tonumber(wanted), node, failures
-  die({job = KEYS[2], active = KEYS[12], control = KEYS[11], events = KEYS[10], ends = KEYS[18], unique = KEYS[19]}, name,
-    cjson.encode(failure), text)
+  die(ending, name, cjson.encode(failure), text)
   return 'dead'
 end
 redis.call('XADD', KEYS[10], 'MAXLEN', '~', HISTORY, '*', 'h', node, 'k', 'sys', 'm', text)

@@ -6,7 +6,7 @@
 --       seconds after its end when it is purged ('': as the cluster does), how many entries may be bad ('': none),
 --       the maps of its pilot (msgpack list; '': it has none), what tells it from other jobs ('': it may be there twice),
 --       whom its end is to be told, sealed ('': nobody), digests of what its maps do, with blanks between ('': not told),
---       why it does not reuse what it might (JSON object: reason, number of maps; '': it does not want to)
+--       why it does not reuse what it might (JSON object: reason, number of maps; '': it does not want to), how many of its maps are checked
 -- Returns: 'ok', also when asked again after a lost answer; 'is <name>' (that job is the same, and active: nothing was
 --          written); 'exists' (the name is taken by another submission);
 --          'nomaster' (nobody leads: nothing was written)
@@ -55,6 +55,9 @@ if ARGV[16] ~= '' then
   for _, codes in ipairs({unpack(KEYS, 13)}) do
     redis.call('ZADD', codes, int(now), name)
   end
+end
+if ARGV[18] ~= '0' then
+  redis.call('HSET', KEYS[5], 'checks', ARGV[18], 'check:waiting', ARGV[18], 'check:running', 0, 'check:done', 0, 'check:failed', 0)
 end
 local inputs = cmsgpack.unpack(ARGV[8])
 for i = 1, #inputs do
