@@ -247,7 +247,7 @@ def allows(board: Board, job: JobState, task: TaskId, node: str) -> bool:
 
 
 def has_needs(board: Board, job: JobState, phase: TaskKind, node: str) -> bool:
-    """Whether the node has the labels that the job's tasks of a phase need; a check needs what its map does."""
+    """Whether the node has the labels that the job's tasks of a phase need; a check, those of its map."""
     needs = job.needs.get("map" if phase == "check" else phase)
     return not needs or (node in board.nodes and fits(board.nodes[node].labels, needs))
 
