@@ -21,12 +21,10 @@ __all__ = ["Commits"]
 
 log = logging.getLogger("disco_rq.execution")
 
-FLUSH_S = 0.1
-"""Commits of small tasks are sent together, but none waits longer than this for the next task to end. As
-long as batches are made for: to bring what counts to the disk takes some milliseconds, however much it is.
-"""
-LATE_S = 0.105
-"""What has waited for so long is committed by the worker: the horse had its chance."""
+FLUSH_S = 0.03
+"""Commits of small tasks are sent together, but none waits longer than this for the next task to end."""
+LATE_S = 0.035
+"""What has waited for so long is committed by the worker, within 50 ms: the horse had its chance."""
 
 
 class Commits:
