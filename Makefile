@@ -9,10 +9,11 @@ demo: $(INSTALLED)  ## count the words of Python's own standard library on an em
 	$(BIN)/python -m disco_rq.examples.demo
 
 test: lint redis chromium axe  ## what CI runs
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 chaos: $(INSTALLED)  ## 50 rounds in which everything dies, hangs or forgets at random moments, ten minutes; SEED=n plays them again; ARGS='--rounds 200'
 	$(BIN)/python -m tests.chaos --rounds 50 $(if $(SEED),--seed $(SEED)) $(ARGS)
+	$(BIN)/python -m pytest -m "long or not long" tests/chaos
 
 soak: $(INSTALLED)  ## an hour of jobs while things die: nothing may grow, every answer be right. ARGS='--minutes 10 --seed 1'
 	$(BIN)/python -m tests.soak $(ARGS)

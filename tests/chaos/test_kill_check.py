@@ -18,7 +18,7 @@ from tests.chaos.test_kill_points import DEADLINE_S, NAMES, assert_died, deadly_
 from tests.cluster.small_jobs import is_first_attempt
 from tests.nodes import NodeCluster
 
-pytestmark = pytest.mark.timeout(300)  # whoever dies is waited for
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]  # whoever dies is waited for; `make chaos` does
 
 MAPS = 12
 WORDS = [f"w{i % 5}" for i in range(MAPS)]

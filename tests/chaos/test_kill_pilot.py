@@ -25,7 +25,7 @@ from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import is_first_attempt
 from tests.nodes import REPOSITORY, NodeCluster
 
-pytestmark = pytest.mark.timeout(300)  # whoever dies is waited for
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]  # whoever dies is waited for; `make chaos` does
 
 NAMES = [f"n{i}" for i in range(4)]
 MAPS, PILOT = 24, 6

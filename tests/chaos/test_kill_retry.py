@@ -20,6 +20,8 @@ from tests.chaos.test_kill_points import DEADLINE_S, assert_died
 from tests.cluster.conftest import wait_until
 from tests.nodes import REPOSITORY, NodeCluster
 
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]  # whoever dies is waited for; `make chaos` does
+
 MAPS = 24
 STEPS = ("script submit_job of dies", "script adopt_tasks of dies")
 WORDS = [f"w{i % 5}" for i in range(MAPS)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import psutil
 import pytest
 
 import disco_rq.examples
+from tests.loops import run_coroutine
 
 nbformat: Any = pytest.importorskip("nbformat")
 nbclient: Any = pytest.importorskip("nbclient")
@@ -37,19 +40,30 @@ job.wait()
 def cells() -> dict[str, Any]:
     """By their ids, as they are when all have run."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=WAIT_S, kernel_name="python3").execute()
-    assert_none_is_left()
+    client = nbclient.NotebookClient(notebook, timeout=WAIT_S, kernel_name="python3")
+    with nothing_left():
+        run_coroutine(client.async_execute())
     return {cell["id"]: cell for cell in notebook["cells"]}
 
 
-def assert_none_is_left() -> None:
-    """Of the processes that began below this one."""
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Of the processes that begin below this one meanwhile; other tests here have a cluster, too."""
+    before = ours()
+    yield
     deadline = time.monotonic() + WAIT_S
-    while left := [
-        it for it in psutil.Process().children(recursive=True) if "disco" in " ".join(it.cmdline())
-    ]:
+    while left := ours() - before:
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def ours() -> set[psutil.Process]:
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "disco" in " ".join(process.cmdline()):
+                found.add(process)
+    return found
 
 
 def html_of(cell: Any) -> str:
@@ -92,9 +106,9 @@ def test_an_interrupted_cell_kills_its_job_and_nothing_is_left() -> None:
             await running
             await client.async_execute_cell(after, 1)
 
-    asyncio.run(interrupted())
+    with nothing_left():
+        run_coroutine(interrupted())
 
     assert "KeyboardInterrupt" in str(endless["outputs"])
     assert "dead" in html_of(endless)
     assert "dead" in str(after["outputs"])
-    assert_none_is_left()

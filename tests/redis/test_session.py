@@ -87,5 +87,5 @@ def test_a_job_that_finds_no_free_name_says_so(
     with pytest.raises(DiscoError) as caught:
         submit(session)
 
-    assert str(caught.value) == f"no free name for a job 'job': {MOST_NAMES} are taken, {TAKEN} among them"
+    assert str(caught.value) == f"no free name for a job: {MOST_NAMES} are taken, {TAKEN} among them"
     assert len(builds) == 2

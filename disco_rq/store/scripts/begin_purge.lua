@@ -3,7 +3,7 @@
 -- KEYS: job, adopters, spared
 -- ARGV: the job's name
 -- Returns: 1 if its files stay for others, else 0
-if redis.call('EXISTS', KEYS[1]) == 1 then
+if redis.call('TYPE', KEYS[1]).ok == 'hash' then -- whatever lies there, it goes
   redis.call('HSET', KEYS[1], 'going', 1)
 end
 if redis.call('EXISTS', KEYS[2]) == 0 then
