@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test bench big scale chaos soak network release lint format redis chromium axe clean
+.PHONY: demo test long bench big scale chaos soak network release lint format redis chromium axe clean
 
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
 
 test: lint redis chromium axe  ## what CI runs
 	$(BIN)/python -m pytest -n 4 --dist loadfile
+
+long: $(INSTALLED) redis  ## the tests that CI has no time for
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m long
 
 chaos: $(INSTALLED)  ## 50 rounds in which everything dies, hangs or forgets at random moments, ten minutes; SEED=n plays them again; ARGS='--rounds 200'
 	$(BIN)/python -m tests.chaos --rounds 50 $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -9,7 +9,7 @@ import random
 import string
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from disco_rq.client.arguments import as_plain_data
@@ -40,7 +40,8 @@ MAX_DEFAULT_REDUCES = 100
 SMALL_BYTES = 64 << 10
 SMALL_TASKS = 16
 """A job that reads no more, in no more tasks, is mostly done before other processes have heard of it."""
-_DEFAULTS: dict[str, Any] = {  # of what is no field of JobSpec
+_DEFAULTS: dict[str, Any] = {  # of what is no field of JobSpec, or no plain one
+    "needs": {},
     "params": Params(),
     "split_size": 64 << 20,
     "files_per_task": 1,
@@ -309,7 +310,7 @@ def _plain_arguments(spec: JobSpec, input: Any, arguments: Mapping[str, Any]) ->
 
 def at_defaults(told: Mapping[str, Any]) -> list[str]:
     """Which of a job's arguments, as ``jobspec`` tells them, are as ``new_job`` has them by itself."""
-    unset: dict[str, Any] = {field.name: field.default for field in fields(JobSpec)}
+    unset: dict[str, Any] = {f.name: f.default for f in fields(JobSpec) if f.default is not MISSING}
     return [
         name
         for name, value in told.items()

@@ -220,6 +220,7 @@ def test_a_submit_that_is_cancelled_leaves_no_job_that_goes_on_where_it_is_to_ki
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_a_thousand_jobs_are_awaited_at_once_in_one_loop(disco: Disco) -> None:
     async def one_of(client: AsyncDisco, number: int) -> list[Any]:
         job = await client.new_job("many", [f"raw://{number}"], map=lambda e, p: [(int(e), 1)])

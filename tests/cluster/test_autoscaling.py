@@ -16,6 +16,8 @@ from tests.kubernetes import container, plain
 from tests.nodes import NodeCluster, Part
 from tests.web.visitor import Visitor
 
+pytestmark = pytest.mark.long  # `make long` runs it
+
 SLOTS = 2
 
 

@@ -64,6 +64,7 @@ def server(short_dir: Path) -> Iterator[PrivateServer]:
         yield server
 
 
+@pytest.mark.long
 def test_clusters_of_one_redis_do_not_see_each_other(server: PrivateServer, tmp_path: Path) -> None:
     # given three clusters, whose nodes have one name, and a queue of somebody else's
     foreign = redis.Redis.from_url(server.url)

@@ -25,6 +25,8 @@ from pathlib import Path
 from disco_rq.func import sum_combiner, sum_reduce
 from disco_rq.runtime import put, this_partition
 
+pytestmark = pytest.mark.long  # `make long` runs it
+
 PLACE = "{place}"
 input = [f"raw://{i} word word" for i in range(12)]
 combiner, reduce, nr_reduces = sum_combiner, sum_reduce, 2

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.network.client import JobOf
 from tests.network.lan import Lan, check, cut_for, wait_for_maps
+
+pytestmark = pytest.mark.long  # `make network` runs it
 
 SHORT_CUT_S = 5.0
 TIMEOUT_S = 20.0

@@ -3,8 +3,11 @@
 -- KEYS: job, adopters, spared
 -- ARGV: the job's name
 -- Returns: 1 if its files stay for others, else 0
-if redis.call('TYPE', KEYS[1]).ok == 'hash' then -- whatever lies there, it goes
-  redis.call('HSET', KEYS[1], 'going', 1)
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local told = redis.pcall('HSET', KEYS[1], 'going', 1)
+  if type(told) == 'table' and told.err and not string.find(told.err, 'WRONGTYPE', 1, true) then
+    return told -- of another type: whatever lies there, it goes
+  end
 end
 if redis.call('EXISTS', KEYS[2]) == 0 then
   return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from disco_rq.outputs.datadir import TMP
 from disco_rq.outputs.server import data_app
 from disco_rq.outputs.wire import Pass
+from tests.loops import run_coroutine
 
 JOB = "job@20260101-000000-aaaa"
 
@@ -38,7 +38,7 @@ def asked(root: Path, path: str, token: str) -> tuple[int, bytes]:
     async def ask() -> None:
         await app(scope, receive, send)
 
-    asyncio.run(ask())
+    run_coroutine(ask())
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 

@@ -13,6 +13,8 @@ import io, resource, sys
 import pyarrow
 from disco_rq import func
 
+pytestmark = pytest.mark.long  # `make long` runs it
+
 LINE = b'{{"text": "' + b"x" * int(sys.argv[2]) + b'"}}\\n'
 BLOCK = LINE * max((1 << 20) // len(LINE), 1)
 
