@@ -13,8 +13,6 @@ import io, resource, sys
 import pyarrow
 from disco_rq import func
 
-pytestmark = pytest.mark.long  # `make long` runs it
-
 LINE = b'{{"text": "' + b"x" * int(sys.argv[2]) + b'"}}\\n'
 BLOCK = LINE * max((1 << 20) // len(LINE), 1)
 
@@ -57,6 +55,7 @@ READERS = {
 """And so many MB more than for three lines, a batch with up to 16 MiB of text among them."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("letters", [1000, 60_000])
 @pytest.mark.parametrize("reader", READERS)
 def test_a_large_file_is_read_in_little_memory(reader: str, letters: int) -> None:
