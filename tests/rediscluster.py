@@ -22,9 +22,17 @@ class RedisCluster:
             *("--appendonly", "yes"),
             *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
         ]
+        self.clients: list[redis.Redis] = []
         buses = [free_port() for _ in range(6)]
         self.servers = [TcpServer(directory, *options, "--cluster-port", str(bus)) for bus in buses]
-        self.clients = [redis.Redis(port=server.port, decode_responses=True) for server in self.servers]
+        try:
+            self._join(buses)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _join(self, buses: list[int]) -> None:
+        self.clients += [redis.Redis(port=server.port, decode_responses=True) for server in self.servers]
         self.ids = [self.ask(number, "MYID") for number in range(6)]
         for number in range(3):
             first, last = SLOTS * number // 3, SLOTS * (number + 1) // 3 - 1
@@ -40,8 +48,9 @@ class RedisCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for client, server in zip(self.clients, self.servers, strict=True):
+        for client in self.clients:
             client.close()
+        for server in self.servers:
             server.kill()
 
     @property

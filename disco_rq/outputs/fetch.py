@@ -1,6 +1,6 @@
 """Getting the input of a reduce: its partition of every map output, from this host and from other nodes.
 
-What is on other nodes comes in one request a node, several nodes at a time, into one spool file each in the
+What is on other nodes comes in one request a node and job, several at a time, into one spool file each in the
 attempt's scratch directory; a connection that breaks is resumed at the byte where it broke.
 """
 
@@ -44,12 +44,13 @@ def reduce_sources(
     ``url`` is the address of the first of them, ``urls`` has those that are known to be lost with it.
     """
     sources: dict[str, Source] = {}
-    remote: dict[str, list[str]] = {}
+    remote: dict[tuple[str, str], list[str]] = {}  # by node and job: a request is about the files of one job
     gone: list[str] = []
     for address in outputs:
         path = locator.path(address)
         if path is None:
-            remote.setdefault(split_address(address)[0], []).append(address)
+            node, job, _ = split_address(address)
+            remote.setdefault((node, job), []).append(address)
         elif path.exists():
             sources[address] = FileSource(path, address)
         else:
@@ -100,7 +101,7 @@ class _Spooled:
 
 
 class _Fetch:
-    """The outputs of one node, fetched in the order of their addresses."""
+    """The outputs of one job on one node, fetched in the order of their addresses."""
 
     def __init__(
         self, locator: Locator, addresses: Sequence[str], partition: int, spool: Path, patience_s: float
