@@ -16,6 +16,8 @@ from tests.cluster.test_prefix import ask, environment, has_node, running
 from tests.rediscluster import RedisCluster
 from tests.services import REPOSITORY
 
+pytestmark = pytest.mark.long  # `make long` runs it
+
 PREFIX = "{disco}"
 SLOT = key_slot(PREFIX.encode())
 PROGRAM = '''
@@ -24,8 +26,6 @@ import time
 from pathlib import Path
 from disco_rq.func import sum_combiner, sum_reduce
 from disco_rq.runtime import put, this_partition
-
-pytestmark = pytest.mark.long  # `make long` runs it
 
 PLACE = "{place}"
 input = [f"raw://{i} word word" for i in range(12)]
