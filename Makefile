@@ -9,7 +9,7 @@ demo: $(INSTALLED)  ## count the words of Python's own standard library on an em
 	$(BIN)/python -m disco_rq.examples.demo
 
 test: lint redis chromium axe  ## what CI runs
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 long: $(INSTALLED) redis  ## the tests that CI has no time for
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m long
