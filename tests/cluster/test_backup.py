@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from disco_rq import result_iterator
 from disco_rq.runtime import put
 from tests.cluster.conftest import wait_until
@@ -44,6 +46,7 @@ def test_a_backup_with_a_wrong_login_is_none_and_says_so(tmp_path: Path, redis_c
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.long
 def test_redis_rewrites_its_file_again_when_a_backup_is_broken_off(tmp_path: Path, redis_cli: Path) -> None:
     options = ("--appendonly", "yes", "--auto-aof-rewrite-percentage", "77")
     with TcpServer(tmp_path, *options) as server:

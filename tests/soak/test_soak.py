@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.nodes import REPOSITORY
 
 
+@pytest.mark.long
 def test_a_soak_that_is_stopped_prints_what_it_has_and_leaves_nothing() -> None:
     command = [sys.executable, "-m", "tests.soak", "--minutes", "5", "--seed", "7"]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as soak:

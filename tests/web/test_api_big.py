@@ -46,6 +46,7 @@ def big_job(connection: Connection) -> None:
     connection.redis.hset(job.job, mapping=counts)
 
 
+@pytest.mark.long
 def test_no_scan_of_its_tasks_is_behind_its_page(api: Visitor, connection: Connection, big_job: None) -> None:
     connection.redis.config_resetstat()
 
@@ -64,6 +65,7 @@ def test_no_scan_of_its_tasks_is_behind_its_page(api: Visitor, connection: Conne
     assert read["total_net_output_bytes"] < 200_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("query", "total", "first"),
     [
@@ -85,6 +87,7 @@ def test_who_sorts_and_filters_it_reads_it_once_for_all_pages(
     assert "cmdstat_hscan" not in used
 
 
+@pytest.mark.long
 def test_its_timeline_can_be_looked_at(api: Visitor, connection: Connection, big_job: None) -> None:
     timeline = api.job(JOB, "timeline")
 
@@ -95,6 +98,7 @@ def test_its_timeline_can_be_looked_at(api: Visitor, connection: Connection, big
     assert sum(bar["tasks"] for bar in bars) == MANY - 1_000
 
 
+@pytest.mark.long
 def test_its_failures_are_grouped(api: Visitor, connection: Connection, big_job: None) -> None:
     [group] = api.job(JOB, "failures")["groups"]
 

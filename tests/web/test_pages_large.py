@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.browser import Visit
@@ -13,6 +14,7 @@ from tests.web.conftest import WebCluster
 NR_MAPS = 50_000
 
 
+@pytest.mark.long
 def test_the_page_of_a_job_of_50000_tasks_shows_them_by_the_hundred(visitor: Callable[..., Visit]) -> None:
     with WebCluster() as cluster:
         cluster.master()  # and no node, so that the job waits
