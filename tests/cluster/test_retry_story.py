@@ -1,4 +1,4 @@
-"""The story of a job of 200 maps that dies at the 150th, is mended, and goes on, at a command line."""
+"""A job of 200 maps that dies at the 150th is looked at, mended, and goes on, at a command line."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ scheduler = {"max_cores": 1}
 
 
 def map(line, params):
-    put(f"line:{this_partition()}", line)
-    counter("lines")
     key, value = line.split()
+    put(f"line:{key}", line)
+    counter("lines")
     yield int(key) % 10, CONVERT(value)
 
 
@@ -32,7 +32,7 @@ def reduce(pairs, params):
         counter("keys")
         yield key, sum(values)
 """
-MAPS, BAD = 200, 150
+MAPS, BAD, ILL = 200, 150, "200 0.5"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,8 @@ def user(tmp_path: Path, cluster: str) -> User:
     (tmp_path / "mended.py").write_text(PROGRAM.replace("CONVERT", "float"))
     (tmp_path / "lines").mkdir()
     for i in range(MAPS):
-        (tmp_path / "lines" / f"{i:03}").write_text(f"{i} {i if i != BAD - 1 else 0.5}\n")
+        (tmp_path / "lines" / f"{i:03}").write_text(f"{i} {i}\n")
+    (tmp_path / "lines" / f"{BAD - 1:03}").write_text(f"{BAD - 1} 1\n{ILL}\n{MAPS + 1} 2\n")
     return User(tmp_path, cluster)
 
 
@@ -63,13 +64,30 @@ def left_by(job: Job) -> object:
     )
 
 
-def test_a_job_that_dies_at_its_150th_map_is_mended_and_runs_the_rest(user: User, cluster: str) -> None:
+def looks_at_the_task(user: User, task: str) -> None:
+    """In the debugger, which stops in the frame that has raised."""
+    with user.at_a_terminal("replay", "@", task, "--pdb") as terminal:
+        told = terminal.shows("(Pdb) ")
+        assert f"in entry 2 of {user.home}/lines/{BAD - 1:03}" in told
+        assert "sums.py(13)map()" in told
+        terminal.types("p line, value, int(key) % 10")
+        assert f"('{ILL}', '0.5', 0)" in terminal.shows("(Pdb) ")
+        terminal.types("q")
+        told, status = terminal.ends()
+    assert f"{task}: it fails as {task}/1 did" in told
+    assert status == 1
+
+
+def test_a_job_that_dies_at_its_150th_map_is_looked_at_mended_and_runs_the_rest(
+    user: User, cluster: str
+) -> None:
     [name] = user.types("submit", "sums.py", "lines/*").lines
     with Disco(cluster) as disco:
         with pytest.raises(JobError, match="invalid literal for int"):
             disco.wait(name, timeout=60)
         assert disco.jobinfo(name)["mapi"][2] == BAD - 1
 
+        looks_at_the_task(user, f"map:{BAD - 1}")
         seen = user.types("retry", "@", "--with", "mended.py")
         assert seen.err == f"{BAD - 1} tasks are kept of {name}\n"
         job = disco.job(seen.lines[0])
@@ -102,7 +120,7 @@ def test_files_that_were_mended_are_named_again(user: User, cluster: str) -> Non
 
 
 def test_a_job_that_is_not_dead_is_refused_in_one_line(user: User) -> None:
-    [name] = user.types("submit", "mended.py", "lines/*").lines
+    [name] = user.types("submit", "mended.py", "lines/00*").lines
     user.types("wait", "@", "-q")
 
     seen = user.types("retry", name, status=1)

@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from tests.cluster.terminal import Terminal, at_a_terminal
 
 
 class Seen:
@@ -60,3 +62,7 @@ class User:
                 yield going
             finally:
                 going.kill()
+
+    def at_a_terminal(self, *words: str) -> AbstractContextManager[Terminal]:
+        """A command that may ask."""
+        return at_a_terminal([sys.executable, "-m", "disco_rq.cli", *words], self.home, self.env)
