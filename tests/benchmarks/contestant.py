@@ -38,6 +38,8 @@ def main() -> None:
                 told: dict[str, Any] = {"wall_s": time.perf_counter() - began}
                 if isinstance(answer, Measured):
                     told |= {"value": answer.value, "note": answer.note, "beside": answer.beside}
+                    if answer.cpu_s is not None:
+                        told["cpu_s"] = answer.cpu_s
                     answer = answer.answer
             else:
                 told = {"digest": digest(answer() if callable(answer) else answer)}

@@ -16,3 +16,5 @@ class Measured:
     note: str = ""
     beside: float | None = None
     """The yardstick's value, where it ran in the same task."""
+    cpu_s: float | None = None
+    """CPU time of one, of all processes, where not all that the program did is the work."""

@@ -10,6 +10,7 @@ from typing import Any
 from tests.benchmarks.inputs import Text, records, sales
 
 DISCO, BY_HAND, UNSYNCED = "disco-rq", "by hand", "disco-rq, no fsync"
+AFRESH = "disco-rq, every map run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,15 @@ def _sales(ending: str) -> Prepare:
     def prepare(directory: Path, scale: float) -> Task:
         paths, expected = sales(directory, _size(200, scale), 8, ending)
         return Task({"paths": list(map(str, paths))}, expected=expected)
+
+    return prepare
+
+
+def _reuse(*, reduce: bool) -> Prepare:
+    def prepare(directory: Path, scale: float) -> Task:
+        maps = max(20, int(2_000 * scale))
+        given = {"maps": maps, "directory": str(directory / "daily"), "reduce": reduce}
+        return Task(given, expected={"a": 40 * maps, "visit": 20 * maps, "day": 20 * maps})
 
     return prepare
 
@@ -291,6 +301,20 @@ ROWS = (
             ("tasks", "2,000 results in batches", _sync(1, 2_000), "s"),
             ("large", "8 results of 25 MB", _sync(1, 8, 25_000_000), "s"),
         )
+    ),
+    *(
+        Row(
+            f"reuse-{name}",
+            f"2,000 maps that an earlier job has done, with `reuse`, {text}: a thousand maps",
+            _reuse(reduce=reduce),
+            (
+                Program(DISCO, "by_disco", "reuses:known"),
+                Program(AFRESH, "by_disco", "reuses:afresh"),
+            ),
+            (Bound(1.0, 0.5, AFRESH),),
+            figure="ms",
+        )
+        for name, text, reduce in (("maps", "no reduce", False), ("reduce", "one reduce", True))
     ),
     Row(
         "help",

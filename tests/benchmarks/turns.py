@@ -186,7 +186,7 @@ def _turn(
             cpu_s = costs.cpu_s(process.pid) - before
         if not is_watched:
             of.values.append(told.get("value", told["wall_s"] / task.units))
-            of.cpu_s.append(cpu_s / task.units)
+            of.cpu_s.append(told.get("cpu_s", cpu_s / task.units))
             of.note = told.get("note", "")
             if (beside := told.get("beside")) is not None:
                 runs.setdefault(BY_HAND, Runs(BY_HAND)).values.append(beside)
