@@ -12,8 +12,10 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from disco_rq.client.embedded import OPEN, START_TIMEOUT_S
@@ -25,14 +27,20 @@ from disco_rq.machine.streams import open_closed_streams
 from disco_rq.machine.titles import tell_title
 from disco_rq.node.node import start_workers
 from disco_rq.node.supervisor import Supervisor
-from disco_rq.settings import PREFIX, Settings
+from disco_rq.settings import PREFIX, Settings, WebhookSettings
 from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
 from disco_rq.web.access import LINK_PATH, token
 from disco_rq.web.port import WebPort
 from disco_rq.web.serving import run_master_with_page
+from disco_rq.worker.postman import Postman
+
+log = logging.getLogger("disco_rq.webhook")
 
 NODE = "localhost"
+FAREWELL_S = 5.0
+"""For how long a cluster that is closed still tells the ends of jobs to addresses."""
+FAREWELL_LOOK_S = 0.02
 
 
 def main() -> None:
@@ -59,7 +67,7 @@ def main() -> None:
 
 def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int, *, has_open_page: bool) -> None:
     os.chdir("/")
-    environment = Settings.from_env()
+    environment, webhooks = Settings.from_env(), WebhookSettings.from_env()
     hide_secret()
     tell_title("cluster of its own")
     with PrivateServer(directory) as server:
@@ -83,8 +91,34 @@ def _own(supervisor: Supervisor, directory: Path, workers: int, answers: int, *,
         _wait_for_workers(connection, workers)
         link = f"{port.url}{LINK_PATH}{token(page_key, 'admin')}" if page_key and port.url else port.url
         _say(answers, url=server.url, http=link, problem=port.problem)
-        supervisor.watch(until=sys.stdin.fileno())
+        postman = Postman(server.url, webhooks, partial(_sent_out, supervisor, port))
+        supervisor.watch(until=sys.stdin.fileno(), look=postman.look)
+        _take_leave(supervisor, postman)
         supervisor.end(grace_s=0)
+
+
+def _sent_out(supervisor: Supervisor, port: WebPort, deliver: Callable[[], None]) -> Callable[[], bool]:
+    """Start it; whether it is still at it."""
+
+    def run() -> None:
+        port.close()
+        deliver()
+
+    return partial(supervisor.has, supervisor.spawn("webhooks", run, once=True))
+
+
+def _take_leave(supervisor: Supervisor, postman: Postman) -> None:
+    """What has ended is told, where somebody is to hear it, before there is nobody to tell it."""
+    deadline = time.monotonic() + FAREWELL_S
+
+    def look() -> bool:
+        postman.look()
+        return postman.untold == 0 or time.monotonic() > deadline
+
+    supervisor.watch(look=look, every_s=FAREWELL_LOOK_S)
+    if postman.untold:
+        text = "this cluster ends, and %s of its webhooks (on_end) could not be told within %.0f s"
+        log.warning(text, postman.untold, FAREWELL_S, extra={"action": "webhook"})
 
 
 def _wait_for_workers(connection: Connection, workers: int) -> None:

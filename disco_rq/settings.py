@@ -15,6 +15,7 @@ from disco_rq.model import NODE_NAME
 PREFIX = "DISCO_RQ_"
 ON, OFF = "on", "off"
 SECRETS = (f"{PREFIX}SECRET", f"{PREFIX}SECRET_FILE")
+WEBHOOK_SECRET = f"{PREFIX}WEBHOOK_SECRET"
 KEPT = f"{PREFIX}SECRET_KEPT"
 """In the environment of tasks: there is a secret, and it is not for them."""
 GRACE_S = 30.0
@@ -138,7 +139,7 @@ class WebhookSettings:
     def from_env(cls, env: Mapping[str, str] | None = None) -> WebhookSettings:
         """Read the environment. Without a secret of its own it is the cluster's, the first key of it."""
         env = os.environ if env is None else env
-        own = env.get(PREFIX + "WEBHOOK_SECRET", "").encode() or (_secret(env) or b"").split(b",")[0].strip()
+        own = env.get(WEBHOOK_SECRET, "").encode() or (_secret(env) or b"").split(b",")[0].strip()
         return cls(own or None, _is_on(env, "WEBHOOK_LOCAL", otherwise=OFF))
 
 

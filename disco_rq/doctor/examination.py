@@ -19,7 +19,9 @@ from disco_rq.settings import Settings
 from disco_rq.store import keys
 from disco_rq.store.clock import local_ahead_ms
 from disco_rq.store.connection import Connection
+from disco_rq.store.ends import WEBHOOK_QUEUE
 from disco_rq.store.nodes import closed_nodes, is_suspended
+from disco_rq.store.queues import untended
 from disco_rq.store.unreadable import answer, lines
 from disco_rq.store.viewing import ClusterView, NodeView, ViewStore
 from disco_rq.version import PROTOCOL, __version__
@@ -49,6 +51,10 @@ def examine(url: str, settings: Settings) -> list[Finding]:
         found.append(
             Finding("fail", "rq", "suspended on this Redis: no worker takes anything", "'rq resume'")
         )
+    if untold := untended(connection.redis, WEBHOOK_QUEUE):
+        text = f"{untold} ends of jobs wait in the queue {WEBHOOK_QUEUE}, and no worker listens to it"
+        do = f"'rq worker {WEBHOOK_QUEUE} --url …' on a machine that may reach those addresses"
+        found.append(Finding("warn", "on_end", text, do))
     here = Here(
         python=platform.python_version(),
         version=__version__,

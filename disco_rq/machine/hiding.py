@@ -8,7 +8,7 @@ import ctypes
 import os
 import sys
 
-from disco_rq.settings import KEPT, SECRETS
+from disco_rq.settings import KEPT, SECRETS, WEBHOOK_SECRET
 
 __all__ = ["close_memory", "forget", "hide_secret"]
 
@@ -22,13 +22,14 @@ def hide_secret() -> None:
     A forked child shows the environment with which its ancestor was started (``/proc/PID/environ``,
     ``ps e``), whatever became of the variables since: so the text itself is overwritten where it lies.
     """
-    if any(name in os.environ for name in (*SECRETS, KEPT)):
+    if any(name in os.environ for name in (*SECRETS, WEBHOOK_SECRET, KEPT)):
         close_memory()
-    for name in SECRETS:
+    for name in (*SECRETS, WEBHOOK_SECRET):
         if name in os.environ:
             _overwrite(name.encode())
             del os.environ[name]
-            os.environ[KEPT] = "1"
+            if name in SECRETS:
+                os.environ[KEPT] = "1"
 
 
 def close_memory() -> None:

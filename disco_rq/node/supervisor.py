@@ -37,6 +37,7 @@ class _Child:
     died: Callable[[], None]
     started_at: float
     last: bool
+    once: bool
 
 
 class Supervisor:
@@ -63,13 +64,19 @@ class Supervisor:
         died: Callable[[], None] = lambda: None,
         *,
         last: bool = False,
+        once: bool = False,
     ) -> int:
         """Fork a child that calls ``run``; ``died`` is called here when it ended unasked, and what it had
         started has ended, too. Returns its pid.
 
-        ``name``: what ``ps`` shows it as. ``last``: it is to serve until the others have ended.
+        ``name``: what ``ps`` shows it as. ``last``: it is to serve until the others have ended. ``once``: it
+        may end, and is not started again.
         """
-        return self._fork(_Child(name, run, died, time.monotonic(), last))
+        return self._fork(_Child(name, run, died, time.monotonic(), last, once))
+
+    def has(self, pid: int) -> bool:
+        """Whether this child is there; one that has ended unseen counts."""
+        return pid in self._children
 
     def spare(self, pid: int) -> None:
         """A child that somebody else in this process looks after."""
@@ -79,17 +86,23 @@ class Supervisor:
         """Ask ``watch`` to return, and when asked again ``end`` to hurry. Safe in a signal handler."""
         self._hurried, self._stopping = self._stopping, True
 
-    def watch(self, until: int | None = None, look: Callable[[], None] = lambda: None) -> None:
+    def watch(
+        self,
+        until: int | None = None,
+        look: Callable[[], bool | None] = lambda: None,
+        *,
+        every_s: float = RESTART_PAUSE_S,
+    ) -> None:
         """Keep the children running until ``stop``, or until the file ``until`` reaches its end.
 
-        ``look`` is called about once a second; what it raises ends the watch.
+        ``look`` is called about as often as ``every_s`` says; True, or what it raises, ends the watch.
         """
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake, selectors.EVENT_READ)
             if until is not None:
                 selector.register(until, selectors.EVENT_READ)
             while not self._stopping:
-                for key, _ in selector.select(timeout=RESTART_PAUSE_S):
+                for key, _ in selector.select(timeout=every_s):
                     if key.fd == until:
                         if not os.read(key.fd, 4096):
                             return
@@ -99,7 +112,8 @@ class Supervisor:
                 if time.monotonic() < self._orphans_until:
                     end_orphans(spare=self._children.keys() | self._spared)
                 self._restart()
-                look()
+                if look():
+                    return
 
     def end(self, grace_s: float) -> None:
         """End every descendant of this process, at once if ``grace_s`` is 0.
@@ -175,10 +189,14 @@ class Supervisor:
             if child is None or not unasked:
                 continue
             code = os.waitstatus_to_exitcode(status)
+            if child.once and code == 0:
+                continue
             log.warning("%s (pid %s) ended with %s", child.name, pid, code, extra={"action": "died"})
             self._orphans_until = time.monotonic() + ORPHANS_S
             end_orphans(spare=self._children.keys() | self._spared)  # before anybody hears that it has ended
             child.died()
+            if child.once:
+                continue
             self._due.append((max(time.monotonic(), child.started_at + RESTART_PAUSE_S), child))
 
     def _restart(self) -> None:

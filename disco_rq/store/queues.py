@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from redis import Redis
 from redis.client import Pipeline
-from rq import Queue
+from redis.exceptions import NoPermissionError
+from rq import Queue, Worker
 from rq.command import send_stop_job_command
 from rq.defaults import RQ_KEY_PREFIX
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -25,7 +26,7 @@ from disco_rq.settings import key_prefix, rq_prefix
 from disco_rq.store import keys, unreadable
 from disco_rq.store.nodes import is_suspended
 
-__all__ = ["RUN_BATCH", "BatchJob", "Call", "Queues", "delete_batch", "node_queue", "put_call"]
+__all__ = ["RUN_BATCH", "BatchJob", "Call", "Queues", "delete_batch", "node_queue", "put_call", "untended"]
 
 if (_wanted := rq_prefix(os.environ)) != RQ_KEY_PREFIX:
     raise SettingsError(
@@ -46,6 +47,16 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
     timeout_s: int | None = None  # None: as the queue has it
     retries: int = 0  # where its worker dies
+
+
+def untended(redis: Redis, name: str) -> int:
+    """How much waits in a queue to which no worker listens; 0 if somebody does, or we may not look."""
+    queue = Queue(name, connection=redis)
+    try:
+        waiting = queue.count
+        return 0 if not waiting or Worker.count(queue=queue) else waiting
+    except NoPermissionError:
+        return 0
 
 
 def put_call(redis: Redis, pipe: Pipeline, call: Call, rq_id: str) -> None:

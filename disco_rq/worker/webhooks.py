@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from rq import get_current_job
+
 from disco_rq.errors import WebhookFailed
 from disco_rq.redact import redact
 from disco_rq.settings import WebhookSettings
@@ -73,7 +75,14 @@ def webhook(ending: Mapping[str, Any], url: str) -> int:
         if number < TRIES:
             time.sleep(pause_s)
             pause_s *= 2
-    raise WebhookFailed(f"{redact(url)} was not told that {ending.get('job')} has ended: {why}")
+    raise _failed(f"{redact(url)} was not told that {ending.get('job')} has ended: {why}")
+
+
+def _failed(why: str) -> WebhookFailed:
+    """For good: RQ, which tries again where a worker has died, does not begin anew."""
+    if (job := get_current_job()) is not None:
+        job.retries_left = 0
+    return WebhookFailed(why)
 
 
 def signature_of(body: bytes, secret: bytes) -> str:
@@ -112,7 +121,7 @@ def _connected(parts: SplitResult, *, local: bool) -> socket.socket:
     found = socket.getaddrinfo(host, _port(parts), type=socket.SOCK_STREAM)
     for *_, where in found:
         if not local and _is_local(str(where[0])):
-            raise WebhookFailed(
+            raise _failed(
                 f"{redact(parts.geturl())} leads to {where[0]}, on this machine or link: only with "
                 "DISCO_RQ_WEBHOOK_LOCAL=on is that told anything"
             )

@@ -55,6 +55,14 @@ def test_a_healthy_cluster_has_no_fail(doctored: NodeCluster, tmp_path: Path) ->
         assert found[what] == ["ok"]
 
 
+def test_ends_of_jobs_that_nobody_tells_are_told(doctored: NodeCluster, tmp_path: Path) -> None:
+    user = User(tmp_path, doctored.url)
+    user.env["DISCO_RQ_SECRET"] = "the same"
+    doctored.connection.redis.rpush("rq:queue:disco-webhooks", "an_end")
+
+    assert doctor(user)["on_end"] == ["warn"]
+
+
 def test_another_secret_here_fails_and_says_what_to_do(doctored: NodeCluster, tmp_path: Path) -> None:
     user = User(tmp_path, doctored.url)
     user.env["DISCO_RQ_SECRET"] = "another"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rq import Queue
+from rq import Queue, Worker
 from rq.registry import FinishedJobRegistry
 
 from disco_rq import Disco, result_iterator
@@ -121,13 +121,22 @@ def lines_of(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+class Got(list[Any]):
+    """What was POSTed, and its headers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers: list[Any] = []
+
+
 @contextmanager
-def receiver() -> Iterator[tuple[str, list[Any]]]:
+def receiver() -> Iterator[tuple[str, Got]]:
     """An address, and what was POSTed there."""
-    got: list[Any] = []
+    got = Got()
 
     class Asked(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            got.headers.append(self.headers)
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
@@ -158,6 +167,10 @@ def good(line: str, params: Any) -> Any:
     return [(line, 1)]
 
 
+def of_environment(line: str, params: Any) -> Any:
+    yield "secret", os.environ.get("DISCO_RQ_WEBHOOK_SECRET")
+
+
 def killed(disco: Disco, url: str) -> str:
     job = disco.new_job("killed", ["raw://a"], map=slow, on_end=url)
     job.kill()
@@ -180,10 +193,12 @@ def dead(disco: Disco, url: str) -> str:
         (killed, "dead", "it was killed"),
     ],
 )
-def test_an_address_is_told_each_end(
+def test_a_worker_of_the_users_tells_an_address_each_end(
     disco: Disco, tmp_path: Path, end: Callable[[Disco, str], str], status: str, message: str | None
 ) -> None:
+    queue = Queue(WEBHOOK_QUEUE, connection=disco.session.connection.redis)
     with receiver() as (url, got), rq(tmp_path, disco, "worker", WEBHOOK_QUEUE):
+        wait_until(lambda: Worker.all(queue=queue))
         name = end(disco, url)
         wait_until(lambda: got)
 
@@ -191,6 +206,36 @@ def test_an_address_is_told_each_end(
     assert (told["job"], told["status"]) == (name, status)
     assert (told["cause"] or {}).get("message") == message
     disco.purge(name)
+
+
+def test_an_embedded_cluster_tells_addresses_itself_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCO_RQ_WEBHOOK_LOCAL", "on")
+    monkeypatch.setenv("DISCO_RQ_WEBHOOK_SECRET", "ours")
+    with receiver() as (url, got), Disco(workers=1) as own:
+        # while it lives
+        seen = own.new_job("seen", ["raw://a"], map=of_environment, on_end=url)
+        assert list(result_iterator(seen.wait(timeout=30))) == [("secret", None)]  # which no task sees
+        wait_until(lambda: got)
+        # and what has ended when it is closed
+        last = own.new_job("last", ["raw://a"], map=good, on_end=url)
+        last.wait(timeout=30)
+
+    assert [(told["job"], told["status"]) for told in got] == [(seen.name, "ready"), (last.name, "ready")]
+    assert all(headers["X-Disco-Signature"].startswith("sha256=") for headers in got.headers)
+
+
+def test_an_embedded_cluster_waits_for_no_address_that_refuses(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DISCO_RQ_WEBHOOK_LOCAL", raising=False)
+    with receiver() as (url, got), Disco(workers=1) as own:
+        own.new_job("refused", ["raw://a"], map=good, on_end=url).wait(timeout=30)
+        own.close()
+
+    assert not got
+    # told once, in a line: an answer that will not change is not asked for again
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"disco-rq: {url} leads to 127.0.0.1")
 
 
 def test_jobspec_tells_whom_the_end_is_told(disco: Disco) -> None:
