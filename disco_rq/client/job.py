@@ -242,13 +242,18 @@ class Job:
     def purge(self) -> None:
         """Kill the job if it is active, and delete its records and its files on every node. Idempotent.
 
-        Waits for the nodes that are alive; one that is not deletes the files when it comes back. Saved
-        results stay.
+        Files that can be read from here are gone when it returns, those elsewhere soon afterwards. Of a job
+        that is not known to have ended, and where jobs are signed, it waits for the nodes that are alive; one
+        that is not deletes the files when it comes back. Saved results stay.
         """
         if not JOB_NAME.fullmatch(self.name):
             return  # no job is called so, and no node has files of it
-        if self._store.statuses([self.name]) == ["ready"]:
+        [status] = self._store.statuses([self.name])
+        if status == "ready":
             self._session.settle(self.name)
+        if status in ("ready", "dead") and not self._session.has_secret:
+            self._session.ending.purge(self.name, is_over=True, delete_here=self._session.delete_here)
+            return
         asked = self._session.ending.purge(self.name)
         deadline, pause_s = time.monotonic() + PURGE_PATIENCE_S, 0.001
         while time.monotonic() < deadline:

@@ -13,7 +13,8 @@ from disco_rq.client.submission import Submission, build
 from disco_rq.errors import DiscoError
 from disco_rq.inputs.rediskeys import place_of
 from disco_rq.model import JobSpec, Phase
-from disco_rq.outputs.locator import Locator
+from disco_rq.outputs.datadir import DataDir
+from disco_rq.outputs.locator import Locator, readable_root
 from disco_rq.packing import Signer
 from disco_rq.saving import check_outputs, genuine_parts, settle
 from disco_rq.settings import Settings
@@ -49,6 +50,11 @@ class Session:
         """For a program that does not have it from its environment."""
         self._secret = secret
         self.locator = Locator(lambda node: node_about(self.connection, node), secret=secret)
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether jobs are signed: then nodes have to hear which of them are gone for good."""
+        return self._secret is not None
 
     def close(self) -> None:
         """Idempotent."""
@@ -111,6 +117,17 @@ class Session:
     def settle(self, name: str) -> None:
         """Saved results of a job that is ready get their final names, before the job is forgotten."""
         settle(genuine_parts(name, self.store.outputs_of_tasks(name), lambda: self.signed_spec(name)))
+
+    def delete_here(self, node: str, name: str) -> bool:
+        """Delete the files of a job that nobody runs any more from a node's directory, if that can be done
+        from here. Whether none is left there.
+        """
+        root = readable_root(node_about(self.connection, node))  # as it is now: it may have moved
+        if root is None:
+            return False
+        data = DataDir(root)
+        data.purge(name)
+        return not data.job(name).exists()
 
 
 class HasSession(Protocol):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
+
+from redis.client import Pipeline
 
 from disco_rq.errors import RedisFull
 from disco_rq.model import NODE_NAME
@@ -83,9 +85,20 @@ class Ending:
         with contextlib.suppress(RedisFull):
             self._redis.xadd(keys.CONTROL, {"k": "forgotten", "j": name})
 
-    def purge(self, name: str) -> list[str]:
-        """End a job, delete its records, and ask the nodes, which are returned, for its files."""
-        unreadable.answer(lambda: self.kill(name, "it was purged"))
+    def purge(
+        self,
+        name: str,
+        *,
+        is_over: bool = False,
+        delete_here: Callable[[str, str], bool] = lambda _node, _job: False,
+    ) -> list[str]:
+        """End a job, delete its records, and ask the nodes, which are returned, for its files.
+
+        ``is_over``: it is known to have ended. ``delete_here(node, job)`` is called for each node when the
+        records are gone: whether it has deleted the job's files there, so that the node need not.
+        """
+        if not is_over:
+            unreadable.answer(lambda: self.kill(name, "it was purged"))
         is_needed = self._begin(name)
         try:
             # First, so that no file is left without a record of what to do.
@@ -96,11 +109,21 @@ class Ending:
             needed = {job.job, job.nodes, job.tasks, job.copies, job.outputs}
             self._redis.unlink(*(key for key in job.records() if key not in needed))
             asked = self.ask_purge(name, "spare" if is_needed else "delete")
-        asked = sorted({*asked, *self._release(name)})  # before nobody knows any more that it is purged
+        others = self._release(name)  # before nobody knows any more that it is purged
         self.forget(name)
+        done = [] if is_needed else [node for node in asked if delete_here(node, name)]
+        asked = sorted({*others, *asked}.difference(set(done).difference(others)))
         with contextlib.suppress(RedisFull):
-            self.wake_nodes(asked)
+            self._note_deleted(name, done, asked)
         return asked
+
+    def _note_deleted(self, name: str, done: Sequence[str], asked: Sequence[str]) -> None:
+        """Those nodes need not delete the files of the job any more; wake those that are asked for some."""
+        pipe = self._redis.pipeline(transaction=True)
+        for node in done:
+            pipe.srem(keys.purges(node), name)
+        self._wake(pipe, asked)
+        pipe.execute()
 
     def _begin(self, name: str) -> bool:
         """Whether other jobs need its files."""
@@ -118,7 +141,8 @@ class Ending:
                 with contextlib.suppress(RedisFull):  # else the nodes find that nobody knows the job
                     asked += self.ask_purge(source)
                 self._forget_spared(source)
-        self._redis.unlink(keys.sources(name))
+        if sources:
+            self._redis.unlink(keys.sources(name))
         return asked
 
     def _forget_spared(self, name: str) -> None:
@@ -210,10 +234,13 @@ class Ending:
     def wake_nodes(self, nodes: Sequence[str]) -> None:
         """Let the nodes look for what they are asked at once, not only with their next lease."""
         pipe = self._redis.pipeline(transaction=True)
+        self._wake(pipe, nodes)
+        pipe.execute()
+
+    def _wake(self, pipe: Pipeline, nodes: Sequence[str]) -> None:
         for node in nodes:
             pipe.rpush(keys.wake(node), "purge")
             pipe.expire(keys.wake(node), 60)
-        pipe.execute()
 
     def purge_done(self, name: str, nodes: Sequence[str]) -> bool:
         """True when those nodes have deleted the files of the job."""

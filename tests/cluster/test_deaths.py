@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from disco_rq import Disco, result_iterator
+from disco_rq import DataError, Disco, result_iterator
 from disco_rq.runtime import counter, put, this_partition
 from tests.cluster.conftest import processes_of, wait_until
 from tests.cluster.test_untold_batches import has_ended
@@ -186,6 +186,27 @@ def test_purge_leaves_nothing_in_redis_or_on_disk(own_disco: Disco, tmp_path: Pa
     wait_until(lambda: keys_of(own_disco, job.name) == [])
     assert own_disco.joblist() == []
     job.purge()  # again, without harm
+
+
+def test_a_purge_of_a_job_that_has_ended_waits_for_no_node(own_disco: Disco, tmp_path: Path) -> None:
+    # given a job that is ready, and workers that do nothing more
+    (tmp_path / "gate").touch()
+    job = submit(own_disco, tmp_path)
+    results = job.wait(timeout=30)
+    workers = worker_processes(own_disco)
+    assert workers
+    for process in workers:
+        process.suspend()
+    try:
+        # when it is purged
+        job.purge()
+        # then nobody can read it
+        assert job.results()[0] == "unknown job"
+        with pytest.raises(DataError, match="the result is gone"):
+            list(result_iterator(results))
+    finally:
+        for process in workers:
+            process.resume()
 
 
 def test_an_active_job_can_be_purged(own_disco: Disco, tmp_path: Path) -> None:

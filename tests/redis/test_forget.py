@@ -215,6 +215,32 @@ def test_a_purge_of_a_known_job_is_asked_of_the_nodes_that_ran_it_and_of_no_othe
     assert keys.purges("gone for good") not in everything(connection)
 
 
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_node_is_not_asked_for_files_that_the_client_has_deleted_itself(
+    connection: Connection, is_deleted: bool
+) -> None:
+    # given a job that has run on a node
+    node = NodeStore(connection, "n1")
+    node.register({"host": "h"})
+    lead(connection)
+    submit(connection)
+    started(connection, "map:0")
+    asked: list[tuple[str, str, bool]] = []
+
+    def delete_here(node: str, job: str) -> bool:
+        asked.append((node, job, keys.JobKeys(job).job in everything(connection)))
+        return is_deleted
+
+    # when it is purged by a client that may reach the node's files
+    left = Ending(connection).purge(JOB, delete_here=delete_here)
+    # then it was asked once, when nobody knew of the job any more
+    assert asked == [("n1", JOB, False)]
+    # and the node is to do what is left
+    assert left == ([] if is_deleted else ["n1"])
+    assert node.purges() == ([] if is_deleted else [JOB])
+    assert (keys.wake("n1") in everything(connection)) is not is_deleted
+
+
 def test_a_purge_of_an_unknown_job_is_asked_of_every_node_and_done_when_each_has_said_so(
     connection: Connection,
 ) -> None:
