@@ -17,12 +17,11 @@ import msgpack
 from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.options import OPTIONS
 from disco_rq.errors import BadSignature, JobError, UnknownJob
-from disco_rq.inputs.plan import Planned
-from disco_rq.model import Functions, JobSpec, MapInput
+from disco_rq.model import Functions, JobSpec
 from disco_rq.packing import Required, UnpackedJob, checked_body, open_pack
 from disco_rq.packing.signing import TASK_SIGNATURE_BYTES
 from disco_rq.store.adoption import AdoptionStore
-from disco_rq.store.attempts import unpack_input
+from disco_rq.store.keptinputs import KeptInputs
 from disco_rq.version import PROTOCOL
 
 if TYPE_CHECKING:
@@ -62,15 +61,13 @@ class Earlier:
             found[index] = packed
         return found
 
-    def inputs(self) -> Planned:
+    def inputs(self) -> KeptInputs:
         """What its maps read, or its reduces, as it was at its submission."""
         number = self.spec.nr_maps if self.spec.has_map else self.spec.nr_inputs
-        if sorted(self.packed_inputs) != list(range(number)):
+        packed = self.packed_inputs
+        if len(packed) != number or not all(index in packed for index in range(number)):
             raise BadSignature(f"the inputs of {self.name} are not those that its client has signed")
-        planned = Planned()
-        unsigned = bytes(TASK_SIGNATURE_BYTES)
-        planned += (_without_signature(unpack_input(unsigned + self.packed_inputs[i])) for i in range(number))
-        return planned
+        return KeptInputs([packed[index] for index in range(number)])
 
     @cached_property
     def unpacked(self) -> UnpackedJob:
@@ -109,10 +106,6 @@ class Earlier:
         """Those that it has, by the argument."""
         functions = self.functions
         return {name: getattr(functions, name) for name in FUNCTIONS if getattr(functions, name) is not None}
-
-
-def _without_signature(entry: MapInput) -> MapInput:
-    return MapInput(entry.parts, side=entry.side)
 
 
 @contextmanager

@@ -13,14 +13,14 @@ from disco_rq.client.results import count_partitions
 from disco_rq.client.submission import Submission
 from disco_rq.errors import BadSignature, DataError, JobArgumentError
 from disco_rq.external import ExternalProgram
-from disco_rq.model import PHASES, Functions, JobSpec, MapInput, TaskId
-from disco_rq.outputs.addresses import job_of, preferred_node, task_of
+from disco_rq.model import PHASES, Functions, JobSpec, Phase, TaskId
+from disco_rq.outputs.addresses import made_at, preferred_node
 from disco_rq.outputs.adopted import ADOPTS, Adopted, runs_of
 from disco_rq.redact import redact
 from disco_rq.saving import copy_part, is_part_of, is_saved
 from disco_rq.shuffle.ranges import total_order
 from disco_rq.store.adoption import Adoption, AdoptionStore, Kept
-from disco_rq.store.attempts import pack_input
+from disco_rq.store.keptinputs import packed_inputs
 from disco_rq.store.nodes import live_slots
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ def fitting_tasks(
     found = readable_outputs(session, earlier.spec)
     if keep and change.cannot_keep and found:
         raise JobArgumentError(f"keep=True: {change.cannot_keep}; without it they are run again")
-    is_same = partial(_is_same_input, earlier.packed_inputs, submission.inputs)
+    is_same = partial(_is_same_input, earlier.packed_inputs, packed_inputs(submission.inputs))
     maps_fit = (keep or not change.maps) and (new.has_reduce or not change.results)
     maps = [
         Kept(task, task, address)
-        for task, address in sorted(found.items())
-        if task.phase == "map" and maps_fit and task.index < new.nr_maps and (keep or is_same(task.index))
+        for task, address in _of_phase("map", found)
+        if maps_fit and task.index < new.nr_maps and (keep or is_same(task.index))
     ]
     if not new.has_reduce:
         return list(there(session, maps, new))
@@ -98,14 +98,20 @@ def fitting_tasks(
     reduces_fit = len(maps) == new.nr_maps and is_kept and not change.results
     reduces = [
         Kept(task, task, address)
-        for task, address in sorted(found.items())
-        if task.phase == "reduce" and reduces_fit and old.nr_reduces == new.nr_reduces
+        for task, address in _of_phase("reduce", found)
+        if reduces_fit and old.nr_reduces == new.nr_reduces
     ]
     return [*maps, *there(session, reduces, new)]
 
 
-def _is_same_input(packed: Mapping[int, bytes], inputs: Sequence[MapInput], index: int) -> bool:
-    return index < len(inputs) and packed.get(index) == pack_input(inputs[index])
+def _of_phase(phase: Phase, outputs: Mapping[TaskId, str]) -> list[tuple[TaskId, str]]:
+    """In order; sorted by numbers, which is much faster than by tasks."""
+    found = [(task, address) for task, address in outputs.items() if task.phase == phase]
+    return sorted(found, key=lambda output: output[0].index)
+
+
+def _is_same_input(packed: Mapping[int, bytes], inputs: Sequence[bytes], index: int) -> bool:
+    return index < len(inputs) and packed.get(index) == inputs[index]
 
 
 def readable_outputs(session: Session, spec: JobSpec) -> dict[TaskId, str]:
@@ -116,10 +122,10 @@ def readable_outputs(session: Session, spec: JobSpec) -> dict[TaskId, str]:
     alive = live_slots(session.connection)
     found = {}
     for task, address in AdoptionStore(session.connection).committed(spec.name).items():
-        is_own = is_part_of(spec, task, address) if is_saved(address) else adopted.task_at(address) == task
-        if not is_own:
+        is_on_node = adopted.task_at(address) == task
+        if not is_on_node and not (is_saved(address) and is_part_of(spec, task, address)):
             raise BadSignature(f"{redact(address)} is not an output of {task} of {spec.name}")
-        if is_saved(address) or preferred_node(address) in alive:
+        if not is_on_node or preferred_node(address) in alive:
             found[task] = address
     return found
 
@@ -147,8 +153,8 @@ def signed_with(submission: Submission, tasks: list[Kept]) -> Submission:
     """The same job, which may read what it adopts."""
     pairs: dict[str, dict[str, list[tuple[int, int]]]] = {}
     for kept in tasks:
-        owner = job_of(kept.address)
-        if owner is not None and (theirs := task_of(owner, kept.address)) is not None:
+        if (made := made_at(kept.address)) is not None:
+            owner, theirs = made
             pairs.setdefault(owner, {}).setdefault(theirs.phase, []).append((kept.task.index, theirs.index))
     adopts = {
         owner: {phase: [list(run) for run in runs_of(found[phase])] for phase in PHASES if phase in found}

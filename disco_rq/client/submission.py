@@ -35,6 +35,7 @@ from disco_rq.planning.sample import sample_bits
 from disco_rq.readers import borders_of, check_packages, packages_of
 from disco_rq.saving import check_target
 from disco_rq.shuffle.ranges import total_order
+from disco_rq.store.keptinputs import KeptInputs
 
 MAX_DEFAULT_REDUCES = 100
 SMALL_BYTES = 64 << 10
@@ -59,7 +60,7 @@ class Submission:
 
     spec: JobSpec
     pack: bytes
-    inputs: Planned
+    inputs: Planned | KeptInputs
     functions: Functions
     signer: Signer
     modules: frozenset[str]
@@ -93,7 +94,7 @@ class Submission:
         return replace(self, spec=spec, pack=pack)
 
 
-def jobs_read(inputs: Planned) -> list[str]:
+def jobs_read(inputs: Planned | KeptInputs) -> list[str]:
     """The jobs whose outputs are among the inputs: what its tasks may open on other nodes."""
     found = {job_of(url) for entry in inputs for url in entry.urls()}
     return sorted(job for job in found if job is not None)
@@ -133,7 +134,7 @@ def build(
 def assembled(
     name: str,
     functions: Functions,
-    planned: Callable[[dict[str, Any]], tuple[Planned, int]],
+    planned: Callable[[dict[str, Any]], tuple[Planned | KeptInputs, int]],
     given: Any,
     arguments: Mapping[str, Any],
     signer: Signer,
@@ -261,7 +262,7 @@ def _planned(
 
 
 def _details(
-    functions: Functions, inputs: Planned, nr_reduces: int, options: Mapping[str, Any]
+    functions: Functions, inputs: Planned | KeptInputs, nr_reduces: int, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     pilot = pilot_details(inputs, options.get("pilot", 0))
     check = sample_bits(len(inputs) if functions.map is not None else 0, options.get("check", 0))
@@ -270,7 +271,7 @@ def _details(
     return {**told, "check": check, **pilot}
 
 
-def _is_small(functions: Functions, inputs: Planned, nr_reduces: int) -> bool:
+def _is_small(functions: Functions, inputs: Planned | KeptInputs, nr_reduces: int) -> bool:
     """Whether it has maps and reduces, of which each is small: what is not known may be large."""
     if functions.map is None or functions.reduce is None or len(inputs) + nr_reduces > SMALL_TASKS:
         return False

@@ -11,6 +11,7 @@ from disco_rq.model import JOB_NAME, NODE_NAME, TASK, TaskId, TaskKind
 __all__ = [
     "BAD_SUFFIX",
     "job_of",
+    "made_at",
     "map_task_of",
     "output_address",
     "output_name",
@@ -48,6 +49,12 @@ def job_of(url: str) -> str | None:
     """The job whose output is at an address; None for any other address."""
     match = ADDRESS.fullmatch(url)
     return match[2] if match is not None else None
+
+
+def made_at(url: str) -> tuple[str, TaskId] | None:
+    """The job and the task whose output is at an address; None for any other address."""
+    match = ADDRESS.fullmatch(url)
+    return (match[2], TaskId(cast("TaskKind", match[4]), int(match[5]))) if match is not None else None
 
 
 def task_of(job: str, address: str | None) -> TaskId | None:

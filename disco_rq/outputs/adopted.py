@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from disco_rq.model import PHASES, JobSpec, TaskId
-from disco_rq.outputs.addresses import job_of, task_of
+from disco_rq.outputs.addresses import made_at
 
 __all__ = ["ADOPTS", "Adopted", "Run", "output_task", "runs_of"]
 
@@ -56,13 +56,12 @@ class Adopted:
 
     def task_at(self, address: str | None) -> TaskId | None:
         """The task whose output may lie at an address; None: none of this job's."""
-        own = task_of(self._job, address)
-        if own is not None or not self.jobs or address is None:
-            return own
-        job = job_of(address)
-        theirs = task_of(job, address) if job is not None else None
-        if job is None or theirs is None:
+        made = made_at(address or "")
+        if made is None:
             return None
+        job, theirs = made
+        if job == self._job:
+            return theirs
         here = self._here.get((job, theirs.phase), {}).get(theirs.index)
         return None if here is None else TaskId(theirs.phase, here)
 

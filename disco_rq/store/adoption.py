@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import msgpack
 
-from disco_rq.model import JobSpec, TaskId
+from disco_rq.model import PHASES, JobSpec, TaskId
 from disco_rq.outputs.addresses import job_of
+from disco_rq.outputs.adopted import runs_of
 from disco_rq.store import keys, unreadable
 from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 from disco_rq.store.taskstate import task_of
 
 __all__ = ["Adoption", "AdoptionStore", "Kept", "adopt_call", "release_source"]
+
+AT_ONCE = 1000
+"""Tasks that the script looks at together."""
 
 
 class Kept(NamedTuple):
@@ -47,6 +51,7 @@ class Adoption:
 def adopt_call(spec: JobSpec, token: str, adoption: Adoption) -> tuple[str, list[str], list[Any]]:
     """The call of ``adopt_tasks.lua`` behind the one of ``submit_job.lua`` with that token."""
     new, old = keys.JobKeys(spec.name), keys.JobKeys(adoption.source)
+    owners = adoption.owners()
     script_keys = [
         *(new.job, new.tasks, new.attempts, new.outputs, new.digests, new.given, new.bad, new.bad_causes),
         *(new.oob, new.oob_types, new.oob_owners, new.counters, new.partitions, new.ranges, new.events),
@@ -54,15 +59,29 @@ def adopt_call(spec: JobSpec, token: str, adoption: Adoption) -> tuple[str, list
         *(old.job, old.tasks, old.attempts, old.outputs, old.digests, old.given, old.bad),
         *(old.oob, old.oob_types, old.partitions, old.remade, old.events),
         *(new.pilot, keys.SLOTS, keys.LEASES, keys.ENDS, keys.UNIQUE, keys.SPARED),
-        *map(keys.adopters, adoption.owners()),
+        *map(keys.adopters, owners),
     ]
     # The server's own msgpack knows the format's older strings only.
-    packed = msgpack.packb(
-        [part for kept in adoption.tasks for part in (*map(str, kept[:2]), *kept[2:])], use_bin_type=False
-    )
+    packed = msgpack.packb(list(_portions(adoption.tasks)), use_bin_type=False)
     args: list[Arg] = [spec.name, adoption.source, token, adoption.counted_as, spec.nr_partitions]
-    args += [adoption.ranges, adoption.ranges_digest, adoption.told, packed, *adoption.owners()]
+    args += [adoption.ranges, adoption.ranges_digest, adoption.told, packed, *owners]
     return "adopt_tasks", script_keys, args
+
+
+def _portions(tasks: Sequence[Kept]) -> Iterator[tuple[str, list[int], str, str]]:
+    """What the script does at a time: phase, runs of tasks, addresses and copies. It takes no text apart for
+    each task.
+    """
+    for first in range(0, len(tasks), AT_ONCE):
+        some = tasks[first : first + AT_ONCE]
+        for phase in PHASES:
+            ones = [kept for kept in some if kept.task.phase == phase]
+            if ones:
+                runs = runs_of((kept.task.index, kept.source.index) for kept in ones)
+                addresses = "\0".join(kept.address for kept in ones)
+                copies = "\0".join(kept.copy or kept.address for kept in ones)
+                told = "" if copies == addresses else copies
+                yield phase, [number for run in runs for number in run], addresses, told
 
 
 def release_source(connection: Connection, source: str, job: str) -> bool:

@@ -13,8 +13,8 @@ from disco_rq.model import JobSpec, MapInput, TaskId
 from disco_rq.packing import JobSeal
 from disco_rq.planning.pilot import PilotPlan
 from disco_rq.store import keys
-from disco_rq.store.attempts import seal_input
 from disco_rq.store.ends import packed_call
+from disco_rq.store.keptinputs import packed_inputs
 
 __all__ = ["submit_call"]
 
@@ -27,8 +27,8 @@ def submit_call(
     """
     job = keys.JobKeys(spec.name)
     # The server's own msgpack knows the format's older strings only.
-    sealed = [seal_input(entry, index, seal) for index, entry in enumerate(inputs)]
-    packed_inputs = msgpack.packb(sealed, use_bin_type=False)
+    sealed = [seal.sign_input(index, packed) + packed for index, packed in enumerate(packed_inputs(inputs))]
+    all_inputs = msgpack.packb(sealed, use_bin_type=False)
     script_keys = [keys.LEADER, keys.JOBS, keys.ACTIVE, keys.CONTROL]
     script_keys += [job.job, job.spec, job.pack, job.inputs, job.events, job.pilot, keys.ENDS, keys.UNIQUE]
     digests = sorted(set((spec.details.get("code") or {}).values()))
@@ -36,7 +36,7 @@ def submit_call(
     args: list[Any] = [spec.name, spec.pack(), pack, spec.owner, spec.priority]
     args += [spec.nr_maps, spec.nr_reduces if spec.has_reduce else 0]
     token = secrets.token_hex(8)
-    args += [packed_inputs, int(not inputs), token]
+    args += [all_inputs, int(not inputs), token]
     args += ["" if spec.gc_after is None else spec.gc_after, spec.max_bad or ""]
     args += [_pilot_of(spec), spec.details.get("unique", "")]
     args.append(seal.seal_end(packed_call(spec.on_end)) if spec.on_end else b"")

@@ -74,6 +74,30 @@ def test_what_is_adopted_counts_as_if_it_had_run(dead: Connection) -> None:
     assert f"2 maps of {JOB} are kept" in history(dead, OTHER)
 
 
+@pytest.mark.parametrize(
+    "more", [{"memory": 7, "repeats": 1.5}, {"worker": 'a"b'}, {"of": "disco://n2/x/map-9.3"}]
+)
+def test_a_record_that_has_other_words_counts_alike(dead: Connection, more: dict[str, Any]) -> None:
+    attempts = keys.JobKeys(JOB).attempts
+    record: Any = dead.redis.hget(attempts, "map:0/1")
+    dead.redis.hset(attempts, "map:0/1", json.dumps(json.loads(record) | more))
+
+    adopting(dead, *kept(0, 1))
+
+    found = JobStore(dead).record(OTHER)
+    assert (found.count("kept"), found.count("map:entries"), found.count("map:records")) == (2, 6, 4)
+    of_first = JobStore(dead).attempts(OTHER)[TaskId("map", 0), 1]
+    assert of_first["of"] == more.get("of", ADDRESS.format(0))
+
+
+def test_a_copy_is_that_of_its_task(dead: Connection) -> None:
+    first, second = kept(0, 1)
+
+    adopting(dead, first, second._replace(copy="file:///copied"))
+
+    assert list(JobStore(dead).outputs(OTHER).values()) == [ADDRESS.format(0), "file:///copied"]
+
+
 def test_the_sizes_of_partitions_are_those_of_what_is_adopted_or_about_so(dead: Connection) -> None:
     adopting(dead, *kept(0, 1))
     assert AttemptStore(dead).written_for(OTHER, 0)[0] == 100

@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-from tests.scale import many, pilots, slots, virtual
+from tests.scale import many, pilots, retries, slots, virtual
 
 ROWS: dict[str, Callable[[float], Iterator[str]]] = {
     **many.ROWS,
     "slots": slots.row,
     "planner": virtual.row,
     "pilot": pilots.row,
+    "retry": retries.row,
 }
 
 

@@ -59,9 +59,14 @@ end
 if ARGV[18] ~= '0' then
   redis.call('HSET', KEYS[5], 'checks', ARGV[18], 'check:waiting', ARGV[18], 'check:running', 0, 'check:done', 0, 'check:failed', 0)
 end
-local inputs = cmsgpack.unpack(ARGV[8])
+local inputs, entries = cmsgpack.unpack(ARGV[8]), {}
 for i = 1, #inputs do
-  redis.call('HSET', KEYS[8], i - 1, inputs[i])
+  entries[#entries + 1] = i - 1
+  entries[#entries + 1] = inputs[i]
+  if #entries == 1000 or i == #inputs then
+    redis.call('HSET', KEYS[8], unpack(entries))
+    entries = {}
+  end
 end
 redis.call('ZADD', KEYS[2], int(now), name)
 redis.call('XADD', KEYS[9], '*', 'h', 'master', 'k', 'sys', 'm',
