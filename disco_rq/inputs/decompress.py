@@ -87,7 +87,7 @@ class Decoded(io.RawIOBase):
         self._stream: _Stream | None = None
         self._ahead = b""  # read from the source, for no stream yet
         self._nr_read = 0
-        self._nr_streams = 0
+        self._nr_streams = self._nr_filled = 0  # the latter without frames to be skipped
 
     def readable(self) -> bool:
         return True
@@ -122,13 +122,21 @@ class Decoded(io.RawIOBase):
                 self._skip(skippable_bytes(self._ahead))
             elif self._ahead.startswith(self._codec.magic):
                 self._nr_streams += 1
+                self._nr_filled += 1
                 return True
+            elif not self._nr_filled and self._nr_streams and (other := self._other_with_skippable()):
+                self._name, self._codec = other, CODECS[other]  # its frames without content told no more
             elif self._nr_streams:
                 at = self._nr_read - len(self._ahead)
                 raise ValueError(f"what follows at byte {at} is no {self._name} data: the file is damaged")
             else:
                 what = "does not begin as such" if self._ahead else "is empty"
                 raise ValueError(f"it should be {self._name} data, and {what}")
+
+    def _other_with_skippable(self) -> str:
+        """Which other kind begins with such frames, and goes on as this file does."""
+        kinds = (name for name, codec in CODECS.items() if codec.has_skippable)
+        return next((name for name in kinds if self._ahead.startswith(CODECS[name].magic)), "")
 
     def _pass_zeros(self) -> None:
         while True:

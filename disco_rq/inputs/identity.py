@@ -51,7 +51,7 @@ def check_local(fd: int, then: Identity) -> None:
         raise ValueError("it was replaced by another file since the job was submitted")
     check_size(now.st_size, then)
     if now.st_size == then.size:
-        if here and now.st_mtime_ns != then.mtime_ns:
+        if here and (now.st_mtime_ns != then.mtime_ns or _tail(fd, then.size) != then.tail):
             raise ValueError("it was rewritten since the job was submitted")
     elif then.tail and then.size is not None and _tail(fd, then.size) != then.tail:
         raise ValueError("it was rewritten since the job was submitted, and is longer now")

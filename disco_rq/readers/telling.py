@@ -29,6 +29,15 @@ _KINDS = (
     (b"SQLite format 3\0", "a database of SQLite"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\x93NUMPY", "an array of NumPy"),
+    (b"\x7fELF", "a program"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an old Office"),
+    *((b"\x80%c\x95" % number, "a pickle of Python") for number in (4, 5)),
+    *((b"SEQ%c" % number, "a SequenceFile of Hadoop") for number in (4, 5, 6)),
+    *((b"RCF%c" % number, "an RCFile of Hive") for number in (0, 1)),
+    (b"\x89LZO\0\r\n\x1a\n", "a file of lzop"),
+    (b"LRZI\0", "a file of lrzip"),
     (b"\x1f\x9d", "a file of compress (.Z)"),
     (b"LZIP\x01", "a file of lzip"),
     (b"\xff\x06\x00\x00sNaPpY", "a file of snappy"),
@@ -48,6 +57,7 @@ _NEWLINE_IS_A_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "koi8-")
 _TAR_HEADER_BYTES, _TAR_SUM = 512, slice(148, 156)
 _ZLIB_HEADERS = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
 _BEGINNINGS = (*(mark for mark, _ in (*_BOMS, *_KINDS)), *_PACKINGS, *_ZLIB_HEADERS)
+_ORC_BYTES = 16
 _ENOUGH_BYTES = 512
 """What so much is unpacked from is no text by chance."""
 
@@ -79,6 +89,8 @@ def _refuse_other_than_text(head: bytes, name: str, encoding: str) -> None:
         raise WrongContent(f"{name} is a tar archive, and no text: {_reads_inside('tar', name)}")
     if head.startswith(b"PAR1") and head[4:5] < b" " and head[4:5] not in _WHITE:  # text may begin so, too
         raise WrongContent(f"{name} is a Parquet file, and no text: func.parquet_reader() reads it")
+    if head.startswith(b"ORC") and has_controls(head[3:_ORC_BYTES]):  # text may begin so, too
+        raise WrongContent(f"{name} is an ORC file, and no text")
     for magic, what in _KINDS:
         if head.startswith(magic):
             advice = f": {_reads_inside('zip', name)}" if "zip" in what else ""

@@ -108,14 +108,19 @@ _FINER_UNITS = {"ns", "ps", "fs", "as"}
 
 
 def taken_deep(value: Any, copy: Callable[[Any], Any]) -> Any:
-    """``taken``, and what the record format does not hold as ``copy`` gives it."""
+    """``taken``, and what holds something that the record format does not as ``copy`` gives it."""
     found = taken(value)
-    return copy(found) if found is value and type(found) not in PLAIN and not _is_held(found) else found
+    return found if _is_held(found) else copy(found)
 
 
 def _is_held(value: Any) -> bool:
-    """Whether a tuple or frozenset, which was taken as it is, needs no copy."""
-    return type(value) in (tuple, frozenset) and all(type(item) in PLAIN or _is_held(item) for item in value)
+    """Whether it has types of the record format alone, all the way down."""
+    kind = type(value)
+    if kind in PLAIN:
+        return True
+    if kind is dict:
+        return all(map(_is_held, value)) and all(map(_is_held, value.values()))
+    return kind in _TAKE and (PLAIN.issuperset(map(type, value)) or all(map(_is_held, value)))
 
 
 def one_nan(key: Any) -> Any:

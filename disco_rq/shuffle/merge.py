@@ -20,6 +20,7 @@ from disco_rq.shuffle.sortorder import (
     picked,
     places_by,
     plain_kind,
+    same_key,
     sorted_keys,
 )
 
@@ -29,13 +30,20 @@ __all__ = ["merged", "merged_both"]
 def merged(runs: Sequence[Iterable[PairBatch]]) -> Iterator[PairBatch]:
     """One sorted row of batches from sorted ones; a key may go on in the next batch.
 
-    Values of equal keys come in the order of the runs as far as they are in one batch.
+    Values of equal keys come in the order of the runs, and of each run in its own.
     """
     heads = [head for head in map(_Head, map(iter, runs)) if head.fill()]
     while len(heads) > 1:
         bound = least([head.last for head in heads])
-        pieces = [piece for head in heads if (piece := head.take(bound)).keys]
+        # A run that has more of the bound in its next block: what later runs have of it must wait.
+        stop = next((i for i, head in enumerate(heads[:-1], 1) if head.goes_on_with(bound)), len(heads))
+        taken = [head.take(bound) for head in heads[:stop]]
+        taken += [head.take(bound, before=True) for head in heads[stop:]]
+        pieces = [piece for piece in taken if piece.keys]
         yield pieces[0] if len(pieces) == 1 else _together(pieces)
+        if stop < len(heads):
+            for head in heads[stop - 1 :]:
+                yield from head.all_of(bound)
         heads = [head for head in heads if head.fill()]
     for head in heads:
         yield from head.rest()
@@ -56,6 +64,7 @@ class _Head:
 
     def __init__(self, batches: Iterator[PairBatch]) -> None:
         self._batches = batches
+        self._next: PairBatch | None = None  # read ahead
         self._batch = PairBatch([], [], False)
         self._start = 0
         self._kind: str | None = None
@@ -66,24 +75,48 @@ class _Head:
 
     def fill(self) -> bool:
         """Have something in memory. False: the run has ended."""
-        while self._start >= len(self._batch.keys):
-            batch = next(self._batches, None)
-            if batch is None:
-                return False
-            self._batch, self._start = batch, 0
-            self._kind = plain_kind(batch.keys)
+        if self._start < len(self._batch.keys):
+            return True
+        if not self._read_ahead():
+            return False
+        assert self._next is not None
+        self._batch, self._start, self._next = self._next, 0, None
+        self._kind = plain_kind(self._batch.keys)
         return True
 
-    def take(self, bound: Any) -> PairBatch:
-        """What does not come after ``bound``."""
+    def _read_ahead(self) -> bool:
+        """Have the next block that holds something. False: there is none."""
+        while self._next is None or not self._next.keys:
+            self._next = next(self._batches, None)
+            if self._next is None:
+                return False
+        return True
+
+    def goes_on_with(self, bound: Any) -> bool:
+        """Whether the block ends with ``bound``, and the next one begins with it."""
+        if not same_key(self.last, bound) or not self._read_ahead():
+            return False
+        assert self._next is not None
+        return same_key(self._next.keys[0], bound)
+
+    def take(self, bound: Any, *, before: bool = False) -> PairBatch:
+        """What does not come after ``bound``; with ``before`` what comes before it."""
         keys, values, grouped, kinds = self._batch
-        start, self._start = self._start, max(self._start, count_up_to(keys, self._kind, bound))
+        end = count_up_to(keys, self._kind, bound, before=before)
+        start, self._start = self._start, max(self._start, end)
         return PairBatch(keys[start : self._start], values[start : self._start], grouped, kinds)
+
+    def all_of(self, bound: Any) -> Iterator[PairBatch]:
+        """What there is of ``bound``, which comes first, in this block and the next ones."""
+        while self.fill() and (piece := self.take(bound)).keys:
+            yield piece
 
     def rest(self) -> Iterator[PairBatch]:
         yield PairBatch(
             self._batch.keys[self._start :], self._batch.values[self._start :], self._batch.grouped
         )
+        if self._next is not None:
+            yield self._next
         yield from self._batches
 
 

@@ -230,11 +230,12 @@ class Partitioner:
             key = keys[len(keys) - length_hint(asked) - 1]
             error.add_note(f"in the partition function, for the key {shown(key)}")
             raise
-        if answers and not (
-            set(map(type, answers)) <= {int, bool} and 0 <= min(answers) <= max(answers) < nr_partitions
-        ):
-            self._complain(keys, answers)
-        return answers
+        if set(map(type, answers)) <= {int}:
+            if answers and not 0 <= min(answers) <= max(answers) < nr_partitions:
+                self._complain(keys, answers)
+            return answers
+        self._complain(keys, answers)
+        return list(map(int, answers))  # True, or a number of an Enum
 
     def _complain(self, keys: Sequence[Any], answers: list[Any]) -> None:
         for key, answer in zip(keys, answers, strict=True):

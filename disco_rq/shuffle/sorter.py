@@ -107,6 +107,7 @@ class Sorter:
         if self._grouping and (batch.grouped or (self.judging and not self._keys)):
             self._group_batch(batch)
             return
+        self._groups_to_columns()  # they came before
         self._collect_batch(batch)
         if not self.judging:
             self._nr_before = len(self._keys)
@@ -193,8 +194,13 @@ class Sorter:
     def _ungroup(self) -> None:
         """Go on with columns."""
         self._grouping = False
-        self._add_groups(self._groups, self._groups.values())
-        self._groups.clear()
+        self._groups_to_columns()
+
+    def _groups_to_columns(self) -> None:
+        """Values of a key keep their order: columns that there are came before the groups."""
+        if self._groups:
+            self._add_groups(self._groups, self._groups.values())
+            self._groups.clear()
 
     def _judge_columns(self) -> None:
         """Whether what came in columns so far is to be grouped, by what has come since it tells."""

@@ -8,7 +8,7 @@ of one kind, the order is Python's. Other keys have no order here: ``RecordTypeE
 from __future__ import annotations
 
 import operator
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
@@ -236,13 +236,18 @@ def least(keys: list[Any]) -> Any:
     return min(keys) if plain_kind(keys) else min(keys, key=sort_key)
 
 
-def count_up_to(keys: Sequence[Any], kind: str | None, bound: Any) -> int:
-    """How many of the sorted ``keys``, of that plain kind, do not come after ``bound``."""
-    return count_places_up_to(range(len(keys)), keys, kind, bound)
+def count_up_to(keys: Sequence[Any], kind: str | None, bound: Any, *, before: bool = False) -> int:
+    """How many of the sorted ``keys``, of that plain kind, do not come after ``bound``; with ``before``: come
+    before it.
+    """
+    return count_places_up_to(range(len(keys)), keys, kind, bound, before=before)
 
 
-def count_places_up_to(places: Sequence[int], keys: Sequence[Any], kind: str | None, bound: Any) -> int:
+def count_places_up_to(
+    places: Sequence[int], keys: Sequence[Any], kind: str | None, bound: Any, *, before: bool = False
+) -> int:
     """The same of keys that are sorted by their places."""
+    bisect = bisect_left if before else bisect_right
     if kind is not None and kind == plain_kind([bound]):
-        return bisect_right(places, bound, key=keys.__getitem__)
-    return bisect_right(places, sort_key(bound), key=lambda place: sort_key(keys[place]))
+        return bisect(places, bound, key=keys.__getitem__)
+    return bisect(places, sort_key(bound), key=lambda place: sort_key(keys[place]))

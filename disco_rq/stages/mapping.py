@@ -166,8 +166,8 @@ class MappedPairs:
                     if self._guard is not None:
                         yield self._guard.results(given, self._answers, lambda: self._entry)
                     else:
-                        results = map(self._map, given, self._answers)
-                        yield filter(_is_not_none, chain(self._first(results), results))
+                        results = filter(_is_not_none, map(self._map, given, self._answers))
+                        yield chain(self._first(results), results)
                     if not self._ended:  # the chain of iterators took it for its own end
                         raise RuntimeError("map raised StopIteration")
                     until_status -= self._settle()

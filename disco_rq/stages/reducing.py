@@ -227,7 +227,7 @@ class _Records(_Misused):
 
     def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """Give out many pairs."""
-        pairs = iter(pairs)
+        pairs = _given_out(pairs)
         while True:
             keys, values = taken_columns(islice(pairs, max(self._full - len(self._keys), 1)))
             if not keys:
@@ -280,6 +280,14 @@ class _Records(_Misused):
         self.nr_pairs += len(batch.keys)
 
 
+def _given_out(pairs: Iterable[Any]) -> Iterator[Any]:
+    """What ``out.extend`` is called with, if it is pairs: keys of a dict may well look like some."""
+    if isinstance(pairs, str | bytes | dict):
+        hint = "; its items() are pairs" if isinstance(pairs, dict) else ""
+        raise TaskError(f"out.extend takes (key, value) pairs, and got {shown(pairs)}{hint}")
+    return iter(pairs)
+
+
 def _ungrouped(batch: PairBatch) -> PairBatch:
     """One value for each key, as results have them."""
     if not batch.grouped:
@@ -304,7 +312,7 @@ class _Opaque(_Misused):
 
     def extend(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """Give out many pairs."""
-        for key, value in one_by_one(pairs):
+        for key, value in one_by_one(_given_out(pairs)):
             self.add(key, value)
 
     def finish(self) -> None:

@@ -41,6 +41,10 @@ def harm(path: Path, how: str) -> None:
             path.write_bytes(LINES[::-1])
         case "rewritten, and is longer":
             path.write_bytes(LINES[::-1] * 2)
+        case "rewritten, and its time is put back":
+            before = path.stat()
+            path.write_bytes(LINES[::-1])
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         case "replaced":
             path.rename(path.with_suffix(".1"))
             path.write_bytes(LINES)
@@ -51,7 +55,13 @@ def read(task: MapInput) -> bytes:
         return fd.read()
 
 
-@pytest.mark.parametrize("how", ["shorter", "rewritten", "rewritten, and is longer", "replaced"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("shorter", "rewritten", "rewritten, and is longer"),
+        *("rewritten, and its time is put back", "replaced"),
+    ],
+)
 @pytest.mark.parametrize("split_size", [None, 10_000])
 def test_what_became_another_file_since_the_submit_is_an_error_that_says_so(
     tmp_path: Path, how: str, split_size: int | None

@@ -165,12 +165,30 @@ def test_an_object_of_the_program_with_object_writer(rows: Run, sort: bool) -> N
     assert found == [(n, n) for n in range(40)]
 
 
-def test_an_object_that_a_reader_of_the_reduce_fills_again_and_again(rows: Run) -> None:
-    def reader(fd: Any, size: int | None, fname: str) -> Iterator[tuple[int, Row]]:
+@pytest.mark.parametrize("held", [lambda row: [row], lambda row: ([row],), lambda row: {"row": (row,)}])
+def test_an_object_within_what_is_copied_where_entries_may_be_bad(rows: Run, held: Any) -> None:
+    def gives(line: str, params: Any) -> Iterator[tuple[int, Any]]:
+        for n, row in objects(line, params):
+            yield n, held(row)
+
+    def their_states(pairs: Any, params: Any) -> Iterator[tuple[int, int]]:
+        for key, value in pairs:
+            while not isinstance(value, Row):
+                value = value["row"] if isinstance(value, dict) else value[0]
+            yield key, value.n
+
+    how: dict[str, Any] = {"map_writer": func.object_writer, "reduce_reader": func.object_reader}
+    found = rows(input=["raw://x"], map=gives, reduce=their_states, nr_reduces=1, max_bad=1, **how)
+    assert found == [(n, n) for n in range(40)]
+
+
+@pytest.mark.parametrize("in_list", [False, True])
+def test_an_object_that_a_reader_of_the_reduce_fills_again_and_again(rows: Run, in_list: bool) -> None:
+    def reader(fd: Any, size: int | None, fname: str) -> Iterator[tuple[int, Any]]:
         row = Row()
         for key, value in func.netstr_reader(fd, size, fname):
             row.n = int(value)
-            yield int(key), row
+            yield int(key), [row] if in_list else row
 
     def numbers(line: str, params: Any) -> list[tuple[int, int]]:
         return [(n, n) for n in range(40)]
@@ -180,7 +198,7 @@ def test_an_object_that_a_reader_of_the_reduce_fills_again_and_again(rows: Run) 
         map=numbers,
         map_writer=func.netstr_writer,
         reduce_reader=reader,
-        reduce=their_numbers,
+        reduce=lambda pairs, params: their_numbers(((k, v[0] if in_list else v) for k, v in pairs), params),
         sort=True,
         nr_reduces=1,
     )

@@ -170,6 +170,30 @@ def test_what_is_no_pair_is_told_however_late_it_comes(dead: Death, late: Any, h
     assert f"this is not a pair: {late!r}" in dead(map=gives, **how)
 
 
+def test_a_dict_is_told_also_behind_many_entries_that_gave_nothing(dead: Death) -> None:
+    def gives(entry: int, params: Any) -> Any:
+        return {("a", "b"): 1} if entry == ENTRIES else None
+
+    told = dead(map_reader=lambda fd, size, fname: range(ENTRIES + 1), map=gives)
+
+    assert "gave the dict {('a', 'b'): 1}; its items() are pairs" in told
+
+
+@pytest.mark.parametrize("writer", [None, object_writer])
+def test_a_dict_is_no_pairs_for_out_extend(dead: Death, writer: Any) -> None:
+    def extends(pairs: Any, out: Any, params: Any) -> None:
+        out.extend({("a", "b"): 1})
+
+    told = dead(map=ones, reduce=extends, reduce_writer=writer)
+
+    assert "out.extend takes (key, value) pairs, and got {('a', 'b'): 1}; its items() are pairs" in told
+
+
+def test_a_partition_function_may_answer_by_a_comparison(results: Run) -> None:
+    found = results(map=ones, partition=lambda key, nr, params: key > "a", reduce=yielding, nr_reduces=2)
+    assert found == [("entry", 1)]
+
+
 def test_a_list_of_two_is_a_pair_however_late_it_comes(results: Run) -> None:
     def gives(entry: str, params: Any) -> Iterator[Any]:
         yield from ((number, 1) for number in range(ENTRIES))

@@ -146,6 +146,11 @@ class TestOfOneFormat:
         with pytest.raises(DataError, match="cut off"):
             packed(data[:-1], name.format(suffix))
 
+    @pytest.mark.parametrize("suffix", ["zst", "lz4"])
+    def test_a_long_frame_to_be_skipped_at_the_start_hides_no_kind(self, packed: Packed, suffix: str) -> None:
+        long = struct.pack("<II", 0x184D2A50, 7000) + bytes(7000)
+        assert packed(long + PACK[suffix](FIRST) + SKIPPABLE, "a.dat") == FIRST
+
     def test_members_with_every_field_of_a_gzip_header(self, packed: Packed) -> None:
         plain = gzip.compress(SECOND)
         extra = b"\x06\x00BC\x02\x00\x1b\x00"  # as bgzip writes

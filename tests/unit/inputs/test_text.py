@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -120,6 +121,11 @@ class TestWhatIsNoText:
             (zipped(), r"zip archive.* \"zip://\*\*::file://in.txt\""),
             (parquet(), r"Parquet.*func.parquet_reader\(\)"),
             (b"PAR1\x15\x00", "Parquet"),
+            (b"ORC\x08\x03\x10\x6a", "ORC file"),
+            (b"SEQ\x06\x19org.apache.hadoop.io.Text", "SequenceFile"),
+            (b"\x93NUMPY\x01\x00v\x00", "NumPy"),
+            (b"\x89LZO\0\r\n\x1a\n", "lzop"),
+            (pickle.dumps({"a": 1}), "pickle"),
         ],
     )
     def test_is_refused_with_what_reads_it(self, data: bytes, told: str) -> None:
@@ -128,7 +134,17 @@ class TestWhatIsNoText:
                 lines(data, reader)
 
     @pytest.mark.parametrize(
-        "text", [b"PAR1,2,3\n", b"PK\n", b"disco-rq is a program\n", b"a\0b\0c\0d\0", b"\0\0\n", b"x" * 600]
+        "text",
+        [
+            b"PAR1,2,3\n",
+            b"ORC\t1\n",
+            b"SEQ 6\n",
+            b"PK\n",
+            b"disco-rq is a program\n",
+            b"a\0b\0c\0d\0",
+            b"\0\0\n",
+            b"x" * 600,
+        ],
     )
     def test_text_that_begins_alike_is_text(self, text: bytes) -> None:
         assert lines(text, func.bytes_lines()) == [text.removesuffix(b"\n")]

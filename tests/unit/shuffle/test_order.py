@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
+from enum import IntEnum
 from itertools import pairwise
 from typing import Any
 
@@ -113,6 +114,18 @@ def test_a_wrong_answer_of_a_partition_function_names_key_and_value(answer: Any)
         partitioner.many(["a", "bad", "b"])
     assert "'bad'" in str(refused.value)
     assert repr(answer) in str(refused.value)
+
+
+class Half(IntEnum):
+    LOWER = 0
+    UPPER = 1
+
+
+@pytest.mark.parametrize("answer", [True, Half.UPPER])
+def test_an_int_of_another_type_is_the_partition_that_it_is_equal_to(answer: int) -> None:
+    found = Partitioner(lambda key, nr, params: answer, 3, None).many(["a", "b"])
+    assert [type(partition) for partition in found] == [int, int]
+    assert found == [1, 1]
 
 
 def test_an_error_in_a_partition_function_says_which_key_it_was() -> None:

@@ -48,6 +48,18 @@ def sorted_by(scratch: Path, limit: int, pairs: list[Pair], nr: int = 1) -> list
     return out
 
 
+def in_blocks(run: list[Pair], rnd: random.Random, *, grouped: bool) -> Iterator[PairBatch]:
+    """A sorted run, cut anywhere; blocks may be empty, and end within a key."""
+    while run:
+        count = rnd.randrange(4)
+        some, run = run[:count], run[count:]
+        if grouped:
+            groups = by_key(some)
+            yield PairBatch(list(groups), list(groups.values()), True)
+        else:
+            yield PairBatch([key for key, _ in some], [value for _, value in some], False)
+
+
 def by_key(pairs: list[Pair]) -> dict[Any, list[Any]]:
     groups: dict[Any, list[Any]] = defaultdict(list)
     for key, value in pairs:
@@ -88,11 +100,47 @@ def test_each_key_is_in_the_partition_of_its_own(tmp_path: Path) -> None:
         }
 
 
-def test_the_values_of_a_key_keep_their_order_in_memory(tmp_path: Path) -> None:
-    for modulus in (7, 10**9):  # grouped, and as a list
-        pairs = [(number * 7919 % modulus, number) for number in range(20_000)]
-        ((*out,),) = sorted_by(tmp_path, MEMORY, pairs)
-        assert out == sorted(pairs)
+@pytest.mark.parametrize("limit", [MEMORY, NO_MEMORY])
+@pytest.mark.parametrize("modulus", [1, 7, 5000, 10**9])  # few keys are grouped, many are columns
+def test_the_values_of_a_key_keep_their_order_in_memory_and_spilled(
+    modulus: int, limit: int, tmp_path: Path
+) -> None:
+    pairs = [(number * 7919 % modulus, number) for number in range(20_000)]
+    ((*out,),) = sorted_by(tmp_path, limit, pairs)
+    assert out == sorted(pairs)
+
+
+@pytest.mark.parametrize("limit", [MEMORY, NO_MEMORY])
+def test_blocks_of_groups_and_of_pairs_keep_the_order_of_their_values(limit: int, tmp_path: Path) -> None:
+    rnd = random.Random(4)
+    sorter = Sorter(tmp_path, limit, Partitioner(None, 1, None))
+    sorter.judging = False
+    number = 0
+    for source in range(40):
+        keys = sorted(rnd.sample(range(300), 100))
+        groups = [[number := number + 1 for _ in range(rnd.randrange(1, 4))] for _ in keys]
+        batch = PairBatch(keys, groups, True)
+        if rnd.random() < 0.5:
+            pairs = list(pairs_of(batch))
+            batch = PairBatch([key for key, _ in pairs], [value for _, value in pairs], False)
+        sorter.feed_batch(batch)
+        sorter.judging = source > 5
+    out = [pair for _, row in sorter.finish() for batch in row for pair in pairs_of(batch)]
+    assert out == sorted(out)
+    assert len(out) == number
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_merge_keeps_the_order_of_the_runs_where_a_key_goes_on_over_blocks(grouped: bool) -> None:
+    rnd = random.Random(5)
+    for _ in range(200):
+        runs: list[list[Pair]] = []
+        for i in range(4):
+            keys = sorted(rnd.randrange(3) for _ in range(rnd.randrange(9)))
+            runs.append([(key, (i, n)) for n, key in enumerate(keys)])
+        found = merged([in_blocks(run, rnd, grouped=grouped) for run in runs])
+        out = [pair for batch in found for pair in pairs_of(batch)]
+        assert out == sorted(chain(*runs))
 
 
 @pytest.mark.parametrize("limit", [MEMORY, NO_MEMORY])
