@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from disco_rq.inputs.addresses import absolute, local_path, no_file, scheme_of
 from disco_rq.inputs.filesystems import can_cut, child_url, filesystem
 from disco_rq.inputs.httpfile import Probe, probe
 from disco_rq.inputs.identity import local_identity, remote_identity
-from disco_rq.inputs.walking import is_left_out, walk_directory, walk_pattern
+from disco_rq.inputs.walking import LEADS_NOWHERE, is_left_out, walk_directory, walk_pattern
 from disco_rq.model import Identity
 from disco_rq.outputs.addresses import ADDRESS
 from disco_rq.redact import redact
@@ -27,7 +26,6 @@ _DIR = "dir://"
 _OPEN_FILES = ("/dev/fd/", "/proc/self/fd/")
 """Of the process that opens them."""
 _GLOB = frozenset("*?[{")
-_LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _PROBE_S = 5.0
 _PROBES_AT_ONCE = 16
 _GONE = (404, 410)
@@ -158,7 +156,7 @@ def _each_once(url: str, paths: Iterable[str], left_out: list[str]) -> list[Foun
         try:
             info = os.stat(path)  # noqa: PTH116
         except OSError as error:
-            if error.errno not in _LEADS_NOWHERE:
+            if error.errno not in LEADS_NOWHERE:
                 raise JobArgumentError(f"input {absolute(url, path)}: {error.strerror}") from None
             if os.path.lexists(path):  # else it is gone meanwhile
                 left_out.append(path)

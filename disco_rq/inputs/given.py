@@ -133,6 +133,11 @@ def _address(value: Any, place: str) -> str:
         raise JobArgumentError(f"{place} is an empty address")
     if "\0" in text:
         raise JobArgumentError(f"{place} = {redact(text)!r}: an address holds no NUL character")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        told = f"{place} = {redact(text)!r}: it holds half of a character"
+        raise JobArgumentError(f"{told}, which no file name and no address has") from None
     return text
 
 

@@ -6,6 +6,7 @@ asks for them. Links to directories are followed, to each directory once.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from fnmatch import translate
 
 from disco_rq.errors import JobArgumentError
 
-__all__ = ["braced", "is_left_out", "walk_directory", "walk_pattern"]
+__all__ = ["LEADS_NOWHERE", "braced", "is_left_out", "walk_directory", "walk_pattern"]
 
 _MARKERS = re.compile(
     r"_SUCCESS|_metadata|_common_metadata|_temporary|_committed_.*|_started_.*|_delta_log", re.DOTALL
@@ -22,6 +23,8 @@ _MARKERS = re.compile(
 _BRACES = re.compile(r"(?:(?<!\[)\{|\{(?!\]))([^{}]*,[^{}]*)\}")
 """But ``[{]``, which is a brace."""
 _MAGIC = frozenset("*?[")
+LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What a link says that leads to nothing, to what is no directory, or to itself."""
 
 
 def is_left_out(name: str, asked: str = "") -> bool:
@@ -120,7 +123,8 @@ def _files_in(directory: str, left_out: list[str]) -> Iterator[str]:
 def _names(directory: str) -> list[str]:
     try:
         return sorted(os.listdir(directory or "."))  # noqa: PTH208
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:  # what lies there would be missing
+    except OSError as error:
+        if error.errno in LEADS_NOWHERE:
+            return []
+        # What lies there would be missing.
         raise JobArgumentError(f"input {os.path.abspath(directory)}: {error.strerror}") from None  # noqa: PTH100

@@ -212,6 +212,8 @@ class TestErrors:
             ([["a", None]], "addresses as text, not NoneType"),
             ([""], "input.0. is an empty address"),
             (["a\0b"], "NUL"),
+            (["a\ud800"], r"input\[0\] = 'a\\ud800': it holds half of a character"),
+            (["raw://a\ud800"], "half of a character"),
         ],
     )
     def test_wrong_types(self, value: Any, says: str) -> None:

@@ -74,6 +74,11 @@ class TestLinks:
         assert names(tmp_path, "**/*.log") == ["a.log", "d/b.log"]
         assert names(tmp_path, "**") == ["a.log", "d/b.log"]
 
+    def test_a_link_to_itself_is_no_directory_of_a_pattern(self, tmp_path: Path) -> None:
+        make(tmp_path, "d/b.log")
+        (tmp_path / "itself").symlink_to("itself")
+        assert names(tmp_path, "*/*") == ["d/b.log"]
+
     def test_a_linked_directory_from_elsewhere_is_followed(self, tmp_path: Path) -> None:
         make(tmp_path, "other/x.log", "here/a.log")
         (tmp_path / "here" / "link").symlink_to("../other")
