@@ -94,6 +94,8 @@ class HttpFile(io.RawIOBase):
         self.about = about(response)
         self._encoding = _encoding(response)
         self.codec = None if self._encoding == "identity" else self._encoding.removeprefix("x-")
+        self.ends_with_connection = self.size is None and not response.chunked
+        """A cut looks like the end, to who does not know the size from elsewhere."""
         self._ranges = response.headers.get("Accept-Ranges") == "bytes"
         self._may_have_ranges = response.headers.get("Accept-Ranges") != "none"
 

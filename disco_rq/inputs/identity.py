@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from disco_rq.model import Identity
 
-__all__ = ["check_local", "check_remote", "local_identity", "planned_size", "remote_identity"]
+__all__ = ["check_local", "check_remote", "check_size", "local_identity", "planned_size", "remote_identity"]
 
 _TAIL_BYTES = 4096
 _VERSIONS = ("ETag", "etag", "generation", "VersionId", "version_id")

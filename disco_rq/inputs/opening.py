@@ -26,7 +26,7 @@ from disco_rq.inputs.content import HEAD_BYTES, codec_by_name, codec_of
 from disco_rq.inputs.decompress import CODECS, Decoded
 from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.httpfile import HttpFile
-from disco_rq.inputs.identity import check_local, check_remote, planned_size, remote_identity
+from disco_rq.inputs.identity import check_local, check_remote, check_size, planned_size, remote_identity
 from disco_rq.inputs.pieces import UpToLine, Window, own_lines
 from disco_rq.inputs.rediskeys import is_key, open_key
 from disco_rq.model import Identity, Input
@@ -192,6 +192,8 @@ def _check_again(source: Any, size: int | None, then: Identity | None) -> None:
         _check(source, size, {}, then)
         return
     was = then or remote_identity(size, _about(source))
+    if isinstance(source, HttpFile) and source.ends_with_connection and then is not None:
+        check_size(source.tell(), then)
     if was is None or not was.tag:
         return
     if isinstance(source, HttpFile):

@@ -6,13 +6,15 @@ import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from itertools import pairwise, repeat, starmap
+from numbers import Rational
 from operator import length_hint
 from typing import Any
 from zlib import crc32
 
-from disco_rq.errors import DiscoError, PartitionError
+from disco_rq.errors import DiscoError, OOBKeyExists, PartitionError
 from disco_rq.records.pairs import shown
 from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.ranges import Ranges
@@ -95,14 +97,42 @@ def _digest_of_object(key: Any) -> int:
         return _digest(plain)
     for base, value_of in _BASES.items():
         if isinstance(key, base):
-            return _digest(value_of(key))
+            try:
+                return _digest(value_of(key))
+            except (ValueError, TypeError, OverflowError):  # such as NaT, a datetime without a year
+                break
     return 3  # None, and objects of which nothing is known
+
+
+def _equal_fraction(key: Rational) -> Any:
+    """The int, float or Decimal that is equal to it; its two numbers where there is none."""
+    number, whole = int(key.numerator), int(key.denominator)
+    rest = whole
+    powers = [0, 0]
+    for place, prime in enumerate((2, 5)):
+        while rest % prime == 0:
+            rest //= prime
+            powers[place] += 1
+    if rest != 1:
+        return number, whole
+    digits = max(powers)
+    return Decimal(number * 10**digits // whole).scaleb(-digits, _EXACT)
+
+
+def _naive_or_aware(key: datetime) -> datetime:
+    day, clock = date(key.year, key.month, key.day), time(key.hour, key.minute, key.second, key.microsecond)
+    return datetime.combine(day, clock, key.tzinfo)
 
 
 _BASES: dict[type, Callable[[Any], Any]] = {
     str: lambda key: "".join((key,)),  # str() may give the name of an Enum
     bytes: lambda key: b"".join((key,)),
-    **{base: base for base in (int, float, tuple, list, frozenset, set, dict)},
+    **{base: base for base in (int, float, tuple, list, frozenset, set, dict, Decimal)},
+    Rational: _equal_fraction,
+    complex: lambda key: key.real if key.imag == 0 else (key.real, key.imag),
+    datetime: _naive_or_aware,
+    date: lambda key: date(key.year, key.month, key.day),
+    timedelta: lambda key: timedelta(key.days, key.seconds, key.microseconds),
 }
 
 
@@ -254,6 +284,8 @@ class Partitioner:
         some = keys[:: len(keys) // _CONFIRMED_KEYS + 1]
         try:
             answers = self.many(some)
+        except OOBKeyExists:  # the map has put it
+            return
         except (DiscoError, MemoryError):
             raise
         except Exception:  # noqa: BLE001  the job's own function, where it does not expect to be called

@@ -107,7 +107,8 @@ class Sorter:
         if self._grouping and (batch.grouped or (self.judging and not self._keys)):
             self._group_batch(batch)
             return
-        self._groups_to_columns()  # they came before
+        if self._groups:
+            self._ungroup(may_group_again=self._grouping)
         self._collect_batch(batch)
         if not self.judging:
             self._nr_before = len(self._keys)
@@ -191,16 +192,11 @@ class Sorter:
     def _add_groups(self, keys: Iterable[Any], values: Collection[list[Any]]) -> None:
         self._add(chain.from_iterable(map(repeat, keys, map(len, values))), chain.from_iterable(values))
 
-    def _ungroup(self) -> None:
-        """Go on with columns."""
-        self._grouping = False
-        self._groups_to_columns()
-
-    def _groups_to_columns(self) -> None:
-        """Values of a key keep their order: columns that there are came before the groups."""
-        if self._groups:
-            self._add_groups(self._groups, self._groups.values())
-            self._groups.clear()
+    def _ungroup(self, *, may_group_again: bool = False) -> None:
+        """Go on with columns. Those that there are came before the groups: values keep their order."""
+        self._grouping = may_group_again
+        self._add_groups(self._groups, self._groups.values())
+        self._groups.clear()
 
     def _judge_columns(self) -> None:
         """Whether what came in columns so far is to be grouped, by what has come since it tells."""

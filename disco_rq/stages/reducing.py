@@ -142,9 +142,25 @@ def _confirmed(row: Iterator[PairBatch], work: TaskWork, source: str) -> Iterato
     """The row, of which the first keys are asked about again."""
     for batch in islice(row, 1):
         partitioner = Partitioner(work.functions.partition, work.spec.nr_partitions, work.params)
-        partitioner.confirm(batch.keys, work.task.index, source)
+        with _without_effects():
+            partitioner.confirm(batch.keys, work.task.index, source)
         yield batch
     yield from row
+
+
+@contextmanager
+def _without_effects() -> Iterator[None]:
+    """What a partition function counts and puts, it did in the map: no second time here."""
+    task, effects = runtime.running_task(), runtime.Effects()
+    if task is None:
+        yield
+        return
+    task.effects = effects
+    try:
+        yield
+    finally:
+        task.effects = None
+        task.take_back(effects)
 
 
 def _sorted(rows: Iterator[Iterator[PairBatch]], work: TaskWork) -> Iterator[PairBatch]:

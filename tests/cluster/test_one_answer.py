@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from disco_rq import Disco, JobError, func, local, result_iterator
 from disco_rq.records.taken import one_nan
+from disco_rq.runtime import counter, put
 from tests.cluster.conftest import Rows
 
 
@@ -154,6 +155,26 @@ def test_a_partition_function_that_only_a_map_can_ask_is_believed(rows: Rows) ->
         params={},
     )
     assert len(found) == 300
+
+
+def test_what_a_partition_function_counts_and_puts_counts_once(disco: Disco) -> None:
+    def by_word(key: str, nr_reduces: int, params: Any) -> int:
+        counter("asked")
+        put(f"k-{key}", key)
+        return zlib.crc32(key.encode()) % nr_reduces
+
+    words = ["a", "b", "c", "d"]
+    job = disco.new_job(
+        "counted",
+        ["raw://x"],
+        map=lambda entry, params: [(word, 1) for word in words],
+        partition=by_word,
+        reduce=func.nop_reduce,
+        nr_reduces=2,
+    )
+    assert sorted(result_iterator(job.wait(timeout=60))) == [(word, 1) for word in words]
+    assert job.jobinfo()["counters"] == {"asked": 4}
+    assert sorted(job.oob_list()) == [f"k-{word}" for word in words]
 
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -165,6 +165,16 @@ class TestVersions:
         in_line = b"" if then.endswith(b"\n") else more[: more.find(b"\n") + 1] or more
         assert read(task) == then + in_line
 
+    def test_a_cut_that_ends_the_connection_is_told_by_the_size_at_submit(self, serve: Serve) -> None:
+        file = serve(tells_length=False)
+        [task] = plan(file)
+        assert read(task) == TEXT
+        file.cuts = [1000]
+        with pytest.raises(
+            DataError, match=f"shorter since the job was submitted: 1000 bytes, and {len(TEXT)}"
+        ):
+            read(task)
+
     def test_a_tag_that_a_proxy_weakened_is_the_same(self, serve: Serve) -> None:
         file = serve(headers=TAG)
         [task] = plan(file)

@@ -21,6 +21,7 @@ class WebFile:
     ranges: bool = True
     shift: int = 0  # ranges begin so many bytes later than asked for
     chunked: bool = False
+    tells_length: bool = True  # else the end of a GET is that of its connection
     head_status: int = 200
     range_status: int = 206  # another one: it refuses them
     head_length: int | None = None
@@ -77,6 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
         length = file.head_length if is_head and file.head_length is not None else len(body)
         self.send_response(status)
         how = {"Transfer-Encoding": "chunked"} if file.chunked else {"Content-Length": str(length)}
+        if not (is_head or file.tells_length):
+            how = {}
         for header, value in (how | file.headers | headers).items():
             self.send_header(header, value)
         self.end_headers()

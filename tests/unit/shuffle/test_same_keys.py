@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -98,6 +99,32 @@ def test_a_key_without_an_order_is_refused_by_its_type(key: Any, tmp_path: Path)
 def test_every_kind_of_key_spreads_or_has_a_partition(key: Any) -> None:
     assert 0 <= default_partition((key, [key]), 7) < 7
     assert 0 <= default_partition(key, 7) < 7
+
+
+class Moment(datetime):
+    """As pandas and others have it."""
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        (1, Fraction(1), 1 + 0j, 1.0, Decimal(1)),
+        (Fraction(1, 2), 0.5, Decimal("0.50"), 0.5 + 0j),
+        (Fraction(-1, 10), Decimal("-0.1")),
+        (Fraction(7, 40), Decimal("0.175")),
+        (Fraction(10**30), 10**30, Decimal("1E+30")),
+        (Moment(2024, 1, 1, 12, tzinfo=UTC), datetime(2024, 1, 1, 13, tzinfo=timezone(timedelta(hours=1)))),
+    ],
+    ids=str,
+)
+def test_numbers_and_moments_of_other_types_go_where_their_equals_go(same: tuple[Any, ...]) -> None:
+    assert len(set(same)) == 1
+    assert len({default_partition(key, 10**6) for key in same}) == 1
+
+
+def test_numbers_that_no_plain_one_is_equal_to_spread() -> None:
+    assert len({default_partition(Fraction(i, 7), 100) for i in range(1, 100)}) > 50
+    assert len({default_partition(complex(1, i), 100) for i in range(100)}) > 50
 
 
 def test_an_enum_and_the_number_that_is_equal_go_to_one_partition() -> None:
