@@ -149,8 +149,8 @@ def run(
     names at its top level. INPUT are files, folders, globs or URLs. Results are KEY<TAB>VALUE lines, or JSON
     lines. Without the address of a Redis it runs on this machine, on a cluster that lives as long as the job;
     with --local in this process, one task after the other. Ctrl-C ends the job and deletes what there is of
-    it. With --pilot some maps run first; then it tells what the rest will take, and asks, if there is a
-    terminal.
+    it; a unique job that was there before goes on. With --pilot some maps run first; then it tells what the
+    rest will take, and asks, if there is a terminal.
     """
     console = Console(file=unescaped_stream(sys.stderr))
     _check_place(redis, workers, here=here, options=options)
@@ -187,7 +187,9 @@ def _check_place(redis: str | None, workers: int | None, *, here: bool, options:
 
 
 def _follow(disco: Disco, job: Job, out: BinaryIO, console: Console, options: dict[str, Any]) -> None:
-    """Wait for the job, and write its results; purge it if nobody wants these any more."""
+    """Wait for the job, and write its results; purge it if nobody wants these any more. One that is somebody
+    else's goes on.
+    """
     stream, as_json = options["stream"], options["as_json"]
     display = shown(job, disco, console, quiet=options["quiet"] or stream, logs=options["logs"])
     try:
@@ -199,8 +201,12 @@ def _follow(disco: Disco, job: Job, out: BinaryIO, console: Console, options: di
             return
         addresses = job.wait(show=asking)
     except (KeyboardInterrupt, BrokenPipeError, Declined):
-        job.purge()
-        console.print(f"disco-rq: job {job.name} is purged", markup=False, highlight=False)
+        if job.is_shared:
+            told = f"job {job.name} goes on: it was there before, and others may wait for it"
+        else:
+            job.purge()
+            told = f"job {job.name} is purged"
+        console.print(f"disco-rq: {told}", markup=False, highlight=False, soft_wrap=True)
         raise
     write_pairs(result_iterator(addresses), out, as_json=as_json)
 

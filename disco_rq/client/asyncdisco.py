@@ -141,7 +141,8 @@ class AsyncDisco:
         except asyncio.CancelledError:
             if self.on_cancel == "kill":
                 job = await asyncio.shield(submitting)
-                await asyncio.shield(self.threads.call(job.kill))
+                if not job.is_shared:
+                    await asyncio.shield(self.threads.call(job.kill))
             raise
 
     async def job(self, name: str) -> AsyncJob:

@@ -65,6 +65,11 @@ class AsyncJob:
         self._job = job
         self.name = job.name
 
+    @property
+    def is_shared(self) -> bool:
+        """As ``Job.is_shared``."""
+        return self._job.is_shared
+
     def __repr__(self) -> str:
         return f"<AsyncJob {self.name}>"
 
@@ -83,14 +88,14 @@ class AsyncJob:
     ) -> Results:
         """The addresses of its results, when it has ended. Raises what ``Job.wait`` does.
 
-        No thread waits. Cancelled, it leaves the job running; with ``on_cancel="kill"`` it kills it first.
-        Without it the ``AsyncDisco`` says which.
+        No thread waits. Cancelled, it leaves the job running; with ``on_cancel="kill"`` it kills it first,
+        unless it is a ``unique`` job that was there before. Without it the ``AsyncDisco`` says which.
         """
         try:
             await self.end(timeout, poll_interval)
             results = await self._disco.threads.call(wait_ready, self._disco.session, self.name, 0)
         except asyncio.CancelledError:
-            if (on_cancel or self._disco.on_cancel) == "kill":
+            if (on_cancel or self._disco.on_cancel) == "kill" and not self._job.is_shared:
                 with suppress(UnknownJob):
                     await asyncio.shield(self.kill())
             raise

@@ -123,7 +123,7 @@ class Disco:
         is queued; ``NoMaster`` if no master leads the cluster, ``UnfitNodes`` if the nodes have
         another Python or lack a package that the functions name.
         """
-        return Job(self, self.session.submit(name, input, arguments))
+        return Job._of(self, self.session.submit(name, input, arguments))
 
     def job(self, name: str) -> Job:
         """A job that was submitted before, by whomever. Raises ``UnknownJob``."""

@@ -16,7 +16,7 @@ from disco_rq.client.piloting import pilot_facts
 from disco_rq.client.replay import replay
 from disco_rq.client.results import Results, read_beside, read_live_log, read_log
 from disco_rq.client.retrying import retry
-from disco_rq.client.session import HasSession
+from disco_rq.client.session import HasSession, Submitted
 from disco_rq.client.stageresults import stage_results
 from disco_rq.client.streaming import stream
 from disco_rq.client.submission import ARGUMENTS
@@ -52,6 +52,8 @@ class Job:
         self._session = disco.session
         self._store = disco.session.store
         self.name = name
+        self.is_shared = False
+        """True of a ``unique`` job that was there when it was submitted here: others may wait for it."""
 
     @classmethod
     def submit(
@@ -73,7 +75,14 @@ class Job:
         described |= {"name": described.get("name", cls.__name__), **arguments}
         if input is not None or "input" not in described:
             described["input"] = input
-        return cls(disco, disco.session.submit(described.pop("name"), described.pop("input"), described))
+        name = described.pop("name")
+        return cls._of(disco, disco.session.submit(name, described.pop("input"), described))
+
+    @classmethod
+    def _of(cls, disco: HasSession, submitted: Submitted) -> Self:
+        job = cls(disco, submitted.name)
+        job.is_shared = submitted.is_shared
+        return job
 
     def __repr__(self) -> str:
         return f"<Job {self.name}>"
@@ -91,7 +100,7 @@ class Job:
         seconds, in which case the job goes on. ``poll_interval``: seconds after which the status is looked up
         even if no event came. ``clean``: forget the job's records when it is ready. ``show``: events and
         progress on stderr (True), in a notebook in the cell (unless False), or in a display of your own.
-        Who interrupts a cell that shows a job kills the job.
+        Who interrupts a cell that shows a job kills the job, unless it ``is_shared``.
         """
         with shower(self, show) as display:
             results = wait_ready(self._session, self.name, timeout, poll_interval, display)

@@ -120,7 +120,9 @@ def shower(job: Job, show: bool | Display | None) -> AbstractContextManager[Disp
 
 
 class LiveCell:
-    """The job that a cell waits for, drawn in place. Who interrupts the cell kills the job."""
+    """The job that a cell waits for, drawn in place. Who interrupts the cell kills the job, unless others may
+    wait for it.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -148,6 +150,6 @@ class LiveCell:
         return self
 
     def __exit__(self, kind: object = None, *_: object) -> None:
-        if kind is KeyboardInterrupt:
+        if kind is KeyboardInterrupt and not self._job.is_shared:
             self._job.kill()
             self.update(self._job._session.store.record(self._job.name))

@@ -97,7 +97,7 @@ def _retried(session: Session, name: str, *, keep: bool, changes: Mapping[str, A
         stored[:] = [adoption_of(session, earlier, now, tasks, f"The job goes on as {now.spec.name}")]
         return stored
 
-    new = session.store_job(submission, adopted)
+    new = session.store_job(submission, adopted).name
     for kept in stored[0].tasks:
         if kept.copy:
             publish(kept.copy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from disco_rq.client.fitness import FitnessCheck
 from disco_rq.client.results import Results, count_partitions, results_of
@@ -28,10 +28,18 @@ from disco_rq.store.identity import cluster_id
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import node_about
 
-__all__ = ["HasSession", "Session"]
+__all__ = ["HasSession", "Session", "Submitted"]
 
 MOST_NAMES = 20
 """So many names are tried for a job. Each is one of 1.7 million in its second."""
+
+
+class Submitted(NamedTuple):
+    """The job that a submit gives."""
+
+    name: str
+    is_shared: bool = False
+    """It was there: a ``unique`` job that somebody else waits for, too."""
 
 
 class Session:
@@ -60,23 +68,23 @@ class Session:
         """Idempotent."""
         self.connection.close()
 
-    def submit(self, name: str, input: Any, arguments: Any) -> str:
-        """Check, pack and store a job. Returns its whole name; raises what ``Disco.new_job`` says."""
+    def submit(self, name: str, input: Any, arguments: Any) -> Submitted:
+        """Check, pack and store a job; raises what ``Disco.new_job`` says."""
         partitions_of = partial(count_partitions, self.locator)
         submission = build(name, input, arguments, self.signer(), partitions_of, self.keys_at)
         if not submission.spec.reuse:
             return self.store_job(submission)
         any_number = arguments.get("nr_reduces") is None
         submission, reuse = planned_reuse(self, submission, any_number=any_number)
-        name = self.store_job(submission, reuse.adoptions)
-        if note := reuse.note():
-            add_event(self.connection, name, "client", note)
-        return name
+        submitted = self.store_job(submission, reuse.adoptions)
+        if (note := reuse.note()) and not submitted.is_shared:
+            add_event(self.connection, submitted.name, "client", note)
+        return submitted
 
     def store_job(
         self, submission: Submission, adopted: Callable[[Submission], Sequence[Adoption]] = lambda _: ()
-    ) -> str:
-        """Store a job that is checked, with what it has ``adopted``, as it is called now. Its whole name."""
+    ) -> Submitted:
+        """Store a job that is checked, with what it has ``adopted``, as it is called now."""
         if self._fitness is not None:
             self._fitness.check(submission.modules)
         for _ in range(MOST_NAMES):
@@ -84,10 +92,12 @@ class Session:
             found = self.store.submit(
                 spec, submission.pack, submission.inputs, submission.seal, adopted(submission)
             )
-            for note in submission.notes() if found == spec.name else ():
-                add_event(self.connection, spec.name, "client", note)
+            if found is not None and found != spec.name:
+                return Submitted(found, is_shared=True)
             if found is not None:
-                return found
+                for note in submission.notes():
+                    add_event(self.connection, found, "client", note)
+                return Submitted(found)
             submission = submission.renamed()
         raise DiscoError(f"no free name for a job: {MOST_NAMES} are taken, {spec.name} among them")
 

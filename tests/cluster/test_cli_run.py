@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from disco_rq import Disco
 from disco_rq.client.embedded import EmbeddedCluster
+from tests.cluster.conftest import wait_until
 from tests.cluster.user import User
 
 PROGRAM = """
@@ -118,3 +121,48 @@ def test_the_last_words_of_a_task_that_ends_the_job_are_shown(user: User) -> Non
 
     assert "map:0 | got bad" in seen.err.splitlines()
     assert "ValueError: it is bad" in seen.err
+
+
+UNIQUE = """
+import time
+
+unique = True
+
+def map(line, params):
+    time.sleep(60)
+"""
+
+
+def test_ctrl_c_ends_no_job_that_was_there_before(user: User) -> None:
+    (user.home / "one.py").write_text(UNIQUE)
+    with Disco(user.env["DISCO_RQ_REDIS"]) as disco:
+
+        def active() -> list[str]:
+            return [name for _, status, name in disco.joblist() if status == "active"]
+
+        # given one who has submitted a job, and another who asks for the same
+        with user.starts("run", "one.py", "raw://a") as first:
+            [name] = wait_until(active)
+            with user.starts("run", "one.py", "raw://a") as second:
+                assert second.stderr is not None
+                second.stderr.readline()  # of its progress: it waits
+                second.send_signal(signal.SIGINT)
+                told = second.communicate(timeout=30)[1]
+                assert second.returncode == 130
+            # then it goes on after the other's Ctrl-C
+            assert f"job {name} goes on" in told
+            assert active() == [name]
+            # and is gone after that of its own
+            first.send_signal(signal.SIGINT)
+            assert f"job {name} is purged" in first.communicate(timeout=30)[1]
+        assert name not in [of for *_, of in disco.joblist()]
+
+
+def test_a_job_says_whether_it_was_there_before(user: User) -> None:
+    with Disco(user.env["DISCO_RQ_REDIS"]) as disco:
+        first, second = (
+            disco.new_job("same", ["raw://a"], map=lambda line, params: [], unique=True, needs={"gpu": True})
+            for _ in range(2)
+        )
+        assert (first.name, first.is_shared, second.is_shared) == (second.name, False, True)
+        first.purge()

@@ -50,7 +50,7 @@ def a_map(entry: str, params: Any) -> list[tuple[str, str]]:
 
 
 def submit(session: Session) -> str:
-    return session.submit("job", ["raw://a"], {"map": a_map})
+    return session.submit("job", ["raw://a"], {"map": a_map}).name
 
 
 def test_a_job_whose_name_is_taken_is_built_once_and_signed_for_its_other_name(
