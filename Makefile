@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test long bench big scale chaos soak network release lint format redis chromium axe clean
+.PHONY: demo test long bench big scale chaos soak network screenshots release lint format redis chromium axe clean
 
 demo: $(INSTALLED)  ## count the words of Python's own standard library on an embedded cluster
 	$(BIN)/python -m disco_rq.examples.demo
@@ -32,6 +32,9 @@ big: $(INSTALLED)  ## 10 GB through a group-by within 1 GB of memory; half an ho
 
 scale: $(INSTALLED)  ## how cost grows with tasks and workers; some minutes. ARGS='--row sizes --scale 0.1'
 	$(BIN)/python -m tests.scale $(ARGS)
+
+screenshots: $(INSTALLED) chromium  ## the pictures in ops/screenshots, of real jobs; tells what the front page weighs. Debian's fonts-inter makes them nicer
+	$(BIN)/python -m tests.web.screenshots $(ARGS)
 
 release: $(INSTALLED)  ## sdist and wheel, twice the same bytes, checked; the demo from the wheel in an empty environment; what it installs
 	rm -rf dist build/again && $(BIN)/python -m pip install --quiet --editable '.[release]'

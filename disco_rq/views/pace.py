@@ -8,7 +8,7 @@ from disco_rq.model import PHASES
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfJob
 from disco_rq.views.sources import Sources
-from disco_rq.views.timeline import bars_of
+from disco_rq.views.timeline import bars_now
 
 __all__ = ["pace"]
 
@@ -19,9 +19,7 @@ LEAST_STEP_MS = 10
 
 def pace(sources: Sources, asked: OfJob) -> shapes.Pace:
     view = sources.view.job(asked.job)
-    over = view.head.is_ready or view.head.is_dead
-    found = bars_of(sources.tables.of(asked.job), None if over else view.now_ms)
-    bars = [bar for _, _, bar in found]
+    bars = [bar for _, _, bar in bars_now(sources, view)]
     if not bars:
         return shapes.Pace(None, 1, [])
     start, end = min(bar.start for bar in bars), max(bar.end for bar in bars)

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from disco_rq import Disco
 from disco_rq.outputs.locator import Locator
@@ -19,10 +20,17 @@ from disco_rq.store.viewing import ViewStore
 from disco_rq.views.load import LoadHistory
 from disco_rq.views.problem import Problem
 
-__all__ = ["Sources", "Tables"]
+__all__ = ["Sources", "TableRead", "Tables"]
 
 VISITOR_PATIENCE_S = 2.0
 """For how long a visitor waits for a Redis that is away."""
+
+
+class TableRead(NamedTuple):
+    """A task table, and how long ago it was read."""
+
+    table: TaskTable
+    age_ms: int
 
 
 class Tables:
@@ -35,24 +43,28 @@ class Tables:
     def __init__(self, tasks: TaskStore) -> None:
         self._tasks = tasks
         self._lock = threading.Lock()
-        self._read: OrderedDict[str, tuple[float, TaskTable]] = OrderedDict()
+        self._read: OrderedDict[tuple[str, bool], tuple[float, TaskTable]] = OrderedDict()
 
-    def of(self, job: str) -> TaskTable:
-        """All tasks of a job, as they were a few seconds ago at most. ``Problem``: there are too many."""
+    def of(self, job: str, *, over: bool) -> TableRead:
+        """All tasks of a job, as they were a few seconds ago at most; of one that is ``over`` as its end has
+        left them. ``Problem``: there are too many.
+        """
+        which = job, over
         with self._lock:  # also so that ten visitors do not read the same at once
             now = time.monotonic()
             self._read = OrderedDict(
-                (name, entry) for name, entry in self._read.items() if now - entry[0] < self.FRESH_S
+                (key, entry) for key, entry in self._read.items() if now - entry[0] < self.FRESH_S
             )
-            if job not in self._read:
+            if which not in self._read:
                 size = self._tasks.size(job)
                 if size > self.MOST_ROWS:
                     raise Problem("refused", f"its {size:,} tasks and attempts are too many for this view")
                 while self._read and size + sum(map(_rows, self._read.values())) > self.MOST_ROWS:
                     self._read.popitem(last=False)
-                table = self._tasks.table(job)
-                self._read[job] = (time.monotonic(), table)
-            return self._read[job][1]
+                at = time.monotonic()
+                self._read[which] = (at, self._tasks.table(job))
+            at, table = self._read[which]
+            return TableRead(table, int((time.monotonic() - at) * 1000))
 
 
 def _rows(read: tuple[float, TaskTable]) -> int:

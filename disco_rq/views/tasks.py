@@ -52,7 +52,7 @@ def rows_of(sources: Sources, head: JobHead, wanted: Sequence[TaskId]) -> list[T
 
 
 def _all_rows(sources: Sources, head: JobHead, phase: Phase, total: int) -> Iterable[TaskRow]:
-    known = sources.tables.of(head.name).tasks
+    known = sources.tables.of(head.name, over=head.is_ready or head.is_dead).table.tasks
     for number in range(total):
         task = TaskId(phase, number)
         row = known.get(task) or TaskRow(task, "waiting", 0, 0, "", "", None, None, None, None, None)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from disco_rq.model import Phase, TaskId
 from disco_rq.store.tasktable import TaskRow, TaskTable
-from disco_rq.store.viewing import natural, slot_of
+from disco_rq.store.viewing import JobView, natural, slot_of
 from disco_rq.views import shapes
 from disco_rq.views.asked import OfTimeline
 from disco_rq.views.sources import Sources
 
-__all__ = ["bars_of", "timeline"]
+__all__ = ["bars_now", "timeline"]
 
 MOST_BARS = 2_000
 MOST_COLUMNS = 400
@@ -20,10 +20,9 @@ MOST_COLUMNS = 400
 
 def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
     view = sources.view.job(asked.job)
-    over = view.head.is_ready or view.head.is_dead
     rows: dict[tuple[str, str], list[shapes.Bar]] = {}
     slots: dict[str, str] = {}  # of each worker
-    for node, worker, bar in bars_of(sources.tables.of(asked.job), None if over else view.now_ms):
+    for node, worker, bar in bars_now(sources, view):
         if asked.phase in ("all", bar.phase):
             slot = slots.get(worker) or slots.setdefault(worker, slot_of(worker))
             rows.setdefault((node, slot), []).append(bar)
@@ -43,7 +42,14 @@ def timeline(sources: Sources, asked: OfTimeline) -> shapes.Timeline:
     )
 
 
-def bars_of(table: TaskTable, now_ms: int | None) -> Iterator[tuple[str, str, shapes.Bar]]:
+def bars_now(sources: Sources, view: JobView) -> Iterator[tuple[str, str, shapes.Bar]]:
+    """Those of a job, up to the moment when its tasks were read: what runs since then nobody knows."""
+    over = view.head.is_ready or view.head.is_dead
+    read = sources.tables.of(view.head.name, over=over)
+    return _bars_of(read.table, None if over else view.now_ms - read.age_ms)
+
+
+def _bars_of(table: TaskTable, now_ms: int | None) -> Iterator[tuple[str, str, shapes.Bar]]:
     """(node, worker, bar) of each attempt. ``now_ms``: None if the job is over, so that nothing runs."""
     last: dict[tuple[str, str], int] = {}
     for (task, _), record in table.attempts.items():
