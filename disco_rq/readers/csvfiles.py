@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +26,8 @@ _FIELD_CHARS = 64 << 20
 """A field that is longer is one whose quote is not closed."""
 _UNCLOSED = "its last quote is not closed until the file ends"
 _BOM = "\ufeff"
+_SEPARATOR = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
+"""What Excel reads from the first line of a file, and hides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class CsvRecords:
         self._fname = fname
         reading = is_read_now()
         self._starts_file = reading.offset == 0
+        self._may_have_separator = self._starts_file
         self._head = reading.head
         # Where the first of the lines that are kept begins; behind the mark of UTF-16.
         self._at = reading.offset or len("".encode(reader.encoding))
@@ -143,7 +147,7 @@ class CsvRecords:
         while True:
             head = self._head(size)
             text = head.decode(self._reader.encoding, "surrogateescape").removeprefix(_BOM)
-            lines = list(io.StringIO(text, newline=""))
+            lines = self._without_separator(list(io.StringIO(text, newline="")))
             rows = self._parsed(lines)
             found: list[str] | None = next((row for row in rows if row), None)
             if rows.line_num < len(lines) or len(head) < size:
@@ -177,11 +181,32 @@ class CsvRecords:
             if "\n" in text or "\r" in text:
                 *lines, rest = io.StringIO("".join(begun), newline="")
                 begun = [rest]
-                yield self._keep(lines)
+                yield self._keep(self._of_start(lines))
         if rest := "".join(begun):
-            yield self._keep([rest])
+            yield self._keep(self._of_start([rest]))
         if len(self._kept) > self._done - self._first:  # csv wants more lines for the last record
             raise csv.Error(_UNCLOSED)
+
+    def _of_start(self, lines: list[str]) -> list[str]:
+        """The lines; at the start of the file without the first one, if that says what separates fields."""
+        if not (self._may_have_separator and lines):
+            return lines
+        self._may_have_separator = False
+        rest = self._without_separator(lines)
+        self._at += self._nr_bytes(lines[: len(lines) - len(rest)])
+        return rest
+
+    def _without_separator(self, lines: list[str]) -> list[str]:
+        found = _SEPARATOR.fullmatch(lines[0]) if lines else None
+        delimiter = self._reader.delimiter
+        if found is None or delimiter == "=":
+            return lines
+        if found[1] != delimiter:
+            raise WrongContent(
+                f"{redact(self._fname)} begins with {lines[0].strip()!r}: its fields are separated by "
+                f"{found[1]!r}. Give func.csv_reader(delimiter={found[1]!r}), or drop that line"
+            )
+        return lines[1:]
 
     def _decoded(self, chunks: Iterator[bytes]) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self._reader.encoding)("surrogateescape")

@@ -171,6 +171,39 @@ class TestHeader:
             read(path, func.csv_reader())
 
 
+class TestTheLineThatExcelHides:
+    """``sep=;`` at the start of a file."""
+
+    @pytest.mark.parametrize("first", ["sep=;\r\n", '"SEP=;"\n', "\ufeffsep=;\n"])
+    @pytest.mark.parametrize("size", [None, 6, 9, 30])
+    def test_is_no_record(self, tmp_path: Path, first: str, size: int | None) -> None:
+        path = tmp_path / "a.csv"
+        path.write_bytes(f"{first}k;v\n{'1;2' + chr(10)}{'3;4' + chr(10) * 9}".encode())
+        rows = [{"k": "1", "v": "2"}, {"k": "3", "v": "4"}]
+        assert read(path, func.csv_reader(delimiter=";"), size) == rows
+        assert read(path, func.csv_reader(delimiter=";", quotechar=None), size) == rows
+        lists = [["k", "v"], ["1", "2"], ["3", "4"]]
+        assert read(path, func.csv_reader(delimiter=";", header=False), size) == lists
+
+    @pytest.mark.parametrize("size", [None, 30])
+    def test_is_refused_where_it_says_something_else(self, tmp_path: Path, size: int | None) -> None:
+        path = tmp_path / "a.csv"
+        path.write_text("sep=;\nk;v\n" + "1;2\n" * 20)
+        with pytest.raises(WrongContent, match=r"begins with 'sep=;'.*csv_reader\(delimiter=';'\)"):
+            read(path, func.csv_reader(), size)
+
+    def test_counts_in_the_byte_of_a_bad_record(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.csv"
+        path.write_text("sep=;\nk;v\n1\n")
+        with pytest.raises(BadEntryError, match="byte 10: 1 columns"):
+            read(path, func.csv_reader(delimiter=";"))
+
+    def test_anywhere_else_is_a_record(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.csv"
+        path.write_text("k\nsep=;\n")
+        assert read(path, func.csv_reader()) == [{"k": "sep=;"}]
+
+
 class TestWhatIsBad:
     @pytest.mark.parametrize("size", [None, 20])
     @pytest.mark.parametrize(
