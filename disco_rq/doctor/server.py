@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from disco_rq.doctor.finding import Finding
+from disco_rq.views.figures import size
 
 __all__ = ["server_findings"]
 
@@ -66,13 +67,13 @@ def _eviction(info: Mapping[str, Any]) -> Finding:
 def _memory(info: Mapping[str, Any]) -> Finding:
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     total = int(info.get("total_system_memory", 0))
-    text = f"{used >> 20} MiB used of "
+    text = f"{size(used)} used of "
     if not most:
         if total and used > NEARLY_FULL * total:
             do = "purge old jobs, or set maxmemory below what the machine has"
-            return Finding("warn", "memory", f"{text}the machine's {total >> 20} MiB, no maxmemory", do)
-        return Finding("ok", "memory", f"{used >> 20} MiB used, no maxmemory")
-    text += f"{most >> 20} MiB (maxmemory)"
+            return Finding("warn", "memory", f"{text}the machine's {size(total)}, no maxmemory", do)
+        return Finding("ok", "memory", f"{size(used)} used, no maxmemory")
+    text += f"{size(most)} (maxmemory)"
     do = "'disco-rq purge --older 7d', DISCO_RQ_GC_AFTER on the masters, or a higher maxmemory"
     if used > FULL * most:
         return Finding("fail", "memory", text, do)
