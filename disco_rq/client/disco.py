@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack,
 from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.client.facts import node_facts
-from disco_rq.client.job import Job
+from disco_rq.client.job import Job, submitted
 from disco_rq.client.notebook import disco_html
 from disco_rq.client.session import Session
 from disco_rq.client.waiting import NamedResults, wait_any
@@ -123,7 +123,7 @@ class Disco:
         is queued; ``NoMaster`` if no master leads the cluster, ``UnfitNodes`` if the nodes have
         another Python or lack a package that the functions name.
         """
-        return Job._of(self, self.session.submit(name, input, arguments))
+        return submitted(Job, self, self.session.submit(name, input, arguments))
 
     def job(self, name: str) -> Job:
         """A job that was submitted before, by whomever. Raises ``UnknownJob``."""

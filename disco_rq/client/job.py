@@ -6,7 +6,7 @@ import pstats
 import time
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
@@ -76,13 +76,7 @@ class Job:
         if input is not None or "input" not in described:
             described["input"] = input
         name = described.pop("name")
-        return cls._of(disco, disco.session.submit(name, described.pop("input"), described))
-
-    @classmethod
-    def _of(cls, disco: HasSession, submitted: Submitted) -> Self:
-        job = cls(disco, submitted.name)
-        job.is_shared = submitted.is_shared
-        return job
+        return submitted(cls, disco, disco.session.submit(name, described.pop("input"), described))
 
     def __repr__(self) -> str:
         return f"<Job {self.name}>"
@@ -286,3 +280,13 @@ def _task_named(text: str) -> TaskId:
         return TaskId.parse(text)
     except ValueError:
         raise DiscoError(f"{text!r} is no task: it takes map:N or reduce:N") from None
+
+
+J = TypeVar("J", bound=Job)
+
+
+def submitted(kind: type[J], disco: HasSession, found: Submitted) -> J:
+    """The job that a submit gives."""
+    job = kind(disco, found.name)
+    job.is_shared = found.is_shared
+    return job
