@@ -46,6 +46,10 @@ class Settings:
     """The name of this node, ``[a-zA-Z0-9_.-]``, 64 characters at most."""
     labels: str = ""
     """What this node has, for jobs that need it: ``gpu,ram=64``."""
+    shares: str = ""
+    """How a master deals slots among owners of jobs: ``alice=3,bob=1,*=1``; nothing: all are equals."""
+    owner_slots: str = ""
+    """How many slots jobs of one owner have at most: ``alice=8,*=4``."""
     data: Path = Path("disco-data")
     """The directory in which this node keeps the files of its tasks."""
     secret: bytes | None = field(default=None, repr=False)
@@ -94,6 +98,8 @@ class Settings:
             prefix=prefix,
             node=node,
             labels=env.get(PREFIX + "LABELS") or "",
+            shares=env.get(PREFIX + "SHARES") or "",
+            owner_slots=env.get(PREFIX + "OWNER_SLOTS") or "",
             data=Path(data) if data else home / node,
             secret=_secret(env),
             http=env.get(PREFIX + "HTTP", "127.0.0.1:8989") or OFF,

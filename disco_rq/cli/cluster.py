@@ -16,6 +16,7 @@ from disco_rq.machine.hashseed import start_again_with_hash_seed
 from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.logs import log_to_stderr
 from disco_rq.machine.titles import tell_title
+from disco_rq.master.master import portions
 from disco_rq.node.node import run_node
 from disco_rq.settings import PREFIX, Settings
 from disco_rq.web.access import token
@@ -26,6 +27,16 @@ from disco_rq.web.serving import run_master_with_page
 @verb("DISCO_RQ_REDIS=redis://cluster disco-rq master")
 @redis_option
 @click.option("--http", metavar="HOST:PORT", help="Where it serves its web page. [default: $DISCO_RQ_HTTP]")
+@click.option(
+    "--shares",
+    metavar="OWNER=SHARE,…",
+    help="How it deals slots among owners: alice=3,*=1. [default: $DISCO_RQ_SHARES]",
+)
+@click.option(
+    "--owner-slots",
+    metavar="OWNER=N,…",
+    help="Slots of one owner at most: alice=8,*=4. [default: $DISCO_RQ_OWNER_SLOTS]",
+)
 @click.option(
     "--gc-after",
     metavar="TIME",
@@ -40,6 +51,7 @@ def master(redis: str | None, **options: str | None) -> None:
     """Run a master until it is stopped. Several may run: one leads, another takes over when it dies."""
     log_to_stderr()
     settings = settings_with(redis=redis, **options)
+    portions(settings)  # what is wrong is told before the page is up
     hide_secret()
     tell_title("master")
     port = WebPort(settings)

@@ -103,6 +103,8 @@ def info(job: str, redis: str | None, as_json: bool) -> None:
     ]
     if found["suspended"]:
         rows += [("waits", SUSPENDED)]
+    elif found["waits"]:
+        rows += [("waits", found["waits"])]
     if found["cause"]:
         rows += [("cause", " ".join(str(found["cause"][part]) for part in ("task", "message")).strip())]
     rows += [("started", local_time(found["timestamp"]))]

@@ -17,13 +17,15 @@ __all__ = ["describe_death", "job_facts", "node_facts"]
 
 def job_facts(store: JobStore, name: str, record: JobRecord) -> dict[str, Any]:
     """A job in numbers, without its results."""
+    suspended, waits = store.held_up(name) if record.status == "active" else (False, "")
     return {
         "name": name,
         "timestamp": record.count("submitted") / 1000,
         "ended": record.count("ended") / 1000 if "ended" in record.fields else None,
         "active": record.status,
         "paused": record.status == "active" and record.count("paused") == 1,
-        "suspended": record.status == "active" and store.is_suspended(),
+        "suspended": suspended,
+        "waits": waits,
         "mapi": record.phase("map"),
         "redi": record.phase("reduce"),
         "reduce": record.count("nr_reduces") > 0,

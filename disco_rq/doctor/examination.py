@@ -15,6 +15,7 @@ from disco_rq.machine.packages import installed
 from disco_rq.outputs.locator import Server, readable_root, server_of
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask, reason
 from disco_rq.packing import fingerprints
+from disco_rq.planning.owners import portions_of
 from disco_rq.settings import Settings
 from disco_rq.store import keys
 from disco_rq.store.clock import local_ahead_ms
@@ -55,6 +56,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
         text = f"{untold} ends of jobs wait in the queue {WEBHOOK_QUEUE}, and no worker listens to it"
         do = f"'rq worker {WEBHOOK_QUEUE} --url …' on a machine that may reach those addresses"
         found.append(Finding("warn", "on_end", text, do))
+    found += _portions(settings)
     here = Here(
         python=platform.python_version(),
         version=__version__,
@@ -73,6 +75,15 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     )
     connection.close()
     return found
+
+
+def _portions(settings: Settings) -> list[Finding]:
+    """Whether a master that is started with these settings would start."""
+    try:
+        portions_of(settings.shares, settings.owner_slots)
+    except ValueError as error:
+        return [Finding("fail", "owners", str(error), "a master that is started so ends at once")]
+    return []
 
 
 def _packages(connection: Connection, node: str) -> Mapping[str, str]:

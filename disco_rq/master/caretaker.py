@@ -11,7 +11,7 @@ from disco_rq.master.retention import Retention
 from disco_rq.model import LEASE_S, RENEW_S
 from disco_rq.planning.assignment import job_of_batch, rq_name
 from disco_rq.planning.board import Board
-from disco_rq.planning.stranded import stranded
+from disco_rq.planning.stranded import crowded, stranded
 from disco_rq.store.cluster import ClusterStore, JobSnapshot
 from disco_rq.store.lead import Lead
 from disco_rq.store.nodes import SUSPENDED
@@ -26,6 +26,8 @@ SLOW_S = 1.0
 """Redis or this master stood still for so long: then the workers could not renew their leases either."""
 DUTIES_EVERY_S = 0.5
 """About how often a master looks."""
+CROWDED_S = 2.0
+"""A job that has had no slot for so long is told why."""
 CHECK_S = 5.0
 """How often the keys of the cluster are looked at: one of another type than ours keeps everybody waiting."""
 CLEANING_S = 60.0
@@ -64,7 +66,9 @@ class Caretaker:
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
         self._closed: set[str] = set()  # nodes that said that they take no tasks
         self._suspended = False
-        self._stranded: dict[str, str] = {}  # jobs that wait for a node -> what they were told
+        self._stranded: dict[str, str] = {}  # jobs that wait for a node, or a slot -> what they were told
+        self._crowded_since: dict[str, float] = {}  # jobs that wait for a slot
+        self._waiting: dict[str, str] | None = None  # what was told of all
 
     def look(self) -> bool:
         """Do what is due. False: another Redis server answers now, which may know less than we remember."""
@@ -88,6 +92,7 @@ class Caretaker:
         if now - self._checked_at > CHECK_S:
             self._checked_at = now
             self._lead.set_aside()
+            self._waiting = None  # told again: a master that led before may have told something late
         return True
 
     def _look_at_clock(self) -> None:
@@ -253,10 +258,13 @@ class Caretaker:
     def _tell_stranded(self) -> None:
         """A job that waits for a node says so in its history, and says when one has come."""
         waiting = dict.fromkeys(self._board.jobs, SUSPENDED) if self._suspended else stranded(self._board)
+        waiting = self._crowded() | waiting
         for job in (self._stranded.keys() - waiting.keys()) & self._board.jobs.keys():
             what = (
                 "RQ is not suspended any more"
                 if self._stranded[job] == SUSPENDED
+                else "A slot is there again"
+                if "(DISCO_RQ_" in self._stranded[job]
                 else "A node is there again"
             )
             self._store.event(job, f"{what}: the job goes on")
@@ -264,6 +272,15 @@ class Caretaker:
             if self._stranded.get(job) != why:  # new, or it waits for something else now
                 self._store.event(job, why)
         self._stranded = waiting
+        if self._waiting != waiting:
+            self._lead.tell_waiting(waiting)
+            self._waiting = waiting
+
+    def _crowded(self) -> dict[str, str]:
+        """Those that have waited for a slot for some time: one that has its turn at once is no news."""
+        now, crowd = time.monotonic(), crowded(self._board)
+        self._crowded_since = {job: self._crowded_since.get(job, now) for job in crowd}
+        return {job: why for job, why in crowd.items() if now - self._crowded_since[job] >= CROWDED_S}
 
     def _forget_in_rq(self) -> None:
         """Delete what RQ keeps of forgotten jobs: batches that are through, and those that end now."""

@@ -12,10 +12,11 @@ import secrets
 import signal
 import threading
 
-from disco_rq.errors import ConnectionLost
+from disco_rq.errors import ConnectionLost, SettingsError
 from disco_rq.master.retention import Retention
 from disco_rq.master.term import Term
 from disco_rq.model import RENEW_S
+from disco_rq.planning.owners import Portions, portions_of
 from disco_rq.settings import Settings
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
@@ -33,6 +34,7 @@ class Master:
     def __init__(self, connection: Connection, settings: Settings, token: str | None = None) -> None:
         """``token``: of a master that is known to be dead, to go on with its lease; else one of its own."""
         self._settings = settings
+        self._portions = portions(settings)
         self._store = ClusterStore(connection)
         self._lead = Lead(connection, token or secrets.token_hex(8))
         self._queues = Queues(connection.redis)
@@ -71,10 +73,21 @@ class Master:
     def _lead_or_wait(self) -> None:
         if self._lead.take(self._settings.http):
             log.info("this master leads", extra={"action": "lead"})
-            self._term = Term(self._store, self._lead, self._queues, self._retention, self._ends)
+            self._lead.tell_portions(self._settings.shares, self._settings.owner_slots)
+            self._term = Term(
+                self._store, self._lead, self._queues, self._retention, self._ends, self._portions
+            )
             self._term.run(self._stop, self._settings.http)
         else:
             self._stop.wait(RENEW_S / 2)
+
+
+def portions(settings: Settings) -> Portions:
+    """How slots are dealt among owners. ``SettingsError`` names the word that is wrong."""
+    try:
+        return portions_of(settings.shares, settings.owner_slots)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def run_master(settings: Settings, token: str | None = None) -> None:

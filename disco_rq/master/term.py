@@ -19,6 +19,7 @@ from disco_rq.model import RENEW_S
 from disco_rq.planning.assignment import Assignment
 from disco_rq.planning.board import Board
 from disco_rq.planning.jobstate import JobState
+from disco_rq.planning.owners import Portions
 from disco_rq.planning.planner import Planner
 from disco_rq.store.cluster import ClusterStore, ControlEvent, JobSnapshot, TaskEvent
 from disco_rq.store.ends import Ends
@@ -36,13 +37,19 @@ class Term:
     """Reads everything, then leads, until another master does or all must be read again."""
 
     def __init__(
-        self, store: ClusterStore, lead: Lead, queues: Queues, retention: Retention, ends: Ends
+        self,
+        store: ClusterStore,
+        lead: Lead,
+        queues: Queues,
+        retention: Retention,
+        ends: Ends,
+        portions: Portions | None = None,
     ) -> None:
         self._store = store
         self._ends = ends
         self._queues = queues
         self._lead = lead
-        self.board = Board()
+        self.board = Board(portions)
         self._planner = Planner(self.board, tag=secrets.token_hex(2))
         self._jobs: dict[str, JobSnapshot] = {}
         self.caretaker = Caretaker(store, lead, queues, self.board, self._jobs, retention)
@@ -202,6 +209,7 @@ def _job_state(snapshot: JobSnapshot) -> JobState:
         name=spec.name,
         nr_maps=spec.nr_maps,
         nr_reduces=spec.nr_reduces if spec.has_reduce else 0,
+        owner=snapshot.owner,
         priority=spec.priority,
         submitted_ms=snapshot.submitted_ms,
         paused=snapshot.paused,

@@ -15,6 +15,7 @@ from disco_rq.model import TaskId, TaskKind
 from disco_rq.planning.jobstate import BATCH_S, JobState
 from disco_rq.planning.labels import Labels, fits
 from disco_rq.planning.nodestate import NodeState
+from disco_rq.planning.owners import Owners, Portions
 
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 10.0
@@ -36,7 +37,8 @@ class BatchState:
 class Board:
     """The jobs, the nodes, and the batches under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, portions: Portions | None = None) -> None:
+        self.owners = Owners(portions)
         self.jobs: dict[str, JobState] = {}
         self.nodes: dict[str, NodeState] = {}
         self.batches: dict[str, BatchState] = {}
@@ -94,6 +96,7 @@ class Board:
         if batch_id not in self.batches:
             self.batches[batch_id] = BatchState(name, node, now_s)
             job.batches += 1
+            self.owners.add(job.owner)
             if node in self.nodes:
                 self.nodes[node].batches += 1
         self.batches[batch_id].open_tasks.add(task)
@@ -232,6 +235,7 @@ class Board:
         if not batch.open_tasks:
             del self.batches[batch_id]
             job.batches -= 1
+            self.owners.remove(job.owner)
             if batch.node in self.nodes:
                 self.nodes[batch.node].batches -= 1
 

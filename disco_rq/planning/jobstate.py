@@ -75,6 +75,7 @@ class JobState:
     name: str
     nr_maps: int
     nr_reduces: int  # reduce tasks
+    owner: str = ""
     priority: int = 0
     submitted_ms: int = 0
     paused: bool = False
@@ -126,6 +127,11 @@ class JobState:
             return []
         maps = [TaskId("map", index) for index in range(self.maps.total)]
         return maps + [TaskId("reduce", index) for index in range(self.reduces.total)]
+
+    def wanted(self) -> int:
+        """How many slots its tasks that wait could have at most, where it has a turn."""
+        waiting = len(self.next_phase()[1].pending)
+        return waiting if self.max_cores is None else min(waiting, self.max_cores - self.batches)
 
     def turn_now(self) -> Turn | None:
         """Its place among the jobs that may have a batch; None if it may not."""

@@ -1,17 +1,19 @@
 """The planner: which task runs next, where. Pure: it looks at the board, and answers with assignments.
 
 No I/O and no clock: ``now_s`` is given. The master keeps the board and carries the answers out; a test can
-play any story. The rules: a job with a higher priority goes first, among equals the one with the fewest
-batches under way, then the one that waited longest for its turn; of its reduces the one with most to do goes
-first; a task goes to the node that has its input if it can, but not to a node that failed it, unless every
-live node did; a node is promised as many batches as it has slots, and one ahead while tasks are short, and no
-other job's turn it is. Maps are checked when nothing else of their job waits: on another node than theirs, if
-there is one.
+play any story. The rules: where owners have shares, slots are dealt among those with tasks waiting (see
+``owners``); of one owner, or of all where nobody has a share, a job with a higher priority goes first, among
+equals the one with the fewest batches under way, then the one that waited longest for its turn; of its
+reduces the one with most to do goes first; a task goes to the node that has its input if it can, but not to a
+node that failed it, unless every live node did; a node is promised as many batches as it has slots, and one
+ahead while tasks are short, and no other job's turn it is. Maps are checked when nothing else of their job
+waits: on another node than theirs, if there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -19,15 +21,16 @@ from disco_rq.model import TaskId, TaskKind
 from disco_rq.planning.assignment import Assignment
 from disco_rq.planning.board import Board, allows, has_needs
 from disco_rq.planning.jobstate import JobState, PhaseState
+from disco_rq.planning.owners import Dealing
 from disco_rq.planning.stragglers import Laggard, node_for_copy
-from disco_rq.planning.turns import Turn, Turns
+from disco_rq.planning.turns import Place, Round, Turn
 
 
 class Outlook(NamedTuple):
     """What one plan goes by."""
 
     now_s: float
-    due: float  # slots for each job that may have a batch
+    due: Mapping[str, float]  # group of owners -> slots for each of its jobs that may have a batch
     fast: int  # slots of nodes that are not slow
 
 
@@ -38,6 +41,7 @@ class Planner:
         """``tag``: letters and digits that tell its batches from those of other planners."""
         self.board = board
         self.tag = tag
+        self._dealing = Dealing(board.owners)
         self._turn = 0
 
     def plan(self, now_s: float) -> list[Assignment]:
@@ -47,8 +51,10 @@ class Planner:
             if job.maps.delayed or job.reduces.delayed or job.checks.delayed:
                 job.wake(now_s)
         nodes = {name: node for name, node in self.board.nodes.items() if node.is_open}
-        outlook = self._outlook(now_s)
-        answer = []
+        ready = self._ready()
+        outlook = self._outlook(now_s, ready)
+        self._dealing.begin(now_s, ((job.owner, job.wanted()) for job, _ in ready))
+        answer: list[Assignment] = []
         # The emptiest node first; when each has its slots full, one batch ahead, of tasks that are short.
         for ahead in (False, True):
             loads = [
@@ -57,11 +63,14 @@ class Planner:
                 if (node.batches == node.slots if ahead else node.batches < node.slots)
             ]
             heapify(loads)
-            turns, waiting = self._turns(ahead=ahead) if loads else (Turns(()), [])
+            if not loads:
+                continue
+            free = sum(max(nodes[name].slots - nodes[name].batches, 1) for _, name in loads)
+            turns, waiting = self._turns(self._ready() if answer else ready, free, ahead=ahead)
             while loads and turns:
                 _, name = heappop(loads)
                 # Who waits for the next free slot there, in its turn, must find it free.
-                before = next((turn for turn in waiting if self._takes(jobs[turn[-1]], name)), None)
+                before = self._first_waiting(waiting, name)
                 assignment = self._next_batch(name, turns, outlook, before)
                 if assignment is None:
                     continue
@@ -70,6 +79,7 @@ class Planner:
                 node = nodes[name]
                 if node.batches < node.slots:
                     heappush(loads, (node.batches / node.slots, name))
+        self._dealing.close()
         return answer
 
     def copies(self, lagging: Sequence[tuple[Laggard, float]], now_s: float) -> list[Assignment]:
@@ -95,24 +105,52 @@ class Planner:
 
     # -- inside
 
-    def _outlook(self, now_s: float) -> Outlook:
+    def _outlook(self, now_s: float, ready: Sequence[tuple[JobState, Turn]]) -> Outlook:
         nodes = [node for node in self.board.nodes.values() if node.is_open]
+        slots = sum(node.slots for node in nodes)
         # What a job is due: where many take turns, each of their batches costs a slot a fresh process.
-        rivals = sum(job.turn_now() is not None for job in self.board.jobs.values())
-        due = sum(node.slots for node in nodes) / max(rivals, 1)
+        rivals = Counter(self._group(job) for job, _ in ready)
+        share = self.board.owners.portions.share
+        whole = sum(map(share, rivals))
+        due = {group: slots * share(group) / whole / number for group, number in rivals.items()}
         return Outlook(now_s, due, sum(node.slots for node in nodes if node.slowness(now_s) == 1))
 
-    def _turns(self, *, ahead: bool) -> tuple[Turns, list[Turn]]:
+    def _ready(self) -> list[tuple[JobState, Turn]]:
+        """The jobs that may have a batch now."""
+        capped = self.board.owners.is_capped
+        jobs = ((job, job.turn_now()) for job in self.board.jobs.values())
+        return [(job, turn) for job, turn in jobs if turn is not None and not capped(job.owner)]
+
+    def _group(self, job: JobState) -> str:
+        """Among whose jobs it takes turns: those of its owner, or all where no owner has a share."""
+        return job.owner if self._dealing.is_on else ""
+
+    def _turns(
+        self, ready: Sequence[tuple[JobState, Turn]], places: int, *, ahead: bool
+    ) -> tuple[Round, dict[str, list[Turn]]]:
         """The turns of the jobs that may have a batch, and those of the jobs that may not go ahead."""
-        now: list[Turn] = []
-        waiting: list[Turn] = []
-        for job in self.board.jobs.values():
-            if (turn := job.turn_now()) is not None:
-                (waiting if ahead and not job.next_phase()[1].is_short else now).append(turn)
-        return Turns(now), sorted(waiting)
+        now: dict[str, list[Turn]] = {}
+        waiting: dict[str, list[Turn]] = {}
+        for job, turn in ready:
+            some = waiting if ahead and not job.next_phase()[1].is_short else now
+            some.setdefault(self._group(job), []).append(turn)
+        self._dealing.open(places)
+        jobs, owners = self.board.jobs, self.board.owners
+        turns = Round(now, self._dealing.rank, lambda name: owners.is_capped(jobs[name].owner))
+        return turns, {group: sorted(some) for group, some in waiting.items()}
+
+    def _first_waiting(self, waiting: Mapping[str, Sequence[Turn]], node: str) -> Place | None:
+        """The first turn of those that would take a slot of the node that becomes free."""
+        jobs = self.board.jobs
+        firsts = []
+        for group, turns in waiting.items():
+            first = next((turn for turn in turns if self._takes(jobs[turn[-1]], node)), None)
+            if first is not None:
+                firsts.append((self._dealing.rank(group), first))
+        return min(firsts, default=None)
 
     def _next_batch(
-        self, node: str, turns: Turns, outlook: Outlook, before: Turn | None
+        self, node: str, turns: Round, outlook: Outlook, before: Place | None
     ) -> Assignment | None:
         """The next batch for a node, of the first job in turn that has something for it."""
 
@@ -123,20 +161,22 @@ class Planner:
                 return None
             if self._others_are_sooner(job, phase, node, outlook):
                 return None
-            tasks = job.whole() or self._pick(job, phase_name, phase, node, phase.batch_size(outlook.due))
+            size = phase.batch_size(outlook.due.get(self._group(job), 1.0))
+            tasks = job.whole() or self._pick(job, phase_name, phase, node, size)
             attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
             return Assignment(name, node, attempts, self.tag) if attempts else None
 
         return turns.take(offer, before)
 
-    def _promise(self, assignment: Assignment, turns: Turns, now_s: float) -> None:
+    def _promise(self, assignment: Assignment, turns: Round, now_s: float) -> None:
         """Note an assignment; its job's next turn comes after the others'."""
         self._note(assignment, now_s)
         self._turn += 1
         job = self.board.jobs[assignment.job]
         job.turn = self._turn
-        if (turn := job.turn_now()) is not None:
-            turns.put(turn)
+        group = self._group(job)
+        self._dealing.served(group, len(assignment.tasks))
+        turns.put(group, None if self.board.owners.is_capped(job.owner) else job.turn_now())
 
     def _note(self, assignment: Assignment, now_s: float) -> None:
         """On the board: these attempts are under way."""
@@ -181,7 +221,9 @@ class Planner:
 
     def _takes(self, job: JobState, node: str) -> bool:
         """Whether it may have something for a slot of the node that becomes free."""
-        return job.takes(node) and has_needs(self.board, job, job.open_phase()[0], node)
+        if not job.takes(node) or self.board.owners.is_capped(job.owner):
+            return False
+        return has_needs(self.board, job, job.open_phase()[0], node)
 
     def _may_run(self, job: JobState, task: TaskId, node: str) -> bool:
         if not allows(self.board, job, task, node):

@@ -60,7 +60,7 @@ def node_for_copy(board: Board, laggard: Laggard, slow: Collection[str]) -> str 
     """Where a copy would run: the emptiest node that may take it, those that are slow themselves last."""
     nodes = (
         []
-        if _is_full(board.jobs[laggard.job])
+        if _is_full(board, board.jobs[laggard.job])
         else [name for name in board.nodes if _may_copy(board, laggard, name)]
     )
     return min(nodes, key=lambda name: (name in slow, board.nodes[name].batches, name), default=None)
@@ -96,8 +96,9 @@ def _is_idle(node: NodeState) -> bool:
     return node.is_open and node.batches < node.slots
 
 
-def _is_full(job: JobState) -> bool:
-    return job.max_cores is not None and job.batches >= job.max_cores
+def _is_full(board: Board, job: JobState) -> bool:
+    has_most = job.max_cores is not None and job.batches >= job.max_cores
+    return has_most or board.owners.is_capped(job.owner)
 
 
 def _may_copy(board: Board, laggard: Laggard, node: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which jobs cannot go on with the nodes that there are. Pure, like the board that it looks at."""
+"""Which jobs cannot go on, for lack of a node or of a slot for their owner. Pure, like the board."""
 
 from __future__ import annotations
 
@@ -37,4 +37,29 @@ def stranded(board: Board) -> dict[str, str]:
             answer[job.name] = f"force_local: the job waits for {named}"
         elif job.force_remote and homes == usable and len(usable) == 1:
             answer[job.name] = f"force_remote: the job waits for another node than {named}"
+    return answer
+
+
+def crowded(board: Board) -> dict[str, str]:
+    """The jobs that have no slot at all because their owner may have no more, or has to wait for its turn."""
+    portions, held = board.owners.portions, board.owners.held
+    if not (portions.shares or portions.slots):
+        return {}
+    jobs = [job for job in board.jobs.values() if not job.batches and job.turn_now() is not None]
+    taken = not any(node.is_open and node.batches < node.slots for node in board.nodes.values())
+    owners = {*held, *(job.owner for job in jobs)}
+    whole = sum(map(portions.share, owners))
+    answer = {}
+    for job in jobs:
+        if board.owners.is_capped(job.owner):
+            answer[job.name] = (
+                f"Owner {job.owner} may have {portions.most(job.owner):g} slots, and has them "
+                "(DISCO_RQ_OWNER_SLOTS): the job waits for one of these"
+            )
+        elif portions.shares and taken and len(owners) > 1:
+            share = f"{portions.share(job.owner):g} of {whole:g}"
+            answer[job.name] = (
+                f"All slots are taken, and owner {job.owner} has a share of {share} (DISCO_RQ_SHARES): "
+                "the job waits for its turn"
+            )
     return answer

@@ -55,6 +55,7 @@ class JobSnapshot:
 
     spec: JobSpec
     submitted_ms: int
+    owner: str
     paused: bool
     tasks: Mapping[TaskId, TaskState]  # without those never tried
     failures: Mapping[TaskId, Sequence[Mapping[str, Any]]]
@@ -119,7 +120,7 @@ class ClusterStore:
         """
         job = keys.JobKeys(job_name)
         pipe = self._redis.pipeline(transaction=True)
-        pipe.hmget(job.job, "status", "submitted", "paused")
+        pipe.hmget(job.job, "status", "submitted", "paused", "owner")
         pipe.get(job.spec)
         pipe.hgetall(job.tasks)
         pipe.hgetall(job.failures)
@@ -131,7 +132,7 @@ class ClusterStore:
                 raise ValueError("one of its keys is of another type")
             if isinstance(answer, Exception):
                 raise answer
-        (status, submitted, paused), spec_data, tasks, failures, copies, pilot = found
+        (status, submitted, paused, owner), spec_data, tasks, failures, copies, pilot = found
         if status != b"active" or spec_data is None:
             return None
         spec = JobSpec.from_dict(msgpack.unpackb(spec_data))
@@ -139,6 +140,7 @@ class ClusterStore:
         return JobSnapshot(
             spec=spec,
             submitted_ms=int(submitted),
+            owner=(owner or b"").decode("utf-8", "replace"),
             paused=paused == b"1",
             tasks=states,
             failures={task_of(task): json.loads(listed) for task, listed in failures.items()},

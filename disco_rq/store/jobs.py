@@ -292,9 +292,12 @@ class JobStore:
         # So that it never brings back a job that is forgotten meanwhile.
         self._redis.transaction(change, job.job)
 
-    def is_suspended(self) -> bool:
-        """Whether all workers of this Redis were told to take nothing."""
-        return is_suspended(self._redis)
+    def held_up(self, name: str) -> tuple[bool, str]:
+        """Whether all workers of this Redis were told to take nothing; and for what an active job waits that
+        cannot go on, empty if it does.
+        """
+        told: Any = unreadable.answer(lambda: self._redis.hget(keys.WAITING, name))
+        return is_suspended(self._redis), told.decode("utf-8", "replace") if told else ""
 
     def running(self) -> list[Lease]:
         """The attempts that run now."""

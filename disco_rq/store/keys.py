@@ -40,6 +40,10 @@ disco:draining        set     nodes that get no new tasks, and finish what they 
 disco:closed          hash    "node cause" -> why the node itself takes no tasks now: cause "disk" (too little
                               room), "leave" (it was told to end). W: worker, node. A field leaves with its
                               cause
+disco:owners          hash    how the master that leads deals slots among owners of jobs: shares, slots (texts
+                              of its settings). None where it has neither. W: master
+disco:waiting         hash    active job that cannot go on -> what it waits for, as its history tells it.
+                              W: master, whole, when it changes
 disco:ends            hash    job that has ended, and whose end is to be told -> JSON: on_end (as its hash has
                               it), status, cause. W: whatever ends the job. A field leaves when the master
                               has put the call into its RQ queue, in one transaction with that
@@ -165,6 +169,8 @@ CLOSED = f"{_PREFIX}:closed"
 TOTALS = f"{_PREFIX}:totals"
 SPARED = f"{_PREFIX}:spared"
 ENDS = f"{_PREFIX}:ends"
+OWNERS = f"{_PREFIX}:owners"
+WAITING = f"{_PREFIX}:waiting"
 UNIQUE = f"{_PREFIX}:unique"
 
 
@@ -174,7 +180,7 @@ def cluster_types() -> dict[str, str]:
         **dict.fromkeys((LEADER, MASTER, CLUSTER), "string"),
         **dict.fromkeys((JOBS, SLOTS, LEASES, SPARED), "zset"),
         **dict.fromkeys((ACTIVE, NODES, BLACKLIST, DRAINING), "set"),
-        **dict.fromkeys((CLOSED, TOTALS, ENDS, UNIQUE), "hash"),
+        **dict.fromkeys((CLOSED, TOTALS, ENDS, UNIQUE, OWNERS, WAITING), "hash"),
         CONTROL: "stream",
     }
 

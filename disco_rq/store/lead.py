@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from redis.client import Pipeline
@@ -17,7 +17,7 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.line import Arg
 from disco_rq.store.queues import Queues
 from disco_rq.store.taskstate import Lease, TaskState, task_args
-from disco_rq.store.unreadable import is_unreadable, leave_out, set_aside
+from disco_rq.store.unreadable import answer, is_unreadable, leave_out, set_aside
 
 log = logging.getLogger("disco_rq.master")
 
@@ -75,6 +75,22 @@ class Lead:
     def set_aside(self) -> None:
         """Rename keys of the cluster that are of another type than ours."""
         set_aside(self._redis, keys.cluster_types())
+
+    def tell_waiting(self, waiting: Mapping[str, str]) -> None:
+        """Job -> what it waits for, of all that wait: nobody else tells it."""
+        pipe = self.transaction()
+        pipe.delete(keys.WAITING)
+        if waiting:
+            pipe.hset(keys.WAITING, items=[part for pair in waiting.items() for part in pair])
+        answer(pipe.execute)
+
+    def tell_portions(self, shares: str, slots: str) -> None:
+        """How the slots are dealt among owners, as the settings of the master that leads have it."""
+        pipe = self.transaction()
+        pipe.delete(keys.OWNERS)
+        if shares or slots:
+            pipe.hset(keys.OWNERS, mapping={"shares": shares, "slots": slots})
+        answer(pipe.execute)
 
     # -- decisions
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from disco_rq.errors import UnknownJob
 from disco_rq.model import NODE_NAME, PHASES, TaskId
 from disco_rq.planning.labels import Labels, labels_of
+from disco_rq.planning.owners import Portions, portions_of
 from disco_rq.store import keys, unreadable
 from disco_rq.store.attempts import LEASE_MS
 from disco_rq.store.clock import ms_of, server_ms
@@ -29,10 +30,17 @@ LIFE = re.compile(r"-[0-9a-f]{6}$")
 """Each life of a slot's worker has a word of its own behind the slot's name."""
 
 STATUSES = {b"active", b"ready", b"dead"}
+NOBODY = Portions()
 HEAD_FIELDS = (
     *("status", "paused", "owner", "priority", "submitted", "ended", "nr_maps", "nr_reduces"),
     *(f"{phase}:{state}" for phase in PHASES for state in ("waiting", "running", "done", "failed")),
 )
+
+
+def _portions(told: Mapping[bytes, bytes] | None) -> Portions:
+    texts = unreadable.lines(told or {})
+    shares, slots = texts.get("shares", ""), texts.get("slots", "")
+    return unreadable.read("how slots are dealt,", shares, lambda _: portions_of(shares, slots)) or NOBODY
 
 
 def slot_of(worker: str) -> str:
@@ -89,6 +97,7 @@ class ClusterView(NamedTuple):
     active: list[str]
     jobs: int
     suspended: bool  # by ``rq suspend``
+    portions: Portions = NOBODY  # how the master deals slots among owners
 
 
 class JobHead(NamedTuple):
@@ -120,6 +129,7 @@ class JobView(NamedTuple):
     oob: int
     last_event: str
     suspended: bool  # it is active, and no worker takes anything
+    waits: str  # for what, if it cannot go on
     in_batches: dict[str, int]  # of each phase, tasks that a slot holds beside the one that it runs
 
 
@@ -145,13 +155,12 @@ class ViewStore:
         pipe.smembers(keys.ACTIVE)
         pipe.zcard(keys.JOBS)
         pipe.hgetall(keys.CLOSED)
+        pipe.hgetall(keys.OWNERS)
         found = unreadable.answers(pipe)
-        moment, master, leads, nodes, slots, black, draining, leases, active, jobs, causes = found
+        moment, master, leads, nodes, slots, black, draining, leases, active, jobs, causes, dealt = found
         suspended = is_suspended(self._redis)
-        shut_by_rq = SUSPENDED if suspended else ""
         closed = closed_of(causes)
-        now_ms = ms_of(moment)
-        held = self._held(leases)
+        now_ms, held = ms_of(moment), self._held(leases)
         alive: dict[str, list[SlotView]] = {}
         for member, lease_end in slots or ():
             slot = unreadable.read("slot", member, Slot.parse)
@@ -173,14 +182,16 @@ class ViewStore:
                 slots=sorted(alive.get(name, []), key=lambda slot: natural(slot.worker)),
                 blacklisted=name in shut[0],
                 draining=name in shut[1],
-                closed=closed.get(name, shut_by_rq) if name in alive else "",
+                closed=closed.get(name, SUSPENDED if suspended else "") if name in alive else "",
                 queued=of_nodes[2 * i + 1] or 0,
             )
             for i, name in enumerate(names)
         ]
         active_names = sorted(unreadable.names("active job", active))
         address = master.decode("utf-8", "replace") if master else ""
-        return ClusterView(now_ms, address, bool(leads), views, active_names, jobs or 0, suspended)
+        return ClusterView(
+            now_ms, address, bool(leads), views, active_names, jobs or 0, suspended, _portions(dealt)
+        )
 
     def _held(self, leases: Iterable[bytes] | None) -> dict[tuple[str, str], Held]:
         """(node, worker) -> what it has claimed."""
@@ -288,7 +299,8 @@ class ViewStore:
         pipe.smembers(job.nodes)
         pipe.hlen(job.oob)
         pipe.xrevrange(job.events, count=1)
-        moment, fields, counters, nodes, oob, last = unreadable.answers(pipe)
+        pipe.hget(keys.WAITING, name)
+        moment, fields, counters, nodes, oob, last, waits = unreadable.answers(pipe)
         if not fields or fields.get(b"status") not in STATUSES:
             raise UnknownJob(f"unknown job {name!r}")
         head = JobHead(name, unreadable.lines(fields))
@@ -301,6 +313,7 @@ class ViewStore:
             oob=oob or 0,
             last_event=last[0][0].decode() if last else "0-0",
             suspended=fields[b"status"] == b"active" and is_suspended(self._redis),
+            waits=waits.decode() if waits and fields[b"status"] == b"active" else "",
             in_batches=self._in_batches(name) if runs else {},
         )
 

@@ -6,6 +6,7 @@ from disco_rq.model import PHASES
 from disco_rq.store.viewing import ClusterView, JobHead, NodeView, SlotView, slot_of
 from disco_rq.views import shapes
 from disco_rq.views.asked import Asked
+from disco_rq.views.owners import owners_of
 from disco_rq.views.sources import Sources
 
 __all__ = ["load", "nodes", "overview", "overview_of"]
@@ -38,7 +39,15 @@ def overview_of(cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:
         in_batches=sum(slot.held.tasks - 1 for slot in slots if slot.held is not None),
     )
     listed = [_node(node, cluster.now_ms) for node in cluster.nodes]
-    return shapes.Overview(cluster.now_ms, cluster.master, cluster.leads, cluster.suspended, listed, totals)
+    return shapes.Overview(
+        now=cluster.now_ms,
+        master=cluster.master,
+        leads=cluster.leads,
+        suspended=cluster.suspended,
+        nodes=listed,
+        totals=totals,
+        owners=owners_of(cluster, active),
+    )
 
 
 def _node(node: NodeView, now_ms: int) -> shapes.Node:

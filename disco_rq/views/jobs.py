@@ -128,6 +128,7 @@ def job_of(view: JobView) -> shapes.Job:
         now_ms=view.now_ms,
         last_event=view.last_event,
         suspended=view.suspended,
+        waits=view.waits,
         nodes=view.nodes,
         msgs_dropped=head.count("msgs_dropped"),
         has_reduce=head.count("nr_reduces") > 0,

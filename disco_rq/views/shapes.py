@@ -28,6 +28,7 @@ from disco_rq.views.leftovers import OOBPage as OOBPage
 from disco_rq.views.leftovers import OOBValue as OOBValue
 from disco_rq.views.load import Load as Load
 from disco_rq.views.load import NodeLoad as NodeLoad
+from disco_rq.views.owners import Owner as Owner
 
 
 class Done(Struct):
@@ -107,7 +108,9 @@ class Totals(Struct):
 
 
 class Overview(Struct):
-    """``leads``: a master does. ``suspended``: by ``rq suspend``, so that no worker takes anything."""
+    """``leads``: a master does. ``suspended``: by ``rq suspend``, so that no worker takes anything.
+    ``owners``: where slots are dealt among them.
+    """
 
     now: int
     master: str
@@ -115,6 +118,7 @@ class Overview(Struct):
     suspended: bool
     nodes: list[Node]
     totals: Totals
+    owners: list[Owner]
 
 
 # -- jobs
@@ -212,6 +216,7 @@ class Retried(Struct):
 
 class Job(JobHead):
     """``now_ms``: by the clock of Redis, as all times are. ``suspended``: it waits for ``rq resume``.
+    ``waits``: for what, if it cannot go on.
     ``kept``: tasks of the job ``retry_of``, which goes on in this one. ``reused``: maps of other jobs;
     ``reuse``: why the others are run, and how many for each reason (null: it does not want that).
     ``pilot``: it has one.
@@ -220,6 +225,7 @@ class Job(JobHead):
     now_ms: int
     last_event: str
     suspended: bool
+    waits: str
     nodes: list[str]
     msgs_dropped: int
     has_reduce: bool

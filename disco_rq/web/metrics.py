@@ -14,9 +14,10 @@ from starlette.responses import JSONResponse, Response
 from disco_rq.errors import DiscoError, UnknownJob
 from disco_rq.model import DURATION_CLASSES_MS, PHASES
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.viewing import JobHead, NodeView, ViewStore
+from disco_rq.store.viewing import ClusterView, JobHead, NodeView, ViewStore
 from disco_rq.version import __version__
 from disco_rq.views.asked import Asked
+from disco_rq.views.owners import Owner, owners_of
 from disco_rq.views.sources import Sources
 
 __all__ = ["health", "metrics"]
@@ -62,7 +63,8 @@ class _Cluster(Collector):
         )
         yield from _memory(*self._view.memory())
         yield _gauge("disco_leader", "1 while a master leads.", [], [([], int(cluster.leads))])
-        yield from self._jobs(cluster.active, cluster.jobs)
+        yield from self._jobs(cluster)
+        yield from _owners(owners_of(cluster, self._view.heads(cluster.active)))
         yield from _nodes(cluster.nodes)
         yield from _outcomes(cluster.nodes)
         yield _durations(cluster.nodes)
@@ -78,10 +80,10 @@ class _Cluster(Collector):
         )
         yield _counter("disco_copies", "Copies of tasks that lagged.", [], [([], totals.get("copies", 0))])
 
-    def _jobs(self, active: Sequence[str], listed: int) -> Iterator[Metric]:
-        heads = self._view.heads(active)
+    def _jobs(self, cluster: ClusterView) -> Iterator[Metric]:
+        heads = self._view.heads(cluster.active)
         yield _gauge("disco_jobs_active", "Jobs that are active.", [], [([], len(heads))])
-        yield _gauge("disco_jobs", "Jobs with records, active ones too.", [], [([], listed)])
+        yield _gauge("disco_jobs", "Jobs with records, active ones too.", [], [([], cluster.jobs)])
         counted = dict.fromkeys(product(PHASES, ("waiting", "paused", "running", "done")), 0)
         for head, phase in product(heads, PHASES):
             waiting = "paused" if head.count("paused") else "waiting"
@@ -91,9 +93,13 @@ class _Cluster(Collector):
         what = "Tasks of the active jobs; paused: they wait until their job is resumed."
         yield _gauge("disco_tasks", what, ["phase", "state"], [(list(of), n) for of, n in counted.items()])
         wanted: dict[str, int] = {"0": 0}  # also with nothing to do: an autoscaler takes none for a fault
-        for head in heads:
-            priority = str(head.count("priority"))
-            wanted[priority] = wanted.get(priority, 0) + self._slots_wanted(head)
+        left: dict[str, float] = {}  # of each owner: what it may have beside the jobs that came before
+        for head in sorted(heads, key=lambda head: -head.count("priority")):
+            priority, owner = str(head.count("priority")), head.fields.get("owner", "")
+            most = left.get(owner, cluster.portions.most(owner))
+            number = int(min(self._slots_wanted(head), most))
+            left[owner] = most - number
+            wanted[priority] = wanted.get(priority, 0) + number
         what = "Slots that the active jobs would keep busy now, as many as there were; for autoscalers."
         yield _gauge("disco_slots_wanted", what, ["priority"], [([of], n) for of, n in wanted.items()])
 
@@ -148,6 +154,21 @@ def _nodes(nodes: Sequence[NodeView]) -> Iterator[Metric]:
     ):
         samples = [([node.name], float(node.about[field])) for node in nodes if field in node.about]
         yield _gauge(f"disco_node_{field}_bytes", what, ["node"], samples)
+
+
+def _owners(owners: Sequence[Owner]) -> Iterator[Metric]:
+    """None where the master has no shares and no caps for them."""
+
+    def gauge(name: str, what: str, values: Sequence[float | None]) -> Metric:
+        pairs = zip(owners, values, strict=True)
+        return _gauge(name, what, ["owner"], [([of.owner], n) for of, n in pairs if n is not None])
+
+    yield gauge("disco_owner_slots_busy", "Slots with tasks of the owner's jobs.", [o.busy for o in owners])
+    yield gauge("disco_owner_tasks_waiting", "Tasks of its jobs that wait.", [o.waiting for o in owners])
+    yield gauge(
+        "disco_owner_share", "Its share of the slots, against the others'.", [o.share for o in owners]
+    )
+    yield gauge("disco_owner_slots_limit", "Slots that it has at most.", [o.most for o in owners])
 
 
 def _outcomes(nodes: Sequence[NodeView]) -> Iterator[Metric]:

@@ -72,6 +72,7 @@ BLANK = {
     ),
     "job": shapes.JobHead("", "active", False, "", 0, 0, None, NO_TASKS, NO_TASKS, 0.0, None),
     "phase": shapes.PhaseView("map", 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None, None, 0),
+    "owner": shapes.Owner("", None, None, 0, 0, 0),
     "event": shapes.Event("", 0, "", "sys", ""),
 }
 """What the ``<template>`` elements are rendered with, for the page's modules to copy and fill."""

@@ -18,6 +18,7 @@ from disco_rq.model import LEASE_S, TaskId
 from disco_rq.planning.assignment import Assignment
 from disco_rq.planning.board import Board
 from disco_rq.planning.jobstate import JobState
+from disco_rq.planning.owners import Portions
 from disco_rq.planning.planner import Planner
 
 TICK_S = 0.01
@@ -39,6 +40,7 @@ class Story:
     jobs: int = 200
     tasks: int = 1_000_000  # of all jobs
     mean_s: float = 5.0  # of a task: lognormal, and each hundredth takes ten times as long
+    owners: int = 0  # of the jobs, each with a share, 1 to 3, and a cap; 0: nobody has one
     deaths: int = 100  # of nodes, in the time that the whole takes at least
     seed: int = 1
 
@@ -80,6 +82,12 @@ class Outcome:
         )
 
 
+def _portions(story: Story) -> Portions:
+    owners = [f"owner{i}" for i in range(story.owners)]
+    most = dict.fromkeys(owners, max(story.nodes * story.slots // 2, 1))
+    return Portions({owner: 1 + i % 3 for i, owner in enumerate(owners)}, most)
+
+
 @dataclass(slots=True)
 class Node:
     free: int
@@ -95,7 +103,7 @@ class Play:
     def __init__(self, story: Story, planner: Planner | None = None) -> None:
         self._story = story
         self._random = random.Random(story.seed)
-        self._planner = planner or Planner(Board())
+        self._planner = planner or Planner(Board(_portions(story)))
         self._nodes = {f"node{i:03}": Node(story.slots) for i in range(story.nodes)}
         self._events: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._serial = 0
@@ -131,7 +139,8 @@ class Play:
         for i, size in enumerate(sizes):
             name = f"job{i}"
             self._left[name] = max(1, round(story.tasks * size / sum(sizes)))
-            self._planner.board.add_job(JobState(name, self._left[name], 0, submitted_ms=i))
+            owner = f"owner{i % story.owners}" if story.owners else ""
+            self._planner.board.add_job(JobState(name, self._left[name], 0, owner=owner, submitted_ms=i))
         least_s = story.tasks * story.mean_s / (story.nodes * story.slots)
         for _ in range(story.deaths):
             self._later(self._random.uniform(0, least_s), self._death, self._random.choice(list(self._nodes)))

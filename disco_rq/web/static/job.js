@@ -115,6 +115,8 @@ function show() {
   setOther("#retry-of", job.retry_of);
   setOther("#retried-as", job.retried_as);
   $("#suspended").hidden = !job.suspended;
+  $("#waits").hidden = job.suspended || !job.waits;
+  fill($("#waits"), { waits: job.waits });
   setCause(job.cause);
   reconcile($("#phases"), job.phases, (phase) => phase.phase, () => clone("phase-card"), setPhase);
   setActions();

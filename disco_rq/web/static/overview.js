@@ -58,6 +58,14 @@ function showNodes() {
   relight();
 }
 
+/** Where slots are dealt among them. */
+function showOwners(owners) {
+  $("#owners-box").hidden = !owners.length;
+  const shown = (number) => (number === null ? "–" : count(number));
+  reconcile($("#owners"), owners, (owner) => owner.owner, () => clone("owner-row"), (row, { owner, busy, most, share, waiting, jobs: active }) =>
+    fill(row, { owner, busy: count(busy), most: shown(most), share: shown(share), waiting: count(waiting), jobs: count(active) }));
+}
+
 function hear({ overview, jobs: changed }) {
   clock.set(overview.now);
   nodes = overview.nodes;
@@ -67,6 +75,7 @@ function hear({ overview, jobs: changed }) {
   $("#batched").hidden = !batched;
   $("#no-master").hidden = overview.leads;
   $("#suspended").hidden = !overview.suspended;
+  showOwners(overview.owners);
   document.title = active ? `${words(active, "active job")} · disco-rq` : "Jobs · disco-rq";
   for (const job of changed) if (jobs.has(job.name)) jobs.set(job.name, job);
   const told = `${all} ${changed.map((job) => `${job.name} ${job.state}`).join()}`;

@@ -17,7 +17,7 @@ class PlainPlanner(Planner):
         rivals = [job for job in self.board.jobs.values() if job.turn_now() is not None]
         due = sum(node.slots for node in nodes.values()) / max(len(rivals), 1)
         fast = sum(node.slots for node in nodes.values() if node.slowness(now_s) == 1)
-        outlook = Outlook(now_s, due, fast)
+        outlook = Outlook(now_s, {"": due}, fast)
         answer = []
         while nodes:
             name = min(nodes, key=lambda name: (nodes[name].batches / nodes[name].slots, name))
@@ -50,7 +50,7 @@ class PlainPlanner(Planner):
                 return None  # it waits for a free slot, and must find it free
             if self._others_are_sooner(job, phase, name, outlook):
                 continue
-            tasks = self._pick(job, phase_name, phase, name, phase.batch_size(outlook.due))
+            tasks = self._pick(job, phase_name, phase, name, phase.batch_size(outlook.due[""]))
             if tasks:
                 attempts = tuple((task, job.attempts.get(task, 0) + 1) for task in tasks)
                 return Assignment(job.name, name, attempts, self.tag)
