@@ -64,6 +64,7 @@ class Caretaker:
         self._to_clean: list[str] = []  # nodes
         self._clean_at_once = 0
         self._forgotten: dict[str, float] = {}  # job as RQ names it -> until when
+        self._forgot_at = -math.inf  # when RQ was last searched for batches of such jobs
         self._closed: set[str] = set()  # nodes that said that they take no tasks
         self._suspended = False
         self._stranded: dict[str, str] = {}  # jobs that wait for a node, or a slot -> what they were told
@@ -154,9 +155,13 @@ class Caretaker:
             self._store.event(job, line)
 
     def forget(self, job: str) -> None:
-        """A job was cleaned or purged: RQ need not remember it either."""
-        self._forgotten[rq_name(job)] = time.monotonic() + FORGETTING_S
-        self._forget_in_rq()
+        """A job was cleaned or purged: RQ need not remember it either. Of many, the others are looked for
+        together.
+        """
+        now = time.monotonic()
+        self._forgotten[rq_name(job)] = now + FORGETTING_S
+        if now - self._forgot_at > DUTIES_EVERY_S:
+            self._forget_in_rq()
 
     def _expire_leases(self, *, only_told: bool) -> None:
         """``only_told``: those alone whose nodes saw them end; others may not have been able to renew."""
@@ -287,6 +292,7 @@ class Caretaker:
         now = time.monotonic()
         self._forgotten = {job: until for job, until in self._forgotten.items() if until > now}
         if self._forgotten:
+            self._forgot_at = now
             self._queues.forget(
                 self._store.nodes(), lambda batch_id: job_of_batch(batch_id) in self._forgotten
             )

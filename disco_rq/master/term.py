@@ -177,9 +177,10 @@ class Term:
         """A job is over: what it still runs is stopped at once."""
         batches = [batch_id for batch_id, batch in self.board.batches.items() if batch.job == name]
         self.board.remove_job(name)
-        self._jobs.pop(name, None)
+        snapshot = self._jobs.pop(name, None)
         self._stop_batches(batches)
-        self._ends.work_off()
+        if snapshot is None or snapshot.spec.on_end:
+            self._ends.work_off()
 
     def _stop_batches(self, batches: Iterable[str]) -> None:
         for batch_id in batches:

@@ -60,9 +60,7 @@ from disco_rq.worker.telling import Telling, told_title
 WORKER_TTL_S = 20
 """RQ waits for a job this minus 15 s at a time, so a connection that hangs is noticed soon."""
 CONNECTION_TIMEOUT_S = int(LEASE_S) - 1
-"""Longer than RQ asks the server to wait with an answer, and shorter than a lease: one whose clock is stepped
-back meanwhile waits on.
-"""
+"""Longer than RQ has the server wait, shorter than a lease: one whose clock is stepped back waits on."""
 MONITORING_S = 10
 REDIS_PATIENCE_S = 60.0
 """For how long a worker waits for a Redis that is away: longer than its node, which ends it."""
@@ -244,6 +242,8 @@ class DiscoWorker(Worker):
         self._telling.catch_up()
         execution = None
         try:
+            if batch.is_whole_job:  # it is through soon, and the next job needs another horse
+                self._stable.tidy()
             while True:
                 if not _is_short(ride, self._late):
                     if execution is None:

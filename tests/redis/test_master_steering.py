@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from rq.job import Job
 
@@ -159,3 +162,27 @@ def test_a_master_goes_on_where_a_worker_or_time_has_deleted_half_of_what_rq_kep
     one_caretaker.forget(OTHER)
 
     assert not [key for key in everything(connection) if rq_name(JOB) in key or rq_name(OTHER) in key]
+
+
+def test_of_jobs_that_are_forgotten_one_after_the_other_rq_is_searched_together(
+    connect: Connect, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a caretaker that is alone
+    register(connection, "n1")
+    with master(connect) as one:
+        wait_until(lambda: hasattr(one, "_term"))
+        one_caretaker = one._term.caretaker
+    batches = [f"{rq_name(job)}_map-0_1-0000" for job in (JOB, OTHER)]
+    searched: list[list[bool]] = []
+
+    def search(_nodes: Any, is_forgotten: Callable[[str], bool]) -> None:
+        searched.append([is_forgotten(batch) for batch in batches])
+
+    monkeypatch.setattr(one_caretaker._queues, "forget", search)
+    # when two jobs are forgotten, then it searches for the first one at once
+    for job in (JOB, OTHER):
+        one_caretaker.forget(job)
+    assert searched == [[True, False]]
+    # and for the others when it looks next
+    one_caretaker.look()
+    assert searched[1:] == [[True, True]]

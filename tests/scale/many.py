@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from disco_rq import Disco
+from disco_rq import Disco, func, result_iterator
 from disco_rq.client.job import Job
 from disco_rq.machine.redisserver import PrivateServer, private_directory
 from disco_rq.model import TaskId
@@ -24,6 +24,14 @@ from tests.scale.measure import cpu_s, program
 SLOTS = 2
 SIZES = (100, 1_000, 10_000, 50_000)
 ROUNDS = {100: 20, 1_000: 5, 10_000: 2, 50_000: 1}
+
+
+SMALL = ["raw://to be or", "raw://not to be"]
+
+
+def words(entry: str, params: Any) -> Iterator[tuple[str, int]]:
+    for word in entry.split():
+        yield word, 1
 
 
 def nothing(entry: str, params: Any) -> list[tuple[str, int]]:
@@ -132,6 +140,31 @@ def sizes(scale: float) -> Iterator[str]:
             yield f"{what}: largest job {values[-1] / values[0]:.2f} x smallest, all within {spread:.2f} x"
 
 
+def awaited(scale: float) -> Iterator[str]:
+    """A thousand small jobs, each awaited before the next: kept, and purged when it is read."""
+    jobs = max(20, round(1_000 * scale))
+    tenth = jobs // 10
+    for is_purged in (False, True):
+        with cluster() as one:
+            master, redis, commands = cpu_s(one.master_pid), cpu_s(one.redis_pid), _commands(one)
+            taken_ms = []
+            for _ in range(jobs):
+                began = time.perf_counter()
+                job = one.disco.new_job("small", SMALL, map=words, reduce=func.sum_reduce, nr_reduces=1)
+                assert dict(result_iterator(job.wait())) == {"to": 2, "be": 2, "or": 1, "not": 1}
+                if is_purged:
+                    job.purge()
+                taken_ms.append((time.perf_counter() - began) * 1000)
+            yield (
+                f"{jobs:,} {'purged' if is_purged else 'kept'}: median {statistics.median(taken_ms):.1f} ms "
+                f"(first tenth {statistics.median(taken_ms[:tenth]):.1f}, "
+                f"last {statistics.median(taken_ms[-tenth:]):.1f}), the slowest {max(taken_ms):.0f} ms; "
+                f"a job costs the master {(cpu_s(one.master_pid) - master) / jobs * 1000:.1f} ms, Redis "
+                f"{(cpu_s(one.redis_pid) - redis) / jobs * 1000:.1f} ms, "
+                f"{(_commands(one) - commands) / jobs:.0f} commands"
+            )
+
+
 def crowd(scale: float) -> Iterator[str]:
     """200 jobs of 20 tasks at once, and the same as one job."""
     jobs = max(2, round(200 * scale))
@@ -208,6 +241,7 @@ def _fetch_s(url: str) -> float:
 
 ROWS: dict[str, Callable[[float], Iterator[str]]] = {
     "sizes": sizes,
+    "awaited": awaited,
     "crowd": crowd,
     "beside": beside,
     "pages": pages,
