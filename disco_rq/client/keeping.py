@@ -58,6 +58,8 @@ def _change(old: JobSpec, new: JobSpec, before: Functions | None, now: Functions
             maps.append("map")
         if (before.reduce is None) != (now.reduce is None):
             maps.append("reduce")
+            if now.reduce is None and new.sort:
+                cannot = "reduce=None: outputs of maps that are done were for a reduce to sort"
         if (before.partition is total_order) != (now.partition is total_order):
             cannot = "partition=func.total_order: its ranges are those of all maps, or of none"
     return _Change(", ".join(maps), ", ".join(results), cannot)

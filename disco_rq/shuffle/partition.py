@@ -227,6 +227,19 @@ class Partitioner:
         found = self._function.many(keys, nr_partitions) if isinstance(self._function, _OURS) else None
         return self._asked(keys) if found is None else found
 
+    def split(self, keys: list[Any]) -> Iterator[tuple[int, list[Any]]]:
+        """Each partition that has any of the keys, with these, in the order that they have.
+
+        Raises as ``many``.
+        """
+        if self.is_trivial:
+            yield 0, keys
+            return
+        parts: list[list[Any]] = [[] for _ in range(self.nr_partitions)]
+        for key, partition in zip(keys, self.many(keys), strict=True):
+            parts[partition].append(key)
+        yield from ((partition, some) for partition, some in enumerate(parts) if some)
+
     def shares(self, keys: Sequence[Any], marks: Sequence[Any]) -> Iterator[tuple[int, list[int]]]:
         """Each partition that has any of the keys, with their places in the order of the marks, one a key.
 

@@ -121,9 +121,18 @@ class Sorted:
     """Pairs sorted by key within each partition; with ``values`` those of a key are, too."""
 
     def __init__(
-        self, scratch: Path, limit_bytes: int, partitioner: Partitioner, *, values: bool = False
+        self,
+        scratch: Path,
+        limit_bytes: int,
+        partitioner: Partitioner,
+        *,
+        values: bool = False,
+        grouped_is_enough: bool = False,
     ) -> None:
-        self._sorter = Sorter(scratch, limit_bytes, partitioner, values=values)
+        """``grouped_is_enough``: see ``Sorter``."""
+        self._sorter = Sorter(
+            scratch, limit_bytes, partitioner, values=values, grouped_is_enough=grouped_is_enough
+        )
         self._digest = partitioner.has_digests
         self.feed = self._sorter.feed
 

@@ -64,10 +64,12 @@ class Sorter:
         *,
         objects: bool = False,
         values: bool = False,
+        grouped_is_enough: bool = False,
     ) -> None:
         """``objects``: values may be of any type; what records do not hold is pickled when it is spilled.
 
         ``values``: those of a key come in order, too; ``RecordTypeError`` for one that has no order.
+        ``grouped_is_enough``: who takes the pairs sorts them, so that groups may come in any order.
         """
         self._objects = objects
         self._scratch = scratch
@@ -80,6 +82,7 @@ class Sorter:
         self._keys: list[Any] = []
         self._values: list[Any] = []
         self._grouping = not values
+        self._grouped_is_enough = grouped_is_enough
         self._marks_of = marks_of_both if values else marks_of
         self._merged = merged_both if values else merged
         self.judging = True
@@ -118,7 +121,7 @@ class Sorter:
     def finish(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
         """``(partition, its sorted batches)`` in ascending order; read each before the next."""
         if not self._runs:
-            yield from self._sorted_partitions()
+            yield from self._sorted_partitions(grouped_is_enough=self._grouped_is_enough)
             return
         self._spill()
         self._merge_down_to(min(max(self._limit_bytes // _MERGE_BYTES, 2), _MAX_FAN_IN))
@@ -228,23 +231,28 @@ class Sorter:
         if self._bytes > self._limit_bytes * _HEADROOM:
             self._spill()
 
-    def _sorted_partitions(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
+    def _sorted_partitions(
+        self, *, grouped_is_enough: bool = False
+    ) -> Iterator[tuple[int, Iterator[PairBatch]]]:
         """What is in memory, sorted, partition by partition; memory is given up on the way."""
         if self._keys:
             self._ungroup()
-        yield from self._sorted_groups() if self._grouping else self._sorted_columns()
+        yield from self._sorted_groups(grouped_is_enough) if self._grouping else self._sorted_columns()
         self._taken, self._bytes, self._nr_before = 0, 0.0, 0
 
-    def _sorted_groups(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
+    def _sorted_groups(self, grouped_is_enough: bool) -> Iterator[tuple[int, Iterator[PairBatch]]]:
         groups: dict[Any, list[Any]] = self._groups
         self._groups = defaultdict(list)
         kinds, self._kinds = self._kinds if self._knows_kinds else None, set()
-        if not plain_kind(list(groups)):
-            groups = dict(zip(*groups_by_key(_same_made_same(groups)), strict=True))
         keys = list(groups)
-        for partition, places in self._partitioner.shares(keys, marks_of(keys, [])):
-            some = picked(keys, places)
-            yield partition, iter((PairBatch(some, [groups.pop(key) for key in some], True, kinds),))
+        is_plain = plain_kind(keys) is not None
+        if not is_plain:
+            groups = dict(zip(*groups_by_key(_same_made_same(groups)), strict=True))
+            keys = list(groups)
+        for partition, some in self._partitioner.split(keys):
+            if is_plain and not grouped_is_enough:
+                some.sort()
+            yield partition, iter((PairBatch(some, list(map(groups.pop, some)), True, kinds),))
 
     def _sorted_columns(self) -> Iterator[tuple[int, Iterator[PairBatch]]]:
         keys, self._keys = plain_keys(self._keys), []

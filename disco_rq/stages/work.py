@@ -89,9 +89,10 @@ def _shuffle(work: TaskWork, partitioner: Partitioner) -> Shuffle:
     if write is not None:
         return Opaque(scratch, limit_bytes, partitioner, write, work.params)
     if work.spec.sort:
-        # A reduce sorts the values of all maps: it is grouped keys that cost least on their way to it.
-        values = work.spec.sort_values and not work.spec.has_reduce
-        return Sorted(scratch, limit_bytes, partitioner, values=values)
+        # A reduce sorts the pairs of all maps: groups that are not sorted cost least on their way to it.
+        reduces = work.spec.has_reduce
+        values = work.spec.sort_values and not reduces
+        return Sorted(scratch, limit_bytes, partitioner, values=values, grouped_is_enough=reduces)
     return Ordered(scratch, limit_bytes, partitioner)
 
 

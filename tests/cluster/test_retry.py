@@ -204,6 +204,8 @@ def test_keep_said_aloud_keeps_them_but_loses_no_partition(disco: Disco) -> None
         JobArgumentError, match="nr_reduces=1: outputs of maps that are done have 2 partitions"
     ):
         first.retry(keep=True, nr_reduces=1)
+    with pytest.raises(JobArgumentError, match="reduce=None: outputs of maps that are done"):
+        first.retry(keep=True, reduce=None, sort=True, nr_reduces=2)
 
 
 def test_the_same_partition_function_again_is_no_change(disco: Disco) -> None:

@@ -16,7 +16,7 @@ import pytest
 from disco_rq import func
 from disco_rq.errors import CorruptData, DataError, PartitionError, RecordTypeError, TaskError
 from disco_rq.model import Functions, Input, JobSpec, MapInput, StageResult, TaskId
-from disco_rq.records import FileSource, read_index, read_pairs, read_with
+from disco_rq.records import FileSource, batches, read_index, read_pairs, read_with
 from disco_rq.stages import TaskWork, run_map, run_reduce
 from disco_rq.stages.inputsource import InputSource
 
@@ -94,6 +94,11 @@ def texts(tmp_path: Path) -> list[str]:
     return names
 
 
+def content_pairs(out: Path, partition: int) -> list[Any]:
+    blocks = FileSource(out, "out").blocks(partition)
+    return [pair for batch in batches(blocks, "out") for pair in batch.pairs()]
+
+
 def truth(texts: list[str]) -> Counter[str]:
     return Counter(word for name in texts for word in Path(name).read_text().split())
 
@@ -152,6 +157,16 @@ def test_without_reduces_pairs_keep_their_order_and_types(start: Start) -> None:
 def test_with_sort_and_no_reduce_the_results_are_sorted(start: Start) -> None:
     out, _ = start(map=lambda e, params: [(e, 1)], nr_reduces=0, sort=True).map("raw://b\na\nc\nb")
     assert list(read_pairs(out)) == [("a", 1), ("b", 1), ("b", 1), ("c", 1)]
+
+
+def test_the_groups_of_a_map_that_no_reduce_sorts_are_in_order_in_each_partition(
+    start: Start, texts: list[str]
+) -> None:
+    out, _ = start(map=words, nr_reduces=2, sort=True).map(texts[0])
+    found = [[key for key, _ in content_pairs(out, partition)] for partition in range(2)]
+
+    assert all(found)
+    assert found == [sorted(keys) for keys in found]
 
 
 def test_nothing_in_is_nothing_out(start: Start) -> None:
