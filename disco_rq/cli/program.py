@@ -101,7 +101,7 @@ def _error_and_place(error: BaseException) -> str:
         if frame.filename not in (__file__, importlib.__file__)
         and not frame.filename.startswith("<frozen importlib")
     ]
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.lineno is not None:
         return f"{text} ({error.filename}, line {error.lineno})"
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 

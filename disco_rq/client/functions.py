@@ -11,6 +11,7 @@ from disco_rq.errors import JobArgumentError
 from disco_rq.external import ExternalProgram, encoded_params
 from disco_rq.func import chain_reader
 from disco_rq.model import Functions
+from disco_rq.readers import making
 
 __all__ = ["EXTERNAL", "FUNCTIONS", "check_arity", "looked_at"]
 
@@ -18,6 +19,10 @@ FUNCTIONS = tuple(field.name for field in fields(Functions) if field.name != "si
 EXTERNAL = ("map", "reduce")
 """Those that may be programs."""
 
+_MAKERS = (
+    *(making.text_reader, making.bytes_lines, making.file_reader, making.jsonl_reader, making.csv_reader),
+    *(making.parquet_reader, making.csv_batches, making.jsonl_batches, making.parquet_batches),
+)
 _HELPERS = {
     "map": ("map_reader", "map_init", "map_writer", "combiner", "partition"),
     "reduce": ("reduce_reader", "reduce_init", "reduce_writer"),
@@ -79,6 +84,9 @@ def check_arity(argument: str, function: Callable[..., Any]) -> None:
 
     It is the function itself that is called: behind ``functools.wraps`` others may have other parameters.
     """
+    if argument == "map_reader" and any(function is maker for maker in _MAKERS):
+        name = function.__name__
+        raise JobArgumentError(f"{argument}=func.{name}: it makes a reader of its options: func.{name}()")
     try:
         signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):  # some written in C do not tell

@@ -89,11 +89,11 @@ def pack_footer(index_offset: int) -> bytes:
 def read_header(stream: Readable, name: str) -> int:
     """The number of partitions."""
     header = stream.read(_HEADER_BYTES)
+    if header[: len(MAGIC)] != MAGIC[: len(header)]:
+        raise CorruptData(f"{name} is no record file of disco-rq", name)
     if len(header) < _HEADER_BYTES:
         raise CorruptData(f"{name} is truncated: no whole header", name)
-    magic, version, nr_partitions = _HEADER.unpack_from(header)
-    if magic != MAGIC:
-        raise CorruptData(f"{name} is no record file of disco-rq", name)
+    _, version, nr_partitions = _HEADER.unpack_from(header)
     if _CHECK.unpack_from(header, _HEADER.size) != (xxh32_intdigest(header[: _HEADER.size]),):
         raise CorruptData(f"{name} is altered: its header has a wrong checksum", name)
     if version != VERSION:

@@ -134,5 +134,8 @@ def one_nan(key: Any) -> Any:
         items = [one_nan(item) for item in key]
         return key if all(map(lambda new, old: new is old, items, key)) else kind(items)
     if kind is dict:
-        return {one_nan(name): one_nan(value) for name, value in key.items()}
+        names = [one_nan(name) for name in key]
+        if len(set(names)) < len(names):  # several NaNs, which must not lose values
+            names = list(key)
+        return dict(zip(names, map(one_nan, key.values()), strict=True))
     return key

@@ -89,6 +89,7 @@ def test_a_name_that_is_a_function_is_no_word_about_the_job(tmp_path: Path) -> N
     [
         ("x = 1\ny = unknown", r"NameError: name 'unknown' is not defined \(.*count\.py, line 2\)$"),
         ("def map(:", r"SyntaxError: .*\(.*count\.py, line 1\)$"),
+        ("def map(e, params): ...\n\0", r"SyntaxError: .* null bytes(?! \(None)"),
         ("import no_such_module", r"No module named 'no_such_module' \(.*count\.py, line 1\)$"),
         ("import sys\nsys.exit('bye')", r"SystemExit: bye \(.*count\.py, line 2\)$"),
         ("sort = True", "defines neither map nor reduce"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from disco_rq import func
 from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.submission import Submission, build, unique_name
 from disco_rq.errors import JobArgumentError, Unshippable
@@ -213,6 +214,13 @@ def test_a_function_that_cannot_be_called_as_it_will_be_is_refused() -> None:
         "reduce is called with (pairs, params) or (pairs, out, params)"
     )
     assert refused(partition=lambda key, nr_reduces: 0).startswith("partition is called with")
+
+
+@pytest.mark.parametrize("maker", [func.csv_reader, func.text_reader, func.bytes_lines, func.parquet_reader])
+def test_what_makes_a_reader_is_no_reader(maker: Any) -> None:
+    told = f"it makes a reader of its options: func.{maker.__name__}()"
+    assert told in refused(map_reader=maker)
+    assert told in refused([("raw://a", a_map, maker)])
 
 
 @pytest.mark.parametrize("fine", [print, lambda *all: [], lambda entry, params, more=1: [], dict])

@@ -100,6 +100,9 @@ def test_blocks_of_another_partition_or_in_another_order_are_noticed(file: Path)
 
 
 def test_any_other_file_is_no_record_file(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc\n")
+    with pytest.raises(CorruptData, match="no record file"):
+        list(read_pairs(tmp_path / "f"))
     (tmp_path / "f").write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(CorruptData, match="no record file"):
         list(read_pairs(tmp_path / "f"))

@@ -151,6 +151,11 @@ def test_what_holds_itself_is_refused() -> None:
         taken(endless)
 
 
+def test_a_dict_as_key_with_several_nans_keeps_its_values() -> None:
+    key = {float("nan"): 1, float("nan"): float("nan")}
+    assert [str(value) for value in one_nan(key).values()] == ["1", "nan"]
+
+
 def test_all_nans_of_keys_are_one_object() -> None:
     nan = float("nan")
     keys = [nan, Decimal("NaN"), (1, nan), (1, (nan,))]
