@@ -84,14 +84,16 @@ def place_bad(spec: JobSpec, task: TaskId, attempt: int, place: Place) -> None:
 
 
 def _move(aside: Path, out: Path, *, sync: bool) -> None:
-    """Rename a complete file to its place; the first output of a job here makes its directory."""
-    if sync:
-        sync_file(aside)
+    """Rename a complete file to its place; the first output of a job here makes its directory.
+
+    With ``sync`` both are on the disk when this returns: what is there before is in no commit.
+    """
     try:
         aside.rename(out)
     except FileNotFoundError:
         out.parent.mkdir(mode=0o700, exist_ok=True)
         aside.rename(out)
-    if sync:
+    if sync:  # after the rename: the disk is then asked once for the content and the name
+        sync_file(out)
         sync_directory(out.parent)
         sync_directory(out.parent.parent)

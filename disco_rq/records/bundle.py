@@ -20,7 +20,7 @@ from typing import BinaryIO
 from xxhash import xxh32_intdigest
 
 from disco_rq.errors import CorruptData
-from disco_rq.records.durable import sync_directory, sync_file
+from disco_rq.records.durable import sync_directory
 
 __all__ = ["open_output", "write_outputs"]
 
@@ -69,17 +69,15 @@ def _write(directory: Path, outputs: Mapping[str, bytes], aside: Path, sync: boo
         aside.unlink(missing_ok=True)
     for name, content in outputs.items():
         try:
-            _fill(aside, content, sync)
-            aside.rename(directory / name)
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                aside.rename(directory / name)
+                if sync:  # as above
+                    os.fsync(file.fileno())
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
-
-
-def _fill(file: Path, content: bytes, sync: bool) -> None:
-    file.write_bytes(content)
-    if sync:
-        sync_file(file)
 
 
 def open_output(file: BinaryIO, name: str) -> BinaryIO:

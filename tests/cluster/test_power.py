@@ -66,7 +66,7 @@ def test_a_result_is_on_the_disk_with_its_name_and_its_directory(played: Any, si
 
     named = next(i for i, line in enumerate(lines) if line.startswith("name ") and "/reduce-0.1" in line)
     directory = lines[named].removeprefix("name ").rpartition("/")[0]
-    assert any(line.startswith("sync ") and ".out" in line for line in lines[:named])
+    assert f"sync {directory}/reduce-0.1" in lines[named:]
     assert f"sync {directory}" in lines[named:]
     # what a map has made for the reduces can be made again
     mapped = next(i for i, line in enumerate(lines) if line.startswith("name ") and "/map-0.1" in line)
