@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from disco_rq import func
 from disco_rq.errors import BadSignature, DataError, JobFailure, TaskError
 from disco_rq.redact import redact
 from disco_rq.store.attempts import Failure, FailureKind
@@ -67,11 +68,13 @@ def message_of(error: BaseException) -> str:
 
 
 def _advice(error: BaseException) -> list[str]:
-    """What a user of Disco may not know: modules that its functions found are named to find them here."""
+    """What a user of Disco may not know: how to find here what its functions found without an import."""
     if not isinstance(error, NameError) or isinstance(error, UnboundLocalError):
         return []
     if not error.name or error.name.startswith("_"):
         return []
+    if error.name in func.__all__:
+        return [f"write 'from disco_rq.func import {error.name}' at the top of the program"]
     try:
         is_module = importlib.util.find_spec(error.name) is not None
     except (ImportError, ValueError, AttributeError):

@@ -44,11 +44,11 @@ def _of_reduces(seen: Seen) -> Iterator[str]:
     size = seen.expected.bytes.expected
     if size / reduces > 2 * fit:
         number = -(-int(size) // fit)
-        yield f"nr_reduces={number}: each of {reduces} would read some {size / reduces / _MIB:,.0f} MiB"
+        yield f"nr_reduces={number}: each of {reduces} would read some {_size(size / reduces)}"
     elif reduces > seen.now.slots and size / reduces < fit / 256:
         number = max(seen.now.slots, -(-int(size) // fit))
         if number < reduces:
-            yield f"nr_reduces={number}: each of {reduces} would read less than {fit / 256 / _MIB:,.0f} MiB"
+            yield f"nr_reduces={number}: each of {reduces} would read less than {_size(fit / 256)}"
     if seen.expected.skew is not None and seen.expected.skew > UNEVEN:
         yield (
             f"partition: the largest has {seen.expected.skew:.1f} times as much as the mean one; "
@@ -66,7 +66,7 @@ def _of_pieces(seen: Seen) -> Iterator[str]:
         yield f"files_per_task, or a larger split_size: a map takes {1000 * mean_s:.0f} ms only"
     elif size and largest > UNEVEN * size / seen.now.slots and len(seen.plan.rests) > 0:
         piece = max(size // (4 * seen.now.slots), _MIB)
-        yield f"split_size={piece}: the largest map reads {largest / _MIB:,.1f} MiB, most of what is left"
+        yield f"split_size={piece}: the largest map reads {_size(largest)}, most of what is left"
 
 
 def _of_combiner(seen: Seen) -> Iterator[str]:
@@ -74,3 +74,9 @@ def _of_combiner(seen: Seen) -> Iterator[str]:
     repeats = median(known) if known else 0.0
     if repeats >= REPEATS:
         yield f"combiner: a map gives some {repeats:,.0f} pairs for a key; func.sum_combiner adds them up"
+
+
+def _size(size_bytes: float) -> str:
+    """As people write it."""
+    mib = size_bytes / _MIB
+    return f"{mib / 1024:,.1f} GiB" if mib >= 1000 else f"{mib:,.1f} MiB"

@@ -48,6 +48,13 @@ def test_a_name_that_is_a_module_says_how_it_is_found() -> None:
     )
 
 
+def test_a_name_of_func_says_where_it_is_imported_from() -> None:
+    assert of_a_map("kvgroup([])") == (
+        "NameError: name 'kvgroup' is not defined "
+        "(write 'from disco_rq.func import kvgroup' at the top of the program)"
+    )
+
+
 @pytest.mark.parametrize("name", ["jsonn", "__main__", "prefix"])
 def test_a_name_that_is_none_says_no_more_than_python(name: str) -> None:
     assert of_a_map(name) == f"NameError: name {name!r} is not defined"

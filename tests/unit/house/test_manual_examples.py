@@ -101,7 +101,7 @@ print(sorted(result_iterator(job.wait())))
 
 def test_a_program_file_runs_as_shown(tmp_path: Path) -> None:
     program = example(section("first-job", "A program file"))
-    (tmp_path / "longest.py").write_text("from disco_rq.func import kvgroup\n\n" + program)
+    (tmp_path / "longest.py").write_text(program)
 
     done = subprocess.run(
         [sys.executable, "-m", "disco_rq.cli", "run", "--local", "longest.py", "raw://Ada saw an aardvark"],
