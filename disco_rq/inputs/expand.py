@@ -15,7 +15,7 @@ from disco_rq.inputs.addresses import absolute, local_path, no_file, scheme_of
 from disco_rq.inputs.filesystems import can_cut, child_url, filesystem
 from disco_rq.inputs.httpfile import Probe, probe
 from disco_rq.inputs.identity import local_identity, remote_identity
-from disco_rq.inputs.walking import LEADS_NOWHERE, is_left_out, walk_directory, walk_pattern
+from disco_rq.inputs.walking import LEADS_NOWHERE, braced, is_left_out, walk_directory, walk_pattern
 from disco_rq.model import Identity
 from disco_rq.outputs.addresses import ADDRESS
 from disco_rq.redact import redact
@@ -77,7 +77,7 @@ def expand(url: str, web: dict[str, Found], left_out: list[str]) -> tuple[list[F
                 raise JobArgumentError(f"input {redact(url)}: not a directory")
             return files, True
         case _:
-            return _expand_remote(url)
+            return _expand_remote(url, left_out)
 
 
 def look_up_web(urls: Iterable[str]) -> dict[str, Found]:
@@ -175,11 +175,11 @@ def _found_local(address: str, info: os.stat_result) -> Found:
     return Found(address, info.st_size, True, identity=local_identity(local_path(address) or address, info))
 
 
-def _expand_remote(url: str) -> tuple[list[Found], bool]:
+def _expand_remote(url: str, left_out: list[str]) -> tuple[list[Found], bool]:
     try:
         fs, path = filesystem(url)
         fs.invalidate_cache()  # listings of a client that lives long
-        return _list_remote(url, fs, path)
+        return _list_remote(url, fs, path, left_out)
     except JobArgumentError:
         raise
     except FileNotFoundError:
@@ -195,14 +195,14 @@ def _expand_remote(url: str) -> tuple[list[Found], bool]:
         ) from None
 
 
-def _list_remote(url: str, fs: Any, path: str) -> tuple[list[Found], bool]:
+def _list_remote(url: str, fs: Any, path: str, left_out: list[str]) -> tuple[list[Found], bool]:
     seekable = can_cut(url)
     try:
         info = fs.info(path)
     except FileNotFoundError:
         if _GLOB.isdisjoint(path):
             raise
-        listing, is_directory = fs.glob(path, detail=True), False
+        listing, is_directory = _matching(fs, path), False
     else:
         if info["type"] != "directory" and url.partition("::")[0].endswith("/"):
             info = {"type": "directory"}  # a name that is both: what lies below is meant
@@ -215,13 +215,30 @@ def _list_remote(url: str, fs: Any, path: str) -> tuple[list[Found], bool]:
         listing, is_directory = fs.find(path, maxdepth=1, detail=True), True
     if is_directory:
         listing.pop(path, None)  # the directory's own marker
-    files = [
-        _found_remote(child_url(url, path, name), entry, seekable)
-        for name, entry in listing.items()
-        if entry["type"] != "directory" and not name.endswith("/") and not _is_left_out_below(path, name)
-        if entry.get("link_to") not in listing  # each file counts once
-    ]
+    files: list[Found] = []
+    for name, entry in listing.items():
+        if entry["type"] == "directory" or name.endswith("/") or entry.get("link_to") in listing:
+            continue  # a link: each file counts once
+        child = child_url(url, path, name)
+        if _is_left_out_below(path, name):
+            left_out.append(child)
+        else:
+            files.append(_found_remote(child, entry, seekable))
     return _many(url, files, is_directory=is_directory), True
+
+
+def _matching(fs: Any, pattern: str) -> dict[str, dict[str, Any]]:
+    """What matches, by its name, and the files directly in directories that match."""
+    listing: dict[str, dict[str, Any]] = {}
+    for one in braced(pattern):
+        found = fs.glob(one, detail=True)
+        listing.update(found)
+        for name, about in found.items() if one.rpartition("/")[2] != "**" else ():
+            if about["type"] == "directory":
+                below = fs.find(name, maxdepth=1, detail=True)
+                below.pop(name, None)  # its own marker
+                listing.update(below)
+    return listing
 
 
 def _is_left_out_below(path: str, name: str) -> bool:

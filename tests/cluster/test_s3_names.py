@@ -57,6 +57,7 @@ def test_hidden_files_and_markers_of_other_systems_are_left_out(rows: Rows, s3: 
     s3.put({"h/y.txt": b"y\n", "h/d/z.txt": b"z\n"})
     assert rows(["s3://bucket/h/"], map=ones) == [("y", 1)]
     assert sorted(rows(["s3://bucket/h/**/*.txt"], map=ones)) == [("y", 1), ("z", 1)]
+    assert sorted(rows(["s3://bucket/h/*"], map=ones)) == [("y", 1), ("z", 1)]
     assert rows(["s3://bucket/h/_SUCCESS"], map=ones) == [("no", 1)]
 
 

@@ -89,6 +89,18 @@ class TestExpansion:
         assert urls("memory://d") == urls("memory://d/") == urls("dir://memory://d") == both
         assert urls("memory://d/*.txt") == both
         assert urls("memory://d/a.txt") == both[:1]
+        assert plan_inputs(["memory://d"], line_based=True).left_out == ["memory://d/.hidden"]
+
+    def test_fsspec_directories_that_a_glob_matches_are_expanded(
+        self, memory: fsspec.AbstractFileSystem
+    ) -> None:
+        for name in ("a.txt", "x/b.txt", "x/deep/no.txt", "y/c.txt", ".h/no.txt"):
+            memory.pipe(f"/e/{name}", b"x")
+        a, b, c = (["memory://e/" + name] for name in ("a.txt", "x/b.txt", "y/c.txt"))
+        assert urls("memory://e/*") == [a, b, c]
+        assert urls("memory://e/[xy]") == [b, c]
+        assert urls("memory://e/{x,y/c.txt}") == [b, c]
+        assert urls("memory://e/x/**") == [b, ["memory://e/x/deep/no.txt"]]
 
     def test_members_of_an_archive(self, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "z.zip", "w") as z:
