@@ -51,7 +51,8 @@ def check_local(fd: int, then: Identity) -> None:
         raise ValueError("it was replaced by another file since the job was submitted")
     check_size(now.st_size, then)
     if now.st_size == then.size:
-        if here and (now.st_mtime_ns != then.mtime_ns or _tail(fd, then.size) != then.tail):
+        has_other_end = bool(then.tail) and _tail(fd, now.st_size) != then.tail
+        if here and (now.st_mtime_ns != then.mtime_ns or has_other_end):
             raise ValueError("it was rewritten since the job was submitted")
     elif then.tail and then.size is not None and _tail(fd, then.size) != then.tail:
         raise ValueError("it was rewritten since the job was submitted, and is longer now")

@@ -127,6 +127,23 @@ def test_a_large_file_that_is_cut_while_it_is_read_is_an_error(run: Run, tmp_pat
         run([str(path)], map=map, params=str(path), split_size=None, max_failures=0)
 
 
+def test_what_the_client_could_not_read_is_told_by_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    path = tmp_path / "a.log"
+    path.write_bytes(LINES)
+    with monkeypatch.context() as context:
+        context.setattr("disco_rq.inputs.identity._tail", refuse)
+        [task] = plan_inputs([str(path)], line_based=True)
+    assert read(task) == LINES
+    harm(path, "rewritten")
+    with pytest.raises(DataError, match="rewritten"):
+        read(task)
+
+
 def test_on_another_machine_the_size_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(LINES)
