@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
@@ -341,10 +342,20 @@ def skip_entry(entry: object, why: str = "") -> None:
     if os.getpid() != task.pid:
         raise BadEntryError("skip_entry cannot be called in a process that the task has forked")
     if task.effects is not None:
-        task.effects.skipped.append((entry, why))
+        task.effects.skipped.append((_as_it_is(entry), why))
         task.effects.are_some = True
     else:
         leave_out(entry, why, task.reading.url or "", task.reading.offset)
+
+
+def _as_it_is(entry: object) -> object:
+    """Safe from later changes, if it can be copied: it is kept when the map is done with it."""
+    if type(entry) not in (dict, list, set):
+        return entry
+    try:
+        return deepcopy(entry)
+    except Exception:  # noqa: BLE001  whatever an object in it raises
+        return entry
 
 
 def leave_out(entry: object, why: str, url: str, offset: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from disco_rq import Disco, func, local, result_iterator
+from disco_rq.runtime import skip_entry
 from tests.cluster.small_jobs import PATIENCE_S
 
 Run = Callable[..., list[Any]]
@@ -203,3 +204,15 @@ def test_an_object_that_a_reader_of_the_reduce_fills_again_and_again(rows: Run, 
         nr_reduces=1,
     )
     assert found == [(n, n) for n in range(40)]
+
+
+@pytest.mark.parametrize("where", ["cluster", "local"])
+def test_an_entry_that_is_left_out(where: str, disco: Disco) -> None:
+    def skips(row: dict[str, list[int]], params: Any) -> None:
+        skip_entry(row, "no")
+        row["n"].append(99)
+
+    run = disco.new_job if where == "cluster" else local.run
+    job = run("x", ["raw://x"], map=skips, map_reader=lambda fd, size, name: iter([{"n": [1]}]), max_bad=1)
+    job.wait(timeout=PATIENCE_S)
+    assert [bad.entry for bad in job.bad_entries()] == [{"n": [1]}]
