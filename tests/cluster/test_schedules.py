@@ -40,7 +40,7 @@ def map(line, params):
 
 def submit():
     with Disco() as disco:
-        return disco.new_job("slow", ["raw://one"], map=map, unique=True, on_end=("told.note", "mine")).name
+        return disco.new_job("lasts", ["raw://one"], map=map, unique=True, on_end=("told.note", "mine")).name
 """
 TOLD = """
 import json, pathlib
@@ -107,7 +107,7 @@ def test_a_schedule_meets_its_own_job_that_still_runs(disco: Disco, tmp_path: Pa
     with rq(tmp_path, disco, "cron", "schedule.py"), rq(tmp_path, disco, "worker", "schedules2"):
         wait_until(lambda: FinishedJobRegistry(queue=queue).count >= 3)
     # then there is one job
-    [name] = jobs_called(disco, "slow")
+    [name] = jobs_called(disco, "lasts")
     # and its end is told once, by a worker of the user's
     disco.purge(name)
     with rq(tmp_path, disco, "worker", "mine"):
