@@ -245,24 +245,26 @@ class Job:
     def purge(self) -> None:
         """Kill the job if it is active, and delete its records and its files on every node. Idempotent.
 
-        Files that can be read from here are gone when it returns, those elsewhere soon afterwards. Of a job
-        that is not known to have ended, and where jobs are signed, it waits for the nodes that are alive; one
-        that is not deletes the files when it comes back. Saved results stay.
+        Of a job that has ended it deletes those files itself that can be read from here. It waits for the
+        nodes that are alive to do the rest; one that is not deletes the files when it comes back. Saved
+        results stay.
         """
         if not JOB_NAME.fullmatch(self.name):
             return  # no job is called so, and no node has files of it
         [status] = self._store.statuses([self.name])
         if status == "ready":
             self._session.settle(self.name)
+        ending = self._session.ending
+        # Where jobs are signed, nodes have to hear which of them are gone for good.
         if status in ("ready", "dead") and not self._session.has_secret:
-            self._session.ending.purge(self.name, is_over=True, delete_here=self._session.delete_here)
-            return
-        asked = self._session.ending.purge(self.name)
+            asked = ending.purge(self.name, is_over=True, delete_here=self._session.delete_here)
+        else:
+            asked = ending.purge(self.name)
         deadline, pause_s = time.monotonic() + PURGE_PATIENCE_S, 0.001
-        while time.monotonic() < deadline:
+        while asked and time.monotonic() < deadline:
             time.sleep(pause_s)  # a node deletes some small files in a millisecond
             alive = live_slots(self._session.connection)
-            if self._session.ending.purge_done(self.name, [node for node in asked if node in alive]):
+            if ending.purge_done(self.name, [node for node in asked if node in alive]):
                 return
             pause_s = min(2 * pause_s, 0.05)
 

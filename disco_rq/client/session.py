@@ -61,7 +61,7 @@ class Session:
 
     @property
     def has_secret(self) -> bool:
-        """Whether jobs are signed: then nodes have to hear which of them are gone for good."""
+        """Whether jobs are signed."""
         return self._secret is not None
 
     def close(self) -> None:

@@ -111,8 +111,9 @@ class Ending:
             asked = self.ask_purge(name, "spare" if is_needed else "delete")
         others = self._release(name)  # before nobody knows any more that it is purged
         self.forget(name)
-        done = [] if is_needed else [node for node in asked if delete_here(node, name)]
-        asked = sorted({*others, *asked}.difference(set(done).difference(others)))
+        # A node that has other jobs' files to delete does it all in one go, and is waited for.
+        done = [] if is_needed or others else [node for node in asked if delete_here(node, name)]
+        asked = sorted({*asked, *others}.difference(done))
         with contextlib.suppress(RedisFull):
             self._note_deleted(name, done, asked)
         return asked
