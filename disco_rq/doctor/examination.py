@@ -9,6 +9,7 @@ from typing import Any
 
 from disco_rq.doctor.finding import Finding
 from disco_rq.doctor.machines import Here, node_findings
+from disco_rq.doctor.products import product_findings
 from disco_rq.doctor.server import server_findings
 from disco_rq.errors import ConnectionLost, DataError
 from disco_rq.machine.packages import installed
@@ -46,6 +47,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     round_trip_s = min(view.round_trip_s() for _ in range(3))
     info: Any = connection.redis.info()
     found = server_findings(connection.address, info, round_trip_s, local_ahead_ms(connection))
+    found += product_findings(url, info)
     cluster = view.cluster()
     found += _master_findings(cluster)
     if is_suspended(connection.redis):

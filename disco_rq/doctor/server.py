@@ -29,9 +29,9 @@ def server_findings(
 
 
 def _answers(address: str, info: Mapping[str, Any], round_trip_s: float) -> Finding:
-    named = (
-        f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
-    )
+    named = f"Redis {info.get('redis_version', 'of an unknown version')}"
+    for make in ("Valkey", "Dragonfly", "Garnet"):
+        named = f"{make} {version}" if (version := info.get(f"{make.lower()}_version")) else named
     text = f"{named} at {address} answers in {round_trip_s * 1000:.1f} ms"
     if round_trip_s < SLOW_S:
         return Finding("ok", "redis", text)

@@ -77,6 +77,7 @@ class ClusterStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._redis = connection.redis
+        self._lives = self._uptime_s = 0
 
     def silent_for_s(self) -> float:
         """How long ago it was that the server took nothing: it was away, another one, or full."""
@@ -205,7 +206,11 @@ class ClusterStore:
     def server(self) -> tuple[str, int]:
         """(run id, seconds since its start) of the server: with a new id it may have lost a second."""
         info: Any = self._redis.info("server")
-        return info["run_id"], int(info["uptime_in_seconds"])
+        uptime_s = int(info["uptime_in_seconds"])
+        self._lives += uptime_s < self._uptime_s
+        self._uptime_s = uptime_s
+        # Dragonfly tells no run id: there its life counts, as far as was seen.
+        return info.get("run_id") or f"life {self._lives}", uptime_s
 
     def expired_leases(self, now_ms: int) -> list[ExpiredLease]:
         """The attempts whose lease has run out, or whose worker's end was told.
