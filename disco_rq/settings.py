@@ -50,6 +50,8 @@ class Settings:
     """How a master deals slots among owners of jobs: ``alice=3,bob=1,*=1``; nothing: all are equals."""
     owner_slots: str = ""
     """How many slots jobs of one owner have at most: ``alice=8,*=4``."""
+    otel: bool = False
+    """Jobs, phases and attempts are spans of OpenTelemetry."""
     data: Path = Path("disco-data")
     """The directory in which this node keeps the files of its tasks."""
     secret: bytes | None = field(default=None, repr=False)
@@ -100,6 +102,7 @@ class Settings:
             labels=env.get(PREFIX + "LABELS") or "",
             shares=env.get(PREFIX + "SHARES") or "",
             owner_slots=env.get(PREFIX + "OWNER_SLOTS") or "",
+            otel=_is_on(env, "OTEL", otherwise=OFF),
             data=Path(data) if data else home / node,
             secret=_secret(env),
             http=env.get(PREFIX + "HTTP", "127.0.0.1:8989") or OFF,

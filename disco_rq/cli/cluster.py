@@ -16,6 +16,7 @@ from disco_rq.machine.hashseed import start_again_with_hash_seed
 from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.logs import log_to_stderr
 from disco_rq.machine.titles import tell_title
+from disco_rq.machine.tracing import check_installed
 from disco_rq.master.master import portions
 from disco_rq.node.node import run_node
 from disco_rq.settings import PREFIX, Settings
@@ -52,6 +53,7 @@ def master(redis: str | None, **options: str | None) -> None:
     log_to_stderr()
     settings = settings_with(redis=redis, **options)
     portions(settings)  # what is wrong is told before the page is up
+    check_installed(wanted=settings.otel)
     hide_secret()
     tell_title("master")
     port = WebPort(settings)

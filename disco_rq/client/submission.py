@@ -26,6 +26,7 @@ from disco_rq.inputs.merging import PartitionsOf, plan_merge
 from disco_rq.inputs.ownreaders import has_own_reader
 from disco_rq.inputs.plan import Planned, plan_inputs, size_of
 from disco_rq.inputs.rediskeys import KeysAt
+from disco_rq.machine.tracing import carried
 from disco_rq.model import JOB_PREFIX, Functions, JobSpec, shown
 from disco_rq.outputs.addresses import job_of, preferred_node
 from disco_rq.packing import JobSeal, Required, Signer, gather, pack_functions, sign_for
@@ -163,7 +164,7 @@ def assembled(
         nr_reduces=nr_reduces,
         has_map=has_map,
         has_reduce=functions.reduce is not None,
-        details={"on_nodes": on_nodes, **_details(functions, inputs, nr_reduces, options)},
+        details={"on_nodes": on_nodes, **carried(), **_details(functions, inputs, nr_reduces, options)},
         **options,
         **scheduler,
     )

@@ -11,8 +11,10 @@ import logging
 import secrets
 import signal
 import threading
+from typing import TYPE_CHECKING
 
 from disco_rq.errors import ConnectionLost, SettingsError
+from disco_rq.machine.tracing import check_installed
 from disco_rq.master.retention import Retention
 from disco_rq.master.term import Term
 from disco_rq.model import RENEW_S
@@ -24,6 +26,9 @@ from disco_rq.store.ends import Ends
 from disco_rq.store.lead import Lead
 from disco_rq.store.queues import Queues
 from disco_rq.store.unreadable import REFUSED, UNREADABLE, is_unreadable
+
+if TYPE_CHECKING:
+    from disco_rq.master.tracing import JobTraces
 
 log = logging.getLogger("disco_rq.master")
 
@@ -44,6 +49,7 @@ class Master:
             self._for_retention, settings.gc_after, settings.secret, settings.reuse_max
         )
         self._ends = Ends(connection, settings.secret)
+        self._traces = _traces(connection) if settings.otel else None
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -69,17 +75,32 @@ class Master:
                 self._stop.wait(RENEW_S / 2)
         self._lead.resign()
         self._for_retention.close()
+        if self._traces is not None:
+            self._traces.close()
 
     def _lead_or_wait(self) -> None:
         if self._lead.take(self._settings.http):
             log.info("this master leads", extra={"action": "lead"})
             self._lead.tell_portions(self._settings.shares, self._settings.owner_slots)
             self._term = Term(
-                self._store, self._lead, self._queues, self._retention, self._ends, self._portions
+                self._store,
+                self._lead,
+                self._queues,
+                self._retention,
+                self._ends,
+                self._portions,
+                None if self._traces is None else self._traces.ended,
             )
             self._term.run(self._stop, self._settings.http)
         else:
             self._stop.wait(RENEW_S / 2)
+
+
+def _traces(connection: Connection) -> JobTraces:
+    check_installed(wanted=True)
+    from disco_rq.master.tracing import JobTraces  # of an extra, that only this imports
+
+    return JobTraces(connection)
 
 
 def portions(settings: Settings) -> Portions:

@@ -9,7 +9,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from disco_rq.master.caretaker import DUTIES_EVERY_S, Caretaker
@@ -44,11 +44,14 @@ class Term:
         retention: Retention,
         ends: Ends,
         portions: Portions | None = None,
+        tell_end: Callable[[str], object] | None = None,
     ) -> None:
+        """``tell_end`` is called with the name of each job that has ended."""
         self._store = store
         self._ends = ends
         self._queues = queues
         self._lead = lead
+        self._tell_end = tell_end
         self.board = Board(portions)
         self._planner = Planner(self.board, tag=secrets.token_hex(2))
         self._jobs: dict[str, JobSnapshot] = {}
@@ -179,6 +182,8 @@ class Term:
         self.board.remove_job(name)
         snapshot = self._jobs.pop(name, None)
         self._stop_batches(batches)
+        if self._tell_end is not None:
+            self._tell_end(name)
         if snapshot is None or snapshot.spec.on_end:
             self._ends.work_off()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from disco_rq.attempt.asking import note_that_nobody_answers, refuse_breakpoints
 from disco_rq.attempt.files import opener_with
@@ -33,6 +33,7 @@ from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import patience_of
 from disco_rq.packing import Signer
 from disco_rq.runtime import Overtaken, enter_task
+from disco_rq.settings import Settings
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit
 from disco_rq.store.connection import Connection
 from disco_rq.store.givenkeys import GivenKeys
@@ -48,6 +49,9 @@ from disco_rq.worker.programs import Programs
 from disco_rq.worker.rehearsal import rehearse
 from disco_rq.worker.secondlook import TO_BE_LOOKED_AT, SecondLook, Unheard
 from disco_rq.worker.services import TaskServices
+
+if TYPE_CHECKING:
+    from disco_rq.worker.tracing import AttemptTraces
 
 log = logging.getLogger("disco_rq.execution")
 
@@ -68,27 +72,26 @@ class Execution:
         signer: Signer,
         progress: Progress,
         finished: Finished,
-        most_tasks: int | None = None,
-        fsync: bool = False,
+        settings: Settings,
         forget_secret: Callable[[], None] = lambda: None,
     ) -> None:
-        """``most_tasks``: after so many this process is not to be used again. ``forget_secret`` is called
-        when what is signed was checked, before code of the job runs.
-        """
+        """``forget_secret`` is called when what is signed was checked, before code of the job runs."""
         self._connection = connection
         self._store = AttemptStore(connection)
         self._worker = worker
         self._progress = progress
-        self._most_tasks = most_tasks
+        self._most_tasks = settings.tasks_per_process  # after so many this process is not to be used again
         self._done_tasks = 0
         self._has_failed = self._is_exhausted = (
             False  # an attempt, here; and for lack of what the process has
         )
         self._left = ""  # what a task left here, in words
+        self._otel = settings.otel
+        self._traces: AttemptTraces | None = None
         locator = Locator(lambda other: node_about(connection, other), own=(node, data.root))
         scratch = data.scratch(worker, os.getpid())
         keys = GivenKeys(connection)  # its server: nobody asks where an address says that it is
-        self._place = Place(node, data, scratch, locator, lambda _: keys, fsync)
+        self._place = Place(node, data, scratch, locator, lambda _: keys, settings.fsync)
         self._programs = Programs(self._store, self._place, signer, forget_secret)
         self._log = AttemptLog(scratch.log)
         self._endings = Endings(self._store, self._place, spec_of=self._programs.spec_of)
@@ -104,6 +107,8 @@ class Execution:
         empty_stdin()
         refuse_breakpoints()
         self._log.capture()
+        if self._otel:
+            self._traces = _traces(self._place.node)
         self._surroundings, self._state = Surroundings(), ProcessState()
         self._tell_title("idle")
 
@@ -130,6 +135,8 @@ class Execution:
             return (self._run_whole if is_whole_job(tasks) else self._run_all)(job, batch, tasks)
         finally:
             self._tell_title("idle")
+            if self._traces is not None:
+                self._traces.send()
 
     def _run_all(self, job: str, batch: str, tasks: Sequence[tuple[TaskId, int]]) -> Fitness:
         claimed = self._store.claim(job, batch, self._worker, tasks)
@@ -215,6 +222,12 @@ class Execution:
             self._clean_up(attempt)
 
     def _attempt(self, attempt: Attempt, task_input: TaskInput) -> Commit:
+        if self._traces is None:
+            return self._untraced(attempt, task_input)
+        work = partial(self._untraced, attempt, task_input)
+        return self._traces.run(attempt, self._programs, work)
+
+    def _untraced(self, attempt: Attempt, task_input: TaskInput) -> Commit:
         is_new = self._programs.spec_of(attempt.job) is None
         program = self._programs.of(attempt.job)
         spec = program.spec
@@ -302,6 +315,12 @@ class Execution:
         except OSError as error:  # what a task has made of its directory: the attempt itself ends as it did
             self._left = f"its directory so that it cannot be emptied: {error}"
             log.warning("%s %s left %s", attempt.job, attempt, self._left, extra={"action": "clean up"})
+
+
+def _traces(node: str) -> AttemptTraces:
+    from disco_rq.worker.tracing import AttemptTraces  # of an extra, that only this imports
+
+    return AttemptTraces(node)
 
 
 def _end_fork() -> NoReturn:

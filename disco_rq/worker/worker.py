@@ -30,6 +30,7 @@ from disco_rq.machine.about import about_node
 from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
 from disco_rq.machine.hiding import forget, hide_secret
 from disco_rq.machine.orphans import adopt_orphans
+from disco_rq.machine.tracing import check_installed
 from disco_rq.model import LEASE_S, NODE_NAME, WORKER_NAME
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
@@ -155,6 +156,7 @@ class DiscoWorker(Worker):
         self._own = own = self._connect()
         self._store, self._jobs = AttemptStore(own), JobStore(own)
         self._nodes = NodeStore(own, self.node)
+        check_installed(wanted=self._settings.otel)
         self._data = DataDir(self._settings.data.absolute())
         self._telling = Telling(self)
         self._stable = Stable(
@@ -385,8 +387,7 @@ class DiscoWorker(Worker):
             signer=self._signer,
             progress=progress,
             finished=finished,
-            most_tasks=self._settings.tasks_per_process,
-            fsync=self._settings.fsync,
+            settings=self._settings,
             forget_secret=partial(forget, self._settings.secret),
         )
         executor.prepare()
