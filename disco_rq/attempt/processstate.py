@@ -15,6 +15,7 @@ from itertools import count
 
 from disco_rq.inputs.filesystems import io_threads
 from disco_rq.machine.children import has_children
+from disco_rq.machine.kernel import IS_LINUX, PROC
 
 __all__ = ["ProcessState"]
 
@@ -36,7 +37,7 @@ _LIMITS = [
     for name in ("NOFILE", "AS", "DATA", "STACK", "CPU", "FSIZE", "CORE", "NPROC")
     if hasattr(resource, f"RLIMIT_{name}")
 ]
-_DESCRIPTORS = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+_DESCRIPTORS = f"{PROC}/self/fd" if IS_LINUX else "/dev/fd"
 
 
 class ProcessState:

@@ -9,6 +9,8 @@ from typing import Literal, Protocol, TypeAlias
 
 import psutil
 
+from disco_rq.machine.kernel import pidfd_open, waitid
+
 __all__ = ["ChildWatch", "has_children", "has_ended", "wait_for_words"]
 
 LOOK_S = 0.02
@@ -83,9 +85,9 @@ def wait_for_words(fd: HasFileno, timeout_s: float | None) -> bool:
 
 def has_ended(pid: int) -> bool:
     """Whether this child has; it is not reaped by looking."""
-    if hasattr(os, "waitid"):
+    if waitid is not None:
         try:
-            return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+            return waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:
             return True
     try:  # macOS before Python 3.13
@@ -97,8 +99,8 @@ def has_ended(pid: int) -> bool:
 def has_children() -> bool:
     """Whether this process has any, running or ended."""
     try:
-        if hasattr(os, "waitid"):
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if waitid is not None:
+            waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         else:
             os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:
@@ -109,6 +111,6 @@ def has_children() -> bool:
 def _pidfd_of(pid: int) -> int:
     """-1 where there is none: not Linux, an old kernel, or a sandbox that forbids it."""
     try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
+        return -1 if pidfd_open is None else pidfd_open(pid)
+    except OSError:
         return -1

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 
+from disco_rq.machine.kernel import prctl
 from disco_rq.settings import KEPT, SECRETS, WEBHOOK_SECRET
 
 __all__ = ["close_memory", "forget", "hide_secret"]
 
 _PR_SET_DUMPABLE = 4
-_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def hide_secret() -> None:
@@ -36,8 +35,8 @@ def close_memory() -> None:
     """From now on no process of the same user reads the memory of this one (``/proc/PID/mem``, ptrace), or
     finds it in a core dump; nor that of what it forks (Linux; elsewhere nothing). Root still does.
     """
-    if _prctl is not None:
-        _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if prctl is not None:
+        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def forget(secret: bytes | None) -> None:
@@ -50,8 +49,8 @@ def forget(secret: bytes | None) -> None:
         place = ctypes.pythonapi.PyBytes_AsString
         place.argtypes, place.restype = [ctypes.py_object], ctypes.c_void_p
         ctypes.memset(place(secret), ord("*"), len(secret))
-    if _prctl is not None:
-        _prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # a task may be debugged, and profiled
+    if prctl is not None:
+        prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # a task may be debugged, and profiled
 
 
 def _overwrite(name: bytes) -> None:

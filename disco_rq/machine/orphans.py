@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -15,25 +13,26 @@ from typing import NamedTuple
 
 import psutil
 
+from disco_rq.machine.kernel import PROC, prctl
+
 _log = logging.getLogger("disco_rq.orphans")
 
 PATIENCE_S = 1.0
 """For how long a killed process is waited for."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def adopt_orphans() -> None:
     """From now on a descendant that loses its parent becomes our child (Linux; elsewhere nothing)."""
-    if _prctl is not None:
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if prctl is not None:
+        prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent(parent_pid: int) -> None:
     """End this process when the thread that forked it ends, however it does (Linux; elsewhere nothing)."""
-    if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent_pid:  # it ended before the call
             os._exit(1)
 
@@ -103,7 +102,7 @@ def end_strays(gone: Sequence[Gone]) -> None:
 
 def _pids() -> list[int]:
     try:
-        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208  much faster
+        return [int(name) for name in os.listdir(PROC) if name.isdecimal()]  # noqa: PTH208  much faster
     except OSError:
         return []
 
@@ -111,7 +110,7 @@ def _pids() -> list[int]:
 def _behind(pid: int, link: str) -> str:
     """What a link of a process in ``/proc`` leads to, "" if it is closed. ``OSError``: we may not know."""
     try:
-        return os.readlink(f"/proc/{pid}/{link}")  # noqa: PTH115  the same
+        return os.readlink(f"{PROC}/{pid}/{link}")  # noqa: PTH115  the same
     except FileNotFoundError:
         return ""
 
@@ -137,7 +136,7 @@ def _reaped(pid: int, deadline: float) -> bool:
 def _children() -> set[int]:
     """The pids of this process' children, ended ones too."""
     try:  # much cheaper than to look at every process there is
-        lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+        lists = [path.read_text() for path in Path(f"{PROC}/self/task").glob("*/children")]
         if lists:
             return {int(pid) for one in lists for pid in one.split()}
     except OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import re
@@ -11,7 +10,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from typing import Self
 from urllib.parse import quote
 
 from disco_rq.errors import DiscoError
+from disco_rq.machine.kernel import prctl
 
 OLDEST = (6, 2)
 SOCKET_NAME = "redis.sock"
@@ -215,14 +214,13 @@ def _check_directory(directory: Path) -> None:
 
 def _die_with(parent_pid: int) -> Callable[[], None] | None:
     """What the child runs before it becomes the server, so that it cannot outlive a killed parent."""
-    if sys.platform != "linux":
+    if prctl is None:
         return None
-    # Looked up here, since the child of a process with threads must not import or load anything.
-    prctl = ctypes.CDLL(None).prctl
-    pr_set_pdeathsig = 1
+    # Looked up before, since the child of a process with threads must not import or load anything.
+    call, pr_set_pdeathsig = prctl, 1
 
     def die_with_parent() -> None:
-        prctl(pr_set_pdeathsig, signal.SIGKILL)
+        call(pr_set_pdeathsig, signal.SIGKILL)
         if os.getppid() != parent_pid:  # it died before it could send us the signal
             os._exit(1)
 

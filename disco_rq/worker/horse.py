@@ -18,8 +18,10 @@ from resource import struct_rusage
 from typing import NamedTuple, TypeAlias
 
 import msgpack
+import psutil
 
 from disco_rq.machine.children import ChildWatch, has_ended, wait_for_words
+from disco_rq.machine.kernel import IS_LINUX, PROC
 from disco_rq.machine.orphans import adopt_orphans, die_with_parent
 from disco_rq.model import TaskId
 from disco_rq.worker.finished import Finished
@@ -54,7 +56,7 @@ MAX_RSS_BYTES = 768 << 20
 REHEARSE_AFTER_S = 0.05
 """Jobs that come one after the other need it sooner: to rehearse costs half of what a small one does."""
 
-ORPHANED_S = None if sys.platform == "linux" else 1.0
+ORPHANED_S = None if IS_LINUX else 1.0
 """How often an idle horse looks whether its worker is there, where the kernel does not end it with that."""
 
 _LENGTH = struct.Struct("!I")
@@ -247,16 +249,18 @@ def _is_wanted(requests: socket.socket, worker_pid: int) -> bool:
 
 def _rss_bytes(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/statm", "rb") as statm:
+        with open(f"{PROC}/{pid}/statm", "rb") as statm:
             return int(statm.read().split()[1]) * mmap.PAGESIZE
-    except OSError:
-        return 0  # no /proc on this system: replaced by number of batches only
+    except OSError:  # no /proc on this system, or it has ended
+        with contextlib.suppress(psutil.Error):
+            return int(psutil.Process(pid).memory_info().rss)
+        return 0
 
 
 def _oom_kills() -> int:
     """How many processes this kernel has killed for lack of memory."""
     try:
-        with open("/proc/vmstat") as vmstat:
+        with open(f"{PROC}/vmstat") as vmstat:
             return sum(int(line.split()[1]) for line in vmstat if line.startswith("oom_kill "))
     except OSError:
         return 0

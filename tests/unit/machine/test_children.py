@@ -11,15 +11,16 @@ from contextlib import suppress
 
 import pytest
 
+from disco_rq.machine import children as children_module
 from disco_rq.machine.children import ChildWatch, has_children, has_ended, wait_for_words
 
 
 @pytest.fixture(params=["with a pidfd", "without one", "without waitid either"], autouse=True)
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param != "with a pidfd":
-        monkeypatch.delattr(os, "pidfd_open")
+        monkeypatch.setattr(children_module, "pidfd_open", None)
     if request.param == "without waitid either":
-        monkeypatch.delattr(os, "waitid")
+        monkeypatch.setattr(children_module, "waitid", None)
 
 
 class Child:
