@@ -25,6 +25,13 @@ from disco_rq.web.port import WebPort
 from disco_rq.web.serving import run_master_with_page
 
 
+otel_option = click.option(
+    "--otel",
+    type=click.Choice(["on", "off"]),
+    help="Spans of OpenTelemetry for jobs and attempts. [default: $DISCO_RQ_OTEL or off]",
+)
+
+
 @verb("DISCO_RQ_REDIS=redis://cluster disco-rq master")
 @redis_option
 @click.option("--http", metavar="HOST:PORT", help="Where it serves its web page. [default: $DISCO_RQ_HTTP]")
@@ -38,6 +45,7 @@ from disco_rq.web.serving import run_master_with_page
     metavar="OWNER=N,…",
     help="Slots of one owner at most: alice=8,*=4. [default: $DISCO_RQ_OWNER_SLOTS]",
 )
+@otel_option
 @click.option(
     "--gc-after",
     metavar="TIME",
@@ -103,6 +111,7 @@ def master(redis: str | None, **options: str | None) -> None:
     type=click.Choice(["on", "off"]),
     help="Results are on the disk before they count. [default: $DISCO_RQ_FSYNC or on]",
 )
+@otel_option
 @click.option(
     "--grace",
     metavar="TIME",
