@@ -24,7 +24,6 @@ from disco_rq.web.access import token
 from disco_rq.web.port import WebPort
 from disco_rq.web.serving import run_master_with_page
 
-
 otel_option = click.option(
     "--otel",
     type=click.Choice(["on", "off"]),

@@ -94,6 +94,10 @@ class Owners:
         self.portions = portions or Portions()
         self.held: dict[str, int] = {}
 
+    @property
+    def has_caps(self) -> bool:
+        return bool(self.portions.slots)
+
     def add(self, owner: str) -> None:
         self.held[owner] = self.held.get(owner, 0) + 1
 

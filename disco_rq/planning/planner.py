@@ -109,7 +109,9 @@ class Planner:
         nodes = [node for node in self.board.nodes.values() if node.is_open]
         slots = sum(node.slots for node in nodes)
         # What a job is due: where many take turns, each of their batches costs a slot a fresh process.
-        rivals = Counter(self._group(job) for job, _ in ready)
+        rivals = {"": len(ready)} if ready else {}
+        if self._dealing.is_on:
+            rivals = Counter(job.owner for job, _ in ready)
         share = self.board.owners.portions.share
         whole = sum(map(share, rivals))
         due = {group: slots * share(group) / whole / number for group, number in rivals.items()}
@@ -117,9 +119,10 @@ class Planner:
 
     def _ready(self) -> list[tuple[JobState, Turn]]:
         """The jobs that may have a batch now."""
-        capped = self.board.owners.is_capped
-        jobs = ((job, job.turn_now()) for job in self.board.jobs.values())
-        return [(job, turn) for job, turn in jobs if turn is not None and not capped(job.owner)]
+        jobs = self.board.jobs.values()
+        ready = [(job, turn) for job in jobs if (turn := job.turn_now()) is not None]
+        owners = self.board.owners
+        return [one for one in ready if not owners.is_capped(one[0].owner)] if owners.has_caps else ready
 
     def _group(self, job: JobState) -> str:
         """Among whose jobs it takes turns: those of its owner, or all where no owner has a share."""
@@ -131,9 +134,10 @@ class Planner:
         """The turns of the jobs that may have a batch, and those of the jobs that may not go ahead."""
         now: dict[str, list[Turn]] = {}
         waiting: dict[str, list[Turn]] = {}
+        by_owner = self._dealing.is_on
         for job, turn in ready:
             some = waiting if ahead and not job.next_phase()[1].is_short else now
-            some.setdefault(self._group(job), []).append(turn)
+            some.setdefault(job.owner if by_owner else "", []).append(turn)
         self._dealing.open(places)
         jobs, owners = self.board.jobs, self.board.owners
         turns = Round(now, self._dealing.rank, lambda name: owners.is_capped(jobs[name].owner))
