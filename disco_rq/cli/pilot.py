@@ -27,6 +27,7 @@ def facts_of_pilot(pilot: dict[str, Any]) -> list[tuple[str, str]]:
         ("pilot", f"{pilot['maps']} maps"),
         ("time left", _range(pilot["seconds"], lambda s: duration(1000 * s))),
         ("of it the reduces", _range(pilot["reduce_seconds"], lambda s: duration(1000 * s))),
+        ("of it the checks", _check(pilot)),
         ("slots", str(pilot["slots"])),
         ("map output", _range(pilot["bytes"], size)),
         ("map records", _range(pilot["records"], lambda number: count(round(number)))),
@@ -39,6 +40,16 @@ def facts_of_pilot(pilot: dict[str, Any]) -> list[tuple[str, str]]:
     if not pilot["reduce_seconds"]["expected"]:
         del rows[2]
     return [(name, value) for name, value in rows if value]
+
+
+def _check(pilot: dict[str, Any]) -> str:
+    """What checks cost: longer, and slots meanwhile."""
+    if pilot["check_seconds"] is None:
+        return ""
+    longer, slots = (
+        _range(pilot[what], lambda s: duration(1000 * s)) for what in ("check_seconds", "check_slot_seconds")
+    )
+    return f"{longer}; {slots} of slots"
 
 
 def _range(told: dict[str, float], text: Any) -> str:

@@ -26,6 +26,12 @@ _SUFFIX = re.compile(r"((?:\.[A-Za-z][A-Za-z0-9]{0,7}){1,2})$")
 """Of a file's name: ``.csv``, ``.json.gz``; not the number of a part."""
 
 
+_KNOWN_LATER = (
+    *("seconds", "map_seconds", "reduce_seconds", "check_seconds", "check_slot_seconds", "bytes", "records"),
+    *("skew", "memory", "bad", "failed"),
+)
+
+
 def pilot_details(maps: Sequence[MapInput], pilot: float) -> dict[str, Any]:
     """What the spec of a job keeps of its pilot; nothing if it has none."""
     if not pilot or not maps:
@@ -52,11 +58,13 @@ def pilot_facts(
 ) -> dict[str, Any] | None:
     """What is known of the pilot of a job; None if it has none.
 
-    ``maps`` it is made of, and how many of them are ``done``. Once it is through, else None: the ``seconds``
-    from then on, and of these ``map_seconds`` and ``reduce_seconds``; ``bytes`` and ``records`` that all maps
-    will have written: each a dict of ``expected``, ``low`` and ``high``; ``skew``, the largest partition in
-    times of the mean one (None: no partitions); ``memory`` of the task that held most, in bytes; ``bad``
-    entries; ``failed`` attempts; ``slots`` that are reckoned with; ``suggestions``, in words.
+    ``maps`` it is made of, and how many of them are ``done``. Once it is through, else None: the
+    ``seconds`` from then on, and of these ``map_seconds`` and ``reduce_seconds``, and ``check_seconds``
+    that checks add to the maps, for ``check_slot_seconds`` of all slots together (None: no map is
+    checked); ``bytes`` and ``records`` that all maps will have written: each a dict of ``expected``,
+    ``low`` and ``high``; ``skew``, the largest partition in times of the mean one (None: no partitions);
+    ``memory`` of the task that held most, in bytes; ``bad`` entries; ``failed`` attempts; ``slots`` that
+    are reckoned with; ``suggestions``, in words.
     """
     if "pilot" not in record.fields:
         return None
@@ -67,9 +75,7 @@ def pilot_facts(
         return None
     figures = _figures(connection, name, plan)
     facts: dict[str, Any] = {"maps": len(plan.maps), "done": len(figures)}
-    facts |= dict.fromkeys(
-        ("seconds", "map_seconds", "reduce_seconds", "bytes", "records", "skew", "memory", "bad", "failed")
-    )
+    facts |= dict.fromkeys(_KNOWN_LATER)
     facts |= {"slots": None, "suggestions": []}
     if not told or not figures:
         return facts
@@ -109,6 +115,8 @@ def _expected(
         for what, value in ((what, getattr(expected, what)) for what in asdict(expected))
         if what != "largest_reduce_bytes"
     }
+    if not spec.check:
+        facts |= dict.fromkeys(("check_seconds", "check_slot_seconds"))
     return {
         **facts,
         "memory": max(it.memory for it in figures.values()),

@@ -83,6 +83,8 @@ class Estimate:
     seconds: Range
     map_seconds: Range
     reduce_seconds: Range
+    check_seconds: Range  # of map_seconds: what checks add
+    check_slot_seconds: Range  # of all slots together
     bytes: Range
     records: Range
     skew: float | None  # the largest partition, in times of the mean one; None: there are no such
@@ -98,12 +100,15 @@ def estimate(plan: PilotPlan, figures: Mapping[int, Figures], now: Circumstances
     largest_s = _largest(plan, figures)
     checked = work.times(now.check) + (now.check * sample_s,) * 3
     map_seconds = _spread(work + checked, largest_s, now.slots) if plan.rests else _NOTHING
+    without = _spread(work, largest_s, now.slots) if plan.rests else _NOTHING
     largest_share = now.largest_bytes / now.bytes if now.bytes else 1 / max(now.nr_reduces, 1)
     reduce_seconds = _reduces(figures, records, now, largest_share) if now.nr_reduces else _NOTHING
     return Estimate(
         seconds=map_seconds + reduce_seconds,
         map_seconds=map_seconds,
         reduce_seconds=reduce_seconds,
+        check_seconds=Range(*(max(all_ - own, 0.0) for all_, own in zip(map_seconds, without, strict=True))),
+        check_slot_seconds=checked,
         bytes=bytes_,
         records=records,
         skew=largest_share * now.nr_reduces if now.nr_reduces and now.bytes else None,

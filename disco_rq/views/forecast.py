@@ -22,9 +22,10 @@ class PilotRange(Struct):
 
 class Pilot(Struct):
     """``maps`` it is made of (0: the job has none), and how many of them are ``done``. All else is null until
-    it is through: ``seconds`` from then on, ``bytes`` and ``records`` that all maps will have written,
-    ``skew`` (the largest partition in times of the mean one, null where there are none), ``memory`` of the
-    task that held most, ``slots`` that are reckoned with.
+    it is through: ``seconds`` from then on, of these ``check_seconds`` that checks add, for
+    ``check_slot_seconds`` of slots (null: none is checked), ``bytes`` and ``records`` that all maps will have
+    written, ``skew`` (the largest partition in times of the mean one, null where there are none), ``memory``
+    of the task that held most, ``slots`` that are reckoned with.
     """
 
     maps: int = 0
@@ -32,6 +33,8 @@ class Pilot(Struct):
     seconds: PilotRange | None = None
     map_seconds: PilotRange | None = None
     reduce_seconds: PilotRange | None = None
+    check_seconds: PilotRange | None = None
+    check_slot_seconds: PilotRange | None = None
     bytes: PilotRange | None = None
     records: PilotRange | None = None
     skew: float | None = None

@@ -136,6 +136,7 @@ def job_of(view: JobView) -> shapes.Job:
         oob=view.oob,
         bad=head.count("bad"),
         pilot="pilot" in head.fields,
+        check=_check(head),
         kept=head.count("kept"),
         retry_of=head.fields.get("retry_of"),
         retried_as=head.fields.get("retried_as"),
@@ -144,6 +145,14 @@ def job_of(view: JobView) -> shapes.Job:
         cause=_cause(cause) if cause else None,
         phases=phases,
     )
+
+
+def _check(head: JobHead) -> shapes.Check | None:
+    """None: none of its maps is checked."""
+    if "checks" not in head.fields:
+        return None
+    maps, done, unchecked = (head.count(name) for name in ("checks", "check:done", "unchecked"))
+    return shapes.Check(maps, done, unchecked, head.count("check:ms") / 1000)
 
 
 def _cause(cause: dict[str, Any]) -> shapes.Cause:

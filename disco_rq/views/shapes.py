@@ -29,6 +29,9 @@ from disco_rq.views.leftovers import OOBValue as OOBValue
 from disco_rq.views.load import Load as Load
 from disco_rq.views.load import NodeLoad as NodeLoad
 from disco_rq.views.owners import Owner as Owner
+from disco_rq.views.secondruns import Check as Check
+from disco_rq.views.secondruns import CheckedMap as CheckedMap
+from disco_rq.views.secondruns import Checks as Checks
 
 
 class Done(Struct):
@@ -219,7 +222,7 @@ class Job(JobHead):
     ``waits``: for what, if it cannot go on.
     ``kept``: tasks of the job ``retry_of``, which goes on in this one. ``reused``: maps of other jobs;
     ``reuse``: why the others are run, and how many for each reason (null: it does not want that).
-    ``pilot``: it has one.
+    ``pilot``: it has one. ``check``: of the maps that run twice; null: none does.
     """
 
     now_ms: int
@@ -233,6 +236,7 @@ class Job(JobHead):
     oob: int
     bad: int
     pilot: bool
+    check: Check | None
     kept: int
     retry_of: str | None
     retried_as: str | None

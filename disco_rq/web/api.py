@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from disco_rq.views import asked, shapes
 from disco_rq.views.bad import bad
+from disco_rq.views.checks import checks
 from disco_rq.views.cluster import load, nodes, overview
 from disco_rq.views.failures import failures
 from disco_rq.views.files import download, inputs, preview, results
@@ -79,6 +80,7 @@ READS = (
     Read(f"{JOB}/failures", failures, asked.OfJob, shapes.Failures, "Failures by cause", _OF_JOB),
     Read(f"{JOB}/bad", bad, asked.OfJobPage, shapes.BadPage, "Entries left out, by page", _OF_JOB),
     Read(f"{JOB}/pilot", pilot, asked.OfJob, shapes.Pilot, "What its pilot tells of the rest", _OF_JOB),
+    Read(f"{JOB}/checks", checks, asked.OfJobPage, shapes.Checks, "Maps that run twice, by page", _OF_JOB),
     Read(f"{JOB}/inputs", inputs, asked.OfJobPage, shapes.Inputs, "Inputs, by page", _OF_JOB),
     Read(f"{JOB}/results", results, asked.OfJobPage, shapes.Results, "Results, by page", _OF_JOB),
     Read(

@@ -11,6 +11,7 @@ import { live, reached } from "./live.js";
 import { messagesTab } from "./messages.js";
 import { oobTab } from "./oob.js";
 import { partitionsTab } from "./partitions.js";
+import { checksSection } from "./checks.js";
 import { pilotSection } from "./pilot.js";
 import { profileTab } from "./profile.js";
 import { inputsTab, resultsTab } from "./results.js";
@@ -31,6 +32,7 @@ const MAKE = {
 };
 const messages = messagesTab({ name });
 const pilot = pilotSection($("#pilot"), name);
+const checks = checksSection($("#checks"), name);
 const opened = new Map([["messages", messages]]);
 let shown = "messages";
 
@@ -121,6 +123,7 @@ function show() {
   reconcile($("#phases"), job.phases, (phase) => phase.phase, () => clone("phase-card"), setPhase);
   setActions();
   pilot.update(job).catch((error) => { if (error.code !== "unknown-job") toast(error.message, "bad"); });
+  checks.update(job).catch((error) => { if (error.code !== "unknown-job") toast(error.message, "bad"); });
   setTally("oob", job.oob);
   setTally("counters", Object.keys(job.counters).length);
   setTally("bad", job.bad);

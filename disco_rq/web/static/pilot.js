@@ -16,6 +16,7 @@ function rows(told) {
   return [
     ["Time left", between(told.seconds, seconds)],
     told.reduce_seconds.expected > 0 && ["Of it the reduces", between(told.reduce_seconds, seconds)],
+    told.check_seconds !== null && ["Of it the checks", `${between(told.check_seconds, seconds)}; ${between(told.check_slot_seconds, seconds)} of slots`],
     ["Slots", count(told.slots)],
     ["Map output", between(told.bytes, size)],
     ["Map records", between(told.records, whole)],
