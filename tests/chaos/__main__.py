@@ -10,19 +10,20 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 ROUND_TIMEOUT_S = 600
 FREE = re.compile(r"slots free after ([\d.]+) s")
 
 
-def play_rounds(seeds: Iterable[int], at_once: int) -> Iterator[tuple[bool, str]]:
-    """For each seed, in order: whether its round went well, and how."""
+def play_rounds(seeds: Iterable[int], at_once: int, *, over_time: bool = False) -> Iterator[tuple[bool, str]]:
+    """For each seed, in order: whether its round went well, and how. ``over_time``: of a round."""
     with ThreadPoolExecutor(at_once) as pool:
-        yield from pool.map(_play, seeds)
+        yield from pool.map(partial(_play, over_time=over_time), seeds)
 
 
-def _play(seed: int) -> tuple[bool, str]:
-    command = [sys.executable, "-m", "tests.chaos.round", str(seed)]
+def _play(seed: int, *, over_time: bool) -> tuple[bool, str]:
+    command = [sys.executable, "-m", "tests.chaos.round", str(seed), *["over-time"] * over_time]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ROUND_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
@@ -35,11 +36,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, help="of the first round, the others count on [default: random]")
     parser.add_argument("--at-once", type=int, default=3, help="rounds that are played at the same time")
+    parser.add_argument("--over-time", action="store_true", help="each job has a pilot, retries or the like")
     chosen = parser.parse_args()
     first = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
     wrong = 0
     free_s: list[float] = []
-    for went_well, how in play_rounds(range(first, first + chosen.rounds), chosen.at_once):
+    for went_well, how in play_rounds(
+        range(first, first + chosen.rounds), chosen.at_once, over_time=chosen.over_time
+    ):
         wrong += not went_well
         free_s += map(float, FREE.findall(how))
         print("ok   " if went_well else "WRONG", how, flush=True)

@@ -1,4 +1,5 @@
-"""One round of chaos: ``python -m tests.chaos.round SEED``. Says how it went; status 1 if anything was wrong.
+"""One round of chaos: ``python -m tests.chaos.round SEED [over-time]``. Says how it went; status 1 if it was
+wrong. ``over-time``: the job has a pilot, checks, retries or the like for sure.
 
 A word count of known answer, with OOB results and counters in each task, runs while the harms of the seed's
 plan are done. It must end ready with exactly the answer, or dead with a cause that names a lost or killed
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from disco_rq import Disco, Job, JobError, NoMaster, Params, UnknownJob, result_
 from tests.chaos import litter, rest
 from tests.chaos.departures import Departure, Wrong
 from tests.chaos.harms import Harm, Havoc, plan
+from tests.chaos.lives import Company, Life, Reader
 from tests.chaos.work import map_words, reduce_words
 from tests.nodes import NodeCluster
 from tests.stepped import SteppedClock
@@ -44,6 +46,8 @@ CAUSE = re.compile(
     r"|Redis at .* cannot be reached"
 )
 """What the cause of a dead job may be: it names what happened."""
+ENDED = re.compile(r"it was (?:killed|purged)")
+"""The cause of one that somebody goes on with."""
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "0", "naïve", "日本"]
 
 
@@ -75,9 +79,10 @@ class Round:
     slow: str  # the node on which tasks lag, "" for none
     litter: list[str]  # what each task leaves behind
     departure: Departure
+    life: Life
 
     @classmethod
-    def of_seed(cls, seed: int) -> Round:
+    def of_seed(cls, seed: int, *, over_time: bool = False) -> Round:
         chance = random.Random(seed)
         share = chance.choice([0.0, 0.1, 0.5])
         kinds = list(litter.KINDS)
@@ -89,13 +94,14 @@ class Round:
             slow=chance.choice([*NODES, ""]),
             litter=[chance.choice(kinds) if chance.random() < share else "" for _ in range(MAPS)],
             departure=Departure.of(chance),
+            life=Life.of(chance, always=over_time),
         )
 
-    def submit(self, disco: Disco, directory: Path) -> Job:
+    def submit(self, disco: Disco, directory: Path, maps: int = MAPS) -> Job:
         """``directory``: for what the processes note that tasks leave behind."""
         return disco.new_job(
             "chaos",
-            [f"raw://{line}" for line in self.lines],
+            [f"raw://{line}" for line in self.lines[:maps]],
             map=map_words,
             reduce=reduce_words,
             sort=True,
@@ -107,6 +113,7 @@ class Round:
                 litter=self.litter,
                 directory=str(directory),
             ),
+            **self.life.arguments(),
         )
 
     def answer(self) -> Answer:
@@ -118,7 +125,7 @@ class Round:
 
     def __str__(self) -> str:
         harms = "; ".join(map(str, self.harms))
-        return f"{harms}; {sum(map(bool, self.litter))} tasks litter; {self.departure}"
+        return f"{harms}; {sum(map(bool, self.litter))} tasks litter; {self.departure}; {self.life}"
 
 
 class Waiter(threading.Thread):
@@ -140,7 +147,8 @@ class Waiter(threading.Thread):
         except UnknownJob:
             self.told = "forgotten"
         except JobError as error:
-            self.told = "dead" if CAUSE.search(str(error)) else f"another cause: {error}"
+            is_known = CAUSE.search(str(error)) or ENDED.search(str(error))
+            self.told = "dead" if is_known else f"another cause: {error}"
         except Exception as error:  # noqa: BLE001  whatever it is, the round tells it
             self.told = f"{type(error).__name__}: {error}"
 
@@ -158,28 +166,37 @@ class Game:
         self.told: list[str] = []
         """What there is to say of the round."""
         self._waiters: list[Waiter] = []
+        self._readers: list[Reader] = []
+        if "reuse" in this.life.options:
+            self.jobs.append(replace(this, life=Life()).submit(cluster.disco, self._notes, MAPS // 2))
+            self.jobs[-1].wait(timeout=DEADLINE_S)
         self._submit()
+        self._company = Company(cluster.disco, this.life, self.jobs)
         self._havoc = Havoc(cluster, clock, this.harms)
 
     def play(self) -> str:
         """What is wrong; "" if nothing is."""
-        return self._watch() or self._judge() or self._depart() or self._clear()
+        return self._watch() or self._judge() or self._read() or self._depart() or self._clear()
 
     def _submit(self) -> None:
         job = self._this.submit(self._cluster.disco, self._notes)
         self.jobs.append(job)
         self._waiters.append(Waiter(self._cluster.url, job.name))
+        if "stream" in self._this.life.options:
+            self._readers.append(Reader(self._cluster.url, job.name))
 
     def _watch(self) -> str:
         """Until all harms are done and mended, and the job has ended."""
         deadline = self._havoc.began + DEADLINE_S
         status = "active"
-        while status == "active" or not self._havoc.is_over:
+        while status == "active" or not self._havoc.is_over or not self._company.is_over:
             if time.monotonic() > deadline:
                 return f"it hangs: {self.jobs[-1].results(timeout=0)[0]} {_info(self.jobs[-1])}"
             self._havoc.go_on()
             if self._havoc.redis_is_up:
+                is_over = self._company.is_over  # before the look at the last job
                 status = self.jobs[-1].results(timeout=0)[0]
+                status = status if is_over or status == "unknown job" else "active"
             if status == "unknown job":
                 if not self._havoc.times_emptied:
                     return "the job is unknown"
@@ -187,6 +204,9 @@ class Game:
                 with contextlib.suppress(NoMaster):
                     self._submit()
             time.sleep(0.02)
+        self._company.stop()
+        if self._company.trouble:
+            return f"who goes on with the job could not: {self._company.trouble}"
         self.told.append(f"{status} after {time.monotonic() - self._havoc.began:.1f} s")
         time.sleep(LATE_S)
         return ""
@@ -196,7 +216,9 @@ class Game:
         job = self.jobs[-1]
         status = job.results(timeout=0)[0]
         info = job.jobinfo()
-        self.told.append(f"{info['copies']} copies")
+        told = [(what, info[what]) for what in ("copies", "kept", "reused")]
+        told += [("checked", (info["check"] or {}).get("done", 0))]
+        self.told += [f"{number} {what}" for what, number in told if number or what == "copies"]
         if status == "dead":
             cause = str(info["cause"]["message"])
             if not CAUSE.search(cause):
@@ -209,6 +231,19 @@ class Game:
             may_be = {status} if waiter.job == job.name else {"ready", "dead", "forgotten"}
             if waiter.told not in may_be:
                 return f"who waits for {waiter.job}, which is {may_be}, was told {waiter.told!r}"
+        return ""
+
+    def _read(self) -> str:
+        """What those had who read the results as they came."""
+        job = self.jobs[-1]
+        status, wanted = job.results(timeout=0)[0], self._this.answer().output
+        for reader in self._readers:
+            reader.join(TOLD_S)
+            may_be = {status} if reader.job == job.name else {"ready", "dead", "forgotten"}
+            if reader.told not in may_be:
+                return f"who reads {reader.job}, which is {may_be}, was told {reader.told!r}"
+            if reader.told == "ready" and sorted(reader.pairs) != wanted:
+                return f"who read the results had\n{sorted(reader.pairs)}\nand not\n{wanted}"
         return ""
 
     def _depart(self) -> str:
@@ -247,9 +282,9 @@ def _story(job: Job) -> str:
         return str(error)
 
 
-def play(seed: int) -> tuple[bool, str]:
+def play(seed: int, *, over_time: bool = False) -> tuple[bool, str]:
     """Play a round. (True if it went well, how it went)."""
-    this = Round.of_seed(seed)
+    this = Round.of_seed(seed, over_time=over_time)
     home = Path(tempfile.mkdtemp(prefix="chaos-"))
     clock = SteppedClock(home)
     with NodeCluster(binary=clock.binary) as cluster:
@@ -268,6 +303,6 @@ def play(seed: int) -> tuple[bool, str]:
 
 
 if __name__ == "__main__":
-    went_well, how = play(int(sys.argv[1]))
+    went_well, how = play(int(sys.argv[1]), over_time="over-time" in sys.argv[2:])
     print(how, flush=True)
     sys.exit(not went_well)
