@@ -60,6 +60,9 @@ def _change(old: JobSpec, new: JobSpec, before: Functions | None, now: Functions
             maps.append("reduce")
             if now.reduce is None and new.sort:
                 cannot = "reduce=None: outputs of maps that are done were for a reduce to sort"
+            results += ["save"] if new.save else []  # of what is a result now nothing was saved
+            if old.save and not old.has_reduce:
+                cannot = "reduce: outputs of maps that are done are saved results, which no reduce reads"
         if (before.partition is total_order) != (now.partition is total_order):
             cannot = "partition=func.total_order: its ranges are those of all maps, or of none"
     return _Change(", ".join(maps), ", ".join(results), cannot)

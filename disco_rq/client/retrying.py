@@ -10,12 +10,20 @@ from disco_rq.client.arguments import JobChanges, as_plain_data
 from disco_rq.client.codes import CODE
 from disco_rq.client.earlier import Earlier
 from disco_rq.client.functions import FUNCTIONS, looked_at
+from disco_rq.client.identity import same_code
 from disco_rq.client.keeping import MIXED, adoption_of, fitting_tasks, signed_with
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.client.results import count_partitions
-from disco_rq.client.submission import ARGUMENTS, Submission, assembled, build, unique_name
+from disco_rq.client.submission import (
+    ARGUMENTS,
+    Submission,
+    assembled,
+    build,
+    default_reduces,
+    unique_name,
+)
 from disco_rq.errors import JobArgumentError, JobError
-from disco_rq.model import JOB_PREFIX, Functions, shown
+from disco_rq.model import JOB_PREFIX, Functions, MapInput, shown
 from disco_rq.packing import Required, gather
 from disco_rq.planning.sample import sample_bits, without
 from disco_rq.readers import check_packages
@@ -156,19 +164,27 @@ def _put_together(session: Session, earlier: Earlier, changes: Mapping[str, Any]
     else:
         functions, inputs = _functions(earlier, arguments, changes), earlier.inputs()
 
+        _check_cut(earlier, functions, inputs, changes)
+
         def planned(options: dict[str, Any]) -> tuple[Any, int]:
             for one in ("split_size", "files_per_task"):
                 options.pop(one, None)
             nr_reduces = options.pop("nr_reduces", None)
-            if functions.reduce and not nr_reduces:
-                raise JobArgumentError(f"nr_reduces={nr_reduces}: a job with a reduce needs at least one")
-            return inputs, nr_reduces or 0
+            if functions.reduce and nr_reduces == 0:
+                raise JobArgumentError("nr_reduces=0: a job with a reduce needs at least one")
+            if nr_reduces is None:
+                nr_reduces = default_reduces(len(inputs)) if functions.reduce else 0
+            return inputs, nr_reduces
 
         required = _required(earlier, changes)
         submission = assembled(name, functions, planned, [], arguments, signer, required)
-    now = submission.spec.details["arguments"]
-    unchanged = {one: told for one, told in earlier.told().items() if one not in changes and one != "name"}
-    return submission.signed_again(submission.spec, arguments={**now, **unchanged})
+    spec, before = submission.spec, earlier.spec
+    unchanged = {
+        one: told
+        for one, told in earlier.told().items()
+        if one not in changes and one != "name" and getattr(spec, one, None) == getattr(before, one, None)
+    }
+    return submission.signed_again(spec, arguments={**spec.details["arguments"], **unchanged})
 
 
 def _earlier_arguments(earlier: Earlier, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,6 +206,37 @@ def _functions(earlier: Earlier, arguments: Mapping[str, Any], changes: Mapping[
     if (functions.map is None) == earlier.spec.has_map:
         raise JobArgumentError("map: a job with another kind of input takes input=[…], too")
     return replace(functions, sides=sides)
+
+
+def _check_cut(
+    earlier: Earlier, functions: Functions, inputs: Sequence[MapInput], changes: Mapping[str, Any]
+) -> None:
+    """Refuse what asks for inputs that are cut otherwise: they stay as they were at the first submit."""
+    told = earlier.told()
+    for name in ("split_size", "files_per_task"):
+        if name in changes and as_plain_data(name, changes[name]) != told.get(name):
+            raise JobArgumentError(
+                f"{name}={changes[name]!r}: the input stays as it was cut; give input=[…] to cut it again"
+            )
+    nr_reduces = changes.get("nr_reduces")
+    if not earlier.spec.has_map and nr_reduces not in (None, earlier.spec.nr_reduces):
+        raise JobArgumentError(
+            f"nr_reduces={nr_reduces}: a job with a reduce only has one for each partition of its inputs: "
+            f"{earlier.spec.nr_reduces}"
+        )
+    before, now = earlier.functions.map_reader, functions.map_reader
+    if same_code(before, now) or (_is_of_lines(before) and _is_of_lines(now)):
+        return
+    if any(part[0].start or part[0].length is not None for entry in inputs for part in entry.parts):
+        raise JobArgumentError(
+            "map_reader: the files were cut for the earlier one, and pieces mean nothing to another; give "
+            "input=[…], too"
+        )
+
+
+def _is_of_lines(reader: Any) -> bool:
+    """Whether it reads pieces that are cut where lines end."""
+    return reader is None or bool(getattr(reader, "line_based", False))
 
 
 def _required(earlier: Earlier, changes: Mapping[str, Any]) -> Required:

@@ -258,8 +258,13 @@ def _planned(
             "partition=func.total_order: without a reduce it takes nr_reduces, its partitions"
         )
     if nr_reduces is None:
-        nr_reduces = min(max(len(maps) // 2, 1), MAX_DEFAULT_REDUCES) if functions.reduce else 0
+        nr_reduces = default_reduces(len(maps)) if functions.reduce else 0
     return maps, nr_reduces
+
+
+def default_reduces(nr_maps: int) -> int:
+    """How many reduces a job of so many maps has by itself."""
+    return min(max(nr_maps // 2, 1), MAX_DEFAULT_REDUCES)
 
 
 def _details(
