@@ -110,6 +110,14 @@ class AtPilot:
         if self._yes:
             self._job.resume()
         elif sys.stdin.isatty():
-            if not click.confirm("Run the rest?", default=True, err=True):
+            if not _confirmed("Run the rest?"):
                 raise Declined("the job was not to go on after its pilot")
             self._job.resume()
+
+
+def _confirmed(question: str) -> bool:
+    """``KeyboardInterrupt`` for Ctrl-C, as everywhere else, where click has an error of its own."""
+    try:
+        return click.confirm(question, default=True, err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import platform
+import traceback
+from pathlib import Path
 from typing import NamedTuple
 
+from disco_rq import runtime
 from disco_rq.attempt.usercode import message_of
 from disco_rq.client.agreement import Made, differences
+from disco_rq.client.keeping import MIXED
 from disco_rq.client.session import Session
 from disco_rq.errors import DataError, DiscoError
 from disco_rq.model import JobSpec, TaskId
+from disco_rq.outputs.addresses import job_of
 from disco_rq.store.committed import Committed, committed
 
 __all__ = ["Target", "Verdict", "target_of"]
 
 _ENDED_BY_ITSELF = ("data", "error", "fatal")
 """Outcomes of attempts that raised something; others were lost, killed, or overtaken."""
+_OURS = Path(runtime.__file__).parent
 _KEPT_CHARS = 900
 """Of a longer error only the beginning may be kept."""
 
@@ -44,6 +50,10 @@ class Target(NamedTuple):
         which = f"{self.task}/{self.number}"
         if self.counts is not None and made is not None:
             return self._of_made(session, spec, made, self.counts)
+        if self.counts is not None and _is_of_input(error):
+            return Verdict(
+                None, None, [f"what {which} has read cannot be read any more: nothing is compared"]
+            )
         if self.counts is not None:
             return Verdict(False, None, [f"it fails, and {which} did not: that was committed"])
         if self.failed_with is None:
@@ -60,6 +70,8 @@ class Target(NamedTuple):
             found = differences(session, spec, self.task, made, counts)
         except DataError as trouble:
             return Verdict(None, None, [f"what {which} has committed cannot be read: {trouble}"])
+        if found and spec.details.get(MIXED) and (job := job_of(counts.address)) not in (None, spec.name):
+            found.append(f"{which} was kept of {job}, perhaps of other code")
         return Verdict(not found, None, found or [f"it is what {which} has committed"])
 
 
@@ -81,6 +93,15 @@ def target_of(session: Session, spec: JobSpec, task: TaskId, number: int | None)
     one = meant[-1]
     error = one.get("error", "") if one in failed else None
     return Target(task, one["attempt"], one["node"] or platform.node(), error, None)
+
+
+def _is_of_input(error: BaseException | None) -> bool:
+    """Whether it tells of an input that cannot be read, and is not what the job's functions have raised."""
+    if not isinstance(error, DataError) or error.__traceback__ is None:
+        return False
+    [*_, (frame, _)] = traceback.walk_tb(error.__traceback__)
+    raised_in = Path(frame.f_code.co_filename)
+    return raised_in.is_relative_to(_OURS) and raised_in != Path(runtime.__file__)
 
 
 def _same_words(error: str, kept: str) -> bool:

@@ -27,7 +27,7 @@ from disco_rq.model import JOB_PREFIX, Functions, MapInput, shown
 from disco_rq.packing import Required, gather
 from disco_rq.planning.sample import sample_bits, without
 from disco_rq.readers import check_packages
-from disco_rq.saving import publish
+from disco_rq.saving import discard, publish
 from disco_rq.store.adoption import Adoption, Kept
 
 if TYPE_CHECKING:
@@ -105,11 +105,12 @@ def _retried(session: Session, name: str, *, keep: bool, changes: Mapping[str, A
         stored[:] = [adoption_of(session, earlier, now, tasks, f"The job goes on as {now.spec.name}")]
         return stored
 
-    new = session.store_job(submission, adopted).name
+    new = session.store_job(submission, adopted)
+    settled = discard if new.is_shared else publish  # a unique job that was there has adopted nothing
     for kept in stored[0].tasks:
         if kept.copy:
-            publish(kept.copy)
-    return new
+            settled(kept.copy)
+    return new.name
 
 
 def _as_it_was(session: Session, earlier: Earlier, changes: Mapping[str, Any]) -> Submission:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +37,10 @@ class Terminal:
     def types(self, line: str) -> None:
         os.write(self._fd, line.encode() + b"\n")
 
+    def interrupts(self) -> None:
+        """With Ctrl-C."""
+        os.write(self._fd, b"\x03")
+
     def ends(self) -> tuple[str, int]:
         """What it shows at last, and the status with which it leaves."""
         while self._read():
@@ -59,7 +65,14 @@ def at_a_terminal(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> 
     ours, theirs = pty.openpty()
     try:
         going = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches it
         )
         os.close(theirs)
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from disco_rq import Disco
 from disco_rq.client.embedded import EmbeddedCluster
 from tests.cluster.conftest import wait_until
 from tests.cluster.user import Seen, User
@@ -120,3 +121,15 @@ def test_a_pilot_of_nothing_is_refused(user: User, given: str, told: str) -> Non
 
     assert going.returncode != 0
     assert told in err
+
+
+def test_ctrl_c_at_the_question_leaves_no_job_behind(user: User, cluster: str) -> None:
+    with user.at_a_terminal("run", "count.py", "text0.txt", "text1.txt", "text2.txt", "--pilot", "1") as it:
+        it.shows("Run the rest?")
+        it.interrupts()
+        told, status = it.ends()
+
+    assert "is purged" in told
+    assert status == 130
+    with Disco(cluster) as disco:
+        assert not any(status == "active" for _, status, _ in disco.joblist())

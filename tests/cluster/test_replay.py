@@ -287,6 +287,52 @@ def test_what_is_not_there_is_named(
         job.replay(task, **options)
 
 
+@pytest.mark.parametrize("how", ["gone", "rewritten"])
+def test_an_input_that_cannot_be_read_any_more_says_nothing_of_the_task(
+    disco: Disco, lines: list[str], how: str
+) -> None:
+    job = ready(disco, lines, map=words, reduce=sums)
+    Path(lines[1]).unlink()
+    if how == "rewritten":
+        Path(lines[1]).write_text("another file, which is longer than the first one was\n")
+
+    done = job.replay("map:1")
+
+    assert isinstance(done.error, DataError)
+    assert (done.agrees, done.notes) == (
+        None,
+        ["what map:1/1 has read cannot be read any more: nothing is compared"],
+    )
+
+
+def test_elements_that_a_list_has_no_more(disco: Disco) -> None:
+    key = f"list-{random.random()}"
+    disco.session.connection.redis.rpush(key, *range(10))
+
+    def same(element: bytes, params: Any) -> Iterator[tuple[bytes, int]]:
+        yield element, 1
+
+    job = ready(disco, [f"redis:///list/{key}"], map=same, split_size=5, sort=False)
+    assert job.replay("map:1").agrees
+    disco.session.connection.redis.ltrim(key, 7, -1)
+
+    done = job.replay("map:1")
+
+    assert done.agrees is None
+    assert key in str(done.error)
+
+
+def test_a_task_that_was_kept_of_other_code_says_so(disco: Disco, lines: list[str]) -> None:
+    first = dead(disco, lines, map=words, reduce=fails)
+    job = first.retry(map=by_chance, reduce=sums)
+    job.wait(timeout=60)
+
+    done = job.replay("map:0")
+
+    assert done.agrees is False
+    assert done.notes[-1] == f"map:0/1 was kept of {first.name}, perhaps of other code"
+
+
 def test_a_job_that_was_purged_is_unknown(disco: Disco, lines: list[str]) -> None:
     job = ready(disco, lines, map=words, reduce=sums)
     job.purge()
