@@ -244,8 +244,6 @@ class DiscoWorker(Worker):
         self._telling.catch_up()
         execution = None
         try:
-            if batch.is_whole_job:  # it is through soon, and the next job needs another horse
-                self._stable.tidy()
             while True:
                 if not _is_short(ride, self._late):
                     if execution is None:
