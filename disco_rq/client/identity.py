@@ -18,12 +18,20 @@ import struct
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from disco_rq import runtime
 from disco_rq.client.identityvalues import PLAIN, is_of_c, reduced
 from disco_rq.machine.packages import distribution_of
-from disco_rq.packing.localcode import imports_of, is_local_module, is_local_name, names_of
+from disco_rq.packing.localcode import (
+    import_statements,
+    imports_of,
+    is_installed_file,
+    is_local_module,
+    is_local_name,
+    names_of,
+)
 from disco_rq.version import __version__
 
 __all__ = ["CannotTell", "Identity", "identity_of", "same_code"]
@@ -98,6 +106,7 @@ class _Reader:
         self._held: list[Any] = []  # so that no number is given twice
         self._modules: dict[str, tuple[types.ModuleType, set[str]]] = {}  # local ones, and what was read
         self._names: set[str] = set()
+        self._has_api = False  # the code has the module of the runtime API, and any name of it
         self.runtime: set[str] = set()
         self._tell("python", *sys.version_info[:2])
 
@@ -144,7 +153,9 @@ class _Reader:
             self.read(value)
 
     def read_set(self, obj: frozenset[Any]) -> None:
-        self._tell("set", *sorted(identity_of(one).digest for one in obj))
+        found = [identity_of(one) for one in obj]
+        self._tell("set", *sorted(one.digest for one in found))
+        self.runtime.update(*(one.runtime for one in found))
 
     def read_code(self, code: types.CodeType) -> None:
         """Instructions with what they load; nothing that tells where they stood."""
@@ -191,6 +202,15 @@ class _Reader:
             self.read_global(name, function.__globals__)
         for name in imports_of(function):
             self.read(importlib.import_module(name))
+        self._read_api(code)
+
+    def _read_api(self, code: types.CodeType) -> None:
+        """Names of the runtime API that the code imports when it runs."""
+        for module, members in import_statements(code, ""):
+            if module == runtime.__name__ and members and "*" not in members:
+                self.runtime |= _RUNTIME.intersection(members)
+            elif module.partition(".")[0] == "disco_rq" and (not members or "runtime" in members):
+                self._has_api = True
 
     def read_global(self, name: str, known: Mapping[str, Any]) -> None:
         if name in _RUNTIME and (name not in known or known[name] is getattr(runtime, name)):
@@ -223,6 +243,8 @@ class _Reader:
                     self._tell("of", name, attribute)
                     self.read(vars(module)[attribute])
                 read |= wanted
+        if self._has_api:
+            self.runtime |= _RUNTIME if self._names & _REFLECTION else _RUNTIME & self._names
 
     def read_named(self, kind: str, module: str | None, name: str) -> None:
         """What is installed, or Python's own: as it is called, of which version."""
@@ -230,12 +252,24 @@ class _Reader:
         self._tell(kind, module or "builtins", name)
         if root == "disco_rq":
             self._tell(__version__)
+            self._has_api |= kind == "module" and module in ("disco_rq", runtime.__name__)
             if module == runtime.__name__ and name in _RUNTIME:
                 self.runtime.add(name)
         elif root in sys.stdlib_module_names:
             self._tell(platform.python_version())
         else:
             self._tell(*(distribution_of(root) or ("", "")))
+            self._read_files(root, module or root)
+
+    def _read_files(self, root: str, name: str) -> None:
+        """What no version tells: a module built in place, or copied to where others are installed."""
+        for one in sorted({root, name}):
+            file = getattr(sys.modules.get(one), "__file__", None)
+            if not file or (distribution_of(root) is not None and is_installed_file(file)):
+                continue
+            if one == root and Path(file).stem == "__init__" and is_installed_file(file):
+                raise CannotTell(f"it is not known which version of the package {root} is installed")
+            self._tell(one, Path(file).read_bytes())
 
     def read_class(self, cls: type) -> None:
         if _is_named(cls):

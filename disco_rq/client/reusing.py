@@ -20,6 +20,7 @@ from disco_rq.outputs.adopted import ADOPTS, runs_of
 from disco_rq.packing import JobSeal
 from disco_rq.packing.signing import TASK_SIGNATURE_BYTES
 from disco_rq.redact import redact
+from disco_rq.saving import is_saved
 from disco_rq.shuffle.ranges import total_order
 from disco_rq.store.adoption import Adoption, AdoptionStore, Kept
 from disco_rq.store.attempts import unpack_input
@@ -90,7 +91,8 @@ def planned_reuse(session: Session, submission: Submission, *, any_number: bool)
         any_number = False
         if submission.functions.partition is total_order and not _fits_ranges(session, source, reuse):
             continue
-        tasks = source.tasks_for(submission, wanted)
+        taken = {kept.address for found in reuse.found.values() for kept in found}
+        tasks = source.tasks_for(submission, wanted, taken)
         fruitless = 0 if tasks else fruitless + 1
         if tasks:
             reuse.found[name] = tasks
@@ -162,8 +164,12 @@ class _Source:
             return None
         return cls(session, spec, session.signer().seal(name)) if spec.name == name else None
 
-    def tasks_for(self, submission: Submission, wanted: dict[tuple[str, bytes], list[_Wanted]]) -> list[Kept]:
-        """Its outputs that are wanted, which are wanted no more then."""
+    def tasks_for(
+        self, submission: Submission, wanted: dict[tuple[str, bytes], list[_Wanted]], taken: set[str]
+    ) -> list[Kept]:
+        """Its outputs that are wanted, which are wanted no more then. Not those that are ``taken``: two jobs
+        may have one output, and it stands for one map. Nor those that it has saved: they are its own.
+        """
         try:
             outputs = readable_outputs(self._session, self.spec)
             maps = list(self._maps(outputs))
@@ -172,6 +178,8 @@ class _Source:
         has_index = {code.digest: code.has_index for code in submission.codes.values()}
         tasks = []
         for task, entry in maps:
+            if outputs[task] in taken or is_saved(outputs[task]):
+                continue
             digest = code_of(self.spec, entry.side)
             try:
                 key = input_key(entry) + (msgpack.packb(task.index) if has_index.get(digest) else b"")

@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 
 __all__ = [
-    *("imports_of", "is_installed_root", "is_local_file", "is_local_module", "is_local_name"),
-    *("is_local_root", "names_of"),
+    *("import_statements", "imports_of", "is_installed_file", "is_installed_root", "is_local_file"),
+    *("is_local_module", "is_local_name", "is_local_root", "names_of"),
 ]
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
@@ -53,7 +53,7 @@ def names_of(code: types.CodeType) -> frozenset[str]:
 def imports_of(function: types.FunctionType) -> Iterator[str]:
     """Full names of the local modules that the function imports when it runs, parents first."""
     package = function.__globals__.get("__package__") or ""
-    for base, members in _import_statements(function.__code__, package):
+    for base, members in import_statements(function.__code__, package):
         if not is_local_root(base.partition(".")[0]):
             continue
         parts = base.split(".")
@@ -61,7 +61,8 @@ def imports_of(function: types.FunctionType) -> Iterator[str]:
         yield from (f"{base}.{member}" for member in members if _exists(f"{base}.{member}"))
 
 
-def _import_statements(code: types.CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def import_statements(code: types.CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Module and names of each ``import`` that the code, and the functions defined inside it, do."""
     # Few functions import anything, and to look at each instruction takes as long as to pickle them all.
     instructions = list(dis.get_instructions(code)) if _IMPORT_NAME in code.co_code[::2] else []
     for i, instruction in enumerate(instructions):
@@ -74,7 +75,7 @@ def _import_statements(code: types.CodeType, package: str) -> Iterator[tuple[str
                 yield name, tuple(members or ())
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _import_statements(constant, package)
+            yield from import_statements(constant, package)
 
 
 def is_local_root(name: str) -> bool:
@@ -118,4 +119,10 @@ def is_local_file(file: str, suffixes: tuple[str, ...] = (".py", ".pyc")) -> boo
     real = os.path.realpath(file)
     if any(path.startswith(_STDLIB) for path in (file, real)):
         return False
-    return not any(_INSTALLED.intersection(Path(path).parts) for path in (file, real))
+    return not is_installed_file(file)
+
+
+@lru_cache(maxsize=4096)
+def is_installed_file(file: str) -> bool:
+    """Whether the file lies where packages are installed."""
+    return any(_INSTALLED.intersection(Path(path).parts) for path in (file, os.path.realpath(file)))

@@ -150,6 +150,7 @@ class RunningProgram:
             raise self._too_many()
         if self._process.poll():
             raise self._death("after its last list")
+        self._hear_out()
 
     def reduced(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
         """The pairs that a reduce gives out while it is sent ``pairs``, and until it exits."""
@@ -169,6 +170,7 @@ class RunningProgram:
             raise self._death("in the middle of a list")
         if self._is_deaf or self._outgoing or not self._sent_all:
             raise self._death("before it had read every pair")
+        self._hear_out()
 
     def end(self) -> None:
         """Kill the program, and what it started, if it is still there; close the pipes."""
@@ -246,8 +248,10 @@ class RunningProgram:
             if time.monotonic() > deadline or (self._process.poll() is not None and not self._hears_more()):
                 break
             self._step()
-        self._lines.flush()
         status = self._process.poll()
+        if status is not None and status >= 0:
+            self._lines.finish()
+        self._lines.flush()
         if status is None:
             how = "closed its stdout"
         elif status < 0:
@@ -258,6 +262,14 @@ class RunningProgram:
         text = f"the {self._name} {how} {when}" + (f"; its last words: {words}" if words else "")
         # Whatever kills a process of a task may be the node's fault: lack of memory, an operator.
         return DataError(text) if status is not None and status < 0 else ProgramError(text)
+
+    def _hear_out(self) -> None:
+        """What a program that has ended said last: it may be that the job has failed."""
+        deadline = time.monotonic() + GRACE_S
+        while self._hears_more() and time.monotonic() < deadline:
+            self._listen()
+        if self._process.poll() is not None:
+            self._lines.finish()
 
     def _hears_more(self) -> bool:
         return any(key.fileobj is self._stderr for key, _ in self._pipes.select(0))

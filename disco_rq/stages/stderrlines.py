@@ -41,8 +41,14 @@ class StderrLines:
                 self._rest = b"\n".join([*lines[number + 1 :], self._rest])  # for the log
                 raise
 
+    def finish(self) -> None:
+        """The program has ended by itself: what is left is its last line. Raises as ``feed`` does."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._take(rest)
+
     def flush(self) -> None:
-        """The program has ended: what is left goes to the log, as it is."""
+        """The program is no more: what is left goes to the log, as it is."""
         rest, self._rest = self._rest, b""
         if rest:
             self._log(rest.decode("utf-8", "backslashreplace"))

@@ -250,3 +250,29 @@ def test_an_output_that_is_gone_is_made_again(disco: Disco, tmp_path: Path) -> N
 
     assert_right(job, "a", "b", "c")
     assert job.jobinfo()["reused"] == 3
+
+
+def lines(line: str, params: Any) -> Iterator[tuple[str, int]]:
+    yield line, 1
+
+
+def test_an_output_that_two_jobs_have_stands_for_one_map(disco: Disco, tmp_path: Path) -> None:
+    one, other = files(tmp_path, "a", "b")
+    submit(disco, [one, other], map=lines, reduce=None, sort=False)
+    submit(disco, [other, one], map=lines, reduce=None, sort=False)
+
+    job = submit(disco, [other] * 3, map=lines, reduce=None, sort=False)
+
+    assert list(result_iterator(job.wait())) == [("b", 1)] * 3
+    assert job.jobinfo()["reused"] == 1
+
+
+def test_a_result_that_its_job_has_saved_is_not_reused(disco: Disco, tmp_path: Path) -> None:
+    inputs = files(tmp_path / "in", "a", "b")
+    options: dict[str, Any] = {"map": lines, "reduce": None, "sort": False}
+    submit(disco, inputs, save=str(tmp_path / "saved"), **options)
+
+    job = submit(disco, inputs, **options)
+
+    assert list(result_iterator(job.wait())) == [("a", 1), ("b", 1)]
+    assert job.jobinfo()["reused"] == 0

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -303,6 +304,30 @@ def test_another_version_of_a_package_counts(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("disco_rq.client.identity.distribution_of", lambda root: (root, "99.0"))
 
     assert identity_of(packs).digest != first
+
+
+def test_another_build_of_a_module_of_c_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    built = types.ModuleType("built_in_place")
+    built.__file__ = str(tmp_path / "built_in_place.so")
+    monkeypatch.setitem(sys.modules, "built_in_place", built)
+    Path(built.__file__).write_bytes(b"one")
+
+    def maps(line: str, params: Any) -> Any:
+        return built.maps(line)
+
+    first = identity_of(maps).digest
+    assert identity_of(maps).digest == first
+    Path(built.__file__).write_bytes(b"two")
+    assert identity_of(maps).digest != first
+
+
+def test_a_package_without_a_version_cannot_be_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = types.ModuleType("of_no_version")
+    package.__file__ = str(tmp_path / "site-packages/of_no_version/__init__.py")
+    monkeypatch.setitem(sys.modules, "of_no_version", package)
+
+    with pytest.raises(CannotTell, match="which version of the package of_no_version"):
+        identity_of(lambda line, params: package.maps(line))
 
 
 def test_another_python_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -331,3 +331,14 @@ def test_an_error_line_ends_the_job_or_the_attempt(
     body = f"sys.stderr.write('**<{command}> no good\\n')\nsys.exit(1)\n"
 
     assert failure(kind, make(body), tmp_path) == "no good"
+
+
+@pytest.mark.parametrize("run", [mapped, reduced])
+@pytest.mark.parametrize("status", [0, 1])
+def test_an_error_line_without_an_end_is_one_too(
+    run: Callable[..., Any], status: int, make: Make, tmp_path: Path, told: Told
+) -> None:
+    program = make(f"{ECHO}sys.stderr.write('**<ERR> no good')\nsys.stderr.flush()\nsys.exit({status})\n")
+
+    with pytest.raises(JobFailure, match="no good"):
+        run(program, tmp_path, ("k", "v"))
