@@ -98,6 +98,7 @@ class Running:
     limit: AbstractContextManager[None]  # of its time, from its first entry to its complete output
     patience_s: float = NODE_PATIENCE_S  # with servers of other nodes
     memory_bytes: int = 0  # an output no larger than this stays in memory
+    tell_entries: Callable[[int], None] = lambda _nr_entries: None  # now and then: so many were read so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
         memory_bytes=0 if spec.saves(turn.task) else outside.memory_bytes,
         bad=left_out,
         only=None if turn.entry is None else OnlyEntry(turn.entry),
+        tell_entries=outside.tell_entries,
     )
     profile = place.data.profile(spec.name, turn.task, turn.number) if spec.profile else None
     if turn.unpacked.required:

@@ -14,7 +14,7 @@ from disco_rq.client.facts import job_facts
 from disco_rq.client.notebook import job_html, shower
 from disco_rq.client.piloting import pilot_facts
 from disco_rq.client.replay import replay
-from disco_rq.client.results import Results, read_beside, read_live_log, read_log
+from disco_rq.client.results import Results, read_beside, read_log, read_so_far
 from disco_rq.client.retrying import retry
 from disco_rq.client.session import HasSession, Submitted
 from disco_rq.client.stageresults import stage_results
@@ -189,8 +189,9 @@ class Job:
             return ""
         node, number = wanted[-1]["node"], wanted[-1]["attempt"]
         address = wanted[-1].get("of") or output_address(node, self.name, named, number)
-        read = read_live_log if wanted[-1]["outcome"] == "running" else read_log
-        return read(self._session.locator, address)
+        if wanted[-1]["outcome"] == "running":
+            return read_so_far(self._session.locator, address).text
+        return read_log(self._session.locator, address)
 
     def profile_stats(self, mode: str = "") -> pstats.Stats:
         """The profiles of the job's tasks that are done, as one. ``mode``: "map" or "reduce", "" for both.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from html import escape
@@ -14,12 +15,14 @@ from disco_rq.outputs.addresses import split_address
 from disco_rq.outputs.datadir import TMP
 from disco_rq.outputs.locator import Locator
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask_now, open_remote, reason
-from disco_rq.outputs.underway import SUFFIX, TAIL_BYTES, end_of_log
+from disco_rq.outputs.underway import SUFFIX, TAIL_BYTES, SoFar, so_far
+from disco_rq.outputs.wire import ENTRIES
 from disco_rq.records import nr_partitions_of, open_output, read_pairs
 from disco_rq.redact import redact
 from disco_rq.saving import files_of, is_saved, read_saved, settle, shown_address
 
 T = TypeVar("T")
+_NUMBER = re.compile(r"[0-9]{1,19}")
 
 SHOWN_IN_A_CELL = 10
 BESIDE_MAX_BYTES = 16 << 20
@@ -114,19 +117,20 @@ def read_log(locator: Locator, address: str) -> str:
     return (read_beside(locator, address, ".log") or b"").decode(errors="replace")
 
 
-def read_live_log(locator: Locator, address: str) -> str:
-    """The end of what the attempt has printed so far, while it runs; ``DataError`` if its node cannot be
-    read.
+def read_so_far(locator: Locator, address: str) -> SoFar:
+    """How far the attempt is that runs, whose output will have the address; ``DataError`` if its node cannot
+    be read.
     """
     path = locator.path(address)
     if path is not None:
-        return end_of_log(path.parent.parent / TMP, path.parent.name, path.name).decode(errors="replace")
+        return so_far(path.parent.parent / TMP, path.parent.name, path.name)
     _, job, name = split_address(address)
     try:
         with ask_now(lambda: locator.server(address), f"/{job}/{name}{SUFFIX}") as response:
-            return str(response.read(TAIL_BYTES).decode(errors="replace"))
+            told = response.headers.get(ENTRIES, "")
+            return SoFar(response.read(TAIL_BYTES), int(told) if _NUMBER.fullmatch(told) else None)
     except FileNotFoundError:  # a node of an older version
-        return ""
+        return SoFar()
     except NETWORK_ERRORS as error:
         raise DataError(f"its log cannot be read: {reason(error)}", url=address) from error
 

@@ -27,9 +27,10 @@ from disco_rq.errors import CorruptData
 from disco_rq.machine.httpserver import HttpServer, welcome
 from disco_rq.model import JOB_NAME
 from disco_rq.outputs.datadir import TMP
-from disco_rq.outputs.underway import SUFFIX, end_of_log
+from disco_rq.outputs.underway import SUFFIX, so_far
 from disco_rq.outputs.wire import (
     CHUNK_BYTES,
+    ENTRIES,
     FILE,
     OUTPUT,
     PROOF,
@@ -80,7 +81,9 @@ def data_app(root: Path, accepted: Callable[[str], Sequence[Pass]] | None) -> AS
     def get_file(request: Request) -> Response:
         job, name = request.path_params["job"], request.path_params["file"]
         if name.endswith(SUFFIX) and OUTPUT.fullmatch(name.removesuffix(SUFFIX)):
-            return Response(end_of_log(root / TMP, job, name.removesuffix(SUFFIX)), media_type="text/plain")
+            found = so_far(root / TMP, job, name.removesuffix(SUFFIX))
+            headers = {} if found.nr_entries is None else {ENTRIES: str(found.nr_entries)}
+            return Response(found.log, headers=headers, media_type="text/plain")
         return _file_response(files, request)
 
     async def get_partitions(request: Request) -> Response:

@@ -2,9 +2,11 @@
 
     GET  /<job>/<file>          one output, or with ``.log`` behind it what its attempt printed, with
                                 ``.prof`` its profile, or with ``.bad`` its bad entries; with ranges
+    GET  /<job>/<file>.live     of an attempt that runs the end of what it has printed, and in a header how
+                                many entries it has read
     POST /<job>/partitions/<n>  partition n of many outputs; the body has a line ``<file> <offset>`` for each
 
-The answer to the second is a row of frames, ``kind, line, length`` and a payload. First a LOST frame, with
+The answer to the last is a row of frames, ``kind, line, length`` and a payload. First a LOST frame, with
 the reason, for each file that is not there; then for each other line DATA frames with the blocks of the
 partition from the offset on, and an END; a file that turns out unreadable has LOST in its place. DONE is the
 last one: what ends without it was cut off.
@@ -29,6 +31,7 @@ from disco_rq.packing import secret_keys
 
 __all__ = [
     "CHUNK_BYTES",
+    "ENTRIES",
     "FILE",
     "FRAME",
     "OUTPUT",
@@ -56,6 +59,9 @@ LIFE = re.compile(r"[0-9a-f]{32}")
 """What each start of a node's program calls itself: its tokens and the signature of its address are good for
 that life only. An address that was told once is so of no use when somebody else has it.
 """
+
+ENTRIES = "x-disco-rq-entries"
+"""The header that says how many entries an attempt has read which runs."""
 
 PROOF = b"x-disco-rq-proof"
 """The header in which it comes."""

@@ -32,6 +32,7 @@ from disco_rq.stages.external import RunningProgram
 from disco_rq.stages.guard import Guard, refuse_no_pairs
 from disco_rq.stages.initialising import Initialising, Opener
 from disco_rq.stages.leaving import Leaving
+from disco_rq.stages.rests import Rests
 from disco_rq.stages.taskwork import TaskWork
 
 __all__ = ["MappedPairs", "Opener"]
@@ -69,11 +70,14 @@ class MappedPairs:
         self._opener = opener
         self._status = work.status
         self._status_interval = work.spec.status_interval
+        self._tell_entries = work.tell_entries
+        self._rests = Rests()
         self._through = through
         self._before = 0  # entries of the inputs that are done
         self._in_input = 0  # entries of this input before the current piece of it
         self._answers = repeat(work.params, 0)
         self._answered = 0
+        self._to_look = _LOOKED_AT  # so many more results of this input are looked at
         self._url: str | None = None
         self._left_out: list[str] = []  # why replicas of this input before that one are not read
         self._offset = 0  # the byte at which the entries of this input begin
@@ -130,11 +134,12 @@ class MappedPairs:
         return self._in_input + self._answered - operator.length_hint(self._answers)
 
     def _pieces(self) -> Generator[Iterator[Iterable[Any]], None, None]:
-        """The map's results: for each input, or for as many entries as there are between two events."""
+        """The map's results: for each input, or for as many entries as there are between two rests."""
         until_status = self._status_interval or _MANY
         for replicas in self._inputs:
             self._before += self._in_input
             self._in_input = 0
+            self._to_look = _LOOKED_AT
             self._url, self._offset = replicas[0].url, 0
             self._left_out = []
             with _first_there(replicas, self._opener, self._left_out) as (input, fd, size):
@@ -160,32 +165,36 @@ class MappedPairs:
                 if self._through is not None:
                     entries = self._through(entries)
                 while True:
+                    until_rest = min(until_status, self._rests.in_a_row)
                     self._answers, self._answered = repeat(params, _MANY), _MANY
                     self._ended = False
-                    given = chain(islice(entries, until_status), self._end())
+                    given = chain(islice(entries, until_rest), self._end())
                     if self._guard is not None:
                         yield self._guard.results(given, self._answers, lambda: self._entry)
                     else:
                         results = filter(_is_not_none, map(self._map, given, self._answers))
-                        yield chain(self._first(results), results)
+                        yield chain(self._first(results), results) if self._to_look else results
                     if not self._ended:  # the chain of iterators took it for its own end
                         raise RuntimeError("map raised StopIteration")
-                    until_status -= self._settle()
-                    if until_status:
+                    in_piece = self._settle()
+                    until_status -= in_piece
+                    if in_piece < until_rest:
                         break
-                    self._status(f"{self.nr_entries} entries mapped")
-                    until_status = self._status_interval
+                    if not until_status:
+                        self._status(f"{self.nr_entries} entries mapped")
+                        until_status = self._status_interval
 
     def _first(self, results: Iterator[Any]) -> Iterator[Any]:
         """Some results, looked at: letters of a word and keys of a dict may well look like pairs."""
         count = 0
-        for result in islice(results, _LOOKED_AT):
+        for result in islice(results, self._to_look):
             if isinstance(result, str | bytes | dict):
                 refuse_no_pairs(self._map, result)
             count += 1
             yield result
-        if count < _LOOKED_AT and not self._ended:  # or what comes next would be taken for the rest
+        if count < self._to_look and not self._ended:  # or what comes next would be taken for the rest
             raise RuntimeError("map raised StopIteration")
+        self._to_look -= count
 
     def _end(self) -> Iterator[Any]:
         """Comes behind the entries of a piece: who asks for it has had them all."""
@@ -193,11 +202,13 @@ class MappedPairs:
         yield from ()
 
     def _settle(self) -> int:
-        """Close a piece. Returns its number of entries."""
+        """Close a piece, and tell how far the map is. Returns the piece's number of entries."""
         in_piece = self._entry - self._in_input
         self._in_input += in_piece
         self._answered = 0
         self._answers = repeat(None, 0)
+        self._rests.rest(in_piece)
+        self._tell_entries(self.nr_entries)
         return in_piece
 
     @contextmanager

@@ -45,7 +45,7 @@ _MOST_BYTES = 4 * BLOCK_BYTES
 def reduced(work: TaskWork, sources: Sequence[Source], out: Path) -> StageResult:
     """Read the task's partition of each source, call init and reduce, write ``out``."""
     functions, spec, params = work.functions, work.spec, work.params
-    progress = _Progress(work.status, spec.status_interval)
+    progress = _Progress(work)
     if _only_copies(work):
         return _concatenated(work, sources, out, progress)
     rows = (_row(functions.reduce_reader, source, work.task.index) for source in sources)
@@ -106,13 +106,14 @@ def _result(progress: _Progress, output: _Output, writer: RecordWriter) -> Stage
 
 
 class _Progress:
-    def __init__(self, status: Callable[[str], None], interval: int) -> None:
-        self._status = status
-        self._interval = interval
+    def __init__(self, work: TaskWork) -> None:
+        self._status, self._interval = work.status, work.spec.status_interval
+        self._tell_entries = work.tell_entries
         self.nr_pairs = 0
 
     def passed(self, nr_pairs: int) -> None:
         before, self.nr_pairs = self.nr_pairs, self.nr_pairs + nr_pairs
+        self._tell_entries(self.nr_pairs)
         if self._interval and before // self._interval < self.nr_pairs // self._interval:
             self._status(f"{self.nr_pairs // self._interval * self._interval} entries reduced")
 

@@ -42,3 +42,4 @@ class TaskWork:
     memory_bytes: int = 0  # an output no larger than this is the result's ``content``, and no file
     bad: KeepsBad | None = None  # of a map; None: no entry may be bad
     only: OnlyEntry | None = None  # of a map: what it is given of each input; None: all
+    tell_entries: Callable[[int], None] = lambda _nr_entries: None  # now and then: so many were read so far

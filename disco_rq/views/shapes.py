@@ -302,7 +302,8 @@ class Attempt(Struct):
 
 class TaskStory(Struct):
     """``parts``: which bytes of which files a map reads; ``inputs``: their addresses alone. ``now``: by the
-    clock of Redis, as all times are. ``entries`` of an attempt that runs: as it told them last.
+    clock of Redis, as all times are. ``entries`` of an attempt that runs: as an
+    event told them last; its log tells them live.
     """
 
     task: str
@@ -315,11 +316,14 @@ class TaskStory(Struct):
 
 
 class Log(Struct):
-    """What an attempt printed, 64 KiB at most; attempt 0: there was none."""
+    """What an attempt printed, 64 KiB at most; attempt 0: there was none. ``entries``: of one that runs, so
+    many it has read, if its node knows.
+    """
 
     task: str
     attempt: int
     text: str
+    entries: int | None
 
 
 class Bar(Struct, gc=False):

@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from disco_rq.client.results import read_so_far
+from disco_rq.outputs.addresses import output_address
 from disco_rq.redact import redact
 from disco_rq.store.clock import server_ms
 from disco_rq.store.viewing import JobHead
@@ -50,10 +52,15 @@ def _entries_told(sources: Sources, asked: OfTask) -> int | None:
 def log(sources: Sources, asked: OfLog) -> shapes.Log:
     _checked(sources, asked)
     story = sources.jobs.story(asked.job, asked.wanted)
-    wanted = [one["attempt"] for one in story if asked.attempt in (None, one["attempt"])]
+    wanted = [one for one in story if asked.attempt in (None, one["attempt"])]
     if not wanted:
-        return shapes.Log(asked.task, asked.attempt or 0, "")
-    return shapes.Log(asked.task, wanted[-1], sources.disco.log(asked.job, asked.task, wanted[-1]))
+        return shapes.Log(asked.task, asked.attempt or 0, "", None)
+    number = wanted[-1]["attempt"]
+    if wanted[-1]["outcome"] == "running":
+        address = output_address(wanted[-1]["node"], asked.job, asked.wanted, number)
+        so_far = read_so_far(sources.locator, address)
+        return shapes.Log(asked.task, number, so_far.text, so_far.nr_entries)
+    return shapes.Log(asked.task, number, sources.disco.log(asked.job, asked.task, number), None)
 
 
 def _checked(sources: Sources, asked: OfTask) -> JobHead:

@@ -248,6 +248,7 @@ class Execution:
             limit=time_limit(spec.task_timeout),
             patience_s=patience_of(attempt.number),
             memory_bytes=SMALL_BYTES,
+            tell_entries=self._progress.tell_entries,
         )
         if attempt.task.phase == "check":
             return checked(self._connection, self._place, attempt, turn, partial(self._run_again, outside))

@@ -63,18 +63,28 @@ _LENGTH = struct.Struct("!I")
 
 
 class Progress:
-    """Memory that a worker shares with its horse: which task of the batch runs, and until when it may."""
+    """Memory that a worker shares with its horse: which task of the batch runs, until when it may, and how
+    far it is.
+    """
 
-    # Of the horse: index; deadline by the monotonic clock, which is the same in both processes (0: none).
+    # Of the horse: index; deadline by the monotonic clock, which is the same in both processes (0: none);
+    # entries that were read so far.
     # Behind it, of the worker: whether it wants the tasks back that have not begun.
-    _LAYOUT = struct.Struct("qd")
+    _LAYOUT = struct.Struct("qdq")
+    _ENTRIES = struct.Struct("q")
+    _ENTRIES_AT = _LAYOUT.size - _ENTRIES.size
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
 
     def begin(self, index: int, limit_s: float | None = None) -> None:
         """The task of this index begins, or has learnt its time limit."""
-        self._LAYOUT.pack_into(self._memory, 0, index, time.monotonic() + limit_s if limit_s else 0.0)
+        deadline = time.monotonic() + limit_s if limit_s else 0.0
+        self._LAYOUT.pack_into(self._memory, 0, index, deadline, 0)
+
+    def tell_entries(self, nr_entries: int) -> None:
+        """The task has read so many entries."""
+        self._ENTRIES.pack_into(self._memory, self._ENTRIES_AT, nr_entries)
 
     def want_back(self, wanted: bool) -> None:
         """Whether the tasks of the batch that have not begun are for others from here on."""
@@ -87,6 +97,11 @@ class Progress:
     @property
     def index(self) -> int:
         return int(self._LAYOUT.unpack_from(self._memory)[0])
+
+    @property
+    def nr_entries(self) -> int:
+        """Entries that the task has read, as it told them last."""
+        return int(self._ENTRIES.unpack_from(self._memory, self._ENTRIES_AT)[0])
 
     @property
     def overdue_s(self) -> float:

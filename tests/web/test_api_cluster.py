@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,34 @@ def test_a_job_that_ran_is_told_whole(disco: Disco, page: Visitor, tmp_path: Pat
     assert (preview["records"][0]["key"], preview["more"], preview["error"]) == ("'a'", False, None)
     assert page.job(job.name, "spec")["spec"]["name"] == job.name
     assert page.job(job.name, "failures")["groups"][0]["cause"] == "DataError: not yet: a"
+
+
+def waits_twice(entry: str, gates: Path) -> list[tuple[str, int]]:
+    while entry in ("5", "35") and not (gates / entry).exists():
+        time.sleep(0.005)
+    return [(entry, 1)]
+
+
+def test_the_entries_of_a_running_task_are_counted_while_it_runs(
+    disco: Disco, page: Visitor, tmp_path: Path
+) -> None:
+    lines = "\n".join(map(str, range(1, 41)))
+    job = disco.new_job("counting", [f"raw://{lines}"], map=waits_twice, params=tmp_path)
+
+    def counted_beyond(before: int) -> int | None:
+        told = page.job(job.name, "tasks/map:0/log")["entries"]
+        return told if told is not None and told > before else None
+
+    first = wait_until(lambda: counted_beyond(0))
+    assert first < 5
+    (tmp_path / "5").touch()
+    second = wait_until(lambda: counted_beyond(first))
+    assert first < second < 35
+    (tmp_path / "35").touch()
+    job.wait(timeout=30)
+    [attempt] = page.job(job.name, "tasks/map:0")["attempts"]
+    assert attempt["entries"] == 40
+    assert page.job(job.name, "tasks/map:0/log")["entries"] is None
 
 
 def spin(entry: str, params: Any) -> list[tuple[str, int]]:

@@ -198,7 +198,7 @@ def test_a_task_shows_its_attempt_with_traceback_and_log(visit: Visit, broken: J
     expect(attempt.locator("[data-log] pre")).to_contain_text("the last words of the task")
 
 
-def test_a_running_task_shows_its_time_and_what_it_prints_while_it_does(
+def test_a_running_task_shows_its_time_its_entries_and_what_it_prints_while_it_does(
     visit: Visit, cluster: WebCluster, tmp_path: Path
 ) -> None:
     job = speaking_job(cluster, tmp_path / "gate")
@@ -207,6 +207,7 @@ def test_a_running_task_shows_its_time_and_what_it_prints_while_it_does(
     attempt = page.locator(".attempt")
     expect(attempt.locator(".badge")).to_have_text("running")
     expect(attempt.locator("[data-log] pre")).to_contain_text("printed of alpha")
+    expect(attempt.locator('[data-f="entries"]')).to_have_text("0")
     expect(attempt.locator('[data-f="took"]')).to_contain_text(re.compile(r"for [1-9][0-9.]* s"))
     (tmp_path / "gate").touch()
     expect(attempt.locator(".badge")).to_have_text("done")

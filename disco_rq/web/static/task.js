@@ -10,8 +10,9 @@ const POLL_MS = 1500;
 const OVER = ["done", "failed", "stopped"];
 const here = path("jobs", job, "tasks", task);
 
+/** Show it, of an attempt that runs again and again. Returns what was told, which has its number of entries. */
 async function log(details, again = false) {
-  if (!details.open || (details.dataset.read && !again)) return;
+  if (!again && (!details.open || details.dataset.read)) return null;
   details.dataset.read = "yes";
   const pre = $("pre", details);
   try {
@@ -21,8 +22,10 @@ async function log(details, again = false) {
     if (pre.textContent !== text) pre.textContent = text;
     if (again && atEnd) pre.scrollTop = pre.scrollHeight;
     pre.classList.toggle("muted", !told.text);
+    return told;
   } catch (error) {
     pre.textContent = seen(error.message);
+    return null;
   }
 }
 
@@ -30,8 +33,9 @@ async function log(details, again = false) {
 async function showRunning(told) {
   for (const attempt of told.attempts.filter((one) => one.outcome === "running")) {
     const card = $(`[data-attempt="${attempt.attempt}"]`);
-    fill(card, { took: `for ${duration(told.now - attempt.started)}`, entries: count(attempt.entries) });
-    await log($("[data-log]", card), true);
+    fill(card, { took: `for ${duration(told.now - attempt.started)}` });
+    const read = await log($("[data-log]", card), true);
+    fill(card, { entries: count(read?.entries ?? attempt.entries) });
   }
 }
 
