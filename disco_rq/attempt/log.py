@@ -38,8 +38,10 @@ class AttemptLog:
         """Descriptors 1 and 2, the streams over them, and what logs."""
         os.dup2(self._fd, 1)
         os.dup2(self._fd, 2)
-        out = open(1, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
-        err = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        out, err = (
+            open(number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            for number in (1, 2)
+        )
         sys.stdout, sys.stderr = self._streams = out, err
         logging.root.handlers[:] = []
         logging.basicConfig(stream=err, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
 from disco_rq.client.facts import job_facts
+from disco_rq.client.jobclass import check_class
 from disco_rq.client.notebook import job_html, shower
 from disco_rq.client.piloting import pilot_facts
 from disco_rq.client.replay import replay
@@ -68,6 +69,7 @@ class Job:
         ``new_job`` raises.
         """
         described: dict[str, Any] = {what: getattr(cls, what) for what in ARGUMENTS if hasattr(cls, what)}
+        check_class(cls, Job)
         for name in sorted(set(dir(cls)) - set(dir(Job)) - set(ARGUMENTS)):
             near = [] if name.startswith("_") else get_close_matches(name, ARGUMENTS, 1, 0.85)
             if near and near[0] not in described and near[0] not in arguments:

@@ -64,8 +64,21 @@ def to_pandas(self: HasResults) -> Any:
 def to_polars(self: HasResults) -> Any:
     """The same as a ``polars.DataFrame``. Needs ``disco-rq[polars]``."""
     polars = _package("polars", "polars")
-    _package("pyarrow", "polars")
-    return polars.from_arrow(to_arrow(self))
+    arrow = _package("pyarrow", "polars")
+    table = to_arrow(self)
+    for field in table.schema:
+        if _is_wide(arrow, field.type):
+            raise RecordTypeError(
+                f"polars does not hold numbers of more than 38 digits, which the column {field.name!r} has: "
+                "convert what result_iterator(job) gives, or take to_arrow"
+            )
+    return polars.from_arrow(table)
+
+
+def _is_wide(arrow: Any, kind: Any) -> bool:
+    """Whether a column of this type has decimals of more than 128 bits, at any depth."""
+    inner = [kind.field(i).type for i in range(kind.num_fields)]
+    return arrow.types.is_decimal256(kind) or any(_is_wide(arrow, one) for one in inner)
 
 
 def _columns(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Column]:

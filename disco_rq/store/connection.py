@@ -58,7 +58,7 @@ def script_source(name: str) -> str:
     """The text of one script as the server gets it."""
     scripts = resources.files("disco_rq.store") / "scripts"
     settings = f"local HISTORY = {HISTORY}\n"
-    return settings + (scripts / "_lib.lua").read_text() + (scripts / f"{name}.lua").read_text()
+    return settings + "".join((scripts / f"{one}.lua").read_text("utf-8") for one in ("_lib", name))
 
 
 @cache

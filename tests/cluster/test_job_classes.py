@@ -101,3 +101,42 @@ def test_the_example_of_the_manual_runs(disco: Disco, monkeypatch: pytest.Monkey
 
     counts = dict(result_iterator(space["job"].wait(timeout=30)))
     assert counts == Counter(README.read_text().split())
+
+
+def test_a_property_is_no_argument(disco: Disco) -> None:
+    class WithProperty(Words):
+        @property
+        def params(self) -> Params:  # type: ignore[override]
+            return Params(least=2)
+
+    with pytest.raises(JobArgumentError, match=r"WithProperty\.params is a property"):
+        WithProperty.submit(disco, ["raw://a"])
+
+
+def test_a_class_does_not_hide_what_every_job_has(disco: Disco) -> None:
+    class Results(Words):
+        results = 5  # type: ignore[assignment]
+
+    class Waits(Words):
+        @staticmethod
+        def wait() -> None:  # type: ignore[override]
+            pass
+
+    class Louder(Words):
+        def kill(self) -> None:
+            super().kill()
+
+    for cls in (Results, Waits):
+        with pytest.raises(JobArgumentError, match="hides the method"):
+            cls.submit(disco, ["raw://a"])
+    assert pairs(Louder.submit(disco, ["raw://a"])) == [("a", 1)]
+
+
+def test_a_class_that_submit_cannot_make_an_object_of_is_refused_before_it_runs(disco: Disco) -> None:
+    class Made(Words):
+        def __init__(self, day: str) -> None:
+            self.day = day
+
+    with pytest.raises(JobArgumentError, match=r"Made\.__init__ must take \(disco, name\)"):
+        Made.submit(disco, ["raw://a"])
+    assert not [job for _, _, job in disco.joblist() if job.startswith("Made@")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -101,6 +102,15 @@ def test_a_frame_of_pandas() -> None:
     assert str(frame["ok"].dtype) == "boolean"
     assert frame["t"][0] == NOON
     assert frame["t"][1] is pandas.NaT
+
+
+@pytest.mark.parametrize("value", [10**40, [Decimal("1E+40"), Decimal("0.1")], {"n": [10**40]}])
+def test_numbers_that_polars_does_not_hold_are_told(value: Any) -> None:
+    pytest.importorskip("polars")
+    job = local.run("table", ["raw://x"], map=give([value]))
+
+    with pytest.raises(RecordTypeError, match=r"polars does not hold numbers of more than 38 digits"):
+        job.to_polars()
 
 
 def test_a_frame_of_polars() -> None:
