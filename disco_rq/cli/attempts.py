@@ -6,10 +6,14 @@ from typing import Any
 
 import click
 
+from disco_rq import Disco
 from disco_rq.cli.arguments import connect, job_argument, json_option, redis_option, verb
 from disco_rq.cli.completion import complete_tasks
-from disco_rq.cli.output import local_time, print_json, print_table, seconds
-from disco_rq.errors import DiscoError
+from disco_rq.cli.output import count, local_time, print_json, print_table, seconds
+from disco_rq.client.results import read_so_far
+from disco_rq.errors import DataError, DiscoError
+from disco_rq.model import TaskId
+from disco_rq.outputs.addresses import output_address
 
 
 @verb("disco-rq story @ map:3")
@@ -18,26 +22,42 @@ from disco_rq.errors import DiscoError
 @redis_option
 @json_option
 def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
-    """Tell what became of each attempt of a task, such as map:3."""
+    """Tell what became of each attempt of a task, such as map:3.
+
+    Of one that runs, so many entries as it has read by now.
+    """
     with connect(redis) as disco:
         attempts = disco.story(job, task)
+        for one in attempts:
+            if one["outcome"] == "running":
+                one["entries"] = _entries_so_far(disco, job, task, one)
     if as_json:
         print_json(attempts)
         return
     print_table(
-        ("attempt", "node", "started", "took", "outcome", "error"),
+        ("attempt", "node", "started", "took", "entries", "outcome", "error"),
         [
             (
                 one["attempt"],
                 one["node"],
                 local_time(one["started"] / 1000) if one["started"] else "",
                 seconds(one["ended"] - one["started"] if one["started"] and one["ended"] else None),
+                count(one.get("entries")),
                 one["outcome"],
                 one.get("error", ""),
             )
             for one in attempts
         ],
     )
+
+
+def _entries_so_far(disco: Disco, job: str, task: str, one: dict[str, Any]) -> int | None:
+    """Of an attempt that runs; None if its node cannot be read, or does not know."""
+    try:
+        address = output_address(one["node"], job, TaskId.parse(task), one["attempt"])
+        return read_so_far(disco.session.locator, address).nr_entries
+    except DataError:
+        return None
 
 
 @verb("disco-rq log @ map:3")
@@ -49,8 +69,8 @@ def story(job: str, task: str, redis: str | None, as_json: bool) -> None:
 def log(job: str, task: str, attempt: int | None, redis: str | None, as_json: bool) -> int:
     """Print what a task printed and logged.
 
-    It is kept when the attempt ends. Leaves with 1 where there is none, and says why. On a terminal control
-    characters, such as those of colours, are written out; a pipe gets them as they are.
+    Of an attempt that runs, the last 16 KiB so far. Leaves with 1 where there is none, and says why. On a
+    terminal control characters, such as those of colours, are written out; a pipe gets them as they are.
     """
     with connect(redis) as disco:
         one = _chosen(disco.story(job, task), task, attempt)
@@ -80,7 +100,7 @@ def _chosen(attempts: list[dict[str, Any]], task: str, attempt: int | None) -> d
 def _why_empty(one: dict[str, Any]) -> str:
     match one["outcome"]:
         case "running":
-            return f"runs on {one['node']}: its log is kept when it ends"
+            return f"runs on {one['node']}, and has printed nothing so far"
         case "lost":
             return f"was lost, and with it its log: see the log of node {one['node']}"
         case _:

@@ -260,6 +260,10 @@ def test_a_log_that_is_not_there_says_why(user: User) -> None:
     [row] = user.types("tasks", "@", "--state", "running").rows
     assert float(row[5]) > 0  # for so long it has run
 
+    while not (entries := user.types("story", "@", "map:0").rows[0][4]):
+        pass
+    assert entries == "0"  # it is at the first one
+
     running = user.types("log", "@", "map:0", status=1)
     begun = user.types("log", "@", "reduce:0", status=1)
     third = user.types("log", "@", "map:0", "--attempt", "3", status=1)
@@ -267,7 +271,7 @@ def test_a_log_that_is_not_there_says_why(user: User) -> None:
     user.types("wait", "@", "--quiet")
     done = user.types("log", "@", "map:0")
 
-    assert running.err == "disco-rq: attempt 1 of map:0 runs on localhost: its log is kept when it ends\n"
+    assert running.err == "disco-rq: attempt 1 of map:0 runs on localhost, and has printed nothing so far\n"
     assert begun.err == "disco-rq: reduce:0 has no log: no attempt of it has begun\n"
     assert third.err == "disco-rq: map:0 has no log of an attempt 3: there are 1\n"
     assert (done.out, done.err) == ("", "disco-rq: attempt 1 of map:0 printed nothing\n")
