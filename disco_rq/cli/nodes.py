@@ -23,7 +23,7 @@ def nodes(redis: str | None, as_json: bool) -> None:
     """List the nodes: in which state each is, how many workers are alive, and how its tasks fared.
 
     A node is alive, draining or drained, blacklisted, closed (of its own accord: the last column says why),
-    left (it said good-bye, and is forgotten after a day), or gone.
+    left (it said good-bye, and is forgotten after a day), or gone. "other secret": doctor says more.
     """
     with connect(redis) as disco:
         found = disco.nodeinfo()
@@ -38,6 +38,8 @@ def _state(node: dict[str, Any]) -> str:
     """With what people have decided about a node that is away: it holds when it comes back."""
     decided = "blacklisted" if node["blacklisted"] else "draining" if node["draining"] else ""
     away = node["state"] in ("gone", "left")
+    if node["misfit"]:
+        return f"{node['state']}, other secret"
     return f"{node['state']}, {decided}" if away and decided else str(node["state"])
 
 

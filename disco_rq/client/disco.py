@@ -196,10 +196,14 @@ class Disco:
         - ``node``, ``host``, ``max_workers`` (alive now)
         - ``state`` (alive, closed, draining, drained, blacklisted, left, gone), ``blacklisted``, ``draining``
         - ``closed``: why it takes no tasks of its own accord, such as a full disk; "" if it does
+        - ``misfit``: why its secret does not fit that of here; "" if it does
         - ``job_ok``, ``data_error``, ``error``, ``lost``
         """
         running = [{**lease._asdict(), "task": str(lease.task)} for lease in self.session.store.running()]
-        return {"available": node_facts(self.session.connection), "active": running}
+        return {
+            "available": node_facts(self.session.connection, self.session.fingerprints),
+            "active": running,
+        }
 
     def blacklist(self, node: str) -> None:
         """Give the node no new tasks. Survives restarts of everything. Raises ``DiscoError`` for a node that

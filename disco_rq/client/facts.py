@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from disco_rq.machine.escaping import escaped
 from disco_rq.model import PHASES
+from disco_rq.packing import misfit
 from disco_rq.redact import redact
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobRecord, JobStore
@@ -64,8 +65,8 @@ def check_facts(record: JobRecord) -> dict[str, Any] | None:
     }
 
 
-def node_facts(connection: Connection) -> list[dict[str, Any]]:
-    """Each node that was seen and is not forgotten, and how it fared."""
+def node_facts(connection: Connection, secret: Sequence[str]) -> list[dict[str, Any]]:
+    """Each node that was seen and is not forgotten, and how it fared. ``secret``: fingerprints of it here."""
     return [
         {
             "node": node.name,
@@ -79,6 +80,7 @@ def node_facts(connection: Connection) -> list[dict[str, Any]]:
             "blacklisted": node.blacklisted,
             "draining": node.draining,
             "closed": node.closed,
+            "misfit": misfit(secret, node.about.get("secret")) if node.slots else "",
             "labels": node.labels,
         }
         for node in ViewStore(connection).cluster().nodes

@@ -15,7 +15,7 @@ from disco_rq.inputs.rediskeys import place_of
 from disco_rq.model import JobSpec, Phase
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator, readable_root
-from disco_rq.packing import Signer
+from disco_rq.packing import Signer, fingerprints
 from disco_rq.saving import check_outputs, genuine_parts, settle
 from disco_rq.settings import Settings
 from disco_rq.store.adoption import Adoption
@@ -63,6 +63,11 @@ class Session:
     def has_secret(self) -> bool:
         """Whether jobs are signed."""
         return self._secret is not None
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Of the keys of its secret."""
+        return fingerprints(self._secret)
 
     def close(self) -> None:
         """Idempotent."""

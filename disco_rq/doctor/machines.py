@@ -9,6 +9,7 @@ from disco_rq.doctor.finding import Finding, Level
 from disco_rq.doctor.server import SKEW_MS
 from disco_rq.machine.hashseed import HASH_SEED, NAME
 from disco_rq.machine.packages import same_line
+from disco_rq.packing import misfit
 from disco_rq.store.viewing import NodeView
 from disco_rq.views.figures import age, size
 
@@ -199,12 +200,8 @@ def _secrets(alive: Sequence[NodeView], here: Sequence[str]) -> Iterator[Finding
         yield Finding("warn", "secret", said, do)
         return
     for node, keys in secrets.items():
-        if not keys:
-            yield Finding("fail", "secret", f"{node} has none, and runs what anybody submits", do)
-        elif not here:
-            yield Finding("fail", "secret", f"none here, and {node} refuses unsigned jobs", do)
-        elif here[0] not in keys:
-            yield Finding("fail", "secret", f"{node} has another, and refuses jobs from here", do)
+        if why := misfit(here, " ".join(keys)):
+            yield Finding("fail", "secret", f"of {node} does not fit the one here: {why}", do)
         elif list(here) != keys:
             said = f"{node} knows other keys than this machine, the one that signs here among them"
             yield Finding("warn", "secret", said, "go on with the rotation")

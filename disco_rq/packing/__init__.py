@@ -20,7 +20,7 @@ from disco_rq.packing.packs import (
 )
 from disco_rq.packing.required import Required
 from disco_rq.packing.serializer import Serializer
-from disco_rq.packing.signing import JobSeal, Signer, TaskSeal, fingerprints, secret_keys
+from disco_rq.packing.signing import JobSeal, Signer, TaskSeal, fingerprints, misfit, secret_keys
 
 __all__ = [
     "HEAD_BYTES",
@@ -35,6 +35,7 @@ __all__ = [
     "check_spec",
     "checked_body",
     "fingerprints",
+    "misfit",
     "gather",
     "open_pack",
     "pack_functions",

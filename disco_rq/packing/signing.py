@@ -169,6 +169,20 @@ def fingerprints(secret: bytes | None) -> list[str]:
     return [digest.hexdigest()[:8] for digest in digests]
 
 
+def misfit(here: Sequence[str], there: str | None) -> str:
+    """Why a node does no jobs from here, or does what it should not, in words; "" if its secret fits.
+
+    ``here``: ``fingerprints``. ``there``: as the node tells them; None: it does not.
+    """
+    if there is None or not (here or there):
+        return ""
+    if not there:
+        return "it has none, and runs what anybody submits"
+    if not here:
+        return "it has one, and refuses unsigned jobs"
+    return "" if here[0] in there.split() else "it has another, and refuses jobs from here"
+
+
 def _sign(key: bytes, spec: bytes, digest: bytes) -> bytes:
     return hmac.digest(key, _LENGTH.pack(len(spec)) + spec + digest, "sha256")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from disco_rq.model import PHASES
+from disco_rq.packing import misfit
 from disco_rq.store.viewing import ClusterView, JobHead, NodeView, SlotView, slot_of
 from disco_rq.views import shapes
 from disco_rq.views.asked import Asked
@@ -14,19 +15,19 @@ __all__ = ["load", "nodes", "overview", "overview_of"]
 
 def overview(sources: Sources, _asked: Asked) -> shapes.Overview:
     cluster = sources.view.cluster()
-    return overview_of(cluster, sources.view.heads(cluster.active))
+    return overview_of(sources, cluster, sources.view.heads(cluster.active))
 
 
 def nodes(sources: Sources, _asked: Asked) -> shapes.Nodes:
     cluster = sources.view.cluster()
-    return shapes.Nodes([_node(node, cluster.now_ms) for node in cluster.nodes])
+    return shapes.Nodes([_node(sources, node, cluster.now_ms) for node in cluster.nodes])
 
 
 def load(sources: Sources, _asked: Asked) -> shapes.Load:
     return sources.load.told()
 
 
-def overview_of(cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:
+def overview_of(sources: Sources, cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:
     """The overview of a cluster, given the heads of its active jobs."""
     slots = [slot for node in cluster.nodes for slot in node.slots]
     totals = shapes.Totals(
@@ -38,7 +39,7 @@ def overview_of(cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:
         running=sum(head.count(f"{phase}:running") for head in active for phase in PHASES),
         in_batches=sum(slot.held.tasks - 1 for slot in slots if slot.held is not None),
     )
-    listed = [_node(node, cluster.now_ms) for node in cluster.nodes]
+    listed = [_node(sources, node, cluster.now_ms) for node in cluster.nodes]
     return shapes.Overview(
         now=cluster.now_ms,
         master=cluster.master,
@@ -50,7 +51,7 @@ def overview_of(cluster: ClusterView, active: list[JobHead]) -> shapes.Overview:
     )
 
 
-def _node(node: NodeView, now_ms: int) -> shapes.Node:
+def _node(sources: Sources, node: NodeView, now_ms: int) -> shapes.Node:
     about = node.about
 
     def number(field: str) -> int | None:
@@ -74,6 +75,7 @@ def _node(node: NodeView, now_ms: int) -> shapes.Node:
         blacklisted=node.blacklisted,
         draining=node.draining,
         closed=node.closed,
+        misfit=misfit(sources.secret, about.get("secret")) if node.slots else "",
         queued=node.queued,
         version=about.get("version", ""),
         python=about.get("python", ""),

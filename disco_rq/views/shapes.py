@@ -66,7 +66,8 @@ class Slot(Struct):
 
 class Node(Struct):
     """``seen``: its last sign of life; memory, disk and load as it told them last. ``closed``: why it takes
-    no tasks of its own accord, such as a full disk; "" if it does.
+    no tasks of its own accord, such as a full disk; "" if it does. ``misfit``: why its secret does not fit
+    the page's; "" if it does.
     """
 
     node: str
@@ -86,6 +87,7 @@ class Node(Struct):
     blacklisted: bool
     draining: bool
     closed: str
+    misfit: str
     queued: int
     version: str
     python: str

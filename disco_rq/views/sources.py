@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from disco_rq import Disco
 from disco_rq.outputs.locator import Locator
+from disco_rq.packing import fingerprints
 from disco_rq.store.browsing import BrowseStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.jobs import JobStore
@@ -83,6 +85,7 @@ class Sources:
     jobs: JobStore
     disco: Disco
     locator: Locator  # of the nodes' files
+    secret: Sequence[str]  # fingerprints of its keys
     load: LoadHistory = field(default_factory=LoadHistory)
 
     @classmethod
@@ -104,6 +107,7 @@ class Sources:
             jobs=JobStore(connection),
             disco=disco,
             locator=Locator(lambda node: node_about(connection, node), secret=secret),
+            secret=fingerprints(secret),
         )
 
     def close(self) -> None:

@@ -65,6 +65,7 @@ BLANK = {
         blacklisted=False,
         draining=False,
         closed="",
+        misfit="",
         queued=0,
         version="",
         python="",

@@ -109,7 +109,7 @@ class Streams:
             if ended is not None and cluster.now_ms - ended < JUST_ENDED_MS:
                 shown[head.name] = head
         heads = sorted(heads_of(view, list(shown.values())), key=lambda head: -head.submitted)
-        return shapes.LiveOverview(overview_of(cluster, active), heads)
+        return shapes.LiveOverview(overview_of(self._sources, cluster, active), heads)
 
     async def _job_events(self, name: str, after: str) -> AsyncIterator[bytes]:
         last_digest, sent_at = "", 0.0

@@ -69,8 +69,14 @@ def test_another_secret_here_fails_and_says_what_to_do(doctored: NodeCluster, tm
 
     assert doctor(user, status=1)["secret"] == ["fail"]
     lines = user.types("doctor", status=1).lines
-    at = lines.index("fail  secret: n1 has another, and refuses jobs from here")
+    at = lines.index(
+        "fail  secret: of n1 does not fit the one here: it has another, and refuses jobs from here"
+    )
     assert "DISCO_RQ_SECRET" in lines[at + 1]
+    [[name, state, *_]] = user.types("nodes").rows
+    assert (name, state) == ("n1", "alive, other secret")
+    user.env["DISCO_RQ_SECRET"] = "the same"
+    assert user.types("nodes").rows[0][1] == "alive"
 
 
 def test_a_data_server_that_is_not_reached_fails(doctored: NodeCluster, tmp_path: Path) -> None:

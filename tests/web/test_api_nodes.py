@@ -36,6 +36,21 @@ def test_a_slot_shows_what_it_runs(api: Visitor, connection: Connection) -> None
     assert (overview["master"], overview["leads"]) == ("127.0.0.1:8989", True)
 
 
+def test_a_node_whose_secret_does_not_fit_the_page_s_is_told_while_it_is_alive(
+    api: Visitor, connection: Connection
+) -> None:
+    # given a page without a secret, a node like it, one with a secret, and one with another that is gone
+    alive(connection, "n1", "n1.0-00000a")
+    alive(connection, "n2", "n2.0-00000a")
+    alive(connection, "n3")
+    for node, secret in (("n1", ""), ("n2", "aaaa bbbb"), ("n3", "cccc")):
+        connection.redis.hset(keys.node(node), "secret", secret)
+
+    told = {node["node"]: node["misfit"] for node in api.get("nodes").json["nodes"]}
+
+    assert told == {"n1": "", "n2": "it has one, and refuses unsigned jobs", "n3": ""}
+
+
 def test_of_a_batch_one_task_runs_and_the_timeline_draws_nothing_else(
     api: Visitor, connection: Connection
 ) -> None:

@@ -60,8 +60,9 @@ export function setNode(card, node, now) {
   reconcile(slots, node.slots, (slot) => slot.slot, () => clone("slot"), (item, slot) => setSlot(item, slot, now));
   $("[data-no-slots]", card).hidden = node.slots.length > 0;
   $("[data-closed]", card).hidden = !node.closed;
+  $("[data-misfit]", card).hidden = !node.misfit;
   attr(slots, "aria-label", `${node.slots.filter((slot) => slot.job).length} of ${node.slots.length} slots busy`);
-  fill(card, { node: node.node, closed: node.closed, seen: node.seen ? `${age(now - node.seen)} ago` : "never seen" });
+  fill(card, { node: node.node, closed: node.closed, misfit: node.misfit, seen: node.seen ? `${age(now - node.seen)} ago` : "never seen" });
   for (const [name, kind] of [["ok", ""], ["data_error", "some-warn"], ["error", "some-bad"], ["lost", "some-warn"]]) {
     const part = $(`[data-tally="${name}"]`, card);
     fill(part, { [name]: count(node[name]) });

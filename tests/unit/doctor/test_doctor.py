@@ -178,10 +178,10 @@ def test_packages_of_another_major_version_than_here_are_told() -> None:
     ("here", "there", "level", "part"),
     [
         ([], "", "warn", "none: who can write to Redis"),
-        (["aaaa"], "", "fail", "n1 has none"),
-        ([], "aaaa", "fail", "none here"),
-        (["aaaa"], "bbbb", "fail", "n1 has another"),
-        (["aaaa", "bbbb"], "bbbb", "fail", "n1 has another"),
+        (["aaaa"], "", "fail", "of n1 does not fit the one here: it has none"),
+        ([], "aaaa", "fail", "it has one, and refuses unsigned jobs"),
+        (["aaaa"], "bbbb", "fail", "it has another, and refuses jobs from here"),
+        (["aaaa", "bbbb"], "bbbb", "fail", "it has another, and refuses jobs from here"),
         (["bbbb"], "aaaa bbbb", "warn", "n1 knows other keys"),
     ],
 )
