@@ -13,6 +13,7 @@ import dis
 import functools
 import hashlib
 import importlib
+import inspect
 import platform
 import struct
 import sys
@@ -45,6 +46,16 @@ _NOT_OF_CLASS = frozenset(
     ("__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "__annotations__", "__firstlineno__")
 ) | {"_abc_impl", "__static_attributes__", "__annotate__", "__annotate_func__", "__annotations_cache__"}
 _NOT_OF_CLASS |= {"__orig_bases__", "__parameters__", "__type_params__"}
+_TYPES = frozenset(
+    ("__annotations__", "__annotate__", "get_type_hints", "get_annotations", "signature", "getfullargspec")
+)
+_WORDS: list[tuple[frozenset[str], Callable[[Any], Any]]] = [
+    (frozenset(("__name__", "__qualname__")), lambda one: (one.__name__, one.__qualname__)),
+    (frozenset(("__doc__", "getdoc")), lambda one: one.__doc__),
+    (_TYPES, lambda one: getattr(one, "__annotations__", None)),
+    (frozenset(("__code__",)), lambda one: getattr(getattr(one, "__code__", None), "co_varnames", ())),
+]
+"""Code with one of these names may give out what else does not count of the user's functions and classes."""
 _FLAGS = 0x3FF
 """Of code: what kind of function it is; not what its file imports from ``__future__``."""
 _OF_C = (
@@ -161,15 +172,15 @@ class _Reader:
         """Instructions with what they load; nothing that tells where they stood."""
         self._tell("code", code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
         self._tell(code.co_flags & _FLAGS)
-        self.read_all("names", [*code.co_freevars, "", *code.co_cellvars])
+        self.read_all("names", [*code.co_freevars, "", *code.co_cellvars, "", *_parameters_of(code)])
         self._tell(getattr(code, "co_exceptiontable", b""))
         instructions = [one for one in dis.get_instructions(code) if one.opname != "EXTENDED_ARG"]
         for one, following in zip(instructions, [*instructions[1:], None], strict=True):
             if following is not None and following.argval == "__firstlineno__":
                 continue
             self._tell(one.opname)
-            if one.opcode in dis.hasconst:
-                self.read(one.argval)
+            if one.opcode in dis.hasconst:  # of KW_NAMES the ``dis`` of 3.11 tells no value
+                self.read(code.co_consts[one.arg or 0] if one.opname == "KW_NAMES" else one.argval)
             elif one.opcode in dis.hasjrel or one.opcode in dis.hasjabs:
                 self._tell(one.argval)
             elif one.argval is not None:
@@ -243,8 +254,16 @@ class _Reader:
                     self._tell("of", name, attribute)
                     self.read(vars(module)[attribute])
                 read |= wanted
+        for words, told in _WORDS:
+            if self._names & words:
+                self._read_words(told)
         if self._has_api:
             self.runtime |= _RUNTIME if self._names & _REFLECTION else _RUNTIME & self._names
+
+    def _read_words(self, told: Callable[[Any], Any]) -> None:
+        for one in self._held:
+            if isinstance(one, types.FunctionType | type) and not _is_named(one):
+                self._tell("words", repr(told(one)))
 
     def read_named(self, kind: str, module: str | None, name: str) -> None:
         """What is installed, or Python's own: as it is called, of which version."""
@@ -315,6 +334,12 @@ def _is_named(obj: Any) -> bool:
     for part in obj.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is obj
+
+
+def _parameters_of(code: types.CodeType) -> tuple[str, ...]:
+    """Their names, in order: whoever calls may give any of them by its name."""
+    stars = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + stars]
 
 
 def _globals_of(code: types.CodeType) -> Iterator[str]:
