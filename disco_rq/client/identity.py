@@ -163,9 +163,9 @@ class _Reader:
             self.read(key)
             self.read(value)
 
-    def read_set(self, obj: frozenset[Any]) -> None:
+    def read_set(self, obj: set[Any] | frozenset[Any]) -> None:
         found = [identity_of(one) for one in obj]
-        self._tell("set", *sorted(one.digest for one in found))
+        self._tell(type(obj).__name__, *sorted(one.digest for one in found))
         self.runtime.update(*(one.runtime for one in found))
 
     def read_code(self, code: types.CodeType) -> None:

@@ -347,6 +347,7 @@ def test_another_python_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("1", 1),
         (b"a", "a"),
         ([1, 2], (1, 2)),
+        ({1, 2}, frozenset((1, 2))),
         (func.csv_reader(), func.csv_reader(delimiter=";")),
     ],
 )
