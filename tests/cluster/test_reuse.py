@@ -276,3 +276,20 @@ def test_a_result_that_its_job_has_saved_is_not_reused(disco: Disco, tmp_path: P
 
     assert list(result_iterator(job.wait())) == [("a", 1), ("b", 1)]
     assert job.jobinfo()["reused"] == 0
+
+
+def test_a_counter_beyond_64_bits_is_told_of_maps_that_are_reused_too(disco: Disco, tmp_path: Path) -> None:
+    def much(line: str, params: Any) -> Iterator[tuple[str, int]]:
+        counter("much", 2**62)
+        yield line, 1
+
+    one, other = files(tmp_path, "a", "b")
+    submit(disco, [one], map=much)
+    submit(disco, [other], map=much)
+
+    job = submit(disco, [one, other], map=much)
+
+    assert job.jobinfo()["reused"] == 2
+    assert job.jobinfo()["counters"]["much"] == 2**62
+    [told] = [text for _, (_, _, text) in job.events() if "64 bits" in text]
+    assert told.startswith(f"Counter much would leave the range of 64 bits: {2**62} of daily@")

@@ -122,13 +122,21 @@ local function give_results(gifts)
   end
 end
 
+-- What is too large to count is told, as by a commit.
+local function add_counter(counter, amount)
+  if type(redis.pcall('HINCRBY', KEYS[12], counter, amount)) == 'table' then
+    redis.call('XADD', KEYS[15], 'MAXLEN', '~', HISTORY, '*', 'h', 'client', 'k', 'sys', 'm', 'Counter ' .. counter ..
+      ' would leave the range of 64 bits: ' .. amount .. ' of ' .. source .. ' not counted')
+  end
+end
+
 local counted = {}  -- counters, as far as Lua's numbers go
 local function count(counters)
   for counter, amount in pairs(counters) do
     if #amount < 10 then
       counted[counter] = (counted[counter] or 0) + tonumber(amount)
     else
-      redis.pcall('HINCRBY', KEYS[12], counter, amount)
+      add_counter(counter, amount)
     end
   end
 end
@@ -250,7 +258,7 @@ for _, portion in ipairs(cmsgpack.unpack(ARGV[9])) do
 end
 grow(KEYS[1], sums)
 for counter, amount in pairs(counted) do
-  redis.pcall('HINCRBY', KEYS[12], counter, int(amount))
+  add_counter(counter, int(amount))
 end
 local nr_adopted = adopted.map + adopted.reduce
 redis.call('HINCRBY', KEYS[1], counted_as, nr_adopted)
