@@ -12,13 +12,16 @@ import hypothesis
 import pytest
 
 from disco_rq.machine.redisserver import private_directory
+from disco_rq.store import jobs
 from tests.nodes import NodeCluster
 
 
 def pytest_configure() -> None:
     # A shell starts what runs in the background with Ctrl-C ignored, and what that starts ignores it, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Three files of tests run at a time: how long one example takes says nothing.
+    # A master that was just started leads when it has had its turn, on a machine with many others.
+    jobs.MASTER_PATIENCE_S = 60.0
+    # Four files of tests run at a time: how long one example takes says nothing.
     hypothesis.settings.register_profile("unhurried", deadline=None)
     hypothesis.settings.load_profile("unhurried")
 

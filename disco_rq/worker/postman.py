@@ -47,14 +47,16 @@ class Postman:
     def look(self) -> None:
         """Send somebody if there is something to be told and nobody is out."""
         try:
+            # In the order in which an end goes from one to the next: else it could be missed on its way.
+            noted: Any = self._redis.hlen(keys.ENDS)
             waiting, under_way = self._queue.count, self._under_way.get_job_count(cleanup=False)
-            if not self._is_out():
+            is_out = self._is_out()
+            if not is_out:
                 if under_way:  # of one that died with it: it waits again when its time is over
                     self._under_way.cleanup()
                 if waiting and not self._is_taken_care_of():
                     self._is_out = self._start(self._deliver)
-            noted: Any = self._redis.hlen(keys.ENDS)
-            self.untold = int(waiting) + int(under_way) + int(noted)
+            self.untold = max(int(noted) + waiting + under_way, int(is_out))
         except (DiscoError, RedisError, OSError) as error:
             log.debug("no look at %s: %s", WEBHOOK_QUEUE, error, extra={"action": "webhook"})
 
