@@ -73,6 +73,7 @@ def run_script(
     return subprocess.run(script, env={**os.environ, **environment}, capture_output=True, text=True)
 
 
+@pytest.mark.long
 def test_a_backup_has_the_ended_jobs_and_goes_on_with_the_active_ones(
     nodes: NodeCluster, tmp_path: Path, redis_cli: Path
 ) -> None:

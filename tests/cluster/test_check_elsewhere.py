@@ -31,6 +31,7 @@ def of_host(line: str, params: Any) -> Iterator[tuple[str, str]]:
     yield line, this_host()
 
 
+@pytest.mark.long
 def test_each_check_runs_on_the_other_node(two: NodeCluster) -> None:
     job = two.disco.new_job("checked", [f"raw://{i}" for i in range(6)], map=same, nr_reduces=2, check=1)
     job.wait(timeout=60)

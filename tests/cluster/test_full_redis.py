@@ -82,6 +82,7 @@ def test_purging_what_has_ended_makes_room(nodes: NodeCluster) -> None:
     assert list(result_iterator(waits.wait(timeout=30))) == [("a", 1)]
 
 
+@pytest.mark.long
 def test_a_worker_that_starts_while_redis_is_full_waits_too(nodes: NodeCluster, tmp_path: Path) -> None:
     nodes.master()
     nodes.node("n1")

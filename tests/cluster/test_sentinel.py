@@ -85,6 +85,7 @@ def assert_kill_ends_what_runs(disco: Disco, directory: Path) -> None:
     wait_until(lambda: not psutil.pid_exists(pid), PATIENCE_S)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sentinels", ["debian"], indirect=True)
 def test_a_job_outlives_the_death_of_the_redis_that_is_the_master(
     sentinels: Sentinels, disco: Disco, tmp_path: Path
@@ -139,6 +140,7 @@ def test_a_job_goes_on_while_one_master_is_replaced_after_the_other(
     assert_kill_ends_what_runs(disco, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sentinels", ["debian"], indirect=True)
 def test_a_job_that_the_next_master_does_not_know_is_told_as_unknown(
     sentinels: Sentinels, disco: Disco, tmp_path: Path
@@ -187,6 +189,7 @@ def words(line: str, params: Any) -> list[tuple[str, int]]:
     return [(word, 1) for word in line.split()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sentinels", ["debian"], indirect=True)
 def test_a_plain_rq_worker_that_waits_for_work_follows_the_master(
     sentinels: Sentinels, short_dir: Path, tmp_path: Path
@@ -238,6 +241,7 @@ def test_it_works_over_tls_with_plain_rq_workers_and_our_own(
         assert_kill_ends_what_runs(disco, tmp_path)
 
 
+@pytest.mark.long
 def test_the_users_and_the_sentinels_of_ops_bear_a_failover(short_dir: Path, redis_server: Path) -> None:
     users = ("client", "master", "worker", "viewer", "admin", "replica", "sentinel", "sentinels")
     passwords = {user: f"{user}-pa55" for user in users}

@@ -122,6 +122,7 @@ def look_at_a_job(disco: Disco, visitor: Visitor, scratch: Path) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.long
 def test_a_job_runs_on_and_the_page_answers(tmp_path: Path, usual_files: None) -> None:
     directory = private_directory()
     with pytest.MonkeyPatch.context() as patch, PrivateServer(directory) as server:

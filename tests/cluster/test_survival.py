@@ -310,6 +310,7 @@ def test_redis_killed_and_started_again_in_the_middle_changes_nothing_but_time(
     assert job.job.jobinfo()["nodes"] == ["used"]
 
 
+@pytest.mark.long
 def test_blacklisted_and_whitelisted_survive_a_restart_of_everything(
     nodes: NodeCluster, tmp_path: Path
 ) -> None:
