@@ -252,18 +252,19 @@ def test_waits_go_on_over_the_deaths_of_redis_and_master(nodes: NodeCluster, tmp
     nodes.master()
     nodes.node("n1")
     nodes.wait_ready()
-    gate = GatedJob(nodes.disco, tmp_path / "gates", max_failures=9)
+    gate, is_open = GatedJob(nodes.disco, tmp_path / "gates", max_failures=9), threading.Event()
 
     async def story() -> tuple[int, int, int]:
         async with AsyncDisco(nodes.url) as client:
             job = await client.job(gate.job.name)
             told = (job.wait(), _all(job.stream()), _all(job.events(follow=True)))
+            is_open.set()
             results, pairs, events = await asyncio.wait_for(asyncio.gather(*told), 90)
             return len(results), len(pairs), len({offset for offset, _ in events}) - len(events)
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(asyncio.run, story())
-        wait_until(lambda: gate.traces("map"))
+        wait_until(lambda: gate.traces("map") and is_open.is_set())
         nodes.kill_redis()
         time.sleep(0.5)  # it is away for so long
         nodes.start_redis()
