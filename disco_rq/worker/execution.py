@@ -19,6 +19,7 @@ from disco_rq.attempt.files import opener_with
 from disco_rq.attempt.log import AttemptLog
 from disco_rq.attempt.place import Place
 from disco_rq.attempt.processstate import ProcessState
+from disco_rq.attempt.program import Program
 from disco_rq.attempt.running import Outcome, Running, TaskInput, Turn, run_attempt
 from disco_rq.attempt.stored import InputsMissing, StoredFeed, StoredRanges
 from disco_rq.attempt.surroundings import Surroundings
@@ -225,15 +226,20 @@ class Execution:
         if self._traces is None:
             return self._untraced(attempt, task_input)
         work = partial(self._untraced, attempt, task_input)
-        return self._traces.run(attempt, self._programs, work)
+        return self._traces.run(attempt, lambda: self._program_of(attempt).spec, work)
 
-    def _untraced(self, attempt: Attempt, task_input: TaskInput) -> Commit:
+    def _program_of(self, attempt: Attempt) -> Program:
+        """Its job, unpacked, whose files every attempt of it is to find on the path."""
         is_new = self._programs.spec_of(attempt.job) is None
         program = self._programs.of(attempt.job)
+        if is_new and program.unpacked.required:
+            self._surroundings = Surroundings()
+        return program
+
+    def _untraced(self, attempt: Attempt, task_input: TaskInput) -> Commit:
+        program = self._program_of(attempt)
         spec = program.spec
         program.check(attempt.task, task_input)
-        if is_new and program.unpacked.required:
-            self._surroundings = Surroundings()  # with its files on the path
         turn = Turn(spec, program.unpacked, attempt.task, attempt.number, task_input)
         if task_input != "reduce" and task_input.is_redundant:
             turn = turn.after(self._store.failed_inputs(attempt.job, attempt.task))

@@ -23,10 +23,10 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCod
 from disco_rq.attempt.stored import InputsMissing
 from disco_rq.errors import ConnectionLost, OtherVersion
 from disco_rq.machine.tracing import TRACEPARENT, JobTrace
+from disco_rq.model import JobSpec
 from disco_rq.runtime import Overtaken
 from disco_rq.store.attempts import Attempt, Commit
 from disco_rq.version import __version__
-from disco_rq.worker.programs import Programs
 
 __all__ = ["AttemptTraces"]
 
@@ -66,11 +66,11 @@ class AttemptTraces:
 
             RedisInstrumentor().instrument(tracer_provider=provider)
 
-    def run(self, attempt: Attempt, programs: Programs, work: Callable[[], Commit]) -> Commit:
-        """What ``work`` returns or raises."""
+    def run(self, attempt: Attempt, load: Callable[[], JobSpec], work: Callable[[], Commit]) -> Commit:
+        """What ``work`` returns or raises. ``load`` gives the spec of the attempt's job."""
+        spec = None
         with suppress(Exception):  # a job that cannot be loaded: ``work`` meets and tells it
-            programs.of(attempt.job)
-        spec = programs.spec_of(attempt.job)
+            spec = load()
         where = JobTrace.of(attempt.job, spec.details.get(TRACEPARENT) if spec else None)
         phase = attempt.task.phase
         above = SpanContext(

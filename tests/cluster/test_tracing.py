@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from disco_rq import JobError
+from disco_rq import JobError, result_iterator
 from tests.cluster.conftest import wait_until
 from tests.nodes import NodeCluster
 
@@ -162,11 +162,15 @@ def test_a_collector_that_does_not_answer_costs_no_task(nodes: NodeCluster) -> N
     nodes.master()
     nodes.node("n1")
     nodes.wait_ready()
-    job = nodes.disco.new_job("alone", [f"raw://{i}" for i in range(20)], map=plain)
+    # of which each task imports a module that came with it
+    files = {f"of_{i}.py": b"N = %d" % i for i in range(20)}
+    job = nodes.disco.new_job("alone", [f"raw://{i}" for i in range(20)], map=importing, required_files=files)
 
-    assert len(job.wait(timeout=30)) == 20
+    assert sorted(result_iterator(job.wait(timeout=30))) == [(i, 1) for i in range(20)]
     wait_until(lambda: "spans are lost: no collector takes them" in nodes.nodes["n1"].said)
 
 
-def plain(line: str, params: Any) -> Iterator[tuple[str, int]]:
-    yield line, 1
+def importing(line: str, params: Any) -> Iterator[tuple[int, int]]:
+    import importlib
+
+    yield importlib.import_module(f"of_{line}").N, 1
