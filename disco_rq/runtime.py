@@ -350,8 +350,6 @@ def skip_entry(entry: object, why: str = "") -> None:
 
 def _as_it_is(entry: object) -> object:
     """Safe from later changes, if it can be copied: it is kept when the map is done with it."""
-    if type(entry) not in (dict, list, set):
-        return entry
     try:
         return deepcopy(entry)
     except Exception:  # noqa: BLE001  whatever an object in it raises

@@ -33,7 +33,7 @@ _KINDS = (
     (b"\x7fELF", "a program"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an old Office"),
-    *((b"\x80%c\x95" % number, "a pickle of Python") for number in (4, 5)),
+    *((b"\x80%c" % protocol, "a pickle of Python") for protocol in (2, 3, 4, 5)),
     *((b"SEQ%c" % number, "a SequenceFile of Hadoop") for number in (4, 5, 6)),
     *((b"RCF%c" % number, "an RCFile of Hive") for number in (0, 1)),
     (b"\x89LZO\0\r\n\x1a\n", "a file of lzop"),

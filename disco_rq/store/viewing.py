@@ -313,7 +313,7 @@ class ViewStore:
             oob=oob or 0,
             last_event=last[0][0].decode() if last else "0-0",
             suspended=fields[b"status"] == b"active" and is_suspended(self._redis),
-            waits=waits.decode() if waits and fields[b"status"] == b"active" else "",
+            waits=waits.decode("utf-8", "replace") if waits and fields[b"status"] == b"active" else "",
             in_batches=self._in_batches(name) if runs else {},
         )
 

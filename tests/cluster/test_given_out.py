@@ -208,11 +208,12 @@ def test_an_object_that_a_reader_of_the_reduce_fills_again_and_again(rows: Run, 
 
 @pytest.mark.parametrize("where", ["cluster", "local"])
 def test_an_entry_that_is_left_out(where: str, disco: Disco) -> None:
-    def skips(row: dict[str, list[int]], params: Any) -> None:
+    def skips(row: dict[str, list[int]] | tuple[int, list[int]], params: Any) -> None:
         skip_entry(row, "no")
-        row["n"].append(99)
+        (row["n"] if isinstance(row, dict) else row[1]).append(99)
 
     run = disco.new_job if where == "cluster" else local.run
-    job = run("x", ["raw://x"], map=skips, map_reader=lambda fd, size, name: iter([{"n": [1]}]), max_bad=1)
+    rows = [{"n": [1]}, (7, [1])]  # one holds the list, one only has it
+    job = run("x", ["raw://x"], map=skips, map_reader=lambda fd, size, name: iter(rows), max_bad=2)
     job.wait(timeout=PATIENCE_S)
-    assert [bad.entry for bad in job.bad_entries()] == [{"n": [1]}]
+    assert [bad.entry for bad in job.bad_entries()] == [{"n": [1]}, (7, [1])]

@@ -125,7 +125,8 @@ class TestWhatIsNoText:
             (b"SEQ\x06\x19org.apache.hadoop.io.Text", "SequenceFile"),
             (b"\x93NUMPY\x01\x00v\x00", "NumPy"),
             (b"\x89LZO\0\r\n\x1a\n", "lzop"),
-            (pickle.dumps({"a": 1}), "pickle"),
+            *((pickle.dumps({"a": 1}, protocol), "pickle") for protocol in (2, 3, 4, 5)),
+            (pickle.dumps(1), "pickle"),
         ],
     )
     def test_is_refused_with_what_reads_it(self, data: bytes, told: str) -> None:
