@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -137,7 +138,12 @@ def test_without_a_server_program_the_error_says_what_to_install(
 
 
 def titles(disco: Disco) -> list[str]:
-    return [" ".join(process.cmdline()).rstrip() for process in processes_of(disco)]
+    """Of its processes, but for one that ends just now."""
+    found = []
+    for process in processes_of(disco):
+        with suppress(psutil.NoSuchProcess):
+            found.append(" ".join(process.cmdline()).rstrip())
+    return found
 
 
 def test_processes_say_what_they_are_and_do(tmp_path: Path) -> None:

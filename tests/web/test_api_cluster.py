@@ -6,10 +6,12 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -105,8 +107,9 @@ def test_no_process_tells_the_token_of_the_link(disco: Disco) -> None:
 
     assert len(processes) > 2
     for process in processes:
-        assert told not in " ".join(process.cmdline())
-        assert told not in process.environ().values()
+        with suppress(psutil.NoSuchProcess):  # a worker's idle process is replaced by another at any time
+            assert told not in " ".join(process.cmdline())
+            assert told not in process.environ().values()
 
 
 def test_the_embedded_page_is_served_where_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
