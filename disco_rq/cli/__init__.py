@@ -4,9 +4,11 @@
 """
 
 import signal
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from disco_rq.machine.hashseed import start_again_with_hash_seed
 from disco_rq.machine.streams import open_closed_streams
 
 __all__ = ["main"]
@@ -18,6 +20,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     if usual is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while it imports ends it without a traceback
     open_closed_streams()
+    if args is None and sys.argv[1:2] == ["node"]:
+        start_again_with_hash_seed()  # here: what is imported before that is imported twice
     from disco_rq.cli.app import run  # not at the top: a fifth of a second
 
     signal.signal(signal.SIGINT, usual)

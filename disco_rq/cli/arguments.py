@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from disco_rq import Disco
 from disco_rq.cli.completion import complete_jobs
 from disco_rq.cli.naming import whole_name
 from disco_rq.errors import SettingsError
 from disco_rq.settings import Settings
-from disco_rq.views.sources import Sources
+
+if TYPE_CHECKING:
+    from disco_rq import Disco
+    from disco_rq.views.sources import Sources
 
 UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -89,12 +91,16 @@ def address(redis: str | None) -> str:
 
 def connect(redis: str | None) -> Disco:
     """The running cluster that the user means. Raises ``DiscoError`` if there is none to be reached."""
+    from disco_rq import Disco  # not at the top: masters and nodes need no client, and every verb this module
+
     return Disco(address(redis))
 
 
 @contextmanager
 def sources_of(redis: str | None) -> Iterator[Sources]:
     """What the web API reads from, for the verbs that tell the same. Raises like ``connect``."""
+    from disco_rq.views.sources import Sources
+
     sources = Sources.open(address(redis), Settings.from_env().secret)
     try:
         yield sources

@@ -1,4 +1,7 @@
-"""The verbs that run parts of a cluster: master, node, up; and web-token."""
+"""The verbs that run parts of a cluster: master, node, up; and web-token.
+
+Each imports its part itself: a node is there a third sooner without what the master and the client need.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,11 @@ from contextlib import suppress
 import click
 
 from disco_rq.cli.arguments import redis_option, verb
-from disco_rq.cli.run import stopped_like_ctrl_c
-from disco_rq.client.embedded import EmbeddedCluster
 from disco_rq.errors import SettingsError
-from disco_rq.machine.hashseed import start_again_with_hash_seed
 from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.logs import log_to_stderr
 from disco_rq.machine.titles import tell_title
-from disco_rq.machine.tracing import check_installed
-from disco_rq.master.master import portions
-from disco_rq.node.node import run_node
 from disco_rq.settings import PREFIX, Settings
-from disco_rq.web.access import token
-from disco_rq.web.port import WebPort
-from disco_rq.web.serving import run_master_with_page
 
 otel_option = click.option(
     "--otel",
@@ -57,6 +51,11 @@ otel_option = click.option(
 )
 def master(redis: str | None, **options: str | None) -> None:
     """Run a master until it is stopped. Several may run: one leads, another takes over when it dies."""
+    from disco_rq.machine.tracing import check_installed
+    from disco_rq.master.master import portions
+    from disco_rq.web.port import WebPort
+    from disco_rq.web.serving import run_master_with_page
+
     log_to_stderr()
     settings = settings_with(redis=redis, **options)
     portions(settings)  # what is wrong is told before the page is up
@@ -124,7 +123,8 @@ def master(redis: str | None, **options: str | None) -> None:
 @redis_option
 def node(slots: int | None, redis: str | None, labels: tuple[str, ...], **options: str | None) -> None:
     """Run this machine's workers, and serve their files to the others, until they are stopped."""
-    start_again_with_hash_seed()
+    from disco_rq.node.node import run_node
+
     log_to_stderr()
     options["labels"] = ",".join(labels) or None
     run_node(settings_with(redis=redis, **options), os.cpu_count() or 1 if slots is None else slots)
@@ -134,6 +134,9 @@ def node(slots: int | None, redis: str | None, labels: tuple[str, ...], **option
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="[default: one a core]")
 def up(workers: int | None) -> None:
     """Run a whole cluster on this machine, until Ctrl-C."""
+    from disco_rq.cli.run import stopped_like_ctrl_c
+    from disco_rq.client.embedded import EmbeddedCluster
+
     with (
         suppress(KeyboardInterrupt),
         stopped_like_ctrl_c(),
@@ -150,6 +153,8 @@ def up(workers: int | None) -> None:
 @click.option("--viewer", is_flag=True, help="One that only looks.")
 def web_token(viewer: bool) -> None:
     """Print the token that opens the web page and the API of a cluster with a secret."""
+    from disco_rq.web.access import token
+
     secret = Settings.from_env().secret
     if secret is None:
         raise SettingsError(f"without {PREFIX}SECRET the page needs no token: it is open to this machine")

@@ -18,8 +18,16 @@ import s3fs
 BUCKET = "bucket"
 _PROGRAM = """
 import sys
+from moto.s3.models import FakeKey
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
+
+unlocked = FakeKey.etag.fget
+def etag(key):  # moto's own may read the content while another thread does, and then be wrong
+    with key.lock:
+        return unlocked(key)
+FakeKey.etag = property(etag)
+
 server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
 print(server.server_port, flush=True)
 server.serve_forever()

@@ -10,8 +10,13 @@ from urllib.parse import quote
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 """For how long a test waits for what a page is to show."""
+_TOASTS_STAY = """
+const timeout = window.setTimeout;
+window.setTimeout = (run, ms, ...rest) => timeout(run, ms === 4000 ? 60000 : ms, ...rest);
+"""
+"""A line that says what was done goes after four seconds. On a busy machine a test may look later."""
 
 
 @contextlib.contextmanager
@@ -31,7 +36,7 @@ class Visit:
         self.complaints: list[str] = []
         self.context: BrowserContext = browser.new_context(base_url=root, **profile)
         self.context.set_default_timeout(WAIT_S * 1000)
-        self.context.add_init_script("window.hacked = false;")
+        self.context.add_init_script("window.hacked = false;" + _TOASTS_STAY)
         self.page: Page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._listen)

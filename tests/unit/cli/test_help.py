@@ -65,6 +65,43 @@ def test_help_and_the_completion_of_verbs_import_none(words: list[str], environm
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_node_starts_again_with_the_hash_seed_before_it_has_imported_anything() -> None:
+    """What was imported by then would be imported twice."""
+    heavy = (*HEAVY, "click")
+    code = (
+        "import os, sys; from disco_rq.cli import main\n"
+        "def begins_again(program, arguments, environment):\n"
+        f"    print(environment['PYTHONHASHSEED'], [name for name in {heavy} if name in sys.modules])\n"
+        "    sys.exit()\n"
+        "os.execve = begins_again\n"
+        "main()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "node", "--help"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("0 []\n", "")
+
+
+@pytest.mark.parametrize(("verb", "unneeded"), [("master", "disco_rq.worker"), ("node", "disco_rq.client")])
+def test_a_part_of_a_cluster_imports_no_other_part(verb: str, unneeded: str) -> None:
+    code = (
+        "import sys; from disco_rq.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        f"finally: print({unneeded!r} in sys.modules, 'redis' in sys.modules)"
+    )
+    nowhere = ["--redis", "unix:///nowhere"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, verb, *nowhere], capture_output=True, text=True, timeout=60
+    )
+    assert "nowhere" in done.stderr
+    assert done.stdout.splitlines()[-1] == "False True"
+
+
 @pytest.mark.parametrize("name", [name for name, _ in verbs(cli)])
 def test_every_verb_has_help_with_an_example_of_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
