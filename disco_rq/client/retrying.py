@@ -13,6 +13,7 @@ from disco_rq.client.functions import FUNCTIONS, looked_at
 from disco_rq.client.identity import same_code
 from disco_rq.client.keeping import MIXED, adoption_of, fitting_tasks, signed_with
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
+from disco_rq.client.partitioned import check_alike
 from disco_rq.client.results import count_partitions
 from disco_rq.client.submission import (
     ARGUMENTS,
@@ -162,6 +163,7 @@ def _put_together(session: Session, earlier: Earlier, changes: Mapping[str, Any]
         submission = build(
             name, given, arguments, signer, partitions_of, required=_required(earlier, changes)
         )
+        check_alike(submission.spec, submission.functions, session.partitioned)
     else:
         functions, inputs = _functions(earlier, arguments, changes), earlier.inputs()
 

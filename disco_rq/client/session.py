@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from disco_rq.client.fitness import FitnessCheck
+from disco_rq.client.partitioned import PARTITIONED, check_alike, with_ranges
 from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.reusing import planned_reuse
 from disco_rq.client.submission import Submission, build
-from disco_rq.errors import DiscoError
+from disco_rq.errors import BadSignature, DiscoError, UnknownJob
 from disco_rq.inputs.rediskeys import place_of
 from disco_rq.model import JobSpec, Phase
 from disco_rq.outputs.datadir import DataDir
@@ -18,7 +19,7 @@ from disco_rq.outputs.locator import Locator, readable_root
 from disco_rq.packing import Signer, fingerprints
 from disco_rq.saving import check_outputs, genuine_parts, settle
 from disco_rq.settings import Settings
-from disco_rq.store.adoption import Adoption
+from disco_rq.store.adoption import Adoption, AdoptionStore
 from disco_rq.store.attempts import add_event
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
@@ -77,6 +78,7 @@ class Session:
         """Check, pack and store a job; raises what ``Disco.new_job`` says."""
         partitions_of = partial(count_partitions, self.locator)
         submission = build(name, input, arguments, self.signer(), partitions_of, self.keys_at)
+        check_alike(submission.spec, submission.functions, self.partitioned)
         if not submission.spec.reuse:
             return self.store_job(submission)
         any_number = arguments.get("nr_reduces") is None
@@ -111,6 +113,15 @@ class Session:
         keys = GivenKeys(self.connection)
         keys.check_own(place_of(address))
         return keys
+
+    def partitioned(self, name: str) -> str:
+        """How the results of a job are partitioned; empty: nobody knows."""
+        try:
+            word = self.signed_spec(name).details.get(PARTITIONED) or ""
+        except (BadSignature, UnknownJob):
+            return ""
+        _, digest = AdoptionStore(self.connection).ranges(name)
+        return with_ranges(word, digest)
 
     def signer(self) -> Signer:
         """The signatures of this cluster."""

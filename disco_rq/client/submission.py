@@ -16,6 +16,7 @@ from disco_rq.client.arguments import as_plain_data
 from disco_rq.client.codes import CODE, Code, codes_of
 from disco_rq.client.functions import FUNCTIONS
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
+from disco_rq.client.partitioned import PARTITIONED, partitioned_by
 from disco_rq.client.piloting import pilot_details
 from disco_rq.client.sides import Share, shared_out
 from disco_rq.client.sourcetext import source_texts
@@ -274,6 +275,8 @@ def _details(
     check = sample_bits(len(inputs) if functions.map is not None else 0, options.get("check", 0))
     is_small = not (pilot or check) and _is_small(functions, inputs, nr_reduces)
     told = {"reads": jobs_read(inputs), "is_small": is_small, "source": source_texts(functions)}
+    if nr_reduces > 1:
+        told[PARTITIONED] = partitioned_by(functions)
     return {**told, "check": check, **pilot}
 
 

@@ -38,6 +38,7 @@ class LocalRecord:
     bad: dict[TaskId, tuple[int, int]] = field(default_factory=dict)  # bad entries, and the attempt
     nr_read: int = 0  # entries that its maps have read, where some may be bad
     msgs_dropped: int = 0
+    partitioned: str = ""  # how, as ``client.partitioned`` has it
 
     def tell(self, host: str, text: str, *, by_job: bool = False) -> None:
         """A line for the history."""

@@ -15,6 +15,7 @@ from typing import Any, Unpack
 
 from disco_rq.client.arguments import Inputs, JobArguments
 from disco_rq.client.badentries import bad_entries
+from disco_rq.client.partitioned import check_alike
 from disco_rq.client.reading import result_iterator
 from disco_rq.client.results import Results, count_partitions, results_of
 from disco_rq.client.submission import Submission, build
@@ -155,6 +156,7 @@ def _planned(name: Any, input: Any, arguments: Mapping[str, Any], keys: LocalKey
     plan = partial(build, name, inputs, signer=None, partitions_of=partitions_of, keys_at=keys.at)
     submission: Submission = plan(arguments)
     spec = submission.spec
+    check_alike(spec, submission.functions, _here.partitioned)
     if not spec.has_map:
         return submission
     more: dict[str, Any] = {}
@@ -214,6 +216,11 @@ class _Here:
         if job not in self.records:
             raise OOBNotFound(f"unknown job {job!r}")
         return self.records[job]
+
+    def partitioned(self, job: str) -> str:
+        """How its results are partitioned; empty: nobody knows."""
+        record = self.records.get(job)
+        return record.partitioned if record is not None else ""
 
     def forget(self, job: str) -> None:
         self.records.pop(job, None)

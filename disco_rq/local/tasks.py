@@ -23,6 +23,7 @@ from disco_rq.attempt.surroundings import forget_modules, restored
 from disco_rq.attempt.timelimit import time_limit
 from disco_rq.attempt.usercode import describe, failure_kind
 from disco_rq.client.facts import describe_death
+from disco_rq.client.partitioned import PARTITIONED, with_ranges
 from disco_rq.client.submission import Submission
 from disco_rq.errors import BadEntryError, JobError, JobFailure
 from disco_rq.inputs.rediskeys import KeysAt
@@ -59,8 +60,9 @@ class LocalTasks:
         keys_at: KeysAt,
     ) -> None:
         """``other_jobs`` finds a job that has ended; ``OOBNotFound``."""
-        self.record = LocalRecord(submission.spec.name)
         self._spec = submission.spec
+        word = with_ranges(self._spec.details.get(PARTITIONED) or "", "")
+        self.record = LocalRecord(self._spec.name, partitioned=word)
         self._pack = submission.pack
         self._functions = submission.functions
         self._inputs = submission.inputs
@@ -220,9 +222,10 @@ class LocalTasks:
         """As they were fixed, if they were."""
         return self._ranges
 
-    def fix_ranges(self, packed: bytes, digest: str) -> bytes:  # noqa: ARG002
+    def fix_ranges(self, packed: bytes, digest: str) -> bytes:
         """Fix these."""
         self._ranges = packed
+        self.record.partitioned = with_ranges(self._spec.details[PARTITIONED], digest)
         return packed
 
     def some_inputs(self) -> list[tuple[int, MapInput]]:
