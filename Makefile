@@ -1,6 +1,8 @@
 # `make demo` and `make test` work from a fresh clone with Python 3.11, pip and make; each sets up what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where it is set, each of the thousand Python processes that the tests start compiles all of disco_rq anew.
+export PYTHONDONTWRITEBYTECODE =
 INSTALLED := .venv/installed
 
 .PHONY: demo test long bench big scale chaos soak network screenshots release lint format redis chromium axe clean
