@@ -60,9 +60,9 @@ def plan_inputs(
     file: the first one that can be read is. Files over ``split_size`` bytes are cut into even pieces when
     they are ``line_based``, not compressed, and can seek; replicas only if all of them can and are of one
     size. Others are cut where ``borders`` says, if they have no replicas. ``files_per_task`` groups the
-    whole files of one directory or glob. ``keys_at`` is asked for lists and streams of Redis, cut by number.
-    Raises ``JobArgumentError``, naming the argument and the
-    address, for what is missing as far as the client can see (for replicas: when all are), for empty
+    whole files of one directory or glob that follow each other. ``keys_at`` is asked for lists and streams
+    of Redis, cut by number. Raises ``JobArgumentError``, naming the argument and the address, for what is
+    missing as far as the client can see (for replicas: when all are), for empty
     directories and globs, and for wrong types.
     """
     _check_number("split_size", split_size, optional=True)
@@ -128,6 +128,9 @@ def _tasks(files: Iterable[tuple[Found, ...]], cutter: _Cutter, files_per_task: 
     for replicas in files:
         pieces = cutter.pieces(replicas)
         if len(pieces) > 1:
+            if group:  # maps are in the order of the input, and so are the values of a key
+                yield MapInput(tuple(group))
+                group = []
             yield from (MapInput((cutter.inputs(replicas, *piece),)) for piece in pieces)
             continue
         group.append(cutter.inputs(replicas))

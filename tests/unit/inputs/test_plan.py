@@ -154,10 +154,11 @@ class TestGroups:
         assert urls(str(logs), files_per_task=2) == [[a, b], [c]]
         assert urls(a, b, f"{logs}/*.*", files_per_task=10) == [[a], [b], [a, b, c]]
 
-    def test_big_ones_among_them_are_cut(self, logs: Path) -> None:
+    def test_big_ones_among_them_are_cut_and_all_keep_their_order(self, logs: Path) -> None:
         (logs / "b.txt").write_bytes(b"line\n" * 10)
-        planned = plan_inputs([str(logs)], line_based=True, split_size=30, files_per_task=5)
-        assert sorted(len(task.parts) for task in planned) == [1, 1, 2]
+        (logs / "d.log").touch()
+        a, b, c, d = (f"{logs}/{name}" for name in ("a.txt", "b.txt", "c.log", "d.log"))
+        assert urls(str(logs), split_size=30, files_per_task=5) == [[a], [b], [b], [c, d]]
 
 
 class TestReplicas:
