@@ -26,6 +26,8 @@ def parse_labels(text: str) -> Labels:
         name, equals, value = entry.partition("=")
         if not _NAME.fullmatch(name) or (equals and not _VALUE.fullmatch(value)):
             raise ValueError(f"{entry!r} is no label, such as gpu, ram=64 or zone=eu-1")
+        if name in labels:
+            raise ValueError(f"{entry!r}: {name} is named twice")
         labels[name] = _value(value) if equals else True
     if len(labels) > MOST:
         raise ValueError(f"{len(labels)} labels are more than {MOST}")
@@ -87,16 +89,29 @@ def _has(there: bool | float | str | None, needed: bool | float | str) -> bool:
     if needed is True:
         return True
     if isinstance(needed, str):
-        return str(there) == needed
-    return not isinstance(there, bool | str) and there >= needed
+        return _text(there) == needed
+    number = _number(there) if isinstance(there, str) else there
+    return not isinstance(number, bool | str) and number >= needed
 
 
 def _value(text: str) -> float | str:
+    """A number that is written otherwise than we do, such as 007, stays a text: jobs may need just that."""
+    number = _number(text)
+    return number if _text(number) == text else text
+
+
+def _number(text: str) -> float | str:
+    """What the text says, or the text where that is no number."""
     try:
         number = float(text)
     except ValueError:
         return text
     return number if math.isfinite(number) else text
+
+
+def _text(value: bool | float | str) -> str:
+    """As people write it: 64 for 64.0."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _is_need(value: Any) -> bool:

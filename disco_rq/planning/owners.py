@@ -77,7 +77,8 @@ def _parsed(text: str, pattern: re.Pattern[str], such_as: str, what: str) -> dic
     found: dict[str, str] = {}
     for entry in text.replace(",", " ").split():
         owner, _, number = entry.rpartition("=")
-        if not owner or not pattern.fullmatch(number) or not float(number):
+        # Other separators would make a part of the name of what was meant as another owner.
+        if not owner or set(owner) & set("=;") or not pattern.fullmatch(number) or not float(number):
             raise ValueError(f"{entry!r} is no {what} of an owner, such as {such_as}")
         if owner in found:
             raise ValueError(f"{entry!r}: {owner} is named twice")

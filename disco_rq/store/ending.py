@@ -19,6 +19,7 @@ from disco_rq.store.deaths import killed
 from disco_rq.store.jobs import JobStore
 from disco_rq.store.nodes import KEEP, SPARE, live_slots
 from disco_rq.store.taskstate import Lease, TaskState, task_of
+from disco_rq.store.together import together_if_not_full
 
 __all__ = ["Ending"]
 
@@ -62,11 +63,14 @@ class Ending:
         # The job's own hash goes first: without it no attempt can be claimed any more, so those that may have
         # staged results are the ones that run now; and once the tasks are gone nothing can be committed or
         # put.
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.delete(job.job)
-        for digest in told.decode("utf-8", "replace").split():  # nobody knows these any more then
-            pipe.zrem(keys.codes(digest), name)
-        unreadable.answers(pipe)
+        codes = [keys.codes(digest) for digest in told.decode("utf-8", "replace").split()]
+
+        def first(pipe: Pipeline) -> None:
+            pipe.delete(job.job)
+            for code in codes:  # nobody knows these any more then
+                pipe.zrem(code, name)
+
+        together_if_not_full(self._redis, first)
         tasks: Any = unreadable.answer(lambda: self._redis.hgetall(job.tasks)) or {}
         copies: Any = unreadable.answer(lambda: self._redis.hgetall(job.copies)) or {}
         states = unreadable.readable(
@@ -74,12 +78,14 @@ class Ending:
         )
         running = [Lease(name, task, state.attempt) for task, state in states if state.state == "running"]
         staged = [job.staged(lease.task) for lease in running]
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.unlink(job.tasks, *staged)
-        pipe.unlink(*job.records())
-        pipe.zrem(keys.JOBS, name)
-        pipe.zrem(keys.LEASES, name, *(lease.member for lease in running))
-        pipe.execute()
+
+        def then(pipe: Pipeline) -> None:
+            pipe.unlink(job.tasks, *staged)
+            pipe.unlink(*job.records())
+            pipe.zrem(keys.LEASES, name, *(lease.member for lease in running))
+            pipe.zrem(keys.JOBS, name)  # last: who is killed before that is followed by ``half_forgotten``
+
+        together_if_not_full(self._redis, then)
         # Not in the transaction, which a full server would refuse for it: the deletion is what makes room.
         # Without the event RQ's own records of the job stay until they expire.
         with contextlib.suppress(RedisFull):
@@ -148,10 +154,12 @@ class Ending:
 
     def _forget_spared(self, name: str) -> None:
         """The nodes are asked for the files of a purged job."""
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.unlink(keys.adopters(name))
-        pipe.zrem(keys.SPARED, name)
-        pipe.execute()
+
+        def both(pipe: Pipeline) -> None:
+            pipe.unlink(keys.adopters(name))
+            pipe.zrem(keys.SPARED, name)
+
+        together_if_not_full(self._redis, both)
 
     def let_go(self, most: int) -> list[str]:
         """Of jobs that are purged, and whose files stay for others, have the nodes delete those that were
@@ -215,12 +223,14 @@ class Ending:
         signed, those that are alive are asked, too: they remember that its signatures are of no use any more.
         """
         job = keys.JobKeys(name)
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.exists(job.job)
-        pipe.smembers(job.nodes)
-        pipe.smembers(keys.NODES)
-        pipe.exists(keys.CLUSTER)
-        is_known, of_job, every, is_signed = unreadable.answers(pipe)
+
+        def read(pipe: Pipeline) -> None:
+            pipe.exists(job.job)
+            pipe.smembers(job.nodes)
+            pipe.smembers(keys.NODES)
+            pipe.exists(keys.CLUSTER)
+
+        is_known, of_job, every, is_signed = together_if_not_full(self._redis, read)
         if is_known and is_signed and of_job is not None:
             of_job = of_job | {node.encode() for node in live_slots(self._connection)}
         # Not every node: one that is away for good would be asked for ever more. Nor one that was forgotten.

@@ -24,6 +24,7 @@ from disco_rq.store.inputheads import input_heads
 from disco_rq.store.nodes import is_suspended
 from disco_rq.store.submitting import submit_call
 from disco_rq.store.taskstate import Lease, TaskState, attempt_field, attempt_of, task_of
+from disco_rq.store.together import together_if_not_full
 
 log = logging.getLogger("disco_rq.store")
 
@@ -145,14 +146,16 @@ class JobStore:
     def signed_spec(self, name: str, signer: Signer) -> JobSpec:
         """The spec, as its client has signed it where there is a secret. ``BadSignature``; ``UnknownJob``."""
         job = keys.JobKeys(name)
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.get(job.spec)
-        pipe.getrange(job.pack, 0, HEAD_BYTES - 1)
-        packed, head = pipe.execute()
+
+        def both(pipe: Pipeline) -> None:
+            pipe.get(job.spec)
+            pipe.getrange(job.pack, 0, HEAD_BYTES - 1)
+
+        packed, head = together_if_not_full(self._redis, both)
         if packed is None:
             raise UnknownJob(f"unknown job {name!r}")
         if signer.signs:
-            check_spec(head, signer.seal(name), spec=packed)
+            check_spec(head or b"", signer.seal(name), spec=packed)
         return JobSpec.from_dict(msgpack.unpackb(packed))
 
     def outputs(self, name: str) -> dict[TaskId, str]:

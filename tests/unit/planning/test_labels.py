@@ -12,11 +12,11 @@ from tests.unit.planning.test_planner import finish, job, planner_with, told
 
 
 def test_a_label_is_a_name_or_a_name_with_a_number_or_a_text() -> None:
-    assert parse_labels("gpu, ram=64 zone=eu-1,ssd=1.5e3") == {
+    assert parse_labels("gpu, ram=64 zone=eu-1,ssd=1.5") == {
         "gpu": True,
         "ram": 64.0,
         "zone": "eu-1",
-        "ssd": 1500.0,
+        "ssd": 1.5,
     }
     assert parse_labels("") == {}
 
@@ -42,12 +42,26 @@ def test_what_is_no_label_is_named(text: str) -> None:
         ("gpu ram=64", {"gpu": True, "ram": 32}, True),
         ("gpu", {"gpu": True, "ram": 32}, False),
         ("", {}, True),
+        ("rack=7", {"rack": "7"}, True),
+        ("rack=7", {"rack": "7.0"}, False),
+        ("python=3.10", {"python": "3.10"}, True),
+        ("python=3.10", {"python": 3}, True),
+        ("rack=007", {"rack": "007"}, True),
+        ("rack=007", {"rack": 7}, True),
+        ("ram=1e3", {"ram": 1000}, True),
+        ("big=9007199254740993", {"big": "9007199254740993"}, True),
+        ("ram=nan", {"ram": 1}, False),
     ],
 )
 def test_a_number_is_needed_at_least_a_text_exactly(
     labels: str, needs: dict[str, Any], expected: bool
 ) -> None:
     assert fits(parse_labels(labels), needs) is expected
+
+
+def test_a_label_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="'gpu=2': gpu is named twice"):
+        parse_labels("gpu,ram=64,gpu=2")
 
 
 def test_needs_are_of_both_phases_or_of_each() -> None:

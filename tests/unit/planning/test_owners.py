@@ -195,5 +195,8 @@ def test_what_is_no_share_and_no_number_of_slots_is_named() -> None:
     for text in ("alice=1.5", "alice=0"):
         with pytest.raises(ValueError, match=f"'{text}' is no number of slots of an owner"):
             parse_owner_slots(text)
+    for text in ("alice=3;bob=2", "alice==3"):  # no owner is called so
+        with pytest.raises(ValueError, match=f"'{text}' is no share of an owner"):
+            parse_shares(text)
     with pytest.raises(ValueError, match="alice is named twice"):
         parse_shares("alice=1,alice=2")
