@@ -91,7 +91,7 @@ def _each(
     with connect(redis) as disco:
         known = {node["node"] for node in disco.nodeinfo()["available"]}
         for name in names:
-            if name not in known and change is not Disco.whitelist:  # which may be of a slip of before
+            if name not in known and change is not Disco.whitelist:  # which looks itself
                 there = f"there are {' '.join(sorted(known))}" if known else "there is none"
                 raise DiscoError(f"unknown node {name!r}: {there}")
         for name in names:

@@ -212,7 +212,7 @@ class Disco:
         NodeAdmin(self.session.connection).close(node, drain=False)
 
     def whitelist(self, node: str) -> None:
-        """Give the node tasks again: the end of ``blacklist`` and of ``drain``."""
+        """Give the node tasks again: the end of ``blacklist`` and of ``drain``. Raises as they do."""
         NodeAdmin(self.session.connection).open(node)
 
     def drain(self, node: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from disco_rq.doctor.finding import Finding
 from disco_rq.doctor.machines import Here, node_findings
 from disco_rq.doctor.products import product_findings
-from disco_rq.doctor.server import server_findings
+from disco_rq.doctor.server import server_findings, unreached_server
 from disco_rq.errors import ConnectionLost, DataError
 from disco_rq.machine.packages import installed
 from disco_rq.outputs.locator import Server, readable_root, server_of
@@ -41,8 +41,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     try:
         connection.check()
     except ConnectionLost as error:
-        do = "start it, or name another with --redis or DISCO_RQ_REDIS; look at its log, and at firewalls"
-        return [Finding("fail", "redis", str(error), do)]
+        return [Finding("fail", "redis", str(error), unreached_server(str(error)))]
     view = ViewStore(connection)
     round_trip_s = min(view.round_trip_s() for _ in range(3))
     info: Any = connection.redis.info()

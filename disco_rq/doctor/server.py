@@ -8,11 +8,24 @@ from typing import Any
 from disco_rq.doctor.finding import Finding
 from disco_rq.views.figures import size
 
-__all__ = ["server_findings"]
+__all__ = ["server_findings", "unreached_server"]
 
 SLOW_S = 0.05
 FULL, NEARLY_FULL = 0.95, 0.8
 SKEW_MS = 2_000
+_START_IT = "start it, or name another with --redis or DISCO_RQ_REDIS; look at its log, and at firewalls"
+_WHAT_TO_DO = {
+    "refuses the login": "put the login into the address: redis://USER:PASSWORD@HOST:PORT/0",
+    "is version": "upgrade it, or name another with --redis or DISCO_RQ_REDIS",
+    "BUSY ": "somebody's script runs there: 'redis-cli SCRIPT KILL', if it does not end",
+    "CERTIFICATE_VERIFY_FAILED": "name in ?ssl_ca_certs= the authority that signed it",
+    "DB index is out of range": "name a database that it has: /0 at the end of the address",
+}
+
+
+def unreached_server(why: str) -> str:
+    """What to do about a server that cannot be used, by what the connection says."""
+    return next((do for words, do in _WHAT_TO_DO.items() if words in why), _START_IT)
 
 
 def server_findings(
@@ -32,6 +45,10 @@ def _answers(address: str, info: Mapping[str, Any], round_trip_s: float) -> Find
     named = f"Redis {info.get('redis_version', 'of an unknown version')}"
     for make in ("Valkey", "Dragonfly", "Garnet"):
         named = f"{make} {version}" if (version := info.get(f"{make.lower()}_version")) else named
+    if info.get("role") == "slave" and info.get("slave_read_only", 1):
+        of = f"{info.get('master_host')}:{info.get('master_port')}"
+        do = f"name its master, {of}, or the sentinels that know it: redis+sentinel://"
+        return Finding("fail", "redis", f"{named} at {address} is a replica and takes no writes", do)
     text = f"{named} at {address} answers in {round_trip_s * 1000:.1f} ms"
     if round_trip_s < SLOW_S:
         return Finding("ok", "redis", text)
@@ -41,15 +58,16 @@ def _answers(address: str, info: Mapping[str, Any], round_trip_s: float) -> Find
 def _persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
     if info.get("loading"):
         yield Finding("fail", "persistence", "it is loading its data", "wait until it has")
-    if info.get("aof_enabled"):
-        if info.get("aof_last_write_status", "ok") != "ok":
-            do = "look at its log and its disk: it refuses writes until it can keep them"
-            yield Finding("fail", "persistence", "the append-only file cannot be written", do)
-        else:
-            yield Finding("ok", "persistence", "append-only file")
+    if info.get("aof_enabled") and info.get("aof_last_write_status", "ok") != "ok":
+        do = "look at its log and its disk: it refuses writes until it can keep them"
+        yield Finding("fail", "persistence", "the append-only file cannot be written", do)
         return
-    if info.get("rdb_last_bgsave_status", "ok") != "ok":
-        yield Finding("fail", "persistence", "its last snapshot failed", "look at its log and its disk")
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":  # also where there is an append-only file
+        text = "its last snapshot failed: it refuses writes until one succeeds, unless 'save' is empty"
+        yield Finding("fail", "persistence", text, "look at its log and its disk")
+        return
+    if info.get("aof_enabled"):
+        yield Finding("ok", "persistence", "append-only file")
         return
     do = "CONFIG SET appendonly yes, and the same in redis.conf"
     yield Finding("warn", "persistence", "no append-only file: a restart loses the latest, or all jobs", do)

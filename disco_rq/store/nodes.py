@@ -206,15 +206,20 @@ class NodeAdmin:
 
         Raises ``DiscoError`` for a name that no node was ever seen by: a slip would keep tasks from nobody.
         """
+        self._check_known(node)
+        self._change(node, blacklisted=not drain, draining=drain)
+
+    def open(self, node: str) -> None:
+        """Tasks for the node again. Raises as ``close`` does, unless the name is one that is closed."""
+        if node not in self.blacklist() | self.draining():
+            self._check_known(node)
+        self._change(node, blacklisted=False, draining=False)
+
+    def _check_known(self, node: str) -> None:
         known = set(node_names(self._connection)) | live_slots(self._connection).keys()
         if node not in known:
             there = f"there are {' '.join(sorted(known))}" if known else "there is none"
             raise DiscoError(f"unknown node {node!r}: {there}")
-        self._change(node, blacklisted=not drain, draining=drain)
-
-    def open(self, node: str) -> None:
-        """Tasks for the node again."""
-        self._change(node, blacklisted=False, draining=False)
 
     def forget(self, node: str) -> None:
         """Keep nothing more of a node that is gone for good; one that comes back is known again.

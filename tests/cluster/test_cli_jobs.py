@@ -361,7 +361,7 @@ def test_a_node_is_forgotten_when_it_is_gone_for_good(user: User) -> None:
     assert [told["node"] for told in user.types("nodes", "--json").json["available"]] == [node]
 
 
-@pytest.mark.parametrize("verb", ["drain", "blacklist", "forget"])
+@pytest.mark.parametrize("verb", ["drain", "blacklist", "whitelist", "forget"])
 def test_a_node_that_was_never_seen_is_refused(user: User, verb: str) -> None:
     assert (
         user.types(verb, "nonesuch", status=1).err

@@ -126,6 +126,19 @@ def test_a_node_that_nobody_knows_is_not_closed(connection: Connection, drain: b
     assert NodeAdmin(connection).blacklist() == NodeAdmin(connection).draining() == set()
 
 
+def test_a_name_that_nobody_knows_is_not_opened_unless_something_was_decided_about_it(
+    connection: Connection,
+) -> None:
+    NodeStore(connection, "n1").register({"host": "here"})
+    connection.redis.sadd(keys.BLACKLIST, "once")
+
+    NodeAdmin(connection).open("once")
+
+    assert NodeAdmin(connection).blacklist() == set()
+    with pytest.raises(DiscoError, match="unknown node 'once': there are n1"):
+        NodeAdmin(connection).open("once")
+
+
 # -- nodes that have said good-bye
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from disco_rq.doctor.finding import Finding
 from disco_rq.doctor.machines import Here, node_findings
-from disco_rq.doctor.server import server_findings
+from disco_rq.doctor.server import server_findings, unreached_server
 from disco_rq.store.viewing import NodeView, SlotView
 
 HERE = Here(python="3.11.7", version="0.1.0", protocol=1, secret=["aaaa"], packages={})
@@ -64,6 +64,9 @@ def test_a_healthy_server_is_ok_throughout() -> None:
     [
         ({"aof_enabled": 0}, "persistence", "warn", "no append-only file"),
         ({"aof_last_write_status": "err"}, "persistence", "fail", "cannot be written"),
+        ({"rdb_last_bgsave_status": "err"}, "persistence", "fail", "snapshot failed: it refuses writes"),
+        ({"role": "slave", "master_host": "h"}, "redis", "fail", "is a replica and takes no writes"),
+        ({"role": "slave", "slave_read_only": 0}, "redis", "ok", "answers"),
         ({"aof_enabled": 0, "rdb_last_bgsave_status": "err"}, "persistence", "fail", "snapshot failed"),
         ({"maxmemory_policy": "allkeys-lru"}, "eviction", "fail", "allkeys-lru"),
         ({"maxmemory_policy": "allkeys-lru", "maxmemory": 0}, "eviction", "warn", "allkeys-lru"),
@@ -87,6 +90,20 @@ def test_what_ails_the_server_is_told(told: dict[str, Any], what: str, level: st
     assert part in found[what].text
     assert found[what].do or level == "ok"
     assert {other.level for other in found.values() if other.what != what} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("why", "do"),
+    [
+        ("Redis at redis://r refuses the login: WRONGPASS", "put the login into the address"),
+        ("Redis at redis://r is version 5.0; 6.2 or newer is needed", "upgrade it"),
+        ("Redis at redis://r cannot be reached: BUSY Redis is busy running a script.", "SCRIPT KILL"),
+        ("Redis at rediss://r cannot be reached: [SSL: CERTIFICATE_VERIFY_FAILED] …", "?ssl_ca_certs="),
+        ("Redis at redis://r cannot be reached: Connection refused", "start it"),
+    ],
+)
+def test_what_to_do_about_a_server_is_told_by_why_it_is_not_reached(why: str, do: str) -> None:
+    assert do in unreached_server(why)
 
 
 def test_healthy_nodes_are_ok_throughout() -> None:
