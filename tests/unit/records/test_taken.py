@@ -107,7 +107,7 @@ Point = namedtuple("Point", "x y")
     "value",
     [
         np.datetime64("2024-01-02T03:04:05.000000001", "ns"),
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "s"),
         np.timedelta64(1, "Y"),
         np.complex128(1),
         np.array([1]),
