@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from disco_rq.planning.board import Board, allows, has_needs
 from disco_rq.planning.jobstate import JobState, PhaseState
 from disco_rq.planning.owners import Dealing
 from disco_rq.planning.stragglers import Laggard, node_for_copy
-from disco_rq.planning.turns import Place, Round, Turn
+from disco_rq.planning.turns import Place, Round, Turn, Waiting
 
 
 class Outlook(NamedTuple):
@@ -70,11 +71,12 @@ class Planner:
             while loads and turns:
                 _, name = heappop(loads)
                 # Who waits for the next free slot there, in its turn, must find it free.
-                before = self._first_waiting(waiting, name)
+                before = waiting.first(partial(self._takes, name))
                 assignment = self._next_batch(name, turns, outlook, before)
                 if assignment is None:
                     continue
                 self._promise(assignment, turns, now_s)
+                waiting.served(self._group(self.board.jobs[assignment.job]))
                 answer.append(assignment)
                 node = nodes[name]
                 if node.batches < node.slots:
@@ -130,7 +132,7 @@ class Planner:
 
     def _turns(
         self, ready: Sequence[tuple[JobState, Turn]], places: int, *, ahead: bool
-    ) -> tuple[Round, dict[str, list[Turn]]]:
+    ) -> tuple[Round, Waiting]:
         """The turns of the jobs that may have a batch, and those of the jobs that may not go ahead."""
         now: dict[str, list[Turn]] = {}
         waiting: dict[str, list[Turn]] = {}
@@ -141,17 +143,7 @@ class Planner:
         self._dealing.open(places)
         jobs, owners = self.board.jobs, self.board.owners
         turns = Round(now, self._dealing.rank, lambda name: owners.is_capped(jobs[name].owner))
-        return turns, {group: sorted(some) for group, some in waiting.items()}
-
-    def _first_waiting(self, waiting: Mapping[str, Sequence[Turn]], node: str) -> Place | None:
-        """The first turn of those that would take a slot of the node that becomes free."""
-        jobs = self.board.jobs
-        firsts = []
-        for group, turns in waiting.items():
-            first = next((turn for turn in turns if self._takes(jobs[turn[-1]], node)), None)
-            if first is not None:
-                firsts.append((self._dealing.rank(group), first))
-        return min(firsts, default=None)
+        return turns, Waiting(waiting, self._dealing.rank)
 
     def _next_batch(
         self, node: str, turns: Round, outlook: Outlook, before: Place | None
@@ -223,8 +215,9 @@ class Planner:
             queue.extendleft(reversed(skipped))
         return list(picked.values())
 
-    def _takes(self, job: JobState, node: str) -> bool:
-        """Whether it may have something for a slot of the node that becomes free."""
+    def _takes(self, node: str, name: str) -> bool:
+        """Whether a job may have something for a slot of the node that becomes free."""
+        job = self.board.jobs[name]
         if not job.takes(node) or self.board.owners.is_capped(job.owner):
             return False
         return has_needs(self.board, job, job.open_phase()[0], node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias, TypeVar
@@ -102,3 +103,33 @@ class Round:
         turns = self._of[owner]
         if turns:
             heappush(self._heap, (self._rank(owner), turns.first, owner))
+
+
+class Waiting:
+    """The turns that wait for the next free slot, those of each owner by themselves. Where most fit a node, a
+    thousand owners cost a look no more than two do.
+    """
+
+    def __init__(self, turns: Mapping[str, Iterable[Turn]], rank: Callable[[str], Rank]) -> None:
+        self._of = {owner: sorted(some) for owner, some in turns.items() if some}
+        self._rank = rank
+        self._entry = {owner: (rank(owner), some[0], owner) for owner, some in self._of.items()}
+        self._order = sorted(self._entry.values())
+
+    def served(self, owner: str) -> None:
+        """The owner had its turn elsewhere: its rank is another one."""
+        if owner in self._entry:
+            del self._order[bisect_left(self._order, self._entry[owner])]
+            self._entry[owner] = (self._rank(owner), self._of[owner][0], owner)
+            insort(self._order, self._entry[owner])
+
+    def first(self, takes: Callable[[str], bool]) -> Place | None:
+        """The first of the jobs that ``takes`` names."""
+        best: Place | None = None
+        for rank, earliest, owner in self._order:
+            if best is not None and best < (rank, earliest):
+                break
+            turn = next((turn for turn in self._of[owner] if takes(turn[-1])), None)
+            if turn is not None and (best is None or (rank, turn) < best):
+                best = rank, turn
+        return best
