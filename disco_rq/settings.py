@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -133,6 +134,12 @@ def rq_prefix(env: Mapping[str, str]) -> str:
     """What RQ's keys of the cluster begin with."""
     prefix = key_prefix(env)
     return env.get("RQ_KEY_PREFIX") or ("rq" if prefix == KEYS else f"{prefix}:rq")
+
+
+def rq_program(env: Mapping[str, str]) -> str:
+    """RQ's own program, as one types it for this cluster: it has to know the prefix of its keys."""
+    prefix = rq_prefix(env)
+    return "rq" if prefix == "rq" else f"RQ_KEY_PREFIX={shlex.quote(prefix)} rq"
 
 
 @dataclass(frozen=True, slots=True)

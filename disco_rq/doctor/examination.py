@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from disco_rq.outputs.locator import Server, readable_root, server_of
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask, reason
 from disco_rq.packing import fingerprints
 from disco_rq.planning.owners import portions_of
-from disco_rq.settings import Settings
+from disco_rq.settings import Settings, rq_program
 from disco_rq.store import keys
 from disco_rq.store.clock import local_ahead_ms
 from disco_rq.store.connection import Connection
@@ -51,11 +52,17 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     found += _master_findings(cluster)
     if is_suspended(connection.redis):
         found.append(
-            Finding("fail", "rq", "suspended on this Redis: no worker takes anything", "'rq resume'")
+            Finding(
+                "fail",
+                "rq",
+                "suspended on this Redis: no worker takes anything",
+                f"'{rq_program(os.environ)} resume --url …'",
+            )
         )
     if untold := untended(connection.redis, WEBHOOK_QUEUE):
         text = f"{untold} ends of jobs wait in the queue {WEBHOOK_QUEUE}, and no worker listens to it"
-        do = f"'rq worker {WEBHOOK_QUEUE} --url …' on a machine that may reach those addresses"
+        command = f"{rq_program(os.environ)} worker {WEBHOOK_QUEUE} --url …"
+        do = f"'{command}' on a machine that may reach those addresses"
         found.append(Finding("warn", "on_end", text, do))
     found += _portions(settings)
     here = Here(

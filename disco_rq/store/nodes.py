@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,7 @@ from redis.exceptions import NoPermissionError
 
 from disco_rq.errors import DiscoError, NodeAlive
 from disco_rq.model import NODE_NAME
+from disco_rq.settings import rq_program
 from disco_rq.store import keys, unreadable
 from disco_rq.store.clock import local_ahead_ms, ms_of, server_ms
 from disco_rq.store.connection import Connection
@@ -25,7 +27,7 @@ LEFT_FOR_S = 86400.0
 GONE_FOR_S = 60.0
 """A node that has given no sign of life for so long may be forgotten: one that is cut off ends before."""
 
-SUSPENDED = "RQ is suspended on this Redis: 'rq resume'"
+SUSPENDED = f"RQ is suspended on this Redis: '{rq_program(os.environ)} resume'"
 """Why no node takes tasks when somebody, of another program perhaps, told all workers here to stop."""
 
 KEEP = "keep "

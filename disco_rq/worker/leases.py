@@ -139,24 +139,27 @@ class LeaseKeeper(threading.Thread):
 
     def _look_at_disk(self) -> None:
         """A node without room takes no tasks. Told when it changes, and now and then: others tell it too."""
-        free, least = disk_room(self._data.root, self._min_free)
-        full = free < least
-        if full == self._was_full and time.monotonic() < self._report_at:
+        why = self._why_no_tasks()
+        if bool(why) == self._was_full and time.monotonic() < self._report_at:
             return
-        self._was_full = full
-        if full and self._nodes.close("disk", f"less than {least >> 20} MiB of its disk is free"):
-            log.warning(
-                "no tasks here: %s has %s MiB left", self._data.root, free >> 20, extra={"action": "disk"}
-            )
-        if not full and self._nodes.open("disk"):
-            log.warning(
-                "tasks again: %s has %s MiB free", self._data.root, free >> 20, extra={"action": "disk"}
-            )
+        self._was_full = bool(why)
+        if why and self._nodes.close("disk", why):
+            log.warning("no tasks here: %s", why, extra={"action": "disk"})
+        if not why and self._nodes.open("disk"):
+            log.warning("tasks again: there is room in %s", self._data.root, extra={"action": "disk"})
+
+    def _why_no_tasks(self) -> str:
+        try:
+            free, least = disk_room(self._data.root, self._min_free)
+        except FileNotFoundError:  # with a new one it would be another node: see what its start makes sure of
+            return f"its data directory {self._data.root} is gone: start it again"
+        return f"less than {least >> 20} MiB of its disk is free" if free < least else ""
 
     def _report(self) -> None:
         if time.monotonic() >= self._report_at:
             self._report_at = time.monotonic() + REPORT_S
-            self._nodes.report(node_load(self._data.root))
+            with suppress(FileNotFoundError):  # which is told already
+                self._nodes.report(node_load(self._data.root))
             # Also what was installed while it runs, and when Redis was emptied.
             if (found := installed()) != self._installed or not self._nodes.has_told_packages():
                 self._nodes.tell_packages(found)

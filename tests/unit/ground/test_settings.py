@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from disco_rq.errors import SettingsError
-from disco_rq.settings import Settings
+from disco_rq.settings import Settings, rq_program
 from disco_rq.store.address import shown_address
 
 
@@ -68,3 +68,10 @@ def test_no_secret_is_in_a_repr() -> None:
 )
 def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
     assert shown_address(address) == shown
+
+
+def test_the_program_of_rq_is_named_with_the_prefix_of_its_keys() -> None:
+    assert rq_program({}) == "rq"
+    assert rq_program({"DISCO_RQ_PREFIX": "team1"}) == "RQ_KEY_PREFIX=team1:rq rq"
+    assert rq_program({"DISCO_RQ_PREFIX": "{disco}"}) == "RQ_KEY_PREFIX='{disco}:rq' rq"
+    assert rq_program({"DISCO_RQ_PREFIX": "team1", "RQ_KEY_PREFIX": "rq"}) == "rq"
