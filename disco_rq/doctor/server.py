@@ -18,6 +18,7 @@ _WHAT_TO_DO = {
     "refuses the login": "put the login into the address: redis://USER:PASSWORD@HOST:PORT/0",
     "is version": "upgrade it, or name another with --redis or DISCO_RQ_REDIS",
     "BUSY ": "somebody's script runs there: 'redis-cli SCRIPT KILL', if it does not end",
+    "certificate is not valid for": "name in the address the host that its certificate is for",
     "CERTIFICATE_VERIFY_FAILED": "name in ?ssl_ca_certs= the authority that signed it",
     "DB index is out of range": "name a database that it has: /0 at the end of the address",
 }

@@ -99,6 +99,7 @@ def test_what_ails_the_server_is_told(told: dict[str, Any], what: str, level: st
         ("Redis at redis://r is version 5.0; 6.2 or newer is needed", "upgrade it"),
         ("Redis at redis://r cannot be reached: BUSY Redis is busy running a script.", "SCRIPT KILL"),
         ("Redis at rediss://r cannot be reached: [SSL: CERTIFICATE_VERIFY_FAILED] …", "?ssl_ca_certs="),
+        ("… CERTIFICATE_VERIFY_FAILED] … certificate is not valid for '10.0.0.1'.", "the host that its"),
         ("Redis at redis://r cannot be reached: Connection refused", "start it"),
     ],
 )
