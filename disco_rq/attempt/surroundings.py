@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 __all__ = ["Surroundings", "forget_modules", "restored"]
 
@@ -19,8 +18,7 @@ class Surroundings:
         self._directory = os.getcwd()  # noqa: PTH109  a third of the time
         self._umask = os.umask(0o077)
         os.umask(self._umask)
-        self._environment, self._path = dict(os.environ), list(sys.path)
-        self._raw_environment = dict(_raw_environment())
+        self._environment, self._path = dict(_environment()), list(sys.path)
 
     def restore(self) -> None:
         """Let this process find them again, whatever a task has made of them."""
@@ -30,16 +28,18 @@ class Surroundings:
         except FileNotFoundError:  # a task may have deleted it
             Path(self._directory).mkdir(mode=0o700)
             os.chdir(self._directory)
-        if _raw_environment() != self._raw_environment:
+        if _environment() != self._environment:
             os.environ.clear()
-            os.environ.update(self._environment)
+            os.environ.update(
+                {os.fsdecode(name): os.fsdecode(value) for name, value in self._environment.items()}
+            )
         sys.path[:] = self._path
 
 
-def _raw_environment() -> dict[Any, Any]:
-    """The environment as Python keeps it, encoded: ``os.environ == …`` decodes all of it, for every task."""
-    raw: dict[Any, Any] = vars(os.environ)["_data"]
-    return raw
+def _environment() -> dict[bytes, bytes]:
+    """As Python keeps it, encoded: ``os.environ`` decodes all of it, each time, and this is for every task."""
+    encoded: dict[bytes, bytes] = vars(os.environ)["_data"]
+    return encoded
 
 
 @contextmanager
