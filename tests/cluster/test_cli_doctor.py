@@ -27,6 +27,7 @@ def doctored(nodes: NodeCluster) -> NodeCluster:
     nodes.master()
     nodes.node("n1")
     nodes.wait_ready()
+    wait_until(lambda: nodes.connection.redis.exists("disco:master"))  # it leads, and has a page
     report_of(nodes, "n1")
     return nodes
 

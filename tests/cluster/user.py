@@ -18,7 +18,7 @@ from tests.cluster.terminal import Terminal, at_a_terminal
 ASKING = {
     *("bad", "cat", "events", "failures", "info", "jobs", "log", "nodes", "oob", "pstats", "results"),
     *("blacklist", "clean", "drain", "forget", "kill", "pause", "purge", "resume", "whitelist"),
-    *("story", "tasks", "wait"),
+    *("doctor", "story", "submit", "tasks", "wait"),
 }
 """Verbs that look at a cluster, or say a word to it: whichever process has imported the program will do."""
 
@@ -78,7 +78,7 @@ class User:
             out.seek(0)
             err.seek(0)
             seen = Seen(out.read(), err.read())
-        assert going.exitcode == status, seen.err
+        assert going.exitcode == status, seen.err or seen.out
         return seen
 
     @contextmanager
@@ -110,4 +110,4 @@ def run_verb(words: tuple[str, ...], home: Path, env: dict[str, str], streams: d
 
 
 _WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(["disco_rq.cli.app", "disco_rq.cli.arguments", "disco_rq.cli.jobs"])
+_WARM.set_forkserver_preload(["disco_rq.cli.app", "disco_rq.cli.doctor", "disco_rq.cli.jobs", "disco_rq.cli.run"])
