@@ -37,7 +37,7 @@ class Surroundings:
 
 
 def _environment() -> dict[bytes, bytes]:
-    """As Python keeps it, encoded: ``os.environ`` decodes all of it, each time, and this is for every task."""
+    """As Python keeps it, encoded: ``os.environ`` decodes all of it each time, and this is for each task."""
     encoded: dict[bytes, bytes] = vars(os.environ)["_data"]
     return encoded
 

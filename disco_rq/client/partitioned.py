@@ -6,7 +6,9 @@ A word tells it of a job. Two jobs of one word have each key in the same partiti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dis
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from disco_rq.client.identity import CannotTell, identity_of
 from disco_rq.errors import JobArgumentError
@@ -20,12 +22,14 @@ __all__ = ["PARTITIONED", "check_alike", "partitioned_by", "with_ranges"]
 PARTITIONED = "partitioned"
 """In the details of a spec: the word; empty: it cannot be told."""
 _DEFAULT, _RANGES = "default", "ranges"
+_ARGUMENTS = 3
+"""Of a partition function: ``key``, ``nr_partitions``, ``params``."""
 _MOST_READ = 50_000
-"""Objects of a partition function: the submit is not held up."""
+"""Objects of a partition function and its params: the submit is not held up."""
 
 
-def partitioned_by(functions: Functions) -> str:
-    """The word of a job with these functions."""
+def partitioned_by(functions: Functions, params: Any) -> str:
+    """The word of a job with these functions and ``params``, which count where the function looks at them."""
     if functions.map is None:
         return ""
     if functions.partition in (None, default_partition):
@@ -33,9 +37,25 @@ def partitioned_by(functions: Functions) -> str:
     if functions.partition is total_order:
         return _RANGES
     try:
-        return identity_of(functions.partition, most=_MOST_READ).digest
+        looked_at = (params,) if _looks_at_params(functions.partition) else ()
+        return identity_of(functions.partition, *looked_at, most=_MOST_READ).digest
     except CannotTell:
         return ""
+
+
+def _looks_at_params(partition: Any) -> bool:
+    """Whether a function may make use of its third argument; so does one that cannot be looked into."""
+    code = getattr(partition, "__code__", None)
+    if code is None or hasattr(partition, "__wrapped__") or code.co_argcount != _ARGUMENTS:
+        return True
+    name = code.co_varnames[_ARGUMENTS - 1]
+    return name in code.co_cellvars or any(name in names for names in _names_loaded(code))
+
+
+def _names_loaded(code: Any) -> Iterator[tuple[Any, ...]]:
+    for step in dis.get_instructions(code):
+        if "LOAD" in step.opname:  # Python 3.13 loads two at once
+            yield step.argval if isinstance(step.argval, tuple) else (step.argval,)
 
 
 def with_ranges(word: str, digest: str) -> str:

@@ -158,6 +158,7 @@ def assembled(
     options.setdefault("owner", _user())
     options["needs"] = needs_by_phase(options.get("needs", {}))
     options.update(_saving(functions, options.pop("save", None), options.pop("save_format", None)))
+    params = arguments.get("params", _DEFAULTS["params"])
     spec = JobSpec(
         name=unique_name(name),
         nr_maps=len(inputs) if has_map else 0,
@@ -165,12 +166,11 @@ def assembled(
         nr_reduces=nr_reduces,
         has_map=has_map,
         has_reduce=functions.reduce is not None,
-        details={"on_nodes": on_nodes, **carried(), **_details(functions, inputs, nr_reduces, options)},
+        details={"on_nodes": on_nodes, **_details(functions, params, inputs, nr_reduces, options)},
         **options,
         **scheduler,
     )
     spec = replace(spec, details={**spec.details, "arguments": _plain_arguments(spec, given, arguments)})
-    params = arguments.get("params", _DEFAULTS["params"])
     if spec.unique:
         told = digest_of(spec, Content(functions, params, required, inputs))
         spec = replace(spec, details={**spec.details, "unique": told})
@@ -269,15 +269,19 @@ def default_reduces(nr_maps: int) -> int:
 
 
 def _details(
-    functions: Functions, inputs: Planned | KeptInputs, nr_reduces: int, options: Mapping[str, Any]
+    functions: Functions,
+    params: Any,
+    inputs: Planned | KeptInputs,
+    nr_reduces: int,
+    options: Mapping[str, Any],
 ) -> dict[str, Any]:
     pilot = pilot_details(inputs, options.get("pilot", 0))
     check = sample_bits(len(inputs) if functions.map is not None else 0, options.get("check", 0))
     is_small = not (pilot or check) and _is_small(functions, inputs, nr_reduces)
     told = {"reads": jobs_read(inputs), "is_small": is_small, "source": source_texts(functions)}
     if nr_reduces > 1:
-        told[PARTITIONED] = partitioned_by(functions)
-    return {**told, "check": check, **pilot}
+        told[PARTITIONED] = partitioned_by(functions, params)
+    return {**carried(), **told, "check": check, **pilot}
 
 
 def _is_small(functions: Functions, inputs: Planned | KeptInputs, nr_reduces: int) -> bool:

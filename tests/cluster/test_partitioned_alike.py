@@ -76,6 +76,23 @@ def test_results_of_one_partition_function_meet_whichever_job_they_are_of(run: R
     assert sorted(result_iterator(merged.wait())) == [(n, 1 + (10 <= n < 20)) for n in range(30)]
 
 
+def by_modulus(key: int, nr_reduces: int, params: Any) -> int:
+    return key % int(params)
+
+
+def test_results_of_one_function_with_other_params_are_refused_if_it_looks_at_them(run: Run) -> None:
+    inputs = [
+        address
+        for modulus in (2, 3)
+        for address in run(
+            ["raw://0 9"], map=numbers, nr_reduces=3, partition=by_modulus, params=modulus
+        ).wait()
+    ]
+
+    with pytest.raises(JobArgumentError, match="one key may be in two partitions"):
+        run(inputs, reduce=count, sort=True)
+
+
 def test_what_only_passes_pairs_may_merge_any_partitions(run: Run) -> None:
     first = run(["raw://0 9"], map=numbers, nr_reduces=3, partition=by_halves)
     second = run(["raw://0 9"], map=numbers, nr_reduces=3, partition=by_rest)

@@ -110,4 +110,6 @@ def run_verb(words: tuple[str, ...], home: Path, env: dict[str, str], streams: d
 
 
 _WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(["disco_rq.cli.app", "disco_rq.cli.doctor", "disco_rq.cli.jobs", "disco_rq.cli.run"])
+_WARM.set_forkserver_preload(
+    ["disco_rq.cli.app", "disco_rq.cli.doctor", "disco_rq.cli.jobs", "disco_rq.cli.run"]
+)
