@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.templating import Jinja2Templates
 
 from disco_rq.machine.escaping import seen
 from disco_rq.manual import GROUPS, Page, nearest, page, search
+from disco_rq.settings import rq_program
 from disco_rq.views import cluster, history, shapes, story
 from disco_rq.views import jobs as joblist
 from disco_rq.views.asked import Asked, OfEvents, OfJob, OfJobs, OfTask
@@ -95,7 +97,7 @@ def _templates() -> Jinja2Templates:
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(TABS=TABS, COMPACT_FROM=COMPACT_FROM, blank=BLANK)
+    environment.globals.update(TABS=TABS, COMPACT_FROM=COMPACT_FROM, blank=BLANK, rq=rq_program(os.environ))
     return Jinja2Templates(env=environment)
 
 
