@@ -53,8 +53,10 @@ def check_local(fd: int, then: Identity) -> None:
     if now.st_size == then.size:
         has_other_end = bool(then.tail) and _tail(fd, now.st_size) != then.tail
         if here and (now.st_mtime_ns != then.mtime_ns or has_other_end):
+            check_size(os.fstat(fd).st_size, then)  # it may have been cut since the first look
             raise ValueError("it was rewritten since the job was submitted")
     elif then.tail and then.size is not None and _tail(fd, then.size) != then.tail:
+        check_size(os.fstat(fd).st_size, then)
         raise ValueError("it was rewritten since the job was submitted, and is longer now")
 
 
