@@ -111,7 +111,9 @@ def test_a_log_that_is_cut_while_the_job_runs_is_an_error(run: Run, tmp_path: Pa
             os.truncate(params, 700)
         return [(line, 1)]
 
-    with pytest.raises(JobError, match="has become shorter since the job was submitted: 700 bytes"):
+    with pytest.raises(
+        JobError, match="it has become shorter"
+    ):  # before the next map begins, or while it reads
         run([str(path)], map=map, params=str(path), split_size=10_000, max_failures=0)
 
 
