@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -66,8 +65,9 @@ class Watcher:
             joined.cancel()
             if not asked.done():
                 asked.cancel()  # its connection is closed
-        with contextlib.suppress(asyncio.CancelledError):
-            found = await asked
+        await asyncio.wait((asked,))  # and not itself: that would hide that this task is cancelled
+        if not asked.cancelled():
+            found = asked.result()
             for waiter in self._waiters:
                 if not waiter.heard.done() and not found.isdisjoint(waiter.offsets):
                     waiter.heard.set_result(None)

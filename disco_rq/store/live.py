@@ -99,10 +99,17 @@ class Live:
         return {key.decode() for key in (found if isinstance(found, dict) else (one[0] for one in found))}
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """A cancellation holds, also one that comes as the command has just been sent: ``asyncio.wait_for``,
+        which redis-py calls, loses it on Python 3.11.
+        """
         since, pause_s = None, _PAUSE_S
+        heard = _cancellations()
         while True:
             try:
-                return await ask()
+                answer = await ask()
+                if _cancellations() > heard:
+                    raise asyncio.CancelledError
+                return answer
             except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 since = time.monotonic() if since is None else since
                 if time.monotonic() - since > AWAY_PATIENCE_S:
@@ -113,3 +120,9 @@ class Live:
     async def close(self) -> None:
         """Idempotent."""
         await self._redis.aclose()
+
+
+def _cancellations() -> int:
+    """How often the cancellation of this task was asked for."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
