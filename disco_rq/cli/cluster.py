@@ -1,6 +1,6 @@
 """The verbs that run parts of a cluster: master, node, up; and web-token.
 
-Each imports its part itself: a node is there a third sooner without what the master and the client need.
+Each imports its part itself: a node imports a fifth less without what the master and the client need.
 """
 
 from __future__ import annotations
