@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from disco_rq.machine.hashseed import start_again_with_hash_seed
+from disco_rq.machine.interrupts import keep_interrupts
 from disco_rq.machine.streams import open_closed_streams
 
 __all__ = ["main"]
@@ -19,6 +20,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     usual = signal.getsignal(signal.SIGINT)
     if usual is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while it imports ends it without a traceback
+    keep_interrupts()
     open_closed_streams()
     if args is None and sys.argv[1:2] == ["node"]:
         start_again_with_hash_seed()  # here: what is imported before that is imported twice
