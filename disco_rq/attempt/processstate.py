@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import warnings
+from _signal import getsignal  # type: ignore[import-not-found]  # without names for numbers: a twentieth
 from contextlib import suppress
 from itertools import count
 
@@ -44,7 +45,7 @@ class ProcessState:
     """Of a process that is ours alone, as it was when this was made. For its main thread."""
 
     def __init__(self) -> None:
-        self._handlers = {signum: signal.getsignal(signum) for signum in _SIGNALS}
+        self._handlers = {signum: getsignal(signum) for signum in _SIGNALS}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._limits = {which: resource.getrlimit(which) for which in _LIMITS}
         self._recursion = sys.getrecursionlimit()
@@ -63,7 +64,7 @@ class ProcessState:
         for which in _TIMERS:
             signal.setitimer(which, 0)
         for signum, handler in self._handlers.items():
-            if signal.getsignal(signum) is not handler:
+            if getsignal(signum) is not handler:
                 signal.signal(signum, handler)
         if signal.pthread_sigmask(signal.SIG_BLOCK, ()) != self._mask:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -119,7 +119,7 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
     caller calls that when it has described the error.
     """
     spec, scratch, aside = turn.spec, place.scratch, place.scratch.out
-    read = cache(partial(_input_urls, turn, outside.feed))  # what is read now, whatever becomes of it
+    read = _once(partial(_input_urls, turn, outside.feed))  # what is read now, whatever becomes of it
     running = _running_task(turn, place, outside, read)
     left_out = LeftOut(running, turn.number, place) if spec.max_bad and turn.task_input != "reduce" else None
     work = TaskWork(
@@ -159,6 +159,18 @@ def run_attempt(turn: Turn, place: Place, outside: Running) -> Outcome:
     if running.counters or ranges or told:
         result = replace(result, counters=dict(running.counters), ranges=ranges, left_out=told)
     return Outcome(address, result, running.puts, running.put_bytes)
+
+
+def _once(ask: Callable[[], Sequence[str]]) -> Callable[[], Sequence[str]]:
+    """Ask at the first call, and give that answer at each."""
+    answers: list[Sequence[str]] = []
+
+    def answer() -> Sequence[str]:
+        if not answers:
+            answers.append(ask())
+        return answers[0]
+
+    return answer
 
 
 def _running_task(

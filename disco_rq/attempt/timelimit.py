@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
 from disco_rq.errors import TaskTimeout
@@ -12,13 +12,13 @@ from disco_rq.errors import TaskTimeout
 __all__ = ["time_limit"]
 
 
-@contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise ``TaskTimeout`` in the main thread when the time is up."""
-    if seconds is None:
-        yield
-        return
+def time_limit(seconds: float | None) -> AbstractContextManager[None]:
+    """Raise ``TaskTimeout`` in the main thread when the time is up; None: never."""
+    return nullcontext() if seconds is None else _limited(seconds)
 
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
     def too_long(_signum: int, _frame: FrameType | None) -> None:
         raise TaskTimeout(f"the task ran longer than its task_timeout of {seconds:g} s")
 

@@ -15,7 +15,7 @@ import stat
 import urllib.error
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -61,8 +61,8 @@ def open_input(
     Every failure to open or to read raises ``DataError`` with the address (passwords redacted) in text and
     ``url``; what the ``with`` block itself raises passes unchanged.
     """
-    if inp.data is not None:
-        yield io.BufferedReader(cast("io.RawIOBase", io.BytesIO(inp.data))), len(inp.data)
+    if (data := _held(inp)) is not None:
+        yield io.BufferedReader(cast("io.RawIOBase", io.BytesIO(data))), len(data)
         return
     with contextlib.ExitStack() as opened:
         try:
@@ -72,6 +72,18 @@ def open_input(
         except Exception as error:  # any fsspec file system's, codec's or server's
             raise _data_error(inp.url, error) from error
         yield fd, size
+
+
+def _held(inp: Input) -> bytes | None:
+    """All bytes of an input that brings them along: nothing of it is opened, cut or looked at again."""
+    if inp.data is None and inp.start == 0 and inp.length is None and scheme_of(inp.url) == "raw":
+        return _bytes_in(inp.url)
+    return inp.data
+
+
+def _bytes_in(url: str) -> bytes:
+    """What a ``raw://`` address says."""
+    return url[len(_RAW) :].encode("utf-8", "surrogateescape")
 
 
 def offset_of(fd: BinaryIO) -> int:
@@ -161,7 +173,7 @@ def _open_window(
         start=start,
         length=size,
         convert=convert,
-        verify=cache(partial(_check_again, file, file_size, then)),
+        verify=partial(_check_again, file, file_size, then),
         offset=inp.start if inp.is_whole else None,
     )
     return window, size, is_records
@@ -239,7 +251,7 @@ def _open_source(
         return _open_local(path)
     match scheme_of(url):
         case "raw":
-            data = url[len(_RAW) :].encode("utf-8", "surrogateescape")
+            data = _bytes_in(url)
             return io.BytesIO(data), len(data)
         case "http" | "https":
             http = HttpFile(url, timeout_s)

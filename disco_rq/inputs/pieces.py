@@ -102,7 +102,7 @@ class Window(io.RawIOBase):
     can.
 
     ``convert`` is told of every exception in reading but our own, and answers what to raise instead.
-    ``verify`` is called when all is read, and raises if it cannot be what it was at the start.
+    ``verify`` is called once, when all is read, and raises if it cannot be what it was at the start.
     """
 
     # A BufferedReader looks at this for every line, and the inherited property is dearer (13 % of reading).
@@ -126,6 +126,7 @@ class Window(io.RawIOBase):
         self._at = 0
         self._convert = convert
         self._verify = verify
+        self._is_verified = False
 
     def close(self) -> None:
         self.closed = True
@@ -143,8 +144,9 @@ class Window(io.RawIOBase):
             size = self._source.readinto(buffer) if len(buffer) else 0
             if not size and len(buffer) and self._length is not None:
                 raise EOFError(f"the file ends after {self.start + self._at} bytes: it has become shorter")
-            if not size or self._at + size == self._length:
+            if (not size or self._at + size == self._length) and not self._is_verified:
                 self._verify()
+                self._is_verified = True
         except (DiscoError, MemoryError):
             raise
         except Exception as error:  # any fsspec file system's, codec's or server's

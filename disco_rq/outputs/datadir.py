@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from disco_rq.machine.orphans import Gone, end_strays
@@ -34,7 +35,7 @@ LIFE = re.compile(r"-[0-9a-f]{6}$")
 """The end of a worker's name, another one in each of its lives; before it stands its place in the node."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is worked out once
 class Scratch:
     """The files of one process: the directory in which its tasks work, and beside it what they print and
     write.
@@ -42,26 +43,26 @@ class Scratch:
 
     directory: Path
 
-    @property
+    @cached_property
     def log(self) -> Path:
         return self.directory.with_name(self.directory.name + ".log")
 
-    @property
+    @cached_property
     def now(self) -> Path:
         """Which attempt runs, once it has for a while."""
         return self.directory.with_name(self.directory.name + NOTE)
 
-    @property
+    @cached_property
     def out(self) -> Path:
         """The output of an attempt while it is written."""
         return self.directory.with_name(self.directory.name + ".out")
 
-    @property
+    @cached_property
     def bad(self) -> Path:
         """The bad entries of an attempt while they are written."""
         return self.directory.with_name(self.directory.name + BAD_SUFFIX)
 
-    @property
+    @cached_property
     def required(self) -> Path:
         """The files that a job brings along, while they are written."""
         return self.directory.with_name(self.directory.name + ".required")

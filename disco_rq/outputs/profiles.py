@@ -6,7 +6,7 @@ import cProfile
 import marshal
 import pstats
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,16 @@ SORTS = {"time": "tottime", "cumulative": "cumtime", "calls": "ncalls"}
 """Our words for those of pstats."""
 
 
-@contextmanager
-def profiled(path: Path | None) -> Iterator[None]:
+def profiled(path: Path | None) -> AbstractContextManager[None]:
     """Profile what runs inside, in this thread, and write the statistics to ``path``; None: do neither.
 
     Nothing is written of what ends with an error.
     """
-    if path is None:
-        yield
-        return
+    return nullcontext() if path is None else _profiled(path)
+
+
+@contextmanager
+def _profiled(path: Path) -> Iterator[None]:
     profiler = cProfile.Profile()
     profiler.enable()
     try:

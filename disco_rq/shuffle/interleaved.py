@@ -35,10 +35,14 @@ class Interleaved:
     """Collects blocks in any order of partitions, holding at most about ``limit_bytes`` of them in memory."""
 
     def __init__(self, scratch: Path, limit_bytes: int) -> None:
-        self._path = scratch / "interleaved"
+        self._scratch = scratch
         self._limit_bytes = limit_bytes
         self._held: defaultdict[int, _Held] = defaultdict(_Held)
         self._bytes = 0
+
+    @property
+    def _path(self) -> Path:
+        return self._scratch / "interleaved"
 
     def add(self, partition: int, block: EncodedBlock) -> None:
         """Append a block to a partition."""

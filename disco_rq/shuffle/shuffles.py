@@ -69,9 +69,9 @@ class Ordered:
         size = SAMPLE
         while True:
             keys, values = taken_columns(islice(pairs, size))
-            if not keys:
-                break
             self._distribute(keys, values)
+            if len(keys) < size:
+                break
             weight = _weight(keys, values)
             size = _slice_size(weight)
             self._bytes += weight * len(keys)

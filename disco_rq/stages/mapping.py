@@ -140,9 +140,9 @@ class MappedPairs:
             self._before += self._in_input
             self._in_input = 0
             self._to_look = _LOOKED_AT
-            self._url, self._offset = replicas[0].url, 0
-            self._left_out = []
-            with _first_there(replicas, self._opener, self._left_out) as (input, fd, size):
+            self._url, self._offset, self._left_out = replicas[0].url, 0, []
+            with ExitStack() as opened:
+                input, fd, size = _first_there(replicas, self._opener, opened, self._left_out)
                 self._url = input.url
                 own = own_reader(input)
                 self._offset = offset_of(fd) if own is None else input.start
@@ -257,23 +257,17 @@ class MappedPairs:
         return f"in entry {number} of {url}" if self._entry else f"before the first entry of {url}"
 
 
-@contextmanager
 def _first_there(
-    replicas: Sequence[Input], opener: Opener, left_out: list[str]
-) -> Iterator[tuple[Input, BinaryIO, int | None]]:
+    replicas: Sequence[Input], opener: Opener, opened: ExitStack, left_out: list[str]
+) -> tuple[Input, BinaryIO, int | None]:
     """The first replica that can be opened. Notes why those before it could not."""
     *others, last = replicas
-    with ExitStack() as opened:
-        for replica in others:
-            try:
-                fd, size = opened.enter_context(opener(replica))
-            except DataError as error:
-                left_out.append(f"before it, {error}")
-                continue
-            yield replica, fd, size
-            return
-        fd, size = opened.enter_context(opener(last))
-        yield last, fd, size
+    for replica in others:
+        try:
+            return replica, *opened.enter_context(opener(replica))
+        except DataError as error:
+            left_out.append(f"before it, {error}")
+    return last, *opened.enter_context(opener(last))
 
 
 def _complains_of_result(error: Exception) -> bool:

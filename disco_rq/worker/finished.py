@@ -44,6 +44,9 @@ class Finished:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, ROOM_BYTES)
+        # Those that this process has added, and the bytes that they take, as long as nobody commits them.
+        self._own: list[Commit] = []
+        self._own_bytes = 0
         self._token, self._token_back = os.pipe()
         os.set_blocking(self._token, False)
         os.write(self._token_back, b"t")
@@ -93,6 +96,10 @@ class Finished:
             return False
         self._memory[begin : begin + len(packed)] = packed
         self._HEAD.pack_into(self._memory, 0, since or time.monotonic(), used + len(packed))
+        if used != self._own_bytes:  # the worker has committed what there was
+            self._own = []
+        self._own.append(commit)
+        self._own_bytes = used + len(packed)
         return True
 
     def all(self) -> list[Commit]:
@@ -100,6 +107,8 @@ class Finished:
         used = self._HEAD.unpack_from(self._memory)[1]
         if not used:
             return []
+        if used == self._own_bytes:
+            return self._own
         unpacker = msgpack.Unpacker(
             unicode_errors="surrogatepass", strict_map_key=False, max_buffer_size=ROOM_BYTES
         )

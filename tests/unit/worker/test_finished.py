@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from disco_rq.machine.child import answer_of_child
 from disco_rq.model import StageResult, TaskId
 from disco_rq.store.attempts import Attempt, Commit
 from disco_rq.worker.finished import Finished
@@ -26,12 +31,43 @@ COMMITS = [
 def test_commits_that_wait_are_read_as_they_were_given() -> None:
     finished = Finished()
 
-    assert all(map(finished.add, COMMITS))
+    def horse() -> bytes:
+        assert all(map(finished.add, COMMITS))
+        assert finished.all() == COMMITS
+        return b"added"
+
+    assert answer_of_child(horse, 20) == b"added"
     assert finished.all() == COMMITS
     assert finished.waits_s > 0
 
     finished.clear()
     assert (finished.all(), finished.waits_s) == ([], 0)
+    finished.close()
+
+
+def test_what_its_worker_has_committed_does_not_wait_for_a_horse_any_more() -> None:
+    finished = Finished()
+    (asked, ask), (told, tell) = os.pipe(), os.pipe()
+    next_one = replace(COMMITS[0], address="disco://n1/map:8")  # of the same size
+
+    def horse() -> bytes:
+        finished.add(COMMITS[0])
+        os.write(ask, b"?")
+        os.read(told, 1)
+        seen = [finished.all()]
+        finished.add(next_one)
+        return b"right" if [*seen, finished.all()] == [[], [next_one]] else b"wrong"
+
+    def worker() -> None:
+        os.read(asked, 1)
+        finished.clear()
+        os.write(tell, b".")
+
+    with ThreadPoolExecutor(1) as threads:
+        done = threads.submit(worker)
+        assert answer_of_child(horse, 20) == b"right"
+        done.result()
+    assert finished.all() == [next_one]
     finished.close()
 
 
