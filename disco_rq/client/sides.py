@@ -9,7 +9,7 @@ from typing import Any
 from disco_rq.client.functions import check_arity, looked_at
 from disco_rq.errors import JobArgumentError
 from disco_rq.external import ExternalProgram
-from disco_rq.inputs.given import Entry, OwnMap, without_maps
+from disco_rq.inputs.given import Entry, OwnMap
 from disco_rq.model import Functions, Side
 
 __all__ = ["Share", "shared_out"]
@@ -33,7 +33,7 @@ def shared_out(
     """
     own = [entry for entry in given if isinstance(entry, OwnMap)]
     if not own:
-        return looked_at(arguments), [Share(None, without_maps(given))]
+        return looked_at(arguments), [Share(None, [one for one in given if not isinstance(one, OwnMap)])]
     job_map, job_reader = arguments.get("map"), arguments.get("map_reader")
     if isinstance(job_map, ExternalProgram):
         raise JobArgumentError("map is a program: inputs with maps of their own take Python functions only")

@@ -252,7 +252,7 @@ def _planned(
             borders=borders_of(reader),
             keys_at=keys_at,
         )
-        maps += [replace(one, side=share.side) for one in planned]
+        maps += planned if share.side is None else [replace(one, side=share.side) for one in planned]
         maps.left_out += planned.left_out
     if functions.partition is total_order and not functions.reduce and not nr_reduces:
         raise JobArgumentError(

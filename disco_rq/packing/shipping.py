@@ -135,6 +135,10 @@ def code_again(file: str, make: Callable[..., types.CodeType], arguments: tuple[
 
 _foreign: dict[str, types.ModuleType] = {}
 """Modules that were looked at before and are not local: there are hundreds."""
+_local: dict[str, types.ModuleType] = {}
+"""Those that are."""
+_looked_at: list[list[Any]] = []
+"""The names and ids of all that there were then."""
 
 
 def _module_of(obj: Any) -> str | None:
@@ -154,6 +158,21 @@ def _is_among(name: str | None, modules: Set[str]) -> bool:
     return False
 
 
+def _local_modules() -> dict[str, types.ModuleType]:
+    """Those that are imported now, by their names."""
+    now: list[list[Any]] = [list(sys.modules), list(map(id, sys.modules.values()))]
+    if now != _looked_at:
+        _local.clear()
+        for name, module in list(sys.modules.items()):
+            if _foreign.get(name) is module:
+                continue
+            # One module may be there under two names: the registry goes by __name__.
+            is_local = getattr(module, "__name__", None) == name and is_local_module(module)
+            (_local if is_local else _foreign)[name] = module
+        _looked_at[:] = now
+    return _local
+
+
 @contextmanager
 def _local_modules_by_value(imported: Set[str]) -> Iterator[Callable[[], None]]:
     """Tell cloudpickle about the local modules, for a while. Yields what to call when more were imported."""
@@ -161,13 +180,8 @@ def _local_modules_by_value(imported: Set[str]) -> Iterator[Callable[[], None]]:
 
     def register() -> None:
         before = cloudpickle.list_registry_pickle_by_value()
-        for name, module in list(sys.modules.items()):
-            if name in before or _foreign.get(name) is module:
-                continue
-            # One module may be there under two names: the registry goes by __name__.
-            if getattr(module, "__name__", None) != name or not is_local_module(module):
-                _foreign[name] = module
-            elif not _is_among(name, imported):
+        for name, module in _local_modules().items():
+            if name not in before and not _is_among(name, imported):
                 cloudpickle.register_pickle_by_value(module)
                 ours[name] = module
 

@@ -252,3 +252,24 @@ def test_many_threads_may_ship_at_once() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_what_is_imported_between_two_jobs_comes_along_with_the_second(client: Client) -> None:
+    client.file("helpers.py", "def f(n): return n + 1")
+    client.file("other/helpers.py", "def f(n): return n + 2")
+    client.file("later.py", "def g(n): return n * 10")
+    client.file(
+        "prog.py",
+        """
+        import sys
+        from packer import pack
+        import helpers
+        pack(map=lambda e, params: [helpers.f(0)])
+        del sys.modules["helpers"]
+        sys.path.insert(0, "other")
+        import helpers  # another one, in the place of the first
+        import later
+        pack(map=lambda e, params: [helpers.f(0), later.g(1)])
+        """,
+    )
+    assert client.run("prog.py") == "[2, 10]"
