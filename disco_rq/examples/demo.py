@@ -15,6 +15,7 @@ from pathlib import Path
 from disco_rq import Disco, Job, result_iterator
 from disco_rq.errors import DiscoError
 from disco_rq.examples import wordcount
+from disco_rq.machine.interrupts import keep_interrupts
 
 FILES_PER_TASK = 20
 """Source files are small: a map for each would cost more in tasks than in words."""
@@ -23,6 +24,7 @@ NOT_THE_LIBRARY = {"site-packages", "dist-packages", "__pycache__"}
 
 def main() -> None:
     """Run the demo. Leaves with status 1 and one line if anything is not as it must be."""
+    keep_interrupts()
     try:
         with Disco() as disco:
             run(disco)

@@ -61,12 +61,14 @@ def open_input(
     Every failure to open or to read raises ``DataError`` with the address (passwords redacted) in text and
     ``url``; what the ``with`` block itself raises passes unchanged.
     """
-    if (data := _held(inp)) is not None:
-        yield io.BufferedReader(cast("io.RawIOBase", io.BytesIO(data))), len(data)
-        return
     with contextlib.ExitStack() as opened:
         try:
-            fd, size = _open_key(inp, resolve) if is_key(inp.url) else _open(inp, resolve, timeout_s, opened)
+            if (data := _held(inp)) is not None:
+                fd, size = _in_memory(data)
+            elif is_key(inp.url):
+                fd, size = _open_key(inp, resolve)
+            else:
+                fd, size = _open(inp, resolve, timeout_s, opened)
         except (DiscoError, MemoryError):  # a task's timeout may strike while it reads
             raise
         except Exception as error:  # any fsspec file system's, codec's or server's
@@ -79,6 +81,10 @@ def _held(inp: Input) -> bytes | None:
     if inp.data is None and inp.start == 0 and inp.length is None and scheme_of(inp.url) == "raw":
         return _bytes_in(inp.url)
     return inp.data
+
+
+def _in_memory(data: bytes) -> tuple[io.BufferedReader[Any], int | None]:
+    return io.BufferedReader(cast("io.RawIOBase", io.BytesIO(data))), len(data)
 
 
 def _bytes_in(url: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 __all__ = ["keep_interrupts"]
@@ -26,6 +27,7 @@ def keep_interrupts() -> None:
         main = threading.main_thread().ident  # what another thread gets wakes no system call of this one
         again = threading.Timer(AGAIN_S, signal.pthread_kill, (main, signal.SIGINT))
         again.daemon = True
-        again.start()
+        with suppress(RuntimeError):  # no thread begins in a process that ends, which is what was wanted
+            again.start()
 
     sys.unraisablehook = hook

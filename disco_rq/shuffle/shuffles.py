@@ -69,7 +69,8 @@ class Ordered:
         size = SAMPLE
         while True:
             keys, values = taken_columns(islice(pairs, size))
-            self._distribute(keys, values)
+            if keys:
+                self._distribute(keys, values)
             if len(keys) < size:
                 break
             weight = _weight(keys, values)

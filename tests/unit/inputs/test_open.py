@@ -89,6 +89,8 @@ class TestRaw:
         assert read("raw://a b%20c/d?e::f.gz") == b"a b%20c/d?e::f.gz"
         assert read("raw://") == b""
         assert read("raw://é") == "é".encode()
+        with pytest.raises(DataError, match="raw://"):
+            read("raw://\ud800")
 
 
 class TestCompressed:
