@@ -11,6 +11,7 @@ import fsspec
 import pytest
 
 from disco_rq.errors import JobArgumentError
+from disco_rq.examples import demo
 from disco_rq.inputs.filesystems import filesystem
 from disco_rq.inputs.plan import Planned, plan_inputs
 
@@ -196,3 +197,22 @@ def test_an_address_with_quoted_bytes_finds_names_that_are_no_utf_8(tmp_path: Pa
     path = tmp_path / "odd\udcff name"
     path.write_text("x\n")
     assert [task.urls() for task in plan(path.as_uri())] == [[f"file://{path}"]]
+
+
+def test_the_demo_knows_which_files_of_a_library_full_of_links_are_read(tmp_path: Path) -> None:
+    # Debian's Pythons have a module under two names, and one that leads to /etc
+    make(tmp_path, "os.py", "json/__init__.py", "json/decoder.py", "site-packages/other.py", "docs/a.txt")
+    for name, target in {
+        "again.py": "os.py",
+        "gone.py": "nowhere.py",
+        "json/os.py": "../os.py",
+        "js": "json",
+    }.items():
+        (tmp_path / name).symlink_to(target)
+
+    globs = demo.source_globs(tmp_path)
+    read = [os.path.realpath(url) for task in plan(*globs) for url in task.urls()]
+    assert demo.source_files(globs) == sorted(read)
+    assert [os.path.relpath(file, tmp_path) for file in sorted(read)] == [
+        *("json/__init__.py", "json/decoder.py", "os.py", "os.py")
+    ]
