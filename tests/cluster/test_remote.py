@@ -284,8 +284,9 @@ def test_whoever_else_is_told_to_be_a_node_gets_what_opens_nothing_and_is_not_be
         for told in urls.values():
             assert isinstance(told, bytes)
             asked = urllib.request.Request(f"{told.decode()}{path}", headers={"Authorization": token})
-            with pytest.raises(urllib.error.HTTPError, match="401"):
+            with pytest.raises(urllib.error.HTTPError, match="401") as refused:
                 urllib.request.urlopen(asked, timeout=10)
+            refused.value.close()
 
 
 def test_all_maps_whose_files_a_node_has_lost_run_again(cluster: Cluster, tmp_path: Path) -> None:

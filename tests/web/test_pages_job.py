@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 
 from disco_rq import Job, JobError, Params
 from disco_rq.runtime import counter, msg, put, this_partition
+from disco_rq.views.pace import LEAST_STEP_MS
 from disco_rq.web import pages
 from tests.gated import GatedJob
 from tests.web.browser import Visit
@@ -27,6 +28,7 @@ def speaking_map(line: str, params: Any) -> Iterator[tuple[str, int]]:
     put(f"line:{this_partition()}", {"line": line})
     counter("lines")
     print(f"printed of {line}")
+    time.sleep(LEAST_STEP_MS / 1000)  # two maps are two steps: else no chart is drawn
     while not Path(params.gate).exists():
         time.sleep(0.005)
     yield line, len(line)
