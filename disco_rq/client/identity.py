@@ -32,6 +32,7 @@ from disco_rq.packing.localcode import (
     is_local_module,
     is_local_name,
     names_of,
+    resolved,
 )
 from disco_rq.version import __version__
 
@@ -131,6 +132,7 @@ class _Reader:
             self._hash.update(data)
 
     def read(self, obj: Any) -> None:
+        obj = _found(obj)
         self._left -= 1
         if self._left < 0:
             raise CannotTell("it holds too much to be compared at every submit")
@@ -224,7 +226,7 @@ class _Reader:
                 self._has_api = True
 
     def read_global(self, name: str, known: Mapping[str, Any]) -> None:
-        if name in _RUNTIME and (name not in known or known[name] is getattr(runtime, name)):
+        if name in _RUNTIME and (name not in known or _found(known[name]) is getattr(runtime, name)):
             self.runtime.add(name)
             self._tell("runtime", name)
         elif name in known:
@@ -318,6 +320,14 @@ class _Reader:
         self.read(cls)
         for part in reduced(obj):
             self.read(part)
+
+
+def _found(value: Any) -> Any:
+    """A value, or what its lazy import stands for."""
+    try:
+        return resolved(value)
+    except Exception as error:  # noqa: BLE001  a module runs
+        raise CannotTell(f"{value!r} fails: {type(error).__name__}: {error}") from None
 
 
 def _is_of_users(module: types.ModuleType) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import builtins
 import collections
 import copyreg
 import datetime
@@ -24,6 +25,8 @@ PLAIN: dict[type, Callable[[Any], str | bytes]] = {
     slice: repr,
 }
 """Each of exactly this type as text or bytes."""
+if sentinel := getattr(builtins, "sentinel", None):  # Python 3.15
+    PLAIN[sentinel] = lambda one: f"{one.__module__}.{one.__name__}"
 
 _TELLING = {
     *(object, int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset),
@@ -40,7 +43,10 @@ _TELLING = {
     *(operator.itemgetter, operator.attrgetter, operator.methodcaller),
 }
 """Classes of C whose objects tell all that they are when they are pickled."""
-_TELLING_NAMES = {("collections", "_tuplegetter"), ("_collections", "_tuplegetter")}
+_TELLING_NAMES = {
+    *(("collections", "_tuplegetter"), ("_collections", "_tuplegetter")),
+    ("builtins", "frozendict"),  # Python 3.15
+}
 _OF_NUMPY = {"ndarray", "dtype", "generic"}
 _HEAP_TYPE = 1 << 9
 _POINTER_BYTES = 8

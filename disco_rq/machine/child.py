@@ -14,9 +14,19 @@ from typing import NoReturn
 
 from disco_rq.machine.orphans import die_with_parent
 
-__all__ = ["answer_of_child"]
+__all__ = ["answer_of_child", "fork"]
 
 _READ_BYTES = 1 << 16
+
+
+def fork() -> int:
+    """``os.fork`` that raises nothing once there is a child, whose parent would not know of it.
+
+    It warns where there are threads, and Python 3.15 raises that where warnings are errors (``-W error``).
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def answer_of_child(work: Callable[[], bytes], limit_s: float) -> bytes | None:
@@ -25,9 +35,7 @@ def answer_of_child(work: Callable[[], bytes], limit_s: float) -> bytes | None:
     None if it raises, dies, or takes longer than ``limit_s``: then it is killed.
     """
     parent, (reading, writing) = os.getpid(), os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: it ends by _exit
-        pid = os.fork()
+    pid = fork()
     if not pid:
         os.close(reading)
         _answer(work, writing, parent)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from disco_rq.machine.child import fork
 from disco_rq.machine.orphans import adopt_orphans, die_with_parent, end_orphans, kill
 from disco_rq.machine.terminal import empty_stdin
 from disco_rq.machine.titles import tell_title
@@ -150,7 +151,7 @@ class Supervisor:
 
     def _fork(self, child: _Child) -> int:
         supervisor = os.getpid()
-        pid = os.fork()
+        pid = fork()
         if pid:
             self._children[pid] = child
             return pid

@@ -11,11 +11,16 @@ import types
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     *("import_statements", "imports_of", "is_installed_file", "is_installed_root", "is_local_file"),
     *("is_local_module", "is_local_name", "is_local_root", "names_of"),
+    *("LazyImport", "resolved"),
 ]
+
+LazyImport: Any = getattr(types, "LazyImportType", ())
+"""What a global is after ``lazy import`` until somebody uses it (Python 3.15); () before."""
 
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _STDLIB = tuple(
@@ -24,6 +29,11 @@ _STDLIB = tuple(
     for path in {sysconfig.get_path(key), os.path.realpath(sysconfig.get_path(key))}
 )
 _INSTALLED = frozenset(("site-packages", "dist-packages"))
+
+
+def resolved(value: Any) -> Any:
+    """The value of a global; what a lazy import stands for, which is imported now and may raise anything."""
+    return value.resolve() if LazyImport and type(value) is LazyImport else value
 
 
 def is_local_module(module: types.ModuleType) -> bool:

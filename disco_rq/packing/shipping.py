@@ -29,6 +29,7 @@ import cloudpickle
 import lz4.frame
 
 from disco_rq.packing.localcode import (
+    LazyImport,
     imports_of,
     is_installed_root,
     is_local_file,
@@ -133,6 +134,11 @@ def code_again(file: str, make: Callable[..., types.CodeType], arguments: tuple[
     return make(*arguments).replace(co_filename=file)
 
 
+def lazy_again(found: Any) -> Any:
+    """What a lazy import stands for, as it arrives: imported."""
+    return found
+
+
 _foreign: dict[str, types.ModuleType] = {}
 """Modules that were looked at before and are not local: there are hundreds."""
 _local: dict[str, types.ModuleType] = {}
@@ -216,6 +222,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
             if is_local_file(obj.co_filename) or obj.co_filename in linecache.cache:  # a cell of a notebook
                 self.files.add(obj.co_filename)
             return code_again, (obj.co_filename, *self.dispatch_table[types.CodeType](obj))
+        if LazyImport and type(obj) is LazyImport:
+            found = obj.resolve()
+            self._register()
+            return lazy_again, (found,)
         if (name := _module_of(obj)) is not None:
             self.foreign.add(name)
         if self._imported and _is_among(_module_of(obj), self._imported):

@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeAlias
 import msgpack
 import psutil
 
+from disco_rq.machine.child import fork
 from disco_rq.machine.children import ChildWatch, has_ended, wait_for_words
 from disco_rq.machine.kernel import IS_LINUX, PROC
 from disco_rq.machine.orphans import adopt_orphans, die_with_parent
@@ -135,7 +136,7 @@ class Horse:
         self._oom_kills = _oom_kills()
         ours, theirs = socket.socketpair()
         worker_pid = os.getpid()
-        self.pid = os.fork()
+        self.pid = fork()
         if self.pid == 0:
             status = 1
             try:

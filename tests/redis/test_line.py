@@ -139,9 +139,12 @@ def test_a_line_that_was_opened_before_a_fork_is_the_childs(connect: Callable[[]
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.read(ours, 1)
-        answered = connection.line.ask([("SET", "child", "was here")]) == [b"OK"]
-        os._exit(0 if answered else 1)
+        status = 1
+        try:
+            os.read(ours, 1)
+            status = int(connection.line.ask([("SET", "child", "was here")]) != [b"OK"])
+        finally:
+            os._exit(status)
     connection.line.give_away()
     os.write(theirs, b"x")  # only now
     # then the child's commands go through, and the parent may ask, too, over one of its own

@@ -40,7 +40,9 @@ def test_its_top_level_names_that_new_job_takes_are_the_arguments(tmp_path: Path
 
 
 def test_a_module_that_it_imports_is_no_argument(tmp_path: Path) -> None:
-    loaded = load_program(program(tmp_path, "import profile\ndef reduce(iter, out, params): ..."))
+    program(tmp_path, "", "pilot.py")
+
+    loaded = load_program(program(tmp_path, "import pilot\ndef reduce(iter, out, params): ..."))
 
     assert loaded.arguments.keys() == {"reduce"}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+import warnings
 from pathlib import Path
 
 import psutil
 
-from disco_rq.machine.child import answer_of_child
+from disco_rq.machine.child import answer_of_child, fork
 
 STATE: list[int] = []
 
@@ -49,3 +51,15 @@ def test_one_that_asks_a_debugger_or_its_terminal_is_not_waited_for() -> None:
         return input().encode()
 
     assert answer_of_child(asks, 30) is None
+
+
+def test_a_fork_beside_threads_is_known_to_its_parent_though_warnings_are_errors() -> None:
+    waits = threading.Event()
+    threading.Thread(target=waits.wait, daemon=True).start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if not (pid := fork()):
+            os._exit(7)
+    waits.set()
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7

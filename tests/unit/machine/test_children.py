@@ -30,11 +30,13 @@ class Child:
         self.ours, theirs = socket.socketpair()
         self.pid = os.fork()
         if self.pid == 0:
-            os.setpgid(0, 0)
-            if os.fork() == 0:
+            try:
+                os.setpgid(0, 0)
+                if os.fork():
+                    act(theirs)
                 time.sleep(60)
-            act(theirs)
-            time.sleep(60)
+            finally:
+                os._exit(1)  # never on into the tests
         with suppress(OSError):  # it was first
             os.setpgid(self.pid, self.pid)
         theirs.close()
@@ -99,13 +101,14 @@ def test_a_process_knows_whether_it_has_children() -> None:
     reading, writing = os.pipe()
     looking = os.fork()  # this process may have children of other tests
     if looking == 0:
-        before = has_children()
-        child = os.fork()
-        if child == 0:
-            time.sleep(60)
-        os.write(writing, bytes([before, has_children()]))
-        os.kill(child, signal.SIGKILL)
-        os._exit(0)
+        try:
+            before = has_children()
+            if not (child := os.fork()):
+                time.sleep(60)
+            os.write(writing, bytes([before, has_children()]))
+            os.kill(child, signal.SIGKILL)
+        finally:
+            os._exit(0)
     os.waitpid(looking, 0)
     assert os.read(reading, 2) == bytes([False, True])
     os.close(reading)

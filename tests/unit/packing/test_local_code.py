@@ -273,3 +273,41 @@ def test_what_is_imported_between_two_jobs_comes_along_with_the_second(client: C
         """,
     )
     assert client.run("prog.py") == "[2, 10]"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports are new in Python 3.15")
+def test_what_is_imported_lazily_is_found_and_travels(client: Client) -> None:
+    client.file("tools.py", "lazy import deeper\ndef double(n): return deeper.times(n, 2)")
+    client.file("deeper.py", "def times(n, m): return n * m")
+    client.file(
+        "prog.py",
+        """
+        lazy import json
+        lazy import tools
+        lazy from math import sqrt
+        from packer import pack
+        def map(e, params):
+            yield json.dumps([e]), tools.double(int(sqrt(4)))
+        pack(map=map)
+        """,
+    )
+    assert client.run("prog.py") == "[('[\"e\"]', 4)]"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports are new in Python 3.15")
+def test_a_lazy_import_that_fails_is_told_with_its_name(client: Client) -> None:
+    client.file(
+        "prog.py",
+        """
+        lazy import nowhere_at_all
+        from packer import pack
+        from disco_rq.errors import Unshippable
+        def map(e, params):
+            yield e, nowhere_at_all.f()
+        try:
+            pack(map=map)
+        except Unshippable as error:
+            pack(map=lambda e, params, text=str(error): [text])
+        """,
+    )
+    assert "No module named 'nowhere_at_all'" in client.run("prog.py")
