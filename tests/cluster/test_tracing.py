@@ -151,10 +151,12 @@ def test_where_it_is_off_nothing_of_it_is_imported() -> None:
     # redis-py imports the API by itself where that is installed
     program = (
         "import sys, disco_rq, disco_rq.worker.worker, disco_rq.worker.execution, disco_rq.master.master;"
-        "sys.exit(any(name.endswith('.tracing') and name != 'disco_rq.machine.tracing'"
-        " or name.startswith(('opentelemetry.sdk.trace', 'opentelemetry.exporter')) for name in sys.modules))"
+        "ours = [n for n in sys.modules if n.startswith('disco_rq.') and n.endswith('.tracing')];"
+        "theirs = ('opentelemetry.sdk.trace', 'opentelemetry.exporter');"
+        "print(*ours, *(n for n in sys.modules if n.startswith(theirs)))"
     )
-    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["disco_rq.machine.tracing"], done.stderr
 
 
 def test_a_collector_that_does_not_answer_costs_no_task(nodes: NodeCluster) -> None:
