@@ -47,15 +47,13 @@ def load_program(program: str) -> Program:
         raise JobArgumentError(f"program {program}: no such file")
     try:
         module = _import_file(Path(program).absolute()) if is_file else _import_module(program)
+        # Not vars() alone, which has what is imported lazily as it is.
+        found = {name: getattr(module, name) for name in list(vars(module)) if name in JOB_ARGUMENTS}
     except DiscoError:
         raise
     except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise JobArgumentError(f"program {program}: {_error_and_place(error)}") from error
-    arguments = {
-        name: value
-        for name, value in vars(module).items()
-        if name in JOB_ARGUMENTS and not inspect.ismodule(value)
-    }
+    arguments = {name: value for name, value in found.items() if not inspect.ismodule(value)}
     if not arguments.keys() & {"map", "reduce"}:
         raise JobArgumentError(f"program {program}: it defines neither map nor reduce")
     for name in vars(module):

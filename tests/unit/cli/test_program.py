@@ -47,6 +47,19 @@ def test_a_module_that_it_imports_is_no_argument(tmp_path: Path) -> None:
     assert loaded.arguments.keys() == {"reduce"}
 
 
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports are new in Python 3.15")
+def test_what_it_imports_lazily_counts_as_what_it_is(tmp_path: Path) -> None:
+    program(tmp_path, "", "pilot.py")
+    program(tmp_path, "def map(e, params): ...", "of_jobs.py")
+
+    loaded = load_program(program(tmp_path, "lazy import pilot\nlazy from of_jobs import map"))
+
+    assert loaded.arguments.keys() == {"map"}
+    assert loaded.arguments["map"].__module__ == "of_jobs"
+    with pytest.raises(JobArgumentError, match="No module named 'nowhere_at_all'"):
+        load_program(program(tmp_path, "lazy from nowhere_at_all import map"))
+
+
 def test_a_dotted_name_is_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program(tmp_path, "def map(e, params): ...", "dotted_program.py")
     monkeypatch.chdir(tmp_path)
