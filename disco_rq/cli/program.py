@@ -47,7 +47,7 @@ def load_program(program: str) -> Program:
         raise JobArgumentError(f"program {program}: no such file")
     try:
         module = _import_file(Path(program).absolute()) if is_file else _import_module(program)
-        # Not vars() alone, which has what is imported lazily as it is.
+        # By getattr(): vars() holds a lazy import (Python 3.15) itself, not what it stands for.
         found = {name: getattr(module, name) for name in list(vars(module)) if name in JOB_ARGUMENTS}
     except DiscoError:
         raise
