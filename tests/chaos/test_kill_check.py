@@ -14,7 +14,7 @@ from disco_rq import Disco, Job, JobError, result_iterator
 from disco_rq.func import kvgroup
 from disco_rq.runtime import counter, data_err, put, this_partition
 from tests.chaos import deadly
-from tests.chaos.test_kill_points import DEADLINE_S, NAMES, assert_died, deadly_part
+from tests.chaos.test_kill_points import DEADLINE_S, NAMES, deadly_part
 from tests.cluster.small_jobs import is_first_attempt
 from tests.nodes import NodeCluster
 
@@ -72,29 +72,29 @@ def assert_right(job: Job, timeout_s: float) -> None:
     assert (check["maps"], check["done"], check["unchecked"]) == (MAPS, MAPS, 0)
 
 
-def run_until_nobody_dies(cluster: NodeCluster, marks: Path, scratch: Path) -> list[str]:
-    """Job after job, each of which must end as it should, until two killed nobody. The deaths."""
+def run_jobs_until_nobody_dies(cluster: NodeCluster, marks: Path, scratch: Path, *steps: str) -> None:
+    """Job after job, each of which must end as it should, until nobody dies any more."""
     deadline = time.monotonic() + DEADLINE_S
-    harmless = number = 0
-    while harmless < 2:
-        before, number = deadly.deaths(marks), number + 1
+
+    def run_jobs(number: int) -> None:
         same, other = submit(cluster.disco, scratch / f"job{number}"), submit_otherwise(cluster.disco)
         assert_right(same, deadline - time.monotonic())
         with pytest.raises(JobError, match="map:0 is not deterministic"):
             other.wait(timeout=deadline - time.monotonic())
-        harmless = harmless + 1 if deadly.deaths(marks) == before else 0
-    return before
+
+    deadly.run_until_nobody_dies(marks, run_jobs, *steps)
 
 
 def test_nodes_workers_and_horses_may_die_at_each_step_of_a_check(nodes: NodeCluster, tmp_path: Path) -> None:
     nodes.master()
     deadly_part(nodes, tmp_path / "marks", "nodes", *NAMES)
 
-    moments = run_until_nobody_dies(nodes, tmp_path / "marks", tmp_path)
-
-    steps = ("claim_attempts", "commit_attempts", "fail_attempt")
-    assert_died(moments, *(f"horse: script {step} of check of checked" for step in steps))
-    assert_died(moments, "horse: script commit_attempts of check of differs")
+    steps = [
+        *(f"horse: script {step} of check of checked" for step in ("claim_attempts", "commit_attempts")),
+        "horse: script fail_attempt of check of checked",
+        "horse: script commit_attempts of check of differs",
+    ]
+    run_jobs_until_nobody_dies(nodes, tmp_path / "marks", tmp_path, *steps)
 
 
 def test_masters_may_die_at_each_step_of_a_check(nodes: NodeCluster, tmp_path: Path) -> None:
@@ -102,6 +102,5 @@ def test_masters_may_die_at_each_step_of_a_check(nodes: NodeCluster, tmp_path: P
         nodes.node(name, slots=2)
     deadly_part(nodes, tmp_path / "marks", "master", "token")
 
-    moments = run_until_nobody_dies(nodes, tmp_path / "marks", tmp_path)
-
-    assert_died(moments, "master: [script assign_tasks of check of checked")
+    step = "master: [script assign_tasks of check of checked"
+    run_jobs_until_nobody_dies(nodes, tmp_path / "marks", tmp_path, step)

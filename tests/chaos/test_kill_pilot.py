@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from disco_rq.runtime import counter, data_err, this_partition
 from disco_rq.store import keys
 from disco_rq.store.ends import end_id
 from tests.chaos import deadly
-from tests.chaos.test_kill_points import DEADLINE_S, assert_died, deadly_part
+from tests.chaos.test_kill_points import DEADLINE_S, deadly_part
 from tests.cluster.conftest import wait_until
 from tests.cluster.small_jobs import is_first_attempt
 from tests.nodes import REPOSITORY, NodeCluster
@@ -67,32 +66,21 @@ def run_one(cluster: NodeCluster, directory: Path) -> None:
     assert sum("The pilot is done" in message for _, (_, _, message) in job.events()) == 1
 
 
-def run_until_nobody_dies(cluster: NodeCluster, marks: Path, scratch: Path) -> list[str]:
-    """Job after job, until one killed nobody; then each end is told once. The deaths."""
-    deadline, number = time.monotonic() + DEADLINE_S, 0
-    while True:
-        before = deadly.deaths(marks)
-        number += 1
-        run_one(cluster, scratch / f"job{number}")
-        if deadly.deaths(marks) == before:
-            break
-        assert time.monotonic() < deadline, before
+def run_jobs_until_nobody_dies(cluster: NodeCluster, marks: Path, scratch: Path, *steps: str) -> None:
+    """Job after job, until nobody dies any more; then each end is told once."""
+    deadly.run_until_nobody_dies(marks, lambda number: run_one(cluster, scratch / f"job{number}"), *steps)
     names = [name for _, _, name in cluster.disco.joblist()]
     redis = cluster.connection.redis
     wait_until(lambda: redis.hlen(keys.ENDS) == 0, 30)
     assert sorted(Queue(QUEUE, connection=redis).job_ids) == sorted(map(end_id, names))
-    return before
 
 
 def test_nodes_workers_and_horses_may_die_at_each_step_of_a_pilot(nodes: NodeCluster, tmp_path: Path) -> None:
     nodes.master()
     deadly_part(nodes, tmp_path / "marks", "nodes", *NAMES)
 
-    moments = run_until_nobody_dies(nodes, tmp_path / "marks", tmp_path)
-
-    assert_died(
-        moments, *(f"horse: script commit_attempts of {phase} of piloted" for phase in ("map", "reduce"))
-    )
+    steps = [f"horse: script commit_attempts of {phase} of piloted" for phase in ("map", "reduce")]
+    run_jobs_until_nobody_dies(nodes, tmp_path / "marks", tmp_path, *steps)
 
 
 def test_masters_may_die_at_each_step_of_a_pilot_and_of_telling_its_end(
@@ -102,9 +90,8 @@ def test_masters_may_die_at_each_step_of_a_pilot_and_of_telling_its_end(
         nodes.node(name, slots=2)
     deadly_part(nodes, tmp_path / "marks", "master", "token")
 
-    moments = run_until_nobody_dies(nodes, tmp_path / "marks", tmp_path)
-
-    assert_died(moments, "master: HKEYS disco:ends", "master: [HDEL disco:ends", "master: HGET disco:ends")
+    steps = ["master: HKEYS disco:ends", "master: [HDEL disco:ends", "master: HGET disco:ends"]
+    run_jobs_until_nobody_dies(nodes, tmp_path / "marks", tmp_path, *steps)
 
 
 def test_a_client_may_die_at_each_step_of_the_submit_of_a_unique_job(
@@ -121,7 +108,7 @@ def test_a_client_may_die_at_each_step_of_the_submit_of_a_unique_job(
         command = [sys.executable, "-m", "tests.chaos.test_kill_pilot", nodes.url, str(tmp_path)]
         status = subprocess.run(command, cwd=REPOSITORY, env=nodes.environment, check=False).returncode
     assert status == 0
-    assert_died(deadly.deaths(tmp_path / "marks"), "client: script submit_job of piloted")
+    deadly.assert_died(tmp_path / "marks", "client: script submit_job of piloted")
     # then there is one job, which waits after its pilot, and its end makes room for another
     [(_, _, name)] = nodes.disco.joblist()
     wait_until(lambda: nodes.disco.jobinfo(name)["paused"], DEADLINE_S)

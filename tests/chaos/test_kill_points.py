@@ -151,13 +151,13 @@ def assert_right(job: Job, timeout_s: float) -> None:
     assert (info["mapi"][:3], info["redi"][:3]) == ([0, 0, nr_maps], [0, 0, nr_reduces])
 
 
-def run_jobs_until_nobody_dies(cluster: NodeCluster, marks: Path, scratch: Path) -> list[str]:
-    """Job after job, each of which must end right, until two of each kind killed nobody. The deaths."""
+def run_jobs_until_nobody_dies(cluster: NodeCluster, marks: Path, scratch: Path, *steps: str) -> None:
+    """Job after job, each of which must end right, until nobody dies any more, and somebody did at each of
+    these steps.
+    """
     deadline = time.monotonic() + DEADLINE_S
-    harmless = number = 0
-    while harmless < 2:
-        before = deadly.deaths(marks)
-        number += 1
+
+    def run_jobs(number: int) -> None:
         jobs = [submit(cluster.disco, name, scratch / f"{name}{number}") for name in SIZES]
         jobs.append(submit_otherwise(cluster.disco, scratch / f"otherwise{number}"))
         try:
@@ -169,17 +169,8 @@ def run_jobs_until_nobody_dies(cluster: NodeCluster, marks: Path, scratch: Path)
             print(*(message for job in jobs for _, (_, _, message) in job.events()), sep="\n")
             print(cluster.said())
             raise
-        harmless = harmless + 1 if deadly.deaths(marks) == before else 0
-    return before
 
-
-def assert_died(moments: list[str], *steps: str) -> None:
-    """At each of these steps somebody died, both before and after it."""
-    for step in steps:
-        for when in ("before", "after"):
-            assert any(f"{when} {step}" in moment for moment in moments), (
-                f"nobody died {when} {step}: {moments}"
-            )
+    deadly.run_until_nobody_dies(marks, run_jobs, *steps)
 
 
 def deadly_part(cluster: NodeCluster, marks: Path, program: str, *names: str) -> Part:
@@ -193,9 +184,10 @@ def test_nodes_workers_and_horses_may_die_at_each_of_their_steps(nodes: NodeClus
     nodes.master()
     deadly_part(nodes, tmp_path / "marks", "nodes", *NAMES)
     # when jobs run in which tasks succeed, fail and lose their process, then all of them end right
-    moments = run_jobs_until_nobody_dies(nodes, tmp_path / "marks", tmp_path)
-    assert_died(
-        moments,
+    run_jobs_until_nobody_dies(
+        nodes,
+        tmp_path / "marks",
+        tmp_path,
         *(f"horse: script claim_attempts of {phase} of {job}" for phase in PHASES for job in SIZES),
         *(f"horse: script put_oob of {phase} of {job}" for phase in PHASES for job in SIZES),
         *(f"horse: script take_back_oob of map of {job}" for job in SIZES),
@@ -214,9 +206,10 @@ def test_masters_may_die_at_each_of_their_steps(nodes: NodeCluster, tmp_path: Pa
         nodes.node(name, slots=2)
     deadly_part(nodes, tmp_path / "marks", "master", "token")
     # when jobs run through both phases, then all of them end right
-    moments = run_jobs_until_nobody_dies(nodes, tmp_path / "marks", tmp_path)
-    assert_died(
-        moments,
+    run_jobs_until_nobody_dies(
+        nodes,
+        tmp_path / "marks",
+        tmp_path,
         *("master: script lead_cluster", "master: XREAD", "master: SMEMBERS disco:active"),
         *(
             f"master: [script assign_tasks of {phase} of {job}"
@@ -241,7 +234,7 @@ def test_a_client_may_die_at_each_step_of_its_submit(nodes: NodeCluster, tmp_pat
         command = [sys.executable, "-m", "tests.chaos.test_kill_points", nodes.url, str(tmp_path)]
         status = subprocess.run(command, cwd=REPOSITORY, env=nodes.environment, check=False).returncode
     assert status == 0
-    assert_died(deadly.deaths(tmp_path / "marks"), "client: script submit_job of many")
+    deadly.assert_died(tmp_path / "marks", "client: script submit_job of many")
     # then every job of which there is anything ends right, and of the others there is nothing
     listed = nodes.disco.joblist()
     assert 1 < len(listed) < lives

@@ -16,7 +16,7 @@ from disco_rq import Disco, Job, JobError, result_iterator
 from disco_rq.func import kvgroup
 from disco_rq.runtime import counter, put, this_partition
 from tests.chaos import deadly
-from tests.chaos.test_kill_points import DEADLINE_S, assert_died
+from tests.chaos.test_kill_points import DEADLINE_S
 from tests.cluster.conftest import wait_until
 from tests.nodes import REPOSITORY, NodeCluster
 
@@ -109,7 +109,7 @@ def test_a_client_may_die_at_each_step_of_adopting(
     before = {first.name, source.name}
     # when a client dies at every step of another one's submit
     lives = dying(nodes, tmp_path, how, first.name)
-    assert_died(deadly.deaths(tmp_path / "marks"), f"client that does {how}: [{', '.join(STEPS)}]")
+    deadly.assert_died(tmp_path / "marks", f"client that does {how}: [{', '.join(STEPS)}]")
     # then every job of which there is anything ends right, and of the others there is nothing
     names = [name for _, _, name in nodes.disco.joblist() if name not in before]
     assert 1 <= len(names) < lives
