@@ -13,7 +13,7 @@ from tests.redis.story import JOB, commit, fail, put, started, submit
 from tests.web.visitor import Visitor
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-TIME_S = 25
+TIME_S = 20
 UNREADABLE = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "502"]
@@ -76,5 +76,5 @@ def test_no_request_makes_it_fail(api: Visitor, connection: Connection, tmp_path
     # then
     assert told.returncode == 0, told.stdout[-6000:] + told.stderr[-2000:]
     [cases] = re.findall(r"(\d+) generated", told.stdout)
-    assert int(cases) > 200
-    assert re.search(r"Selected: (\d+)/\d+\n  Tested: \1\n", told.stdout)
+    [operations] = re.findall(r"Selected: (\d+)/\d+\n  Tested: \1\n", told.stdout)
+    assert int(cases) > int(operations)  # a quiet machine makes thousands
