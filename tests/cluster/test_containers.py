@@ -124,12 +124,6 @@ def test_the_health_checks_tell_who_answers(play: Play) -> None:
     assert not play.is_healthy(master, 8989, nobody)
     assert wait_until(lambda: play.is_healthy(image_health(), 8990, play.ports["node-1"]))
     assert not play.is_healthy(image_health(), 8990, nobody)
-    shell, line = SERVICES["redis"]["healthcheck"]["test"]
-    assert shell == "CMD-SHELL"
-    redis = ["sh", "-c", line.replace("redis-cli", "redis-cli -p 6379")]
-    require_program("redis-cli")
-    assert play.is_healthy(redis, 6379, play.redis.port)
-    assert not play.is_healthy(redis, 6379, nobody)
 
 
 def test_a_service_that_is_stopped_ends_well(play: Play) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from disco_rq.cli.app import cli
 from disco_rq.settings import PREFIX, Settings
+from disco_rq.web.process import MEMORY_BYTES
 from tests.containers import compose, dockerfile, environment_of, image_environment, make_secrets
 from tests.services import OPS, REPOSITORY
 
@@ -87,6 +88,13 @@ def test_a_node_is_not_killed_before_its_grace_has_ended_and_its_tasks_fit_its_m
     slots = int(node["command"][node["command"].index("--slots") + 1])
     assert settings.task_memory is not None
     assert slots * settings.task_memory + (256 << 20) <= limit
+
+
+def test_a_master_has_room_for_its_page_and_tmp_which_is_memory_too() -> None:
+    master = SERVICES["master"]
+    limit = int(master["deploy"]["resources"]["limits"]["memory"].removesuffix("M")) << 20
+    assert master["tmpfs"] == ["/tmp:mode=1777,size=256m"]
+    assert limit >= MEMORY_BYTES + (512 << 20)
 
 
 @pytest.mark.parametrize("service", OURS)

@@ -11,6 +11,7 @@ import pytest
 
 from disco_rq.cli.app import cli
 from disco_rq.settings import PREFIX, Settings
+from disco_rq.web.process import MEMORY_BYTES
 from tests.kubernetes import (
     DIRECTORY,
     OVERLAYS,
@@ -134,6 +135,11 @@ def test_a_node_is_not_killed_before_its_grace_has_ended_and_its_tasks_fit_its_m
     slots = int(container(node)["args"][-1])
     assert settings.task_memory is not None
     assert slots * settings.task_memory + (256 << 20) <= limit
+
+
+def test_a_master_has_room_for_its_page() -> None:
+    limit = container(plain("Deployment", "disco-master"))["resources"]["limits"]["memory"]
+    assert int(limit.removesuffix("Mi")) << 20 >= MEMORY_BYTES + (256 << 20)
 
 
 def test_redis_is_run_as_its_conf_says() -> None:
