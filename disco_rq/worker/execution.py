@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from disco_rq.attempt.asking import note_that_nobody_answers, refuse_breakpoints
 from disco_rq.attempt.files import opener_with
@@ -75,8 +75,11 @@ class Execution:
         finished: Finished,
         settings: Settings,
         forget_secret: Callable[[], None] = lambda: None,
+        traces: Callable[[], AttemptTraces] | None = None,
     ) -> None:
-        """``forget_secret`` is called when what is signed was checked, before code of the job runs."""
+        """``forget_secret`` is called when what is signed was checked, before code of the job runs;
+        ``traces`` in a new process, where tracing is on.
+        """
         self._connection = connection
         self._store = AttemptStore(connection)
         self._worker = worker
@@ -87,8 +90,7 @@ class Execution:
             False  # an attempt, here; and for lack of what the process has
         )
         self._left = ""  # what a task left here, in words
-        self._otel = settings.otel
-        self._traces: AttemptTraces | None = None
+        self._make_traces, self._traces = traces, cast("AttemptTraces | None", None)
         locator = Locator(lambda other: node_about(connection, other), own=(node, data.root))
         scratch = data.scratch(worker, os.getpid())
         keys = GivenKeys(connection)  # its server: nobody asks where an address says that it is
@@ -108,8 +110,8 @@ class Execution:
         empty_stdin()
         refuse_breakpoints()
         self._log.capture()
-        if self._otel:
-            self._traces = _traces(self._place.node)
+        if self._make_traces is not None:
+            self._traces = self._make_traces()
         self._surroundings, self._state = Surroundings(), ProcessState()
         self._tell_title("idle")
 
@@ -137,6 +139,7 @@ class Execution:
         finally:
             self._tell_title("idle")
             if self._traces is not None:
+                self._progress.begin_sending()
                 self._traces.send()
 
     def _run_all(self, job: str, batch: str, tasks: Sequence[tuple[TaskId, int]]) -> Fitness:
@@ -145,7 +148,8 @@ class Execution:
         for i in mine:
             task, number = tasks[i]
             self._progress.begin(i)
-            self._run(Attempt(job, task, number, self._place.node, self._worker), claimed[i] or "reduce")
+            attempt = Attempt(job, task, number, self._place.node, self._worker)
+            self._run(attempt, claimed[i] or "reduce", is_last=i == mine[-1])
             self._done_tasks += 1
             is_last = self._is_used_up()
             self._commits.flush_in_time(now=is_last)
@@ -172,7 +176,8 @@ class Execution:
             if task_input is None:
                 break
             del left[0]
-            self._run(Attempt(job, task, number, self._place.node, self._worker), task_input)
+            attempt = Attempt(job, task, number, self._place.node, self._worker)
+            self._run(attempt, task_input, is_last=not left)
             self._done_tasks += 1
             self._commits.flush_in_time(now=False)
         self._commits.flush()
@@ -183,8 +188,10 @@ class Execution:
         is_old = self._most_tasks is not None and self._done_tasks >= self._most_tasks
         return is_old or self._is_exhausted or bool(self._left)
 
-    def _run(self, attempt: Attempt, task_input: TaskInput) -> None:
-        """One attempt, to its commit (which may wait for others) or to its failure."""
+    def _run(self, attempt: Attempt, task_input: TaskInput, *, is_last: bool) -> None:
+        """One attempt, to its commit (which may wait for others) or to its failure. ``is_last``: of its
+        batch.
+        """
         fields = {"action": "attempt", "job": attempt.job}
         horse_pid = os.getpid()
         self._tell_title(f"{attempt} of {attempt.job}")
@@ -194,6 +201,8 @@ class Execution:
             finally:
                 if os.getpid() != horse_pid:
                     _end_fork()
+                if is_last and self._traces is not None:
+                    self._progress.begin_sending()  # before its end is told: the job's may follow
             self._commits.add(commit)
         except Overtaken:
             log.warning("%s %s was overtaken", attempt.job, attempt, extra=fields)
@@ -322,12 +331,6 @@ class Execution:
         except OSError as error:  # what a task has made of its directory: the attempt itself ends as it did
             self._left = f"its directory so that it cannot be emptied: {error}"
             log.warning("%s %s left %s", attempt.job, attempt, self._left, extra={"action": "clean up"})
-
-
-def _traces(node: str) -> AttemptTraces:
-    from disco_rq.worker.tracing import AttemptTraces  # of an extra, that only this imports
-
-    return AttemptTraces(node)
 
 
 def _end_fork() -> NoReturn:

@@ -54,6 +54,9 @@ MAX_BATCHES = 1000
 MAX_RSS_BYTES = 768 << 20
 """A horse that is larger between two batches is replaced: what it holds is leaked or cached by user code."""
 
+MAX_SENDING_S = 3.0
+"""A horse that sends the spans of its batch is let to for so long: more than a collector is waited for."""
+
 REHEARSE_AFTER_S = 0.05
 """Jobs that come one after the other need it sooner: to rehearse costs half of what a small one does."""
 
@@ -69,9 +72,11 @@ class Progress:
     """
 
     # Of the horse: index; deadline by the monotonic clock, which is the same in both processes (0: none);
-    # entries that were read so far.
+    # until when it may send the spans of a batch whose tasks have run (0: it does not); entries that were
+    # read so far.
     # Behind it, of the worker: whether it wants the tasks back that have not begun.
-    _LAYOUT = struct.Struct("qdq")
+    _LAYOUT = struct.Struct("qddq")
+    _SENDS, _SENDS_AT = struct.Struct("d"), 16
     _ENTRIES = struct.Struct("q")
     _ENTRIES_AT = _LAYOUT.size - _ENTRIES.size
 
@@ -81,11 +86,21 @@ class Progress:
     def begin(self, index: int, limit_s: float | None = None) -> None:
         """The task of this index begins, or has learnt its time limit."""
         deadline = time.monotonic() + limit_s if limit_s else 0.0
-        self._LAYOUT.pack_into(self._memory, 0, index, deadline, 0)
+        self._LAYOUT.pack_into(self._memory, 0, index, deadline, 0.0, 0)
 
     def tell_entries(self, nr_entries: int) -> None:
         """The task has read so many entries."""
         self._ENTRIES.pack_into(self._memory, self._ENTRIES_AT, nr_entries)
+
+    def begin_sending(self) -> None:
+        """The tasks of the batch have run; its spans are to be sent yet, which is not to be cut short."""
+        self._SENDS.pack_into(self._memory, self._SENDS_AT, time.monotonic() + MAX_SENDING_S)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether only spans are still to be sent; False once that takes too long."""
+        until: float = self._SENDS.unpack_from(self._memory, self._SENDS_AT)[0]
+        return until > 0 and time.monotonic() < until
 
     def want_back(self, wanted: bool) -> None:
         """Whether the tasks of the batch that have not begun are for others from here on."""

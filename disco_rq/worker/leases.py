@@ -117,7 +117,7 @@ class LeaseKeeper(threading.Thread):
             job, tasks = self._job, self._tasks
         lost = self._store.renew(self._node, self._worker, job, tasks)
         with self._lock:
-            if job != self._job or tasks is not self._tasks or not tasks:
+            if job != self._job or tasks is not self._tasks or not tasks or self._progress.is_sending:
                 return
             current = tasks[self._progress.index][0]
             # Twice in a row: the horse may just have reported this very task as failed and be on its way to

@@ -1,14 +1,17 @@
 """Spans of attempts, made in a horse, and sent between its batches: no thread is there beside a task.
 
-Only imported where tracing is on.
+Only imported where tracing is on: by a worker, ahead of its horses.
 """
 
 from __future__ import annotations
 
 import logging
+import mmap
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -28,14 +31,16 @@ from disco_rq.runtime import Overtaken
 from disco_rq.store.attempts import Attempt, Commit
 from disco_rq.version import __version__
 
-__all__ = ["AttemptTraces"]
+__all__ = ["AttemptTraces", "Collector", "traces_of"]
 
 log = logging.getLogger("disco_rq.execution")
 
 SEND_S = 2.0
 """For how long a collector is waited for, between two batches ..."""
 AGAIN_S = 30.0
-"""... and, once it did not answer, how long it is left alone. Spans of that time are lost, tasks are not."""
+"""... and, once it did not answer, how long all horses of a worker leave it alone. Spans of that time are
+lost, tasks are not.
+"""
 MOST_KEPT = 2000
 ENDINGS: dict[type[BaseException], str] = {
     Overtaken: "overtaken",
@@ -46,13 +51,37 @@ ENDINGS: dict[type[BaseException], str] = {
 """Ends of attempts that are no failures of their tasks."""
 
 
+def traces_of(node: str) -> Callable[[], AttemptTraces]:
+    """For the horses of this worker, which need not import again what is imported here."""
+    OTLPSpanExporter().shutdown()  # imports most of what it needs only now
+    return partial(AttemptTraces, node, Collector())
+
+
+class Collector:
+    """What a worker and its horses know of it, in memory that they share: until when it is left alone."""
+
+    _UNTIL = struct.Struct("d")
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+
+    @property
+    def is_left_alone(self) -> bool:
+        return time.monotonic() < float(self._UNTIL.unpack_from(self._memory)[0])
+
+    def leave_alone(self) -> None:
+        self._UNTIL.pack_into(self._memory, 0, time.monotonic() + AGAIN_S)
+
+
 class AttemptTraces:
     """Of one process. Also what user code makes of OpenTelemetry in a task, and redis-py's own
     instrumentation where it is installed, come below the attempt.
     """
 
-    def __init__(self, node: str, exporter: Callable[[], SpanExporter] | None = None) -> None:
-        self._kept = _Kept(exporter or (lambda: OTLPSpanExporter(timeout=SEND_S)))
+    def __init__(
+        self, node: str, collector: Collector, exporter: Callable[[], SpanExporter] | None = None
+    ) -> None:
+        self._kept = _Kept(collector, exporter or (lambda: OTLPSpanExporter(timeout=SEND_S)))
         resource = Resource.create(
             {"service.name": "disco-rq", "service.version": __version__, "service.instance.id": node}
         )
@@ -120,10 +149,9 @@ class AttemptTraces:
 class _Kept(SpanProcessor):
     """Spans that have ended, until they are sent."""
 
-    def __init__(self, exporter: Callable[[], SpanExporter]) -> None:
-        self._exporter = exporter
+    def __init__(self, collector: Collector, exporter: Callable[[], SpanExporter]) -> None:
+        self._collector, self._exporter = collector, exporter
         self._spans: list[ReadableSpan] = []
-        self._not_before = 0.0
 
     def on_end(self, span: ReadableSpan) -> None:
         if len(self._spans) < MOST_KEPT:
@@ -131,7 +159,7 @@ class _Kept(SpanProcessor):
 
     def send(self) -> None:
         spans, self._spans = self._spans, []
-        if not spans or time.monotonic() < self._not_before:
+        if not spans or self._collector.is_left_alone:
             return
         exporter = self._exporter()  # its connection is not left open beside a task
         try:
@@ -142,5 +170,9 @@ class _Kept(SpanProcessor):
         finally:
             exporter.shutdown()
         if not sent:
-            self._not_before = time.monotonic() + AGAIN_S
-            log.warning("%d spans are lost: no collector takes them", len(spans), extra={"action": "trace"})
+            self._collector.leave_alone()
+            log.warning(
+                "%d spans are lost: no collector takes them; the next try is in %d s",
+                *(len(spans), AGAIN_S),
+                extra={"action": "trace"},
+            )

@@ -11,10 +11,11 @@ import logging
 import os
 import secrets
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from resource import struct_rusage
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from redis import Redis
 from rq import Queue, Worker, worker_registration
@@ -25,13 +26,13 @@ from rq.utils import now
 from rq.worker.base import WorkerStatus
 
 from disco_rq.attempt.place import Place
-from disco_rq.errors import DiscoError, SettingsError
+from disco_rq.errors import DiscoError
 from disco_rq.machine.about import about_node
 from disco_rq.machine.hashseed import HASH_SEED, NAME, has_hash_seed
 from disco_rq.machine.hiding import forget, hide_secret
 from disco_rq.machine.orphans import adopt_orphans
 from disco_rq.machine.tracing import check_installed
-from disco_rq.model import LEASE_S, NODE_NAME, WORKER_NAME
+from disco_rq.model import LEASE_S
 from disco_rq.outputs.datadir import DataDir
 from disco_rq.outputs.locator import Locator
 from disco_rq.packing import Serializer, fingerprints
@@ -49,14 +50,18 @@ from disco_rq.worker import rehearsal
 from disco_rq.worker.batch import Batch, batch_of
 from disco_rq.worker.execution import Execution
 from disco_rq.worker.finished import Finished
-from disco_rq.worker.horse import Horse, Progress, Rehearsed
+from disco_rq.worker.horse import MAX_SENDING_S, Horse, Progress, Rehearsed
 from disco_rq.worker.latecommits import LateCommits
 from disco_rq.worker.leases import LeaseKeeper
 from disco_rq.worker.membership import join_cluster
 from disco_rq.worker.mishaps import Mishaps
+from disco_rq.worker.naming import checked, node_of
 from disco_rq.worker.overuse import OveruseWatch
 from disco_rq.worker.stable import Stable
 from disco_rq.worker.telling import Telling, told_title
+
+if TYPE_CHECKING:
+    from disco_rq.worker.tracing import AttemptTraces
 
 WORKER_TTL_S = 20
 """RQ waits for a job this minus 15 s at a time, so a connection that hangs is noticed soon."""
@@ -75,7 +80,6 @@ TIDY_AFTER_S = 0.02
 fork another. A server at rest looks at what has waited long enough ``hz`` times a second.
 """
 
-_QUEUE_PREFIX = keys.queue("")
 _RQ_OPTIONS = {
     "serializer": Serializer,
     "job_class": BatchJob,
@@ -140,7 +144,7 @@ class DiscoWorker(Worker):
             return
         self._settings = settings or Settings.from_env()
         hide_secret()
-        self.node = _node_of(queues)
+        self.node = node_of(queues)
         if connection is None:
             raise DiscoError("a DiscoWorker needs a Redis connection")
         self._address = self._settings.redis or url_of(connection)
@@ -149,7 +153,7 @@ class DiscoWorker(Worker):
         connection = open_client(self._address)
         connection.set_retry(PatientRetry(REDIS_PATIENCE_S))
         queue = Queue(keys.queue(self.node), connection=connection, serializer=Serializer, job_class=BatchJob)
-        worker_name = _checked(name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}")
+        worker_name = checked(name or f"{self.node}.{os.getpid()}-{secrets.token_hex(3)}")
         super().__init__([queue], worker_name, connection=connection, **options | _RQ_OPTIONS)
         self.log_result_lifespan = False
         _warn_of_hash_seed(self.log)
@@ -189,6 +193,7 @@ class DiscoWorker(Worker):
         super().register_birth()  # type: ignore[no-untyped-call]
         # Shared with the horses for good: a collection in one would touch, and so copy, every page.
         load_scripts()
+        self._traces = _traces_of(self.node) if self._settings.otel else None
         rehearsal.rehearse_ahead(self._store, self._place)
         gc.collect()
         gc.freeze()
@@ -362,7 +367,8 @@ class DiscoWorker(Worker):
             self._telling.state_sent(state)
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        if self.horse_pid > 0:  # 0 would be our own process group
+        """Not one whose tasks have run, and which sends their spans: it answers soon."""
+        if self.horse_pid > 0 and not self._ride.horse.progress.is_sending:  # 0: our own process group
             super().kill_horse(sig)
 
     def _stop_if_over(self, job: Job) -> None:
@@ -387,6 +393,7 @@ class DiscoWorker(Worker):
             finished=finished,
             settings=self._settings,
             forget_secret=partial(forget, self._settings.secret),
+            traces=self._traces,
         )
         executor.prepare()
         install_names()
@@ -399,14 +406,10 @@ class DiscoWorker(Worker):
         return {self.scheduler._process.pid}
 
 
-def _checked(name: str) -> str:
-    """Raises ``SettingsError`` for the name of a worker that no key and no path can hold."""
-    if not WORKER_NAME.fullmatch(name):
-        raise SettingsError(
-            f"worker name {name!r}: it takes 1 to 128 of [a-zA-Z0-9_.:@-], no . : @ first; "
-            "give another with 'rq worker -n NAME', or none"
-        )
-    return name
+def _traces_of(node: str) -> Callable[[], AttemptTraces]:
+    from disco_rq.worker.tracing import traces_of  # of an extra, that only this imports
+
+    return traces_of(node)
 
 
 def _warn_of_hash_seed(log: logging.Logger) -> None:
@@ -421,6 +424,8 @@ def _is_short(ride: Ride, late: LateCommits) -> bool:
     """Whether the batch is through at once; if not, ``late`` sees to it that what is done counts."""
     if ride.horse.answers_within(SHORT_S):
         return True
+    if ride.horse.progress.is_sending and ride.horse.answers_within(MAX_SENDING_S):
+        return True
     if len(ride.batch.tasks) > 1:
         late.watch(ride.horse.finished)
     return False
@@ -430,19 +435,3 @@ def _place_of(worker: str, node: str, data: DataDir, connection: Connection, *, 
     """Of a worker itself: it runs no attempts and fetches nothing, but may commit what its horse has done."""
     locator = Locator(lambda other: node_about(connection, other), own=(node, data.root), secret=None)
     return Place(node, data, data.scratch(worker, os.getpid()), locator, fsync=fsync)
-
-
-def _node_of(queues: Any) -> str:
-    """The node whose queue it is. Raises ``DiscoError`` for anything but one queue ``disco.<node>``, where
-    ``<node>`` may be the name of one.
-    """
-    listed = queues if isinstance(queues, list | tuple) else [queues]
-    names = [queue if isinstance(queue, str) else queue.name for queue in listed]
-    if len(names) != 1 or not names[0].startswith(_QUEUE_PREFIX) or names[0] == _QUEUE_PREFIX:
-        raise DiscoError(
-            f"a DiscoWorker listens to one queue, {_QUEUE_PREFIX}NODE, not to {', '.join(names) or 'none'}"
-        )
-    node = cast(str, names[0].removeprefix(_QUEUE_PREFIX))
-    if not NODE_NAME.fullmatch(node):
-        raise SettingsError(f"queue {names[0]!r}: a node name takes 1 to 64 of [a-zA-Z0-9_.-]")
-    return node

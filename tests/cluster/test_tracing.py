@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from disco_rq import JobError, result_iterator
+from disco_rq.model import PHASES
 from tests.cluster.conftest import wait_until
 from tests.nodes import NodeCluster
 
@@ -28,10 +30,12 @@ class Collector:
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
-        spans = self.spans
+        self.takes_s = 0.0
+        spans, collector = self.spans, self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                time.sleep(collector.takes_s)
                 told = ExportTraceServiceRequest.FromString(
                     self.rfile.read(int(self.headers["Content-Length"]))
                 )
@@ -44,7 +48,7 @@ class Collector:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def named(self, name: str, job: str) -> list[Any]:
@@ -145,6 +149,37 @@ def test_a_job_its_phases_and_attempts_are_spans_below_the_clients(
     assert "no such sum" in span.status.message
     assert span.parent_span_id == b""
     assert span.trace_id != trace_id
+
+
+def test_a_job_that_is_over_before_its_spans_are_sent_loses_none(
+    nodes: NodeCluster, collector: Collector
+) -> None:
+    nodes.environment |= {
+        "DISCO_RQ_OTEL": "on",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server.server_address[1]}",
+    }
+    collector.takes_s = 0.2  # more than a worker waits before it looks whether the job is over
+    nodes.master()
+    nodes.node("n1")
+    nodes.wait_ready()
+    given: dict[str, Any] = {"map": alone, "reduce": total, "params": {"dies": False}}
+    small = nodes.disco.new_job("small", ["raw://a"], nr_reduces=1, **given)
+    small.wait(timeout=30)
+    wide = nodes.disco.new_job("wide", [f"raw://{i}" for i in range(8)], nr_reduces=3, **given)
+    wide.wait(timeout=30)
+    dead = nodes.disco.new_job("dead", ["raw://a"], nr_reduces=1, **given | {"params": {"dies": True}})
+    with pytest.raises(JobError):
+        dead.wait(timeout=30)
+
+    def arrived() -> list[list[int]]:
+        names = [job.name for job in (small, wide, dead)]
+        return [[len(collector.named(f"{phase} task", name)) for phase in PHASES] for name in names]
+
+    wait_until(lambda: arrived() == [[1, 1], [8, 3], [1, 1]])
+
+
+def alone(line: str, params: Any) -> Iterator[tuple[str, int]]:
+    yield line, 1
 
 
 def test_where_it_is_off_nothing_of_it_is_imported() -> None:
