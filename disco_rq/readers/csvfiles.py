@@ -175,15 +175,15 @@ class CsvRecords:
 
     def _lines(self, chunks: Iterator[bytes]) -> Iterator[Iterable[str]]:
         """The lines, ended as Python ends lines: by a lone return, too."""
-        begun: list[str] = []  # of a line whose end has not come yet
+        begun: list[str] = []  # from the last line's start: its end, or the rest of it, may come yet
         for text in self._decoded(chunks):
             begun.append(text)
             if "\n" in text or "\r" in text:
                 *lines, rest = io.StringIO("".join(begun), newline="")
                 begun = [rest]
                 yield self._keep(self._of_start(lines))
-        if rest := "".join(begun):
-            yield self._keep(self._of_start([rest]))
+        if lines := list(io.StringIO("".join(begun), newline="")):  # two, if the first had its end
+            yield self._keep(self._of_start(lines))
         if len(self._kept) > self._done - self._first:  # csv wants more lines for the last record
             raise csv.Error(_UNCLOSED)
 

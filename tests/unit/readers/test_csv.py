@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from disco_rq import func
 from disco_rq.errors import BadEntryError, WrongContent
+from disco_rq.readers import csvfiles
 from tests.unit.readers.pieces import planned, read, read_pieces
 
 SIZES = (None, 1, 2, 3, 5, 8, 13, 40)
@@ -98,6 +99,18 @@ class TestRecordsAreThoseOfPython:
     def test_wherever_the_chunks_end(self, before: int) -> None:
         data = b"a,b\r\n" + b"x" * (before - 5) + b',"\xc3\xa9\r\n"\r\n1,2\r\n'
         assert list(func.csv_reader(header=False)(io.BytesIO(data), None, "a.csv")) == expected(data)
+
+    @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 7])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("last", ["", "3,4", '"3\n",4', "3,4\r", "3,4\r\n"])
+    def test_also_where_a_chunk_ends_with_a_line_and_the_last_one_has_no_end(
+        self, monkeypatch: pytest.MonkeyPatch, chunk: int, end: str, last: str
+    ) -> None:
+        monkeypatch.setattr(csvfiles, "_CHUNK_BYTES", chunk)
+        monkeypatch.setattr(csvfiles, "_TOLD_BYTES", 1)
+        for first in ("1,2", "11,2", "111,2", "\r\n1,2", '"1\r",2'):
+            data = f"a,b{end}{first}{end}{last}".encode()
+            assert list(func.csv_reader(header=False)(io.BytesIO(data), None, "a.csv")) == expected(data)
 
     def test_with_fields_of_megabytes(self, tmp_path: Path) -> None:
         path = tmp_path / "a.csv"
