@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise, repeat, starmap
-from numbers import Rational
+from math import ceil, inf
+from numbers import Number, Rational
 from operator import length_hint
 from typing import Any
 from zlib import crc32
@@ -18,7 +21,7 @@ from disco_rq.errors import DiscoError, OOBKeyExists, PartitionError
 from disco_rq.records.pairs import shown
 from disco_rq.records.taken import PLAIN, taken
 from disco_rq.shuffle.ranges import Ranges
-from disco_rq.shuffle.sortorder import places_by, sort_key
+from disco_rq.shuffle.sortorder import places_by, plain_kind, sort_key
 
 __all__ = [
     "INT_MODULUS",
@@ -37,6 +40,8 @@ _CONFIRMED_KEYS = 32
 """About so many keys of each source does a reduce ask about again."""
 INT_MODULUS = (1 << 61) - 1
 """Ints that are told apart by a digest."""
+_EXACT_FLOATS = 1 << 53
+"""From here on floats are whole numbers, and not all of these."""
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
@@ -139,12 +144,16 @@ _BASES: dict[type, Callable[[Any], Any]] = {
 def make_range_partition(min_val: float, max_val: float) -> EqualRanges:
     """A partition function that cuts ``[min_val, max_val]`` into equal ranges, in ascending order.
 
-    The results of the partitions, one after the other, are then in the order of the keys. Keys are numbers,
-    or what ``int`` makes one of; a key outside the range ends the job with a ``PartitionError``.
+    The results of the partitions, one after the other, are then in the order of the keys. Keys are numbers of
+    any kind, or what ``int`` makes one of; a key outside the range ends the job with a ``PartitionError``.
     """
     if not min_val < max_val:
         raise ValueError(f"make_range_partition: min_val {min_val!r} is not less than max_val {max_val!r}")
-    return EqualRanges(min_val, max_val)
+    if inf in (-min_val, max_val):
+        raise ValueError(
+            f"make_range_partition: [{min_val!r}, {max_val!r}] has no equal ranges: it has no end"
+        )
+    return EqualRanges(taken(min_val), taken(max_val))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,33 +164,41 @@ class EqualRanges:
     max_val: float
 
     def __call__(self, key: Any, nr_reduces: int, params: Any = None) -> int:  # noqa: ARG002
-        number = key if type(key) is int or type(key) is float else int(key)
-        if self.min_val <= number < self.max_val:
-            part = int((number - self.min_val) * nr_reduces / (self.max_val - self.min_val))
-            return min(part, nr_reduces - 1)  # just below the end it may be rounded up
-        return nr_reduces - 1 if number == self.max_val else -1
+        number = taken(key)
+        if not isinstance(number, Number):
+            number = int(number)
+        if number != number or not self.min_val <= number <= self.max_val:
+            return -1
+        return bisect_right(self._starts(nr_reduces), number)
 
     def many(self, keys: Sequence[Any], nr_reduces: int) -> list[int] | None:
         """The partition of each key. None: ask about each."""
-        least, width, last = self.min_val, self.max_val - self.min_val, nr_reduces - 1
-        if set(map(type, keys)) not in ({int}, {float}) or not least <= min(keys) <= max(keys) < self.max_val:
+        if plain_kind(keys) != "number" or not self.min_val <= min(keys) <= max(keys) <= self.max_val:
             return None
-        parts = [int((key - least) * nr_reduces / width) for key in keys]
-        return parts if max(parts) <= last else None
+        return list(map(bisect_right, repeat(self._starts(nr_reduces)), keys))
 
     def ends(self, keys: Sequence[Any], places: Sequence[int], nr_reduces: int) -> list[int] | None:
         """Where the share of each partition but the last ends among keys that are sorted by places. None: ask
         about each key.
         """
-        if set(map(type, keys)) not in ({int}, {float}):  # of these a larger one is in no range before
+        if plain_kind(keys) != "number":
             return None
-
-        def part(place: int) -> int:
-            return self(keys[place], nr_reduces)
-
-        if min(part(places[0]), part(places[-1])) < 0:
+        if not self.min_val <= keys[places[0]] <= keys[places[-1]] <= self.max_val:
             return None
-        return [bisect_left(places, i, key=part) for i in range(1, nr_reduces)]
+        return [bisect_left(places, start, key=keys.__getitem__) for start in self._starts(nr_reduces)]
+
+    def _starts(self, nr_reduces: int) -> list[float]:
+        return _starts_of_ranges(self.min_val, self.max_val, nr_reduces)
+
+
+@lru_cache
+def _starts_of_ranges(min_val: float, max_val: float, nr_reduces: int) -> list[float]:
+    """The least number of each range but the first. Keys are compared with them and not reckoned with: so
+    numbers of all kinds come in one order, and equal ones into one range, whatever a division rounds.
+    """
+    least, width = Fraction(min_val), Fraction(max_val) - Fraction(min_val)
+    starts = (least + width * i / nr_reduces for i in range(1, nr_reduces))
+    return [float(start) if abs(start) < _EXACT_FLOATS else ceil(start) for start in starts]
 
 
 _OURS = (Ranges, EqualRanges)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disco_rq.errors import PartitionError
-from disco_rq.func import default_partition, make_range_partition
+from disco_rq.func import default_partition
 from disco_rq.shuffle.partition import Partitioner
 from disco_rq.shuffle.sortorder import marks_of, picked, places_by, plain_kind, sort_key, sorted_keys
 from tests.unit.records.test_records import hashables, values
@@ -135,46 +135,6 @@ def test_an_error_in_a_partition_function_says_which_key_it_was() -> None:
     with pytest.raises(KeyError) as raised:
         Partitioner(partition, 3, None).many(["a", "a", "b", "a"])
     assert raised.value.__notes__ == ["in the partition function, for the key 'b'"]
-
-
-@pytest.mark.parametrize("as_key", [int, str])
-def test_a_range_partition_gives_equal_ranges_in_ascending_order(as_key: Any) -> None:
-    partition = make_range_partition(0, 99)
-    parts = [partition(as_key(i), 4, None) for i in range(100)]
-    assert parts == [0] * 25 + [1] * 25 + [2] * 25 + [3] * 25
-    assert [partition(key, 4, None) for key in (0.5, 98.9, 99)] == [0, 3, 3]
-
-
-@pytest.mark.parametrize("ends", [(0, 1000), (-3.5, 0.3), (0, 0.3)])
-@given(st.lists(st.floats(0, 1), min_size=1), st.booleans(), st.integers(1, 9))
-def test_a_range_partition_answers_for_many_keys_what_it_does_for_each(
-    ends: tuple[float, float], shares: list[float], whole: bool, nr: int
-) -> None:
-    partition = make_range_partition(*ends)
-    keys: list[float] = [min(ends[0] + share * (ends[1] - ends[0]), ends[1]) for share in shares]
-    keys = list(map(int, keys)) if whole else keys
-    parts = [partition(key, nr) for key in keys]
-    assert partition.many(keys, nr) in (parts, None)
-    places = places_by(keys)
-    assert partition.ends(keys, places, nr) == [sum(part < i for part in parts) for i in range(1, nr)]
-    found = dict(Partitioner(partition, nr, None).shares(keys, keys))
-    assert found == {part: [place for place in places if parts[place] == part] for part in parts}
-
-
-def test_a_key_just_below_the_end_of_a_range_partition_is_in_its_last_range() -> None:
-    partition = make_range_partition(-3, 0.3)
-    assert partition(math.nextafter(0.3, 0), 7) == 6
-
-
-def test_a_key_outside_the_range_ends_in_a_partition_error() -> None:
-    for key in (-1, 101):
-        with pytest.raises(PartitionError, match=str(key)):
-            Partitioner(make_range_partition(0, 100), 4, None).many([key])
-
-
-def test_a_range_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="min_val 3"):
-        make_range_partition(3, 3)
 
 
 def test_numbers_ascend_strings_go_by_code_point_and_types_stay_apart() -> None:
