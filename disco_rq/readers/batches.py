@@ -74,6 +74,9 @@ class JsonlBatches:
                     f"{redact(fname)} holds a {type(other).__name__} in a line: batches take objects"
                 )
             names = list(dict.fromkeys(name for row in some for name in row))
+            if not names:  # arrays tell how many rows there are, and here is none
+                yield arrow.RecordBatch.from_struct_array(arrow.array(some, arrow.struct([])))
+                continue
             columns = [self._column(arrow, name, [row.get(name) for row in some], fname) for name in names]
             yield arrow.RecordBatch.from_arrays(columns, names=names)
 

@@ -175,7 +175,8 @@ class EqualRanges:
         """The partition of each key. None: ask about each."""
         if plain_kind(keys) != "number" or not self.min_val <= min(keys) <= max(keys) <= self.max_val:
             return None
-        return list(map(bisect_right, repeat(self._starts(nr_reduces)), keys))
+        starts = self._starts(nr_reduces, are_whole=set(map(type, keys)) == {int})
+        return list(map(bisect_right, repeat(starts), keys))
 
     def ends(self, keys: Sequence[Any], places: Sequence[int], nr_reduces: int) -> list[int] | None:
         """Where the share of each partition but the last ends among keys that are sorted by places. None: ask
@@ -187,15 +188,19 @@ class EqualRanges:
             return None
         return [bisect_left(places, start, key=keys.__getitem__) for start in self._starts(nr_reduces)]
 
-    def _starts(self, nr_reduces: int) -> list[float]:
-        return _starts_of_ranges(self.min_val, self.max_val, nr_reduces)
+    def _starts(self, nr_reduces: int, *, are_whole: bool = False) -> list[float]:
+        return _starts_of_ranges(self.min_val, self.max_val, nr_reduces, are_whole)
 
 
 @lru_cache
-def _starts_of_ranges(min_val: float, max_val: float, nr_reduces: int) -> list[float]:
-    """The least number of each range but the first. Keys are compared with them and not reckoned with: so
-    numbers of all kinds come in one order, and equal ones into one range, whatever a division rounds.
+def _starts_of_ranges(min_val: float, max_val: float, nr_reduces: int, are_whole: bool) -> list[float]:
+    """The least number of each range but the first; ``are_whole``: the least whole one, compared faster.
+
+    Keys are compared with them and not reckoned with: so numbers of all kinds come in one order, and equal
+    ones into one range, whatever a division rounds.
     """
+    if are_whole:
+        return list(map(ceil, _starts_of_ranges(min_val, max_val, nr_reduces, are_whole=False)))
     least, width = Fraction(min_val), Fraction(max_val) - Fraction(min_val)
     starts = (least + width * i / nr_reduces for i in range(1, nr_reduces))
     return [float(start) if abs(start) < _EXACT_FLOATS else ceil(start) for start in starts]

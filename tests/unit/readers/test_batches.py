@@ -46,6 +46,21 @@ def test_a_key_that_a_line_lacks_is_null(tmp_path: Path) -> None:
     assert batch.to_pylist() == [{"a": 1, "b": None}, {"a": None, "b": "x"}]
 
 
+@pytest.mark.parametrize("size", [None, 8, 16])
+@pytest.mark.parametrize("text", ["{}\n", "{}\n{}\n{}", '{"a": 1}\n{}\n{}\n', '{}\n{}\n{}\n{}\n{"a": 1}\n'])
+def test_an_object_without_keys_is_a_row_though_its_batch_has_no_columns(
+    tmp_path: Path, text: str, size: int | None
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(text)
+    found = read(path, func.jsonl_batches(), size)
+    assert sum(batch.num_rows for batch in found) == text.count("{")
+    rows = [row for batch in found for row in batch.to_pylist()]
+    assert [{name: value for name, value in row.items() if value} for row in rows] == read(
+        path, func.jsonl_reader(), size
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "reader", "error", "told"),
     [
