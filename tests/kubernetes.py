@@ -58,13 +58,17 @@ def _has_kustomize() -> bool:
     return found is not None and (int(found[1]), int(found[2])) >= KUSTOMIZE
 
 
-def built(overlay: str, directory: Path) -> list[Document]:
-    """What ``kubectl apply -k`` would apply, with secrets of its own."""
+def built(directory: Path, overlay: str, *components: str) -> list[Document]:
+    """What ``kubectl apply -k`` would apply, with secrets of its own; ``components``: instead of its own."""
     if not _has_kustomize():
         pytest.skip("no kubectl with kustomize 5 here")
     copy = directory / "ops"
     shutil.copytree(OPS, copy, ignore=shutil.ignore_patterns("secrets*", "screenshots"))
     place = copy / "kubernetes" / "overlays" / overlay
+    if components:
+        told = yaml.safe_load((place / "kustomization.yaml").read_text())
+        told["components"] = [f"../../components/{one}" for one in components]
+        (place / "kustomization.yaml").write_text(yaml.safe_dump(told))
     subprocess.run(["sh", copy / "make-secrets.sh", place], check=True, capture_output=True)
     done = subprocess.run(["kubectl", "kustomize", place], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,9 @@ def snippets(document: Path) -> Iterator[str]:
 def calls(document: Path) -> Iterator[tuple[str, list[str]]]:
     """Each call of our program: the snippet, and the words behind the program's name."""
     for snippet in snippets(document):
-        for call in re.split(r"[|;&]+|\$\(", snippet):
+        # What a pod is to run stands behind the dashes; before these is the namespace of the same name.
+        told = snippet.partition(" -- ")[2] if "kubectl " in snippet else snippet
+        for call in re.split(r"[|;&]+|\$\(", told):
             if found := re.search(r"(?:^|[\s=])disco-rq +((?!@)[a-z].*)$", call):
                 yield snippet, found[1].replace("[", "").replace("]", "").rstrip('")').split()
 

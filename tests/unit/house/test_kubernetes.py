@@ -8,6 +8,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from disco_rq.cli.app import cli
 from disco_rq.settings import PREFIX, Settings
@@ -27,7 +28,18 @@ from tests.services import OPS
 LATEST: str = kubernetes_validate.latest_version()
 VERSIONS = (LATEST, f"1.{int(LATEST.split('.')[1]) - 1}")
 OURS = [("Deployment", "disco-master"), ("StatefulSet", "disco-node")]
-PODS = [*OURS, ("StatefulSet", "redis")]
+SERVERS = [*OURS, ("StatefulSet", "redis")]
+PODS = [*SERVERS, ("Deployment", "disco-client")]
+BUILDS = [
+    *((overlay,) for overlay in OVERLAYS),
+    *(("production", one) for one in ("keda", "hpa", "own-redis")),
+    ("production", "keda", "nodes-without-volumes"),
+    ("production", "nodes-without-volumes", "keda"),
+    ("production", "nodes-without-volumes", "hpa"),
+    ("production", "hpa", "nodes-without-volumes"),
+]
+"""An overlay, and the components that it is given, in any order."""
+COMPONENT = "app.kubernetes.io/component"
 OF_OTHERS = ("ScaledObject", "Kustomization", "Component")
 """Kinds that Kubernetes itself does not know."""
 
@@ -37,9 +49,9 @@ def check(document: Document, version: str) -> None:
         kubernetes_validate.validate(document, version, strict=True)
 
 
-@pytest.fixture(scope="module", params=OVERLAYS)
+@pytest.fixture(scope="module", params=BUILDS, ids="+".join)
 def overlay(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
-    return built(request.param, tmp_path_factory.mktemp("kustomize"))
+    return built(tmp_path_factory.mktemp("kustomize"), *request.param)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -94,7 +106,7 @@ def test_a_pod_has_no_rights_that_it_does_not_need(kind: str, name: str) -> None
         "capabilities": {"drop": ["ALL"]},
     }
     assert {"requests", "limits"} == set(only["resources"])
-    assert {"readinessProbe", "livenessProbe"} <= set(only)
+    assert {"readinessProbe", "livenessProbe"} <= set(only) or (kind, name) not in SERVERS
 
 
 def test_whoever_is_not_named_gets_nowhere() -> None:
@@ -158,6 +170,39 @@ def test_autoscalers_ask_for_a_metric_that_is_told_and_count_the_slots_of_a_node
     assert "disco_slots_wanted" in trigger["metadata"]["query"]
     assert metric["external"]["metric"]["name"] == "disco_slots_wanted"
     assert trigger["metadata"]["threshold"] == metric["external"]["target"]["averageValue"] == slots
+
+
+def test_no_answer_of_prometheus_takes_no_nodes_away() -> None:
+    [trigger] = plain("ScaledObject", "disco-node")["spec"]["triggers"]
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
+
+
+def test_an_autoscaler_alone_says_how_many_nodes_there_are_and_asks_for_those_of_its_namespace(
+    tmp_path: Path,
+) -> None:
+    documents = {(one["kind"], one["metadata"]["name"]): one for one in built(tmp_path, "dev", "keda")}
+    assert "replicas" not in documents["StatefulSet", "disco-node"]["spec"]
+    [trigger] = documents["ScaledObject", "disco-node"]["spec"]["triggers"]
+    assert '{namespace="disco-rq-dev"}' in trigger["metadata"]["query"]
+
+
+def test_prometheus_scrapes_the_masters_as_the_alerts_and_the_autoscaler_want_it() -> None:
+    [job] = yaml.safe_load((DIRECTORY / "prometheus.yml").read_text())["scrape_configs"]
+    assert f'up{{job="{job["job_name"]}"}}' in (OPS / "alerts.yml").read_text()
+    assert "credentials_file" in job["authorization"]
+    [kept, namespace] = job["relabel_configs"]
+    assert kept["source_labels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_component"]
+    assert (
+        kept["regex"]
+        == plain("Deployment", "disco-master")["spec"]["template"]["metadata"]["labels"][COMPONENT]
+    )
+    assert namespace == {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"}
+
+
+def test_with_a_redis_elsewhere_nothing_of_one_is_left(tmp_path: Path) -> None:
+    documents = built(tmp_path, "production", "own-redis")
+    names = [one["metadata"]["name"] for one in documents]
+    assert not [name for name in names if "redis" in name or "users" in name]
 
 
 def test_no_password_is_in_the_repository() -> None:
