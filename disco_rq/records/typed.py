@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import chain
@@ -190,10 +190,13 @@ _SURROGATES = _Packing("surrogatepass")
 
 def _refusal(kind: type) -> RecordTypeError:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    is_read_once = issubclass(kind, Iterator)
+    has = f"is {kind.named}" if hasattr(kind, "named") and is_read_once else f"has the type {name}"
+    convert = "convert it, or use disco_rq.func.object_writer and object_reader, which pickle"
     return RecordTypeError(
-        f"a key or value has the type {name}, which records do not hold (they hold None, bool, int, float, "
+        f"a key or value {has}, which records do not hold (they hold None, bool, int, float, "
         "str, bytes, list, tuple, dict, set, frozenset, datetime, date, time, timedelta, Decimal, UUID); "
-        "convert it, or use disco_rq.func.object_writer and object_reader, which pickle"
+        + ("it can be read only once: give out list(values)" if is_read_once else convert)
     )
 
 

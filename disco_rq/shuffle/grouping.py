@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, groupby, repeat
 from operator import itemgetter
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from disco_rq.errors import TaskError
 from disco_rq.records import PairBatch
@@ -30,8 +31,8 @@ _Group = tuple[Any, Iterable[Any]]
 class RecordStream(Iterator[tuple[Any, Any]]):
     """Batches as one iterator of ``(key, value)``; ``groups()`` instead streams what is grouped as it is.
 
+    Whoever reads goes on with what nobody has read, be it pair by pair or in groups.
     ``is_sorted``: each key comes once; ``has_sorted_values``: its values ascend, too.
-    ``key`` is, while ``grouping``, the key that ``groups()`` gave out last, for errors;
     ``passed(n)`` is told how many pairs came by.
     """
 
@@ -47,10 +48,11 @@ class RecordStream(Iterator[tuple[Any, Any]]):
         self.has_sorted_values = has_sorted_values
         self._batches = iter(batches)
         self._passed = passed
-        self._pairs = chain.from_iterable(map(self._opened, self._batches))
+        self._pairs = cast(_Pairs, _Pairs.from_iterable(map(self._opened, self._batches)))
+        self._pairs.stream = self
         self._untouched = True
-        self.key: Any = None
-        self.grouping = False
+        self._flow: Iterator[_Group] | None = None  # once somebody groups: all that comes goes through it
+        self._at: GroupValues | None = None  # the group of the flow that is being read
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self._pairs  # a for loop then runs without a call of ours for each pair
@@ -58,20 +60,67 @@ class RecordStream(Iterator[tuple[Any, Any]]):
     def __next__(self) -> tuple[Any, Any]:
         return next(self._pairs)
 
+    @property
+    def grouping(self) -> bool:
+        """Whether it is within a group: that of ``key``."""
+        return self._at is not None
+
+    @property
+    def key(self) -> Any:
+        """The key that ``groups()`` gave out last, for errors."""
+        return None if self._at is None else self._at.key
+
     def groups(self) -> Iterator[tuple[Any, Iterator[Any]]]:
         """``(key, iterator of values)`` for each run of equal keys, without regrouping what is grouped."""
-        # When somebody has read pairs already, go on from the next one.
-        groups = self._grouped_batches() if self._untouched else _adjacent(self._pairs)
-        self.grouping = True
-        for self.key, values in groups:
-            group = GroupValues(values)
-            yield self.key, group
-            group.key, group.__class__ = self.key, _LeftBehind
-        self.grouping = False
+        flow = self._flowing()
+        yield from self._left_over(None)
+        for key, values in flow:
+            group = self._at = GroupValues(values)
+            group.key = key
+            yield key, group
+            if self._at is group:
+                group.__class__ = _LeftBehind
+            else:
+                yield from self._left_over(group)
+        self._at = None
+
+    def _flowing(self) -> Iterator[_Group]:
+        if self._flow is None:
+            # When somebody has read pairs already, go on from the next one.
+            self._flow = self._grouped_batches() if self._untouched else _adjacent(_rest(self._pairs))
+            self._pairs.__class__ = _PairsOfGroups
+        return self._flow
+
+    def _left_over(self, mine: GroupValues | None) -> Iterator[tuple[Any, Iterator[Any]]]:
+        """What another reader has not read of the group that it is at; ``mine`` is left behind."""
+        while (at := self._at) is not None:
+            if mine is not None and mine.whole is at.whole:
+                at.__class__ = _LeftBehind
+                return
+            rest = _rest(at)
+            try:
+                first = next(rest)
+            except StopIteration:
+                return
+            mine = self._at = GroupValues((first,), rest)
+            mine.key, mine.part_of = at.key, at.whole
+            at.__class__ = _LeftBehind
+            yield mine.key, mine
+
+    def next_of_groups(self) -> tuple[Any, Any]:
+        """The next pair, when somebody has grouped."""
+        flow = self._flowing()
+        while True:
+            if (at := self._at) is not None:
+                for value in _rest(at):
+                    return at.key, value
+            key, values = next(flow)
+            self._at = GroupValues(values)
+            self._at.key = key
 
     def batches(self) -> Iterator[PairBatch] | None:
         """All that there is, as it came; None if somebody has read of it already."""
-        return map(self._counted, self._batches) if self._untouched else None
+        return map(self._counted, self._batches) if self._untouched and self._flow is None else None
 
     def _counted(self, batch: PairBatch) -> PairBatch:
         self._count(batch)
@@ -104,6 +153,22 @@ class RecordStream(Iterator[tuple[Any, Any]]):
             yield key, chain(last, rest)
             for _ in rest:  # what the reduce has left of this group
                 pass
+
+
+class _Pairs(chain[tuple[Any, Any]]):
+    """The pairs of a stream, at the speed of C."""
+
+    __slots__ = ("stream",)
+    stream: RecordStream
+
+
+class _PairsOfGroups(_Pairs):
+    """What ``_Pairs`` become when somebody groups, so that a loop over them takes part in that."""
+
+    __slots__ = ()
+
+    def __next__(self) -> tuple[Any, Any]:
+        return self.stream.next_of_groups()
 
 
 class _LookAhead:
@@ -149,8 +214,20 @@ class GroupValues(chain[Any]):
     ``_LeftBehind``, so that whoever still reads it gets an error at the next value.
     """
 
-    __slots__ = ("key",)
+    __slots__ = ("key", "part_of")
+    named = "kvgroup's values"
+    """What an error calls it."""
     key: Any
+    part_of: GroupValues  # of what one reader has left to another
+
+    @property
+    def whole(self) -> GroupValues:
+        """The group as it came."""
+        return getattr(self, "part_of", self)
+
+    def __reduce__(self) -> NoReturn:
+        """A result would hold an iterator, which is empty after a look at it."""
+        raise TypeError(f"{self.named} cannot be pickled: they are read once; give out list(values)")
 
 
 class _LeftBehind(GroupValues):
@@ -159,10 +236,18 @@ class _LeftBehind(GroupValues):
     def __iter__(self) -> NoReturn:
         raise TaskError(
             f"the values of the key {shown(self.key)} were left behind: kvgroup has gone on to the next "
-            "group. Read them before that, or keep list(values)"
+            "group, or was called again. Read them before that, or keep list(values)"
         )
 
     __next__ = __iter__
+
+
+_END = object()
+
+
+def _rest(of: chain[Any]) -> Iterator[Any]:
+    """What is left in it, whatever it has become since."""
+    return iter(partial(chain.__next__, of), _END)
 
 
 def _adjacent_plain(pairs: Iterable[tuple[Any, Any]]) -> Iterator[_Group]:
@@ -202,5 +287,10 @@ def kvgroup(iter: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Iterator[Any
     For a job with ``sort=True`` each key comes once, and what is grouped already is not grouped again. Any
     other iterable of pairs, sorted by key, will do. Values may be left unread. With the next group they are
     gone, and raise when they are read then.
+
+    Called again for the pairs of a reduce, it goes on with what was not read. So does a loop over the pairs.
+    An iterator of your own has by then lost the pair that showed where a group ends.
     """
+    if isinstance(iter, _Pairs):
+        iter = iter.stream
     return iter.groups() if isinstance(iter, RecordStream) else _handed_out(_adjacent(iter))
