@@ -7,7 +7,7 @@ import re
 import shlex
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from disco_rq.errors import SettingsError
@@ -26,6 +26,9 @@ _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 KEYS = "disco"
 """What the keys of a cluster begin with, unless PREFIX says something else; those of RQ with rq then."""
 _KEYS = re.compile(r"(?=.*[A-Za-z0-9])(?!rq(:|$))[A-Za-z0-9_.{}-][A-Za-z0-9_.:{}-]{0,63}(?<!:)")
+_HASH_TAG = re.compile(r"[^{}]*(\{[^{}]+\}[^{}]*)?")
+PARTS = frozenset({"job", "node", "purges", "wake", "adopters", "sources", "codes", "rq"})
+"""What has keys below it in a cluster's own, as in disco:job:…: no other cluster may begin there."""
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-_]*")
 _secrets: list[bytes] = []
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -92,10 +95,11 @@ class Settings:
         home = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "disco-rq"
         if prefix != KEYS:  # a node of the same name in another cluster has another directory
             home /= prefix
-        task_memory, min_free = _number(env, "TASK_MEMORY", _SIZES), _number(env, "MIN_FREE", _SIZES)
+        task_memory, min_free = _least_memory(env), _number(env, "MIN_FREE", _SIZES)
         more_schemes(env)  # read where an address is opened, also in clients; what is wrong is told at once
-        grace, gc_after = _number(env, "GRACE", _TIMES), _number(env, "GC_AFTER", _TIMES)
-        sweep_after, reuse_max = _number(env, "SWEEP_AFTER", _TIMES), _count(env, "REUSE_MAX")
+        grace, reuse_max = _number(env, "GRACE", _TIMES), _count(env, "REUSE_MAX")
+        gc_after = _above_0(env, "GC_AFTER", "leave it empty for never")
+        sweep_after = _above_0(env, "SWEEP_AFTER", "a long time, such as 3650d, for never")
         return cls(
             redis=env.get(PREFIX + "REDIS") or None,
             prefix=prefix,
@@ -127,6 +131,15 @@ def key_prefix(env: Mapping[str, str]) -> str:
         raise SettingsError(
             f"{PREFIX}PREFIX={prefix!r}: it takes 1 to 64 of [A-Za-z0-9_.:{{}}-], no : at its ends, not rq"
         )
+    if not _HASH_TAG.fullmatch(prefix):
+        raise SettingsError(f"{PREFIX}PREFIX={prefix!r}: it takes one pair of braces, or none: {{disco}}")
+    outer, colon, part = prefix.rpartition(":")
+    while colon:
+        if part in PARTS:
+            raise SettingsError(
+                f"{PREFIX}PREFIX={prefix!r}: keys of the cluster {outer} begin so, take another"
+            )
+        outer, colon, part = outer.rpartition(":")
     return prefix
 
 
@@ -205,6 +218,27 @@ def more_schemes(env: Mapping[str, str]) -> frozenset[str]:
     return frozenset(named)
 
 
+def _least_memory(env: Mapping[str, str]) -> float | None:
+    """TASK_MEMORY. ``SettingsError`` for one in which no process has room: a 2 that is meant as 2g."""
+    size = _number(env, "TASK_MEMORY", _SIZES)
+    if size is not None and size < _SIZES["m"]:
+        raise SettingsError(
+            f"{PREFIX}TASK_MEMORY={env[PREFIX + 'TASK_MEMORY']!r}: it takes 1m or more, such as 2g; "
+            "leave it empty for no limit"
+        )
+    return size
+
+
+def _above_0(env: Mapping[str, str], name: str, never: str) -> float | None:
+    """A time that is not 0. ``never``: what to write for that."""
+    seconds = _number(env, name, _TIMES)
+    if seconds == 0:
+        raise SettingsError(
+            f"{PREFIX}{name}={env[PREFIX + name]!r}: it takes a time above 0, such as 7d; {never}"
+        )
+    return seconds
+
+
 def _count(env: Mapping[str, str], name: str) -> int | None:
     """A number of things, from 1; None if the variable is not set."""
     text = env.get(PREFIX + name, "").strip()
@@ -227,3 +261,10 @@ def _number(env: Mapping[str, str], name: str, units: Mapping[str, int]) -> floa
             f"{PREFIX}{name}={text!r}: it takes a number, with one of {shown} behind it or none"
         )
     return float(found[1]) * units[found[2]]
+
+
+NAMES = frozenset(PREFIX + setting.name.upper() for setting in fields(Settings)) | {
+    *(*SECRETS, WEBHOOK_SECRET, KEPT),
+    *(PREFIX + name for name in ("SCHEMES", "WEBHOOK_LOCAL", "POSIX_ONLY")),
+}
+"""Every variable that is read, here or in ``machine.kernel``."""

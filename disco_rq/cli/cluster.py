@@ -5,6 +5,7 @@ Each imports its part itself: a node imports a fifth less without what the maste
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from contextlib import suppress
@@ -17,6 +18,8 @@ from disco_rq.machine.hiding import hide_secret
 from disco_rq.machine.logs import log_to_stderr
 from disco_rq.machine.titles import tell_title
 from disco_rq.settings import PREFIX, Settings
+
+log = logging.getLogger("disco_rq.settings")
 
 otel_option = click.option(
     "--otel",
@@ -57,6 +60,7 @@ def master(redis: str | None, **options: str | None) -> None:
     from disco_rq.web.serving import run_master_with_page
 
     log_to_stderr()
+    _warn_of_unread()
     settings = settings_with(redis=redis, **options)
     portions(settings)  # what is wrong is told before the page is up
     check_installed(wanted=settings.otel)
@@ -126,6 +130,7 @@ def node(slots: int | None, redis: str | None, labels: tuple[str, ...], **option
     from disco_rq.node.node import run_node
 
     log_to_stderr()
+    _warn_of_unread()
     options["labels"] = ",".join(labels) or None
     run_node(settings_with(redis=redis, **options), os.cpu_count() or 1 if slots is None else slots)
 
@@ -159,6 +164,14 @@ def web_token(viewer: bool) -> None:
     if secret is None:
         raise SettingsError(f"without {PREFIX}SECRET the page needs no token: it is open to this machine")
     click.echo(token(secret, "viewer" if viewer else "admin"))
+
+
+def _warn_of_unread() -> None:
+    """An older program may see a setting of a newer one: that is no error."""
+    from disco_rq.machine.unread import unread
+
+    for text in unread(os.environ):
+        log.warning("%s", text, extra={"action": "settings"})
 
 
 def _tell_page(url: str, problem: str) -> None:

@@ -14,6 +14,7 @@ from disco_rq.doctor.products import product_findings
 from disco_rq.doctor.server import server_findings, unreached_server
 from disco_rq.errors import ConnectionLost, DataError
 from disco_rq.machine.packages import installed
+from disco_rq.machine.unread import unread
 from disco_rq.outputs.locator import Server, readable_root, server_of
 from disco_rq.outputs.remote import NETWORK_ERRORS, ask, reason
 from disco_rq.packing import fingerprints
@@ -65,6 +66,8 @@ def examine(url: str, settings: Settings) -> list[Finding]:
         do = f"'{command}' on a machine that may reach those addresses"
         found.append(Finding("warn", "on_end", text, do))
     found += _portions(settings)
+    do = "unset it, or give it the right name; of a newer disco-rq it is read there alone"
+    found += [Finding("warn", "settings", text, do) for text in unread(os.environ)]
     here = Here(
         python=platform.python_version(),
         version=__version__,

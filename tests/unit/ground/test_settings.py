@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from disco_rq import settings as ground
 from disco_rq.errors import SettingsError
-from disco_rq.settings import Settings, rq_program
+from disco_rq.settings import NAMES, PARTS, PREFIX, Settings, key_prefix, rq_program
 from disco_rq.store.address import shown_address
+
+MANUAL = Path(ground.__file__).with_name("manual") / "settings.md"
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("1024", 1024), ("2g", 2 << 30), ("1.5M", 3 << 19), ("64k", 64 << 10), ("", None)]
 )
 def test_a_size_is_a_number_with_or_without_a_unit(text: str, size: int | None) -> None:
-    assert Settings.from_env({"DISCO_RQ_TASK_MEMORY": text}).task_memory == size
+    assert Settings.from_env({"DISCO_RQ_MIN_FREE": text}).min_free == size
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("5m", 300), ("7d", 604_800), ("0.5s", 0.5)])
@@ -28,6 +32,45 @@ def test_a_time_is_a_number_with_or_without_a_unit(text: str, seconds: float) ->
 def test_a_number_that_is_none_is_refused_by_the_name_of_its_variable(name: str, wrong: str) -> None:
     with pytest.raises(SettingsError, match=rf"DISCO_RQ_{name}='{wrong}': it takes a number"):
         Settings.from_env({f"DISCO_RQ_{name}": wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "instead"),
+    [
+        ("GC_AFTER", "0", "leave it empty for never"),
+        ("GC_AFTER", "0.0d", "leave it empty for never"),
+        ("SWEEP_AFTER", "0", "such as 3650d, for never"),
+        ("TASK_MEMORY", "0", "leave it empty for no limit"),
+        ("TASK_MEMORY", "2", "it takes 1m or more, such as 2g"),
+        ("REUSE_MAX", "0", "it takes a number from 1"),
+    ],
+)
+def test_a_number_without_sense_is_refused_with_what_to_write(name: str, text: str, instead: str) -> None:
+    with pytest.raises(SettingsError, match=f"DISCO_RQ_{name}='{text}': .*{instead}"):
+        Settings.from_env({f"DISCO_RQ_{name}": text})
+
+
+def test_no_grace_and_no_minimum_of_disk_have_a_sense() -> None:
+    settings = Settings.from_env({"DISCO_RQ_GRACE": "0", "DISCO_RQ_MIN_FREE": "0"})
+    assert (settings.grace, settings.min_free) == (0, 0)
+
+
+@pytest.mark.parametrize("prefix", ["disco", "{disco}", "prod:{a}", "a.b-c", "team1:jobs", "job"])
+def test_a_prefix_may_have_parts_and_one_pair_of_braces(prefix: str) -> None:
+    assert key_prefix({"DISCO_RQ_PREFIX": prefix}) == prefix
+
+
+@pytest.mark.parametrize("prefix", ["{disco", "disco}", "}a{", "{a}{b}", "{{a}}", "a{}", ":a", "a:", "rq:a"])
+def test_a_prefix_with_braces_or_colons_that_say_nothing_is_refused(prefix: str) -> None:
+    with pytest.raises(SettingsError, match="DISCO_RQ_PREFIX="):
+        key_prefix({"DISCO_RQ_PREFIX": prefix})
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_a_prefix_inside_of_another_clusters_keys_is_refused(part: str) -> None:
+    for prefix in (f"team1:{part}", f"team1:{part}:x"):
+        with pytest.raises(SettingsError, match="keys of the cluster team1 begin so"):
+            key_prefix({"DISCO_RQ_PREFIX": prefix})
 
 
 def test_the_secret_may_be_in_a_file(tmp_path: Path) -> None:
@@ -75,3 +118,9 @@ def test_the_program_of_rq_is_named_with_the_prefix_of_its_keys() -> None:
     assert rq_program({"DISCO_RQ_PREFIX": "team1"}) == "RQ_KEY_PREFIX=team1:rq rq"
     assert rq_program({"DISCO_RQ_PREFIX": "{disco}"}) == "RQ_KEY_PREFIX='{disco}:rq' rq"
     assert rq_program({"DISCO_RQ_PREFIX": "team1", "RQ_KEY_PREFIX": "rq"}) == "rq"
+
+
+def test_every_variable_of_the_manual_is_known_and_the_others_are_not_for_users() -> None:
+    told = set(re.findall(r"^\| `(\w+)`", MANUAL.read_text(), re.M))
+    assert told - NAMES == set()
+    assert NAMES - told == {PREFIX + "SECRET_KEPT", PREFIX + "POSIX_ONLY"}

@@ -12,6 +12,7 @@ import pytest
 
 import disco_rq
 from disco_rq.model import JobSpec, StageResult, TaskId
+from disco_rq.settings import PARTS
 from disco_rq.store import keys
 from disco_rq.store.adoption import Adoption, adopt_call, release_source
 from disco_rq.store.attempts import Attempt, AttemptStore, Commit, Failure
@@ -225,3 +226,9 @@ def test_every_field_of_a_jobs_hash_is_in_the_table(script: str) -> None:
 
     for name in set(literal):
         assert name.replace("reduce:", "map:") in TABLE, name
+
+
+def test_no_prefix_may_begin_where_a_cluster_has_keys() -> None:
+    of_one = (keys.node, keys.purges, keys.wake, keys.adopters, keys.sources, keys.codes)
+    parts = {make("<name>").split(":")[1] for make in of_one}
+    assert {*parts, JOB_KEYS.job.split(":")[1], "rq"} == PARTS
