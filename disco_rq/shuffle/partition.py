@@ -291,6 +291,8 @@ class Partitioner:
         asked = iter(keys)
         try:
             answers = list(map(function, asked, repeat(nr_partitions), repeat(params)))
+            if len(answers) < len(keys):  # ``map`` took it for its own end
+                raise RuntimeError("the partition function raised StopIteration: its next() found nothing")
         except Exception as error:
             key = keys[len(keys) - length_hint(asked) - 1]
             error.add_note(f"in the partition function, for the key {shown(key)}")
