@@ -11,7 +11,7 @@ mkdir secrets.new
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 random > secrets.new/disco-rq
 cp "$here/users.conf" secrets.new/users.conf
-for user in client master worker viewer admin replica sentinel; do
+for user in client master worker webhooks viewer admin replica sentinel; do
     password=$(random)
     # By a pipe: anybody may read a command line.
     echo "s/>CHANGE-$user />$password /" | sed -f /dev/stdin secrets.new/users.conf > secrets.new/next
@@ -19,6 +19,7 @@ for user in client master worker viewer admin replica sentinel; do
     case $user in
         client | viewer | admin) echo "DISCO_RQ_REDIS=redis://$user:$password@redis:6379/0" > "secrets.new/$user.env" ;;
         master) echo "DISCO_RQ_REDIS=redis://$user:$password@redis:6379/0" > secrets.new/master.env ;;
+        webhooks) echo "RQ_REDIS_URL=redis://$user:$password@redis:6379/0" > secrets.new/webhooks.env ;;
         worker) echo "DISCO_RQ_REDIS=redis://$user:$password@redis:6379/0" > secrets.new/node.env ;;
     esac
 done

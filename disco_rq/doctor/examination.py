@@ -60,11 +60,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
                 f"'{rq_program(os.environ)} resume --url …'",
             )
         )
-    if untold := untended(connection.redis, WEBHOOK_QUEUE):
-        text = f"{untold} ends of jobs wait in the queue {WEBHOOK_QUEUE}, and no worker listens to it"
-        command = f"{rq_program(os.environ)} worker {WEBHOOK_QUEUE} --url …"
-        do = f"'{command}' on a machine that may reach those addresses"
-        found.append(Finding("warn", "on_end", text, do))
+    found += _untold(connection)
     found += _portions(settings)
     do = "unset it, or give it the right name; of a newer disco-rq it is read there alone"
     found += [Finding("warn", "settings", text, do) for text in unread(os.environ)]
@@ -86,6 +82,19 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     )
     connection.close()
     return found
+
+
+def _untold(connection: Connection) -> list[Finding]:
+    """Whether somebody tells the ends of jobs."""
+    untold = untended(connection.redis, WEBHOOK_QUEUE)
+    if untold is None:
+        text = f"this user of Redis may not look at the queue {WEBHOOK_QUEUE}"
+        return [Finding("warn", "on_end", text, "let it, as ops/users.conf does")]
+    if not untold:
+        return []
+    text = f"{untold} ends of jobs wait in the queue {WEBHOOK_QUEUE}, and no worker listens to it"
+    command = f"{rq_program(os.environ)} worker {WEBHOOK_QUEUE} --url …"
+    return [Finding("warn", "on_end", text, f"'{command}' on a machine that may reach those addresses")]
 
 
 def _portions(settings: Settings) -> list[Finding]:

@@ -49,14 +49,16 @@ class Call(NamedTuple):
     retries: int = 0  # where its worker dies
 
 
-def untended(redis: Redis, name: str) -> int:
-    """How much waits in a queue to which no worker listens; 0 if somebody does, or we may not look."""
+def untended(redis: Redis, name: str) -> int | None:
+    """How much waits in a queue to which no worker listens; 0 if somebody does. None: we may not look."""
     queue = Queue(name, connection=redis)
     try:
         waiting = queue.count
-        return 0 if not waiting or Worker.count(queue=queue) else waiting
+        workers = Worker.all_keys(queue=queue) if waiting else []
+        # The list also has those that were killed, whose records have run out.
+        return 0 if workers and redis.exists(*workers) else waiting
     except NoPermissionError:
-        return 0
+        return None
 
 
 def put_call(redis: Redis, pipe: Pipeline, call: Call, rq_id: str) -> None:

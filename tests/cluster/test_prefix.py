@@ -102,13 +102,17 @@ def test_users_can_be_kept_to_a_prefix_as_the_file_says(short_dir: Path, tmp_pat
     # given the users of one prefix, made by the command that stands in the file
     users = short_dir / "users.conf"
     users.write_text(without_placeholders("users.conf", PASSWORDS))
+    everybodys = short_dir / "everybodys.conf"
+    everybodys.write_text(users.read_text())
     [command] = re.findall(r"^#     (sed .*) users\.conf$", (OPS / "users.conf").read_text(), re.MULTILINE)
     made = subprocess.run(["sh", "-c", f"{command} {users}"], capture_output=True, text=True, check=True)
     users.write_text(made.stdout)
     assert "disco" not in re.sub(r"(?m)^#.*$", "", made.stdout).replace("disco-webhooks", "")
-    with TcpServer(short_dir, "--include", str(users)) as server, ExitStack() as stack:
+    # on one server with those of a cluster without a prefix
+    includes = ("--include", str(everybodys), "--include", str(users))
+    with TcpServer(short_dir, *includes) as server, ExitStack() as stack:
         env = {
-            user: environment(server.url(f"{user}:{PASSWORDS[user]}@"), "team1")
+            user: environment(server.url(f"team1-{user}:{PASSWORDS[user]}@"), "team1")
             for user in ("client", "master", "worker", "viewer")
         }
         stack.enter_context(running(["disco_rq.cli", "master"], env["master"]))

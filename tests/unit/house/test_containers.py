@@ -118,7 +118,7 @@ def test_no_password_is_in_the_compose_file() -> None:
 def test_secrets_are_made_once_all_different_and_for_the_operator_only(secrets: Path) -> None:
     users = (secrets / "users.conf").read_text()
     passwords = [word for word in users.split() if word.startswith(">")]
-    assert len(set(passwords)) == len(passwords) == 7
+    assert len(set(passwords)) == len(passwords) == 8
     assert {len(password) for password in passwords} == {65}
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
     for service, user in {
