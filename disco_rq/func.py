@@ -31,6 +31,7 @@ from disco_rq.pieces.making import (
 )
 from disco_rq.pieces.sums import TopKeys
 from disco_rq.readers import map_line_reader
+from disco_rq.readers.expressions import matches
 from disco_rq.readers.making import (
     bytes_lines,
     csv_batches,
@@ -166,28 +167,32 @@ def re_reader(
 
     The rest that does not match comes as ``[rest]`` with ``output_tail``; otherwise it is left out, with a
     message to the job. In a reader: ``lambda fd, size, fname: re_reader(r"(.*?)\\n\\n", fd, size, fname)``.
-    Raises ``DataError`` if the input ends before ``size`` bytes.
+    A match counts as in the whole text, if what decides it lies less than 64 Ki characters behind its end, or
+    ``read_buffer_size`` where that is more. Raises ``DataError`` if the input ends before ``size`` bytes,
+    ``WrongContent`` if a match has no end in 64 Mi characters.
     """
-    item = re.compile(item_re_str)
+    if read_buffer_size < 1:
+        raise ValueError(f"re_reader(read_buffer_size={read_buffer_size}): it is at least 1")
+    rest = yield from matches(
+        re.compile(item_re_str), _texts(fd, size, fname, read_buffer_size), fname, ahead=read_buffer_size
+    )
+    if rest and output_tail:
+        yield [rest]
+    elif rest:
+        with suppress(NotInTask):
+            msg(f"Couldn't match the last {len(rest)} characters of {fname}: they are left out")
+
+
+def _texts(fd: BinaryIO, size: int | None, fname: str, buffer_size: int) -> Iterator[str]:
+    """So many bytes at a time. Raises ``DataError`` if there are fewer than ``size``."""
     decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-    text, total = "", 0
-    while True:
-        wanted = read_buffer_size if size is None else min(read_buffer_size, size - total)
-        data = fd.read(wanted) if wanted > 0 else b""
+    total = 0
+    while data := fd.read(buffer_size if size is None else min(buffer_size, size - total)):
         total += len(data)
-        text += decode(data, not data)
-        while (match := item.match(text)) and match.end():
-            yield match.groups()
-            text = text[match.end() :]
-        if not data:
-            break
+        yield decode(data)
     if size is not None and total < size:
         raise DataError(f"truncated input {fname}: {size} bytes expected, {total} read", fname)
-    if text and output_tail:
-        yield [text]
-    elif text:
-        with suppress(NotInTask):
-            msg(f"Couldn't match the last {len(text)} characters of {fname}: they are left out")
+    yield decode(b"", True)
 
 
 def nop_map(e: Any, params: Any) -> list[Any]:  # noqa: ARG001
