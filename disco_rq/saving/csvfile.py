@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from disco_rq.errors import CorruptData
 from disco_rq.records import read_pairs
-from disco_rq.saving.lines import as_text, refuse_half
+from disco_rq.saving.lines import as_text, refuse_other_bytes
 from disco_rq.saving.refusal import refusal
 
 __all__ = ["read_csv", "write_csv"]
@@ -25,20 +25,20 @@ _FIELD_CHARS = 1 << 30
 
 def write_csv(records: Path, out: BinaryIO) -> None:
     """A record for each pair. Raises ``RecordTypeError`` for what does not come back, as text at least."""
-    writer = csv.writer(_Encoded(out))
+    writer, writer_of_escaped = csv.writer(_Encoded(out)), csv.writer(_Encoded(out, "surrogateescape"))
     names: tuple[str, ...] | None = None
     for key, value in read_pairs(records):
         if names is None:
             names = _names(key, value)
-            writer.writerow(["key", *names])
+            writer_of_escaped.writerow(["key", *names])
         row = [as_text("csv", "key", key, key), *_fields(names, key, value)]
         try:
             writer.writerow(row)
         except UnicodeEncodeError:
-            refuse_half("csv", "key", key, key)
+            refuse_other_bytes("csv", "key", key, key)
             for field in row[1:]:
-                refuse_half("csv", "value", field, key)
-            raise
+                refuse_other_bytes("csv", "value", field, key)
+            writer_of_escaped.writerow(row)
     if names is None:
         writer.writerow(["key", *_PLAIN])
 
@@ -58,7 +58,7 @@ def _names(key: Any, value: Any) -> tuple[str, ...]:
     if names in (_PLAIN, ()):
         raise refusal("csv", "value", value, key, f" with the names {list(names)}, which would not come back")
     for name in names:
-        refuse_half("csv", "value", name, key)
+        refuse_other_bytes("csv", "value", name, key)
     return names
 
 
@@ -75,11 +75,12 @@ def _fields(names: tuple[str, ...], key: Any, value: Any) -> list[str]:
 class _Encoded:
     """What a ``csv.writer`` writes to."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: BinaryIO, errors: str = "strict") -> None:
         self._out = out
+        self._errors = errors
 
     def write(self, record: str) -> int:
-        return self._out.write(record.encode("utf-8", "surrogateescape"))
+        return self._out.write(record.encode("utf-8", self._errors))
 
 
 def read_csv(file: BinaryIO, name: str) -> Iterator[tuple[str, Any]]:

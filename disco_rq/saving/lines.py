@@ -13,7 +13,7 @@ from disco_rq.errors import CorruptData, RecordTypeError
 from disco_rq.records import read_pairs
 from disco_rq.saving.refusal import refusal
 
-__all__ = ["as_text", "read_jsonl", "read_text", "refuse_half", "write_jsonl", "write_text"]
+__all__ = ["as_text", "read_jsonl", "read_text", "refuse_other_bytes", "write_jsonl", "write_text"]
 
 TEXT = {str, int, float}
 _SCALARS = {type(None), bool, int, float, str}
@@ -36,6 +36,10 @@ def write_jsonl(records: Path, out: BinaryIO) -> None:
             data = line.encode()
         except UnicodeEncodeError:  # lone surrogates
             data = json.dumps(pair, separators=(",", ":")).encode()
+            found = json.loads(data)
+            for what, item in pair.items():
+                if found[what] != item:
+                    raise refusal("jsonl", what, item, key, " with both halves of a surrogate pair") from None
         out.write(data + b"\n")
 
 
@@ -81,11 +85,11 @@ def write_text(records: Path, out: BinaryIO) -> None:
                 f"{line[:100]!r}; another save_format does"
             )
         try:
-            data = line.encode("utf-8", "surrogateescape")
+            data = line.encode()
         except UnicodeEncodeError:
-            refuse_half("text", "key", key, key)
-            refuse_half("text", "value", value, key)
-            raise
+            refuse_other_bytes("text", "key", key, key)
+            refuse_other_bytes("text", "value", value, key)
+            data = line.encode("utf-8", "surrogateescape")
         out.write(data)
 
 
@@ -99,12 +103,15 @@ def as_text(format: str, what: str, item: Any, key: Any) -> str:
         return _all_digits(item)
 
 
-def refuse_half(format: str, what: str, item: Any, key: Any) -> None:
+def refuse_other_bytes(format: str, what: str, item: Any, key: Any) -> None:
     """``RecordTypeError`` for a text that is neither Unicode nor bytes that were no UTF-8."""
+    text = as_text(format, what, item, key)
     try:
-        as_text(format, what, item, key).encode("utf-8", "surrogateescape")
+        is_same = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
     except UnicodeEncodeError as error:
         raise refusal(format, what, item, key, " with half of a surrogate pair") from error
+    if not is_same:
+        raise refusal(format, what, item, key, " with escaped bytes that are UTF-8 together")
 
 
 def _all_digits(item: Any) -> str:

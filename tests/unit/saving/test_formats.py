@@ -71,6 +71,7 @@ HELD = [
         ("text", [("\udcff", "a\tb"), ("", "")]),
         ("text", [("n", "1" + "0" * 5000)]),
         ("csv", [('"a\r\n,\t', "'\n\r"), ("", ""), ("\udcff", "\0"), ("key", "value")]),
+        ("csv", [("a", {"\udcff": "x"})]),
         ("csv", [("a", {"name": "x", "n,r": ""}), ("b", {"name": "", "n,r": '"'})]),
         ("parquet", [(1, None), (2, [1, 2]), (3, [])]),
         ("parquet", [(b"a", 1.5), (None, None), (b"", float("inf"))]),
@@ -133,6 +134,38 @@ def test_what_a_format_does_not_hold_is_refused_by_name(
     with pytest.raises(RecordTypeError) as caught:
         saved(tmp_path, format, [("key", value)])
     assert says in str(caught.value)
+
+
+BOTH_HALVES = "\ud83d\ude00"
+ESCAPED_UTF_8 = "\udcc3\udca9"
+
+
+@pytest.mark.parametrize(
+    ("format", "item"),
+    [
+        ("jsonl", BOTH_HALVES),
+        ("jsonl", [{"a": BOTH_HALVES}]),
+        ("jsonl", {BOTH_HALVES: 1, "\U0001f600": 2}),
+        *((format, text) for format in ("text", "csv") for text in (BOTH_HALVES, ESCAPED_UTF_8)),
+        *(("csv", held) for held in ({"a": ESCAPED_UTF_8}, {ESCAPED_UTF_8: "a"})),
+    ],
+)
+def test_text_that_would_come_back_as_another_character_is_refused(
+    tmp_path: Path, format: str, item: Any
+) -> None:
+    with pytest.raises(
+        RecordTypeError, match=rf"{format} does not hold a value with the type .* \(of key 'k'\)"
+    ):
+        saved(tmp_path, format, [("k", item)])
+    if type(item) is str:
+        with pytest.raises(RecordTypeError, match=f"{format} does not hold a key with the type str with"):
+            saved(tmp_path, format, [(item, "v")])
+
+
+@pytest.mark.parametrize("format", ["jsonl", "text", "csv"])
+def test_bytes_that_are_no_utf_8_come_back_beside_text_that_is(tmp_path: Path, format: str) -> None:
+    pairs = [("\udcff", "é"), ("é\udcc3", "\udca9 \udcff"), ("plain", "\U0001f600")]
+    assert list(read_saved(str(saved(tmp_path, format, pairs)))) == pairs
 
 
 def test_text_holds_ints_of_any_size(tmp_path: Path) -> None:
