@@ -10,7 +10,7 @@ from disco_rq.readers.files import FileReader
 from disco_rq.readers.jsonlines import JsonlReader
 from disco_rq.readers.lines import BytesLines, TextReader, map_line_reader
 from disco_rq.readers.parquet import ParquetBatches, ParquetReader
-from disco_rq.readers.telling import refuse_other_than_text
+from disco_rq.readers.telling import UTF_8_BOM, is_parquet, refuse_other_than_text
 
 __all__ = [
     "BytesLines",
@@ -20,9 +20,11 @@ __all__ = [
     "JsonlReader",
     "ParquetBatches",
     "ParquetReader",
+    "UTF_8_BOM",
     "TextReader",
     "borders_of",
     "check_packages",
+    "is_parquet",
     "map_line_reader",
     "packages_of",
     "refuse_other_than_text",

@@ -10,7 +10,7 @@ from disco_rq.readers.wide import has_controls, wide_encoding
 from disco_rq.records import is_record_file
 from disco_rq.redact import redact
 
-__all__ = ["UTF_8_BOM", "has_newline_byte", "refuse_other_than_text"]
+__all__ = ["UTF_8_BOM", "has_newline_byte", "is_parquet", "refuse_other_than_text"]
 
 UTF_8_BOM = b"\xef\xbb\xbf"
 _BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -76,6 +76,11 @@ def refuse_other_than_text(head: bytes, name: str, encoding: str = "utf-8") -> N
         _refuse_other_than_text(head, redact(name), encoding)
 
 
+def is_parquet(head: bytes) -> bool:
+    """Whether a file that begins so is one of Parquet: text may begin with ``PAR1``, too."""
+    return head.startswith(b"PAR1") and head[4:5] < b" " and head[4:5] not in _WHITE
+
+
 def _is_plain(head: bytes) -> bool:
     """Whether it is text as far as a look goes that costs next to nothing: tasks may be tiny."""
     is_short = len(head) < _TAR_HEADER_BYTES
@@ -87,7 +92,7 @@ def _refuse_other_than_text(head: bytes, name: str, encoding: str) -> None:
         raise WrongContent(f"{name} is a result of a job: map_reader=func.chain_reader reads it")
     if _is_tar(head):
         raise WrongContent(f"{name} is a tar archive, and no text: {_reads_inside('tar', name)}")
-    if head.startswith(b"PAR1") and head[4:5] < b" " and head[4:5] not in _WHITE:  # text may begin so, too
+    if is_parquet(head):
         raise WrongContent(f"{name} is a Parquet file, and no text: func.parquet_reader() reads it")
     if head.startswith(b"ORC") and has_controls(head[3:_ORC_BYTES]):  # text may begin so, too
         raise WrongContent(f"{name} is an ORC file, and no text")

@@ -9,7 +9,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from disco_rq.errors import CorruptData, RecordTypeError
+from disco_rq.errors import CorruptData, RecordTypeError, WrongContent
+from disco_rq.inputs.content import codec_of
+from disco_rq.readers import UTF_8_BOM, refuse_other_than_text
 from disco_rq.records import read_pairs
 from disco_rq.saving.refusal import refusal
 
@@ -76,13 +78,17 @@ def read_jsonl(file: BinaryIO, name: str) -> Iterator[Any]:
 
 
 def write_text(records: Path, out: BinaryIO) -> None:
-    """A line for each pair. Raises ``RecordTypeError`` for what a line does not hold."""
+    """A line for each pair. Raises ``RecordTypeError`` for what a line does not hold.
+
+    A mark of UTF-8 comes first where the file would else begin with one, or like none of text.
+    """
+    is_begun = False
     for key, value in read_pairs(records):
         line = f"{as_text('text', 'key', key, key)}\t{as_text('text', 'value', value, key)}\n"
-        if line.count("\n") > 1 or (type(key) is str and "\t" in key):
+        if line.count("\n") > 1 or line.endswith("\r\n") or (type(key) is str and "\t" in key):
             raise RecordTypeError(
-                "text does not hold a str with a newline, nor a key with a tab: "
-                f"{line[:100]!r}; another save_format does"
+                "text does not hold a str with a newline, a value that ends with a return, nor a key with a "
+                f"tab: {line[:100]!r}; another save_format does"
             )
         try:
             data = line.encode()
@@ -90,7 +96,19 @@ def write_text(records: Path, out: BinaryIO) -> None:
             refuse_other_bytes("text", "key", key, key)
             refuse_other_bytes("text", "value", value, key)
             data = line.encode("utf-8", "surrogateescape")
+        if not is_begun:
+            is_begun = True
+            out.write(UTF_8_BOM if _is_mistaken(data) else b"")
         out.write(data)
+
+
+def _is_mistaken(head: bytes) -> bool:
+    """Whether a text that begins so would lose its start to a reader, or be taken for something else."""
+    try:
+        refuse_other_than_text(head, "it")
+        return head.startswith(UTF_8_BOM) or codec_of(head, None) is not None
+    except (WrongContent, ValueError):
+        return True
 
 
 def as_text(format: str, what: str, item: Any, key: Any) -> str:
@@ -126,6 +144,8 @@ def _all_digits(item: Any) -> str:
 def read_text(file: BinaryIO, name: str) -> Iterator[Any]:
     """The pairs, as text. Raises ``CorruptData`` naming the line that is none."""
     for number, line in enumerate(file, 1):
+        if number == 1:
+            line = line.removeprefix(UTF_8_BOM)
         key, tab, value = line.decode("utf-8", "surrogateescape").partition("\t")
         if not tab or not value.endswith("\n"):
             raise CorruptData(f"line {number} of {name} is no saved pair, or cut off", name)

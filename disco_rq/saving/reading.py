@@ -11,6 +11,7 @@ from disco_rq.errors import DataError
 from disco_rq.inputs import open_input
 from disco_rq.inputs.addresses import scheme_of
 from disco_rq.model import Input
+from disco_rq.readers import is_parquet
 from disco_rq.records import OpaqueStream, is_record_file, read_pairs
 from disco_rq.redact import redact
 from disco_rq.saving.formats import FORMATS, Format, format_of
@@ -20,7 +21,6 @@ __all__ = ["is_saved", "read_saved"]
 _BUFFER_BYTES = 256 << 10
 _TOLD_BYTES = 4096
 _SHOWN_BYTES = 20
-_PARQUET = b"PAR1"
 _LINES = {  # what a file without an extension of ours must begin with
     "jsonl": re.compile(rb'\s*\{\s*"key"\s*:'),
     "csv": re.compile(rb"key,\S"),
@@ -64,7 +64,7 @@ def _format_in(fd: io.BufferedReader[Any], address: str, name: str) -> Format:
     head = fd.peek(_TOLD_BYTES)[:_TOLD_BYTES]
     if is_record_file(head):  # which somebody has compressed
         return FORMATS["msgpack"]
-    if head.startswith(_PARQUET):
+    if is_parquet(head):
         return FORMATS["parquet"]
     named = format_of(address)
     if named is not None:

@@ -109,6 +109,7 @@ MANY_DIGITS = pytest.param(
         ("text", None, "text does not hold a value with the type NoneType"),
         ("text", b"", "text does not hold a value with the type bytes"),
         ("text", "a\nb", "text does not hold a str with a newline"),
+        ("text", "a\r", "text does not hold a str with a newline, a value that ends with a return"),
         ("csv", None, "csv does not hold a value with the type NoneType (of key 'key')"),
         ("csv", [1], "csv does not hold a value with the type list"),
         ("csv", True, "csv does not hold a value with the type bool"),
