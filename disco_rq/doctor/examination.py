@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from disco_rq.doctor.finding import Finding
-from disco_rq.doctor.machines import Here, node_findings
+from disco_rq.doctor.machines import MOST_NAMED, Here, node_findings
 from disco_rq.doctor.products import product_findings
 from disco_rq.doctor.server import server_findings, unreached_server
 from disco_rq.errors import ConnectionLost, DataError
@@ -24,7 +24,7 @@ from disco_rq.store import keys
 from disco_rq.store.clock import local_ahead_ms
 from disco_rq.store.connection import Connection
 from disco_rq.store.ends import WEBHOOK_QUEUE
-from disco_rq.store.nodes import closed_nodes, is_suspended
+from disco_rq.store.nodes import SUSPENDED, closed_nodes, is_suspended
 from disco_rq.store.queues import untended
 from disco_rq.store.unreadable import answer, lines
 from disco_rq.store.viewing import ClusterView, NodeView, ViewStore
@@ -61,6 +61,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
             )
         )
     found += _untold(connection)
+    found += _waiting(view)
     found += _portions(settings)
     do = "unset it, or give it the right name; of a newer disco-rq it is read there alone"
     found += [Finding("warn", "settings", text, do) for text in unread(os.environ)]
@@ -70,6 +71,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
         protocol=PROTOCOL,
         secret=fingerprints(settings.secret),
         packages=installed(),
+        rq_prefix=keys.rq_keys(),
     )
     alive = [node for node in cluster.nodes if node.slots]
     found += node_findings(
@@ -95,6 +97,22 @@ def _untold(connection: Connection) -> list[Finding]:
     text = f"{untold} ends of jobs wait in the queue {WEBHOOK_QUEUE}, and no worker listens to it"
     command = f"{rq_program(os.environ)} worker {WEBHOOK_QUEUE} --url …"
     return [Finding("warn", "on_end", text, f"'{command}' on a machine that may reach those addresses")]
+
+
+def _waiting(view: ViewStore) -> list[Finding]:
+    """Jobs that nobody can run. Those that wait for their turn, or for RQ, are no news."""
+    waiting = [
+        (job, why)
+        for job, why in sorted(view.waiting().items())
+        if why != SUSPENDED and "(DISCO_RQ_" not in why
+    ]
+    do = "'disco-rq nodes' shows labels and states; 'disco-rq kill JOB' ends one that waits in vain"
+    found = [Finding("warn", "jobs", f"{job}: {why}", do) for job, why in waiting[:MOST_NAMED]]
+    if more := waiting[MOST_NAMED:]:
+        found.append(
+            Finding("warn", "jobs", f"{len(more)} more wait for nodes", "'disco-rq jobs' lists them")
+        )
+    return found
 
 
 def _portions(settings: Settings) -> list[Finding]:

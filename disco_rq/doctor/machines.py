@@ -13,7 +13,7 @@ from disco_rq.packing import misfit
 from disco_rq.store.viewing import NodeView
 from disco_rq.views.figures import age, size
 
-__all__ = ["Here", "node_findings"]
+__all__ = ["MOST_NAMED", "Here", "node_findings"]
 
 LITTLE_DISK = 0.1
 MOST_NAMED = 5
@@ -27,6 +27,7 @@ class Here(NamedTuple):
     protocol: int
     secret: Sequence[str]  # fingerprints of its keys
     packages: Mapping[str, str]  # as ``installed`` tells them
+    rq_prefix: str = "rq"  # what keys of RQ begin with
 
 
 def node_findings(
@@ -54,6 +55,7 @@ def node_findings(
     found += _or_ok("files", "every node's can be read from here", _files(alive, reached))
     found += _or_ok("python", f"{here.python} here and on every node", _pythons(alive, here))
     found += _or_ok("hash seed", f"{HASH_SEED} on every node", _hash_seeds(alive))
+    found += _or_ok("rq keys", f"begin with {here.rq_prefix} here and on every node", _prefixes(alive, here))
     found += _or_ok("disco-rq", f"{here.version} here and on every node", _versions(alive, here))
     found += _or_ok("packages", "compatible here and on every node", _packages(packages, here.packages))
     found += _or_ok("secret", "the same here and on every node", _secrets(alive, here.secret))
@@ -146,6 +148,16 @@ def _hash_seeds(alive: Sequence[NodeView]) -> Iterator[Finding]:
     if others:
         text = f"another on {_named(others)}: partition functions that call hash() end their jobs there"
         yield Finding("warn", "hash seed", text, f"start the workers there with {NAME}={HASH_SEED}")
+
+
+def _prefixes(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:
+    """Clients need none, so that another one here alone is no harm. Older nodes do not tell theirs."""
+    told = {node.name: node.about["rq_prefix"] for node in alive if "rq_prefix" in node.about}
+    level: Level = "fail" if len(set(told.values())) > 1 else "warn"
+    for prefix in sorted({*told.values()} - {here.rq_prefix}):
+        named = _named(node for node, theirs in told.items() if theirs == prefix)
+        do = "set RQ_KEY_PREFIX alike for masters and nodes: a master gives others no tasks"
+        yield Finding(level, "rq keys", f"begin with {prefix} on {named}, with {here.rq_prefix} here", do)
 
 
 def _versions(alive: Sequence[NodeView], here: Here) -> Iterator[Finding]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
 from pathlib import Path
 
 from disco_rq.machine.hashseed import HASH_SEED, has_hash_seed
+from disco_rq.settings import rq_prefix
 from disco_rq.version import PROTOCOL, __version__
 
 __all__ = ["about_node"]
@@ -21,5 +23,6 @@ def about_node(data: Path, word: str) -> dict[str, str]:
         "python": platform.python_version(),
         "version": __version__,
         "protocol": str(PROTOCOL),
+        "rq_prefix": rq_prefix(os.environ),
         "hash_seed": HASH_SEED if has_hash_seed() else "its own",
     }

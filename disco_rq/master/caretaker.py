@@ -120,11 +120,11 @@ class Caretaker:
         """Note on the board which nodes are alive, with how many workers."""
         forget = time.monotonic() >= self._stepped_until
         slots = self._store.slots(self._store.now_ms(), forget=forget)
-        closed = self._store.closed()
+        told = self._store.told(list(slots))
+        closed = self._store.closed() | told.apart
         self._suspended = self._queues.is_suspended()
         shut = {**dict.fromkeys(slots, SUSPENDED), **closed} if self._suspended else closed
-        labels = self._store.labels(list(slots))
-        self._board.set_nodes(slots, *self._store.steered(), shut, labels)
+        self._board.set_nodes(slots, *self._store.steered(), shut, told.labels)
         now = {node for node in closed if node in slots}
         for node in sorted(now ^ self._closed):
             if node in now:

@@ -80,8 +80,16 @@ class Node:
             about = about_node(data, DataDir(data).prepare()) | {"labels": json.dumps(labels)}
         except OSError as error:
             raise SettingsError(f"data directory {data}: {error.strerror or error}") from None
+        prefix = about["rq_prefix"]
         for node in live_slots(connection):
             other = node_about(connection, node)
+            if (theirs := other.get("rq_prefix", prefix)) != prefix:
+                log.warning(
+                    "keys of RQ begin with %s here, and with %s on node %s: one of these gets no tasks; "
+                    "set RQ_KEY_PREFIX alike",
+                    *(prefix, theirs, node),
+                    extra={"action": "register"},
+                )
             same_place = other.get("word") == about["word"]
             if node == self.name and not same_place:
                 raise SettingsError(

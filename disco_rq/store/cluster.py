@@ -71,6 +71,11 @@ class ExpiredLease(NamedTuple):
     process_ended: bool  # so its node told, which saw it
 
 
+class NodesTold(NamedTuple):
+    labels: dict[str, Labels]  # of those that have some
+    apart: dict[str, str]  # why what this master puts into its queue is not found; of older nodes unknown
+
+
 class ClusterStore:
     """Reads for the master."""
 
@@ -187,17 +192,22 @@ class ClusterStore:
         """Node -> why it takes no tasks now, as it said itself."""
         return closed_nodes(self._connection)
 
-    def labels(self, nodes: Sequence[str]) -> dict[str, Labels]:
-        """Node -> its labels, of those that have some."""
+    def told(self, nodes: Sequence[str]) -> NodesTold:
+        """What these nodes have told of themselves that a master has to know."""
         pipe = self._redis.pipeline(transaction=False)
         for node in nodes:
-            pipe.hget(keys.node(node), "labels")
-        found = {}
-        for node, record in zip(nodes, unreadable.answers(pipe) if nodes else [], strict=True):
+            pipe.hmget(keys.node(node), "labels", "rq_prefix")
+        told = NodesTold({}, {})
+        for node, answer in zip(nodes, unreadable.answers(pipe) if nodes else [], strict=True):
+            record, prefix = answer or (None, None)
             labels = record and unreadable.read(f"the labels of node {node},", record, labels_of)
             if labels:
-                found[node] = labels
-        return found
+                told.labels[node] = labels
+            if prefix and (theirs := prefix.decode("utf-8", "replace")) != keys.rq_keys():
+                told.apart[node] = (
+                    f"its keys of RQ begin with {theirs}, the master's with {keys.rq_keys()} (RQ_KEY_PREFIX)"
+                )
+        return told
 
     def event(self, job_name: str, text: str) -> None:
         """A line of the master's in a job's history."""

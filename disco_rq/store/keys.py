@@ -29,6 +29,7 @@ disco:node:<node>     hash    where it is and how it fared: host, data, word, py
                               (when it, or a worker of it, said good-bye: if that was last, it has left);
                               memory_total, memory_free, disk_total, disk_free, load, clock_ms (how far its
                               clock is ahead of the server's); protocol; secret (fingerprints of its keys);
+                              rq_prefix (what its keys of RQ begin with);
                               unknown_jobs (that Redis does not know, and of which it has files), swept_in_s
                               (when the first of these go).
                               W: worker, node; commit, fail; renew
@@ -239,6 +240,11 @@ def queue(node_name: str) -> str:
 def is_of_node(queue_name: str) -> bool:
     """Whether an RQ queue is a node's, or may become one's."""
     return queue_name.startswith(queue(""))
+
+
+def rq_keys() -> str:
+    """What RQ's keys begin with."""
+    return _RQ_PREFIX
 
 
 def rq_list(node_name: str) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+from redis.exceptions import NoPermissionError
+
 from disco_rq.errors import UnknownJob
 from disco_rq.model import NODE_NAME, PHASES, TaskId
 from disco_rq.planning.labels import Labels, labels_of
@@ -192,6 +194,15 @@ class ViewStore:
         return ClusterView(
             now_ms, address, bool(leads), views, active_names, jobs or 0, suspended, _portions(dealt)
         )
+
+    def waiting(self) -> dict[str, str]:
+        """Active job -> what it waits for, of those that cannot go on, as the master that leads tells it.
+        Empty for a user of Redis who may not look.
+        """
+        try:
+            return unreadable.lines(unreadable.answer(lambda: self._redis.hgetall(keys.WAITING)))
+        except NoPermissionError:
+            return {}
 
     def _held(self, leases: Iterable[bytes] | None) -> dict[tuple[str, str], Held]:
         """(node, worker) -> what it has claimed."""

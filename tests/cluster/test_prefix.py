@@ -10,13 +10,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from rq import Queue
 
+from disco_rq import result_iterator
 from disco_rq.machine.redisserver import PrivateServer
 from tests.cluster.conftest import wait_until
+from tests.cluster.user import User
+from tests.nodes import NodeCluster
 from tests.services import OPS, REPOSITORY, TcpServer, without_placeholders
 
 PASSWORDS = {user: f"{user}-secret" for user in ("client", "master", "worker", "viewer", "admin")}
@@ -154,6 +158,33 @@ def test_an_rq_worker_that_has_another_prefix_says_which_to_set(
         stack.enter_context(running(["disco_rq.cli", "master"], env))
         wait_until(lambda: has_node(env))
         assert "the\t" in ask(env, "run", "disco_rq.examples.wordcount", "LICENSE")
+
+
+@pytest.mark.long
+def test_a_node_whose_keys_of_rq_are_others_gets_no_tasks_and_is_told(
+    nodes: NodeCluster, tmp_path: Path
+) -> None:
+    nodes.master()
+    nodes.environment["RQ_KEY_PREFIX"] = "foo"
+    nodes.node("apart")
+    wait_until(lambda: nodes.slots("apart"))
+    job = nodes.disco.new_job("waits", ["raw://a"], map=alone)
+    why = "its keys of RQ begin with foo, the master's with rq (RQ_KEY_PREFIX)"
+    told = f"No node takes tasks (apart: {why}): the job waits for one"
+    wait_until(lambda: told in [text for _, (_, _, text) in job.events()])
+    user = User(tmp_path, nodes.url)
+    lines = user.types("doctor").lines
+    assert f"warn  jobs: {job.name}: {told}" in lines
+    assert "warn  rq keys: begin with foo on apart, with rq here" in lines
+    # when one comes that has those of the master
+    del nodes.environment["RQ_KEY_PREFIX"]
+    right = nodes.node("right")
+    assert list(result_iterator(job.wait(timeout=30))) == [("a", 1)]
+    assert "keys of RQ begin with rq here, and with foo on node apart" in right.said
+
+
+def alone(line: str, params: Any) -> Iterator[tuple[str, int]]:
+    yield line, 1
 
 
 @pytest.mark.parametrize("prefix", ["a b", "rq", "rq:x", ":x", "x:", "..", "a*", "ü", "x" * 65])

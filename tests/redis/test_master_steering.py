@@ -14,8 +14,9 @@ from disco_rq.store import keys
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import NodeAdmin
+from disco_rq.store.nodes import NodeAdmin, NodeStore
 from disco_rq.store.queues import node_queue
+from disco_rq.store.viewing import ViewStore
 from tests.redis.fake_node import master, queued, register, working
 from tests.redis.story import (
     JOB,
@@ -47,6 +48,21 @@ def test_a_blacklisted_node_gets_nothing_and_its_queue_moves(
     # then
     assert len(claimed) == 4
     assert queued(connection, "bad") == []
+
+
+def test_a_node_whose_keys_of_rq_are_others_gets_nothing(connect: Connect, connection: Connection) -> None:
+    # given one that would never see what this master puts into its queue
+    register(connection, "apart")
+    NodeStore(connection, "apart").register({"rq_prefix": "foo"})
+    view = ViewStore(connection)
+    with master(connect):
+        submit(connection, maps=4, reduces=0)
+        wait_until(lambda: "begin with foo, the master's with rq" in "".join(view.waiting().values()))
+        with working(connect, "n1") as claimed:
+            wait_until(lambda: ended(connection))
+
+    assert len(claimed) == 4
+    assert queued(connection, "apart") == []
 
 
 def test_a_whitelisted_node_gets_tasks_again(connect: Connect, connection: Connection) -> None:

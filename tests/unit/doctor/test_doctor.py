@@ -136,6 +136,7 @@ def test_a_node_that_said_good_bye_is_no_problem() -> None:
         ({"clock_ms": "61000"}, "clocks", "n2 is 61 s ahead of the server"),
         ({"python": "3.13.1"}, "python", "3.13.1 on n2, 3.11.7 here"),
         ({"hash_seed": "its own"}, "hash seed", "another on n2: partition functions that call hash()"),
+        ({"rq_prefix": "foo"}, "rq keys", "begin with foo on n2, with rq here"),
         ({"protocol": "2", "version": "0.9"}, "disco-rq", "0.9 on n2, 0.1.0 here"),
         ({"version": "0.1.1"}, "disco-rq", "0.1.1 on n2"),
     ],
@@ -146,6 +147,14 @@ def test_what_ails_one_of_two_nodes_is_a_warning(about: dict[str, Any], what: st
     assert (found.level, found.what) == ("warn", what)
     assert part in found.text
     assert found.do
+
+
+def test_nodes_whose_keys_of_rq_differ_fail_and_a_client_alone_is_warned() -> None:
+    [split] = problems(examined(node("n1", rq_prefix="rq"), node("n2", rq_prefix="a")))
+    [alone] = problems(examined(node("n1", rq_prefix="a"), node("n2", rq_prefix="a"), node("old")))
+
+    assert (split.level, alone.level) == ("fail", "warn")
+    assert "begin with a on n1, n2" in alone.text
 
 
 @pytest.mark.parametrize("about", [{"python": "3.13.1"}, {"protocol": "2"}])
