@@ -17,7 +17,7 @@ from tests.containers import compose
 from tests.kubernetes import container, plain
 from tests.services import TcpServer, free_port, without_placeholders
 
-READY = ("compose", "readinessProbe", "startupProbe")
+READY = ("compose", "readinessProbe")
 SETS, DELAY_US = 200_000, 50
 """Reading takes ten seconds, unless it is told to wait no more."""
 
@@ -28,7 +28,7 @@ def probes() -> dict[str, str]:
     assert shell == "CMD-SHELL"
     found = {"compose": line}
     server: dict[str, Any] = container(plain("StatefulSet", "redis"))
-    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+    for name in ("readinessProbe", "livenessProbe"):
         shell, option, found[name] = server[name]["exec"]["command"]
         assert (shell, option) == ("sh", "-c")
     return found
