@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from uuid import UUID
 
 from disco_rq.errors import RecordTypeError
 
-__all__ = ["NAN", "PLAIN", "one_nan", "taken", "taken_deep"]
+__all__ = ["NAN", "PLAIN", "copied", "one_nan", "taken", "taken_deep"]
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, datetime, date, time, timedelta, Decimal, UUID})
 """Types that hold nothing which can change."""
@@ -74,6 +75,9 @@ _TAKE: dict[type, Callable[[Any], Any]] = {
 }
 
 
+_FLAT = (tuple, list, set)
+
+
 def _plain_scalar(value: Any) -> Any:
     """The Python value that is equal to a scalar of numpy; anything else as it is."""
     numpy = sys.modules.get("numpy")
@@ -107,8 +111,21 @@ _FINER_UNITS = {"ns", "ps", "fs", "as"}
 """Than the microseconds of Python."""
 
 
-def taken_deep(value: Any, copy: Callable[[Any], Any]) -> Any:
+def copied(value: Any) -> Any:
+    """A copy of whatever it is, if it can be copied."""
+    try:
+        return deepcopy(value)
+    except Exception:  # noqa: BLE001  whatever an object in it raises
+        return value
+
+
+def taken_deep(value: Any, copy: Callable[[Any], Any] = copied) -> Any:
     """``taken``, and what holds something that the record format does not as ``copy`` gives it."""
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    if kind in _FLAT and PLAIN.issuperset(map(type, value)):  # looked at once, most are no deeper
+        return value if kind is tuple else value.copy()
     found = taken(value)
     return found if _is_held(found) else copy(found)
 

@@ -77,7 +77,9 @@ class Fold(ABC):
 class Folded:
     """States by key. Keys may be of any type; those that are equal are one."""
 
-    def __init__(self, fold: Fold) -> None:
+    def __init__(self, fold: Fold, *, take: Callable[[Any], Any] = taken) -> None:
+        """``take`` makes a value safe from whoever gives it."""
+        self._take = take
         self._name, self._add, self._parts, self._result = fold.name, fold.add, fold.parts, fold.result
         self._states: dict[Any, Any] = {}
         self._keys: dict[Any, Any] = {}
@@ -92,9 +94,9 @@ class Folded:
         if type(key) not in _PLAIN_EQUALITY:
             place = equal_as(key)
             if place not in self._keys:
-                self._keys[place] = taken(key)
+                self._keys[place] = self._take(key)
         try:
-            self._states[place] = self._add(self._states.get(place), taken(value))
+            self._states[place] = self._add(self._states.get(place), self._take(value))
         except Unfit as error:
             raise _named(self._name, key, error) from None
 

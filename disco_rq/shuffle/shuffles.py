@@ -20,6 +20,7 @@ from disco_rq.records import PairBatch
 from disco_rq.records.blocks import Kind
 from disco_rq.records.opaque import OpaqueFile
 from disco_rq.records.pairs import NotAPair, is_pair, one_by_one, place_of, shown, taken_columns
+from disco_rq.records.taken import PLAIN, taken_deep
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import Cutter
 from disco_rq.shuffle.folding import HELD_BYTES, STATE_BYTES, FoldCombiner, Folded
@@ -230,7 +231,7 @@ def _not_summed(key: Any, value: Any, error: TypeError) -> TaskError:
 def folded(pairs: Iterator[Any], combiner: FoldCombiner, limit_bytes: int) -> Iterator[tuple[Any, Any]]:
     """A ready-made combiner, inlined: for each key the parts of its fold, several when memory gets short."""
     fold = combiner.fold
-    states = Folded(fold)
+    states = Folded(fold, take=taken_deep)
     size, used = SAMPLE, 0.0
     while True:
         nr_keys = len(states)
@@ -255,10 +256,20 @@ def folded(pairs: Iterator[Any], combiner: FoldCombiner, limit_bytes: int) -> It
 def combined(
     pairs: Iterator[Any], combine: Callable[..., Iterable[Any] | None], partitioner: Partitioner, params: Any
 ) -> Iterator[Any]:
-    """What a combiner of the job, which has a dict for each partition, returns on the way and at the end."""
+    """What a combiner of the job, which has a dict for each partition, returns on the way and at the end.
+
+    It may keep what it is given, whatever the map does with it later.
+    """
     buffers: list[dict[Any, Any]] = [{} for _ in range(partitioner.nr_partitions)]
     partition_of = partitioner.one
+    of_keys = of_values = None  # the last types that cannot change
     for key, value in one_by_one(pairs):
+        if type(key) is not of_keys:
+            key = taken_deep(key)
+            of_keys = type(key) if type(key) in PLAIN else None
+        if type(value) is not of_values:
+            value = taken_deep(value)
+            of_values = type(value) if type(value) in PLAIN else None
         out = combine(key, value, buffers[partition_of(key)], False, params)
         if out is not None:
             yield from _given(combine, out)

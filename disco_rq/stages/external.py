@@ -23,6 +23,7 @@ import psutil
 from disco_rq.errors import DataError, ProgramError, TaskTimeout
 from disco_rq.external import ExternalProgram
 from disco_rq.model import Phase
+from disco_rq.records.taken import taken
 from disco_rq.stages.pairwire import IncomingLists, Pair, Refusal, entry_pair, packed
 from disco_rq.stages.stderrlines import StderrLines
 
@@ -121,7 +122,7 @@ class RunningProgram:
                 try:
                     entry = next(entries)
                     self._outgoing += packed(*entry_pair(entry))
-                    waiting.append(entry)
+                    waiting.append(taken(entry))  # the reader may fill it again
                 except StopIteration:
                     more = False
                 except TaskTimeout:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from bdb import BdbQuit
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from types import GeneratorType
@@ -57,7 +55,7 @@ class Guard:
         self._is_fraction = work.spec.max_bad < 1
         takes_any = functions.map_writer is not None or functions.combiner not in (None, sum_combiner)
         # Whoever takes a pair at once, of any type, may be given one object that is filled again and again.
-        self._taken: Callable[[Any], Any] = partial(taken_deep, copy=_copied) if takes_any else taken
+        self._taken: Callable[[Any], Any] = taken_deep if takes_any else taken
 
     def results(
         self, entries: Iterator[Any], answers: Iterator[Any], nr_given: Callable[[], int]
@@ -210,10 +208,3 @@ def _weight(pairs: list[Any]) -> float:
     """Bytes that one of the pairs takes."""
     sample = pairs[:: len(pairs) // SAMPLE + 1]
     return PAIR_BYTES + sum(average_bytes([pair[i] for pair in sample]) for i in (0, 1))
-
-
-def _copied(value: Any) -> Any:
-    try:
-        return deepcopy(value)
-    except Exception:  # noqa: BLE001  whatever cannot be copied is taken as it is
-        return value

@@ -6,7 +6,6 @@ import inspect
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -19,7 +18,7 @@ from disco_rq.records import PairBatch, Source, batches
 from disco_rq.records.blocks import Block, Kind
 from disco_rq.records.opaque import OpaqueFile, OpaqueStream
 from disco_rq.records.pairs import NotAPair, entries_of, one_by_one, place_of, shown, taken_columns
-from disco_rq.records.taken import one_nan, taken, taken_deep
+from disco_rq.records.taken import copied, one_nan, taken, taken_deep
 from disco_rq.records.writer import EncodedBlock, RecordWriter
 from disco_rq.shuffle.cutting import BLOCK_BYTES, Cutter
 from disco_rq.shuffle.grouping import RecordStream
@@ -127,7 +126,7 @@ def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition:
     fd = io.BufferedReader(OpaqueStream(blocks, source.name), _BUFFER_BYTES)
     # A reader of ours makes new objects; another may fill one again and again, of any type.
     pairs = entries_of("reduce_reader", reader, reader(fd, None, source.name))
-    copy = _itself if reader in (object_reader, netstr_reader) else _copied
+    copy = _itself if reader in (object_reader, netstr_reader) else copied
     while some := list(islice(_pairs_taken_deep(pairs, copy), _SLICE_PAIRS)):
         yield PairBatch([one_nan(key) for key, _ in some], [value for _, value in some], False)
 
@@ -178,13 +177,6 @@ def _sorted(rows: Iterator[Iterator[PairBatch]], work: TaskWork) -> Iterator[Pai
 def _pairs_taken_deep(pairs: Iterable[Any], copy: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
     for key, value in one_by_one(pairs):
         yield taken_deep(key, copy), taken_deep(value, copy)
-
-
-def _copied(value: Any) -> Any:
-    try:
-        return deepcopy(value)
-    except Exception:  # noqa: BLE001  whatever cannot be copied is taken as it is
-        return value
 
 
 def _itself(value: Any) -> Any:
