@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Literal, NamedTuple
 
 import msgpack
 from redis.exceptions import ResponseError, WatchError
-from xxhash import xxh3_128_hexdigest
+from xxhash import xxh3_128, xxh3_128_hexdigest
 
 from disco_rq.store.address import shown_address, with_database
 from disco_rq.store.connection import Connection
@@ -188,7 +188,7 @@ def _ranges_at_once(redis: Any, name: bytes, split: Split) -> list[Range]:
 
 
 def _read_list(connection: Connection, name: bytes, wanted: Range, total: int) -> bytes:
-    """Counted from the head, and where that has grown from the tail."""
+    """Counted from the head, and where that has grown from the tail; where both have, anywhere between."""
     first, last = wanted.start, wanted.start + wanted.number - 1
     pipe: Any = connection.redis.pipeline(transaction=True)
     for low, high in ((first, last), (first - total, last - total)):
@@ -200,6 +200,10 @@ def _read_list(connection: Connection, name: bytes, wanted: Range, total: int) -
             return packed
         if length <= total:
             break
+    else:
+        between = connection.redis.lrange(name, first, last - total)
+        if (found := _found_in(between, wanted)) is not None:
+            return found
     if not length:
         raise ValueError(f"it is gone; {total} elements were there when the job was submitted")
     if length < total:
@@ -210,6 +214,19 @@ def _read_list(connection: Connection, name: bytes, wanted: Range, total: int) -
         f"its elements {first} to {last} are not those that were there when the job was submitted: "
         "it was trimmed, or some were taken out or overwritten"
     )
+
+
+def _found_in(elements: Sequence[Any], wanted: Range) -> bytes | None:
+    """The elements of the range, packed, wherever among these they are."""
+    packed = list(map(_packed, elements))
+    ends = list(accumulate(map(len, packed), initial=0))
+    together, head = memoryview(b"".join(packed)), msgpack.Packer().pack_array_header(wanted.number)
+    for begin, end in zip(ends, ends[wanted.number :], strict=False):
+        digest = xxh3_128(head)
+        digest.update(together[begin:end])
+        if digest.hexdigest() == wanted.digest:
+            return bytes(head) + together[begin:end]
+    return None
 
 
 # -- streams

@@ -87,6 +87,24 @@ def test_equal_elements_at_both_ends_are_told_apart_by_what_lies_between(connect
     assert found == [letter.encode() for letter in before]
 
 
+@pytest.mark.parametrize("size", [1, 15, 16, 100])
+@pytest.mark.parametrize(("before", "behind"), [(0, 3), (3, 0), (2, 5), (30, 1), (1, 30)])
+def test_what_is_pushed_later_does_not_count_at_both_ends_either(
+    connection: Connection, size: int, before: int, behind: int
+) -> None:
+    connection.redis.rpush("l", *range(size))
+    keys = GivenKeys(connection)
+    ranges = keys.ranges(LIST, tens)
+    for _ in range(before):
+        connection.redis.lpush("l", "0")
+    for _ in range(behind):
+        connection.redis.rpush("l", size - 1)
+    assert _elements(connection, ranges, size) == [b"%d" % i for i in range(size)]
+    connection.redis.lrem("l", 0, str(size // 2))
+    with pytest.raises(ValueError, match=r"trimmed, or some were taken out|shorter|gone"):
+        _elements(connection, ranges, size)
+
+
 def test_a_stream_that_was_emptied_has_no_ranges(connection: Connection) -> None:
     connection.redis.xadd("s", {"a": 1})
     connection.redis.xtrim("s", maxlen=0, approximate=False)
