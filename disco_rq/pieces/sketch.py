@@ -15,7 +15,7 @@ from typing import Any
 
 from xxhash import xxh3_64_intdigest
 
-from disco_rq.shuffle.partition import INT_MODULUS, equal_number
+from disco_rq.shuffle.partition import equal_number, without_zeros
 from disco_rq.shuffle.sortorder import sort_key
 
 __all__ = ["LEAST_BITS", "MARK", "MOST_BITS", "Sketch", "bits_for", "digest"]
@@ -27,6 +27,7 @@ _FACTOR = 1.04
 _HASH_BITS = 64
 _FEW = 8
 """As long as there are fewer elements than bytes through this, their digests take no more room."""
+_LARGE = 10**1000
 _ALPHA = 1 / (2 * math.log(2))
 
 
@@ -51,13 +52,22 @@ def _packed(order: Any) -> bytes:
         return _with_length(b"s", order.encode("utf-8", "surrogatepass"))
     if kind is bytes:
         return _with_length(b"b", order)
-    if kind is Decimal:
-        order = equal_number(order)
-        if type(order) is tuple:
-            return b"d" + repr(order).encode()
-    if isinstance(order, float) and not order.is_integer():
-        return b"f" + struct.pack("<d", order)
-    return b"i%d" % (int(order) % INT_MODULUS)
+    return _number(order)
+
+
+def _number(number: Any) -> bytes:
+    """The same for an int, a float and a Decimal that are equal."""
+    if type(number) is Decimal:
+        found = equal_number(number)
+        if type(found) is tuple:
+            return b"d" + str(without_zeros(number)).encode()
+        if type(found) is float:
+            number = found
+    if type(number) is float and not number.is_integer():
+        return b"f" + struct.pack("<d", number)
+    if -_LARGE < number < _LARGE:
+        return b"i%d" % int(number)
+    return b"l" + str(without_zeros(Decimal(number))).encode()  # not all of its digits, if it has a million
 
 
 def _with_length(mark: bytes, data: bytes) -> bytes:

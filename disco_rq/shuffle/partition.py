@@ -24,12 +24,12 @@ from disco_rq.shuffle.ranges import Ranges
 from disco_rq.shuffle.sortorder import places_by, plain_kind, sort_key
 
 __all__ = [
-    "INT_MODULUS",
     "EqualRanges",
     "Partitioner",
     "default_partition",
     "equal_number",
     "make_range_partition",
+    "without_zeros",
 ]
 
 _MIX = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: neighbouring ints spread over all partitions
@@ -38,7 +38,7 @@ _KEYS_OF_PARTITION = 16
 """Of fewer in sorted keys it takes as long to find where the share of a partition ends."""
 _CONFIRMED_KEYS = 32
 """About so many keys of each source does a reduce ask about again."""
-INT_MODULUS = (1 << 61) - 1
+_INT_MODULUS = (1 << 61) - 1
 """Ints that are told apart by a digest."""
 _EXACT_FLOATS = 1 << 53
 """From here on floats are whole numbers, and not all of these."""
@@ -58,7 +58,7 @@ def _digest(key: Any) -> int:
     if kind is str:
         return crc32(key.encode("utf-8", "surrogatepass"))
     if kind is int or kind is bool:
-        return (int(key) % INT_MODULUS * _MIX & _MASK) >> 32
+        return (int(key) % _INT_MODULUS * _MIX & _MASK) >> 32
     if kind is float:
         if key.is_integer():
             return _digest(int(key))
@@ -87,12 +87,18 @@ def equal_number(key: Decimal) -> int | float | tuple[int, ...]:
         return float("nan") if key.is_nan() else float(key)
     if key.is_zero():
         return 0
-    sign, digits, exponent = key.normalize(_EXACT).as_tuple()
-    number = int("".join(map(str, digits))) * (-1 if sign else 1)
+    plain = without_zeros(key)
+    exponent = plain.as_tuple().exponent
     assert isinstance(exponent, int)
+    number = int(plain.scaleb(-exponent, _EXACT))
     if exponent >= 0:  # an int, of which only the rest counts: it may have a million digits
-        return number * pow(10, exponent, INT_MODULUS) % INT_MODULUS
+        return number * pow(10, exponent, _INT_MODULUS) % _INT_MODULUS
     return float(key) if float(key) == key else (number, exponent)
+
+
+def without_zeros(number: Decimal) -> Decimal:
+    """The equal one with no zeros at its end but by its exponent."""
+    return number.normalize(_EXACT)
 
 
 def _digest_of_object(key: Any) -> int:

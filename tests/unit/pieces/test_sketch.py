@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -71,6 +72,9 @@ def test_no_sketch_of_another_size_is_taken(packed: bytes) -> None:
         [0.5, Decimal("0.5")],
         [float("nan"), Decimal("nan")],
         [10**30, Decimal(10) ** 30],
+        [2**1000, float(2**1000), Decimal(2**1000)],
+        [-(10**1200), Decimal("-1E+1200"), Decimal(-(10**1200))],
+        [10**6000 + 1, Decimal(10**6000 + 1)],
         [NOON, NOON.astimezone(timezone(timedelta(hours=5)))],
         [{1, 2}, frozenset({2.0, 1.0})],
         [[1, {"a": None}], [True, {"a": None}]],
@@ -86,6 +90,9 @@ def test_what_differs_has_another_digest() -> None:
         *("1", b"1", None, "", b"", (), [], set(), {}),
         *((1,), [1], {1}, ("a", "b"), ("a,sb",), ("ab",), ["ab"], "ab", ("a", ("b",)), (("a",), "b")),
         *(NOON, NOON.replace(tzinfo=None), NOON.date(), NOON.time(), timedelta(1)),
+        *(2**61 - 1, 2 * (2**61 - 1), 1 - 2**61, UUID(int=2**61 - 1), UUID(int=0), 2**61, 2**1000, 10**1000),
+        *(10**6000, 10**6000 + 1, -(10**6000), Decimal("1E+999999"), Decimal("1E-999999")),
+        *(Decimal(10**6000 + 1).scaleb(-1), 1e300, Decimal("1e-300")),
     ]
     assert len(set(map(digest, differing))) == len(differing)
 

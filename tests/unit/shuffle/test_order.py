@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from enum import IntEnum
 from itertools import pairwise
 from typing import Any
@@ -28,6 +29,7 @@ EQUAL_KEYS = [
     (1, 1.0, True),
     (0, -0.0, False, 0.0),
     (2**70, float(2**70)),
+    (10**6000 + 1, Decimal(10**6000 + 1)),
     ((1, 2.0), (1.0, 2), (True, 2)),
     ([1, "a"], [1.0, "a"]),
     (frozenset([1, 2, "x"]), frozenset(["x", 2.0, True]), {1, 2, "x"}),
