@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
@@ -131,8 +132,19 @@ def node(slots: int | None, redis: str | None, labels: tuple[str, ...], **option
 
     log_to_stderr()
     _warn_of_unread()
-    options["labels"] = ",".join(labels) or None
+    options["labels"] = _joined(labels)
     run_node(settings_with(redis=redis, **options), os.cpu_count() or 1 if slots is None else slots)
+
+
+def _joined(labels: Sequence[str]) -> str | None:
+    """As the setting has them. There a blank is a separator, which is not what who quotes one thinks."""
+    for label in ",".join(labels).split(","):
+        if len(parts := label.split()) > 1:
+            told = " ".join(f"--label {part}" for part in parts)
+            raise SettingsError(
+                f"--label {label.strip()!r}: no label has a blank in it; for several give {told}"
+            )
+    return ",".join(labels) or None
 
 
 @verb("disco-rq up --workers 4")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from disco_rq.errors import JobArgumentError
 from disco_rq.model import shown
 from disco_rq.planning.labels import check_needs
+from disco_rq.planning.owners import is_owner
 from disco_rq.store.keys import is_of_node
 
 __all__ = ["OPTIONS", "checked", "with_near_miss"]
@@ -116,7 +117,10 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "oob_value_limit": (_whole(1), "a number of bytes"),
     "gc_after": (_optional(_is_seconds), "a number of seconds up to 1e9, or None"),
     "priority": (_whole(-1000), "a whole number from -1000 on"),
-    "owner": (lambda value: isinstance(value, str), "a str"),
+    "owner": (
+        lambda value: isinstance(value, str) and (not value or is_owner(value)),
+        "a name that DISCO_RQ_SHARES can have: not *, and no blank and none of , ; = in it",
+    ),
     "save": (lambda _: True, "the address of a directory"),  # check_target looks at both
     "save_format": (lambda _: True, "the name of a format"),
 }

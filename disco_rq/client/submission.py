@@ -33,6 +33,7 @@ from disco_rq.outputs.addresses import job_of, preferred_node
 from disco_rq.packing import JobSeal, Required, Signer, gather, pack_functions, sign_for
 from disco_rq.params import Params
 from disco_rq.planning.labels import needs_by_phase
+from disco_rq.planning.owners import as_owner
 from disco_rq.planning.sample import sample_bits
 from disco_rq.readers import borders_of, check_packages, packages_of
 from disco_rq.saving import check_target
@@ -335,6 +336,6 @@ def at_defaults(told: Mapping[str, Any]) -> list[str]:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return as_owner(getpass.getuser())
     except (KeyError, OSError):  # a user without a name, in a container
         return "unknown"

@@ -26,6 +26,8 @@ def parse_labels(text: str) -> Labels:
         name, equals, value = entry.partition("=")
         if not _NAME.fullmatch(name) or (equals and not _VALUE.fullmatch(value)):
             raise ValueError(f"{entry!r} is no label, such as gpu, ram=64 or zone=eu-1")
+        if name in PHASES:
+            raise ValueError(f"{entry!r} is no label that a job can need: in its needs {name} is a phase")
         if name in labels:
             raise ValueError(f"{entry!r}: {name} is named twice")
         labels[name] = _value(value) if equals else True
@@ -46,6 +48,11 @@ def check_needs(needs: Any) -> str:
     """What is wrong with the ``needs`` of a job; empty if nothing is."""
     if not isinstance(needs, Mapping):
         return "it is no dict"
+    for phase in PHASES:
+        if phase in needs and not isinstance(needs[phase], Mapping):
+            given = needs[phase]
+            label = given if isinstance(given, str) and _NAME.fullmatch(given) else "gpu"
+            return f'{phase}: {given!r} is no dict of labels: write {{"{phase}": {{"{label}": True}}}}'
     nested = [name for name, value in needs.items() if isinstance(value, Mapping)]
     if nested and (len(nested) < len(needs) or not set(nested) <= set(PHASES)):
         return "it has labels, or a dict of labels for map and reduce each"
@@ -74,13 +81,20 @@ def missing(nodes: Iterable[Labels], needs: Labels) -> str:
     """What none of the nodes has, or else what they do not have together: ``gpu, ram >= 64, zone = eu-1``."""
     there = list(nodes)
     lacks = {name for name, need in needs.items() if not any(_has(one.get(name), need) for one in there)}
-    return ", ".join(_told(name, need) for name, need in needs.items() if name in lacks or not lacks)
+    return ", ".join(
+        _told(name, need, [one[name] for one in there if name in one])
+        for name, need in needs.items()
+        if name in lacks or not lacks
+    )
 
 
-def _told(name: str, needed: bool | float | str) -> str:
+def _told(name: str, needed: bool | float | str, there: Iterable[bool | float | str]) -> str:
     if needed is True:
         return name
-    return f"{name} = {needed}" if isinstance(needed, str) else f"{name} >= {needed:g}"
+    if isinstance(needed, str):
+        return f"{name} = {needed}"
+    texts = sorted({value for value in there if isinstance(value, str) and value == _number(value)})
+    return f"{name} >= {needed:g}" + (f" ({', '.join(texts)} is no number)" if texts else "")
 
 
 def _has(there: bool | float | str | None, needed: bool | float | str) -> bool:

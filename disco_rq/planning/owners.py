@@ -14,6 +14,8 @@ __all__ = [
     "Owners",
     "Portions",
     "Rank",
+    "as_owner",
+    "is_owner",
     "parse_owner_slots",
     "parse_shares",
     "portions_of",
@@ -25,6 +27,7 @@ OTHERS = "*"
 CREDIT_MAX = 3600.0
 """In seconds of a slot: what came long ago does not count for ever."""
 MOST = 1000
+_SEPARATORS = re.compile(r"[\s,;=]+")
 _SHARE = re.compile(r"\d{1,6}(\.\d{1,3})?")
 _SLOTS = re.compile(r"\d{1,6}")
 _NEARLY = 1e-9
@@ -47,6 +50,16 @@ class Portions:
     def most(self, owner: str) -> float:
         """How many slots it may have; infinite where nothing is said."""
         return self.slots.get(owner, self.slots.get(OTHERS, inf))
+
+
+def is_owner(name: str) -> bool:
+    """Whether a job may have that owner: one that the settings can name, and that is not each other one."""
+    return bool(name) and name != OTHERS and not _SEPARATORS.search(name)
+
+
+def as_owner(user: str) -> str:
+    """The owner that a user of this machine is."""
+    return _SEPARATORS.sub("_", user)
 
 
 def portions_of(shares: str, slots: str) -> Portions:
@@ -78,7 +91,7 @@ def _parsed(text: str, pattern: re.Pattern[str], such_as: str, what: str) -> dic
     for entry in text.replace(",", " ").split():
         owner, _, number = entry.rpartition("=")
         # Other separators would make a part of the name of what was meant as another owner.
-        if not owner or set(owner) & set("=;") or not pattern.fullmatch(number) or not float(number):
+        if not (owner == OTHERS or is_owner(owner)) or not pattern.fullmatch(number) or not float(number):
             raise ValueError(f"{entry!r} is no {what} of an owner, such as {such_as}")
         if owner in found:
             raise ValueError(f"{entry!r}: {owner} is named twice")

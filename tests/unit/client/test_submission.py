@@ -144,7 +144,11 @@ def test_what_is_no_function_is_named(argument: str, value: Any) -> None:
         ("msg_overflow", ["drop", "fail"], ["FAIL", None, True, ["drop"]]),
         ("oob_value_limit", [1, 1 << 30], [0, -1, None, 1.5]),
         ("priority", [0, -1, 7], [None, 1.5, "high", True]),
-        ("owner", ["", "me"], [None, 5, b"me"]),
+        (
+            "owner",
+            ["", "me", "DOMAIN\\me", "me@x.org", "é"],
+            [None, 5, b"me", "a b", "a=b", "a;b", "a,b", "*", "a\n"],
+        ),
         (
             "scheduler",
             [{}, {"max_cores": 1}, {"force_remote": True}],

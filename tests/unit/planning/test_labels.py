@@ -74,11 +74,25 @@ def test_needs_are_of_both_phases_or_of_each() -> None:
     "needs",
     [
         *(["gpu"], {"gpu": False}, {"gpu": None}, {1: True}, {"a b": True}, {"map": {"x": []}}),
+        *({"gpu": True, "reduce": "gpu"}, {"map": True}, {"map": {"map": True}, "reduce": 1}),
         *({"map": {}, "gpu": True}, {"shuffle": {"gpu": True}}, {"ram": float("nan")}, {"zone": "a b"}),
     ],
 )
 def test_what_can_be_no_need_is_told(needs: Any) -> None:
     assert check_needs(needs)
+
+
+def test_a_phase_with_no_dict_is_told_with_what_to_write() -> None:
+    assert check_needs({"map": "gpu"}) == 'map: \'gpu\' is no dict of labels: write {"map": {"gpu": True}}'
+    assert check_needs({"reduce": 4}).endswith('write {"reduce": {"gpu": True}}')
+    with pytest.raises(ValueError, match="'map=1' is no label that a job can need"):
+        parse_labels("gpu,map=1")
+
+
+def test_a_label_that_is_no_number_is_told_where_one_is_needed() -> None:
+    nodes = [parse_labels("ram=64g"), parse_labels("ram=16"), parse_labels("gpu")]
+    assert missing(nodes, {"ram": 32}) == "ram >= 32 (64g is no number)"
+    assert missing(nodes, {"ram": "32"}) == "ram = 32"
 
 
 def test_what_no_node_has_is_told_before_what_none_has_together() -> None:

@@ -13,7 +13,7 @@ import pytest
 from disco_rq.model import TaskId
 from disco_rq.planning.board import Board
 from disco_rq.planning.jobstate import JobState
-from disco_rq.planning.owners import Portions, parse_owner_slots, parse_shares, quotas
+from disco_rq.planning.owners import Portions, as_owner, is_owner, parse_owner_slots, parse_shares, quotas
 from disco_rq.planning.planner import Planner
 from disco_rq.planning.stragglers import laggards
 
@@ -200,3 +200,15 @@ def test_what_is_no_share_and_no_number_of_slots_is_named() -> None:
             parse_shares(text)
     with pytest.raises(ValueError, match="alice is named twice"):
         parse_shares("alice=1,alice=2")
+
+
+def test_a_user_is_an_owner_that_shares_can_name() -> None:
+    for user, owner in (
+        ("me", "me"),
+        ("Jane  Doe", "Jane_Doe"),
+        ("a=b;c", "a_b_c"),
+        ("CORP\\jane", "CORP\\jane"),
+    ):
+        assert as_owner(user) == owner
+        assert is_owner(owner)
+        assert parse_shares(f"{owner}=2") == {owner: 2}
