@@ -46,6 +46,8 @@ def digest(value: Any) -> int:
 def _packed(order: Any) -> bytes:
     """A sort key as bytes: tuples of numbers and text."""
     kind = type(order)
+    if kind is int and -_LARGE < order < _LARGE:
+        return b"i%d" % order
     if kind is tuple:
         return b"(%b)" % b",".join(map(_packed, order))
     if kind is str:

@@ -18,7 +18,7 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from disco_rq import result_iterator
+from disco_rq import func, result_iterator
 from disco_rq.errors import CorruptData, DataError, RecordTypeError
 from disco_rq.records import RecordWriter
 from disco_rq.records.blocks import Kind
@@ -26,6 +26,7 @@ from disco_rq.records.typed import pack_columns
 from disco_rq.records.writer import EncodedBlock
 from disco_rq.saving import FORMATS, read_saved
 from disco_rq.saving.parquet import write_parquet
+from tests.unit.readers.pieces import read
 
 PAIRS_FORMATS = ["msgpack", "jsonl", "text", "csv", "parquet"]
 PACKED_FORMATS = [f"{format}.{packing}" for format in ("jsonl", "text", "csv") for packing in ("gz", "zst")]
@@ -214,6 +215,18 @@ def test_others_see_types_of_parquet(tmp_path: Path) -> None:
     assert table.schema.field("key").type == pyarrow.timestamp("us", "America/New_York")
     [value] = table.column("value").to_pylist()
     assert value == {"price": number, "tags": ["a"], "at": {"_0": 1, "_1": "x"}}
+
+
+def test_the_reader_of_parquet_gives_types_of_parquet_to_the_next_job(tmp_path: Path) -> None:
+    pairs = [((1, "a"), {"set": {1}, "map": {1: 2}, "large": 2**64}), ((2, "b"), {"less": 3})]
+
+    rows = read(saved(tmp_path, "parquet", pairs), func.parquet_reader())
+
+    large = {"set": [1], "map": [{"key": 1, "value": 2}], "large": Decimal(2**64), "less": None}
+    assert rows == [
+        {"key": {"_0": 1, "_1": "a"}, "value": large},
+        {"key": {"_0": 2, "_1": "b"}, "value": {"set": None, "map": None, "large": None, "less": 3}},
+    ]
 
 
 def test_dicts_that_parquet_would_give_back_alike_are_refused(tmp_path: Path) -> None:
