@@ -6,12 +6,15 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 from disco_rq.doctor.finding import Finding
 from disco_rq.doctor.machines import MOST_NAMED, Here, node_findings
 from disco_rq.doctor.products import product_findings
-from disco_rq.doctor.server import server_findings, unreached_server
+from disco_rq.doctor.server import restart_findings, server_findings, unreached_server
 from disco_rq.errors import ConnectionLost, DataError
 from disco_rq.machine.packages import installed
 from disco_rq.machine.unread import unread
@@ -48,6 +51,9 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     round_trip_s = min(view.round_trip_s() for _ in range(3))
     info: Any = connection.redis.info()
     found = server_findings(connection.address, info, round_trip_s, local_ahead_ms(connection))
+    with suppress(ResponseError):  # most users may not look, and some products have no ACL
+        default_user: Any = connection.redis.acl_getuser("default")
+        found += restart_findings(default_user, info)
     found += product_findings(url, info)
     cluster = view.cluster()
     found += _master_findings(cluster)

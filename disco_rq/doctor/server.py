@@ -8,7 +8,7 @@ from typing import Any
 from disco_rq.doctor.finding import Finding
 from disco_rq.views.figures import size
 
-__all__ = ["server_findings", "unreached_server"]
+__all__ = ["restart_findings", "server_findings", "unreached_server"]
 
 SLOW_S = 0.05
 FULL, NEARLY_FULL = 0.95, 0.8
@@ -72,6 +72,20 @@ def _persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
         return
     do = "CONFIG SET appendonly yes, and the same in redis.conf"
     yield Finding("warn", "persistence", "no append-only file: a restart loses the latest, or all jobs", do)
+
+
+def restart_findings(default_user: Mapping[str, Any], info: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether a restart would keep what scripts wrote. ``default_user``: what ACL GETUSER tells of it.
+
+    Redis reads its append-only file as the user ``default``, also where nobody can log in as that, and drops
+    the transactions that it is not let: https://github.com/redis/redis/issues/14541. Valkey does not.
+    """
+    rights = default_user.get("categories", []), default_user.get("keys", [])
+    if not info.get("aof_enabled") or "valkey_version" in info or rights == (["+@all"], ["~*"]):
+        return
+    do = "before it restarts: ACL SETUSER default off allcommands allkeys allchannels, and so in its file"
+    text = "the user default lacks rights that the append-only file is read with: a restart would lose jobs"
+    yield Finding("fail", "restart", text, do)
 
 
 def _eviction(info: Mapping[str, Any]) -> Finding:

@@ -25,9 +25,10 @@ from disco_rq.runtime import counter, data_err, get, msg, put, this_master, this
 from disco_rq.settings import PREFIX
 from disco_rq.store.connection import Connection
 from disco_rq.store.givenkeys import GivenKey, GivenKeys
+from disco_rq.store.keys import LEADER
 from disco_rq.store.nodes import NodeStore, live_slots, master_address
 from tests.cluster.programs import program, running_node
-from tests.redis.story import wait_until
+from tests.redis.story import submit, wait_until
 from tests.services import REPOSITORY, TcpServer, without_placeholders
 
 PASSWORDS = {user: f"{user}-secret" for user in ("client", "master", "worker", "viewer", "admin")}
@@ -76,7 +77,8 @@ def server(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[TcpServe
     users = short_dir / "users.conf"
     users.write_text(without_placeholders("users.conf", PASSWORDS))
     binary = None if request.param == "bundled" else request.getfixturevalue("redis_server")
-    with TcpServer(short_dir, "--include", str(users), binary=binary) as server:
+    options = ("--include", str(users), "--appendonly", "yes")
+    with TcpServer(short_dir, *options, binary=binary) as server:
         yield server
 
 
@@ -261,6 +263,29 @@ def test_a_user_is_refused_what_it_must_not_do(server: TcpServer) -> None:
                     continue
                 let_through.append(f"{user}: {command}")
     assert let_through == []
+
+
+def contents(server: TcpServer) -> dict[bytes, bytes]:
+    """Every key, and what it holds."""
+    with redis.Redis.from_url(login(server, "admin")) as admin:
+        wait_until(lambda: not admin.info("persistence")["loading"], 10)
+        names: Any = admin.keys()
+        return {name: admin.dump(name) for name in names if name != LEADER.encode()}  # a lease
+
+
+@pytest.mark.parametrize("server", ["bundled", "debian"], indirect=True)
+def test_a_restart_keeps_what_scripts_and_transactions_wrote(server: TcpServer) -> None:
+    with redis.Redis.from_url(login(server, "admin")) as admin:
+        admin.set(LEADER, "a master")
+    with closing(Connection(login(server, "client"))) as client:
+        submit(client)
+    before = contents(server)
+
+    server.kill()
+    server.start()
+
+    assert len(before) > 3
+    assert contents(server) == before
 
 
 def test_client_and_worker_read_the_lists_and_streams_that_they_are_let(server: TcpServer) -> None:

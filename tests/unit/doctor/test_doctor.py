@@ -8,7 +8,7 @@ import pytest
 
 from disco_rq.doctor.finding import Finding
 from disco_rq.doctor.machines import Here, node_findings
-from disco_rq.doctor.server import server_findings, unreached_server
+from disco_rq.doctor.server import restart_findings, server_findings, unreached_server
 from disco_rq.store.viewing import NodeView, SlotView
 
 HERE = Here(python="3.11.7", version="0.1.0", protocol=1, secret=["aaaa"], packages={})
@@ -217,3 +217,20 @@ def test_secrets_that_do_not_fit_are_told(here: list[str], there: str, level: st
 
     assert (found.level, found.what) == (level, "secret")
     assert part in found.text
+
+
+@pytest.mark.parametrize(
+    ("categories", "keys", "info", "level"),
+    [
+        (["-@all"], [], {}, ["fail"]),
+        (["+@all"], ["~other:*"], {}, ["fail"]),
+        (["+@all"], ["~*"], {}, []),
+        (["-@all"], [], {"aof_enabled": 0}, []),
+        (["-@all"], [], {"valkey_version": "9.1.2"}, []),
+    ],
+)
+def test_a_default_user_without_rights_loses_jobs_at_a_restart(
+    categories: list[str], keys: list[str], info: dict[str, Any], level: list[str]
+) -> None:
+    found = restart_findings({"categories": categories, "keys": keys}, {**HEALTHY, **info})
+    assert [finding.level for finding in found] == level
