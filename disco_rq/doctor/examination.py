@@ -6,10 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
-
-from redis.exceptions import ResponseError
 
 from disco_rq.doctor.finding import Finding
 from disco_rq.doctor.machines import MOST_NAMED, Here, node_findings
@@ -51,8 +48,7 @@ def examine(url: str, settings: Settings) -> list[Finding]:
     round_trip_s = min(view.round_trip_s() for _ in range(3))
     info: Any = connection.redis.info()
     found = server_findings(connection.address, info, round_trip_s, local_ahead_ms(connection))
-    with suppress(ResponseError):  # most users may not look, and some products have no ACL
-        default_user: Any = connection.redis.acl_getuser("default")
+    if (default_user := view.default_user()) is not None:
         found += restart_findings(default_user, info)
     found += product_findings(url, info)
     cluster = view.cluster()

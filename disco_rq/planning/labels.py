@@ -8,7 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["Labels", "check_needs", "fits", "labels_of", "missing", "needs_by_phase", "parse_labels"]
+__all__ = [
+    *("Labels", "check_needs", "fits", "labels_of", "missing", "needs_by_phase", "parse_labels"),
+    "told_needs",
+]
 
 Labels: TypeAlias = Mapping[str, bool | float | str]
 """A label without a value is True."""
@@ -88,7 +91,12 @@ def missing(nodes: Iterable[Labels], needs: Labels) -> str:
     )
 
 
-def _told(name: str, needed: bool | float | str, there: Iterable[bool | float | str]) -> str:
+def told_needs(needs: Labels) -> str:
+    """All of them, in the order of their names: ``gpu, ram >= 64``; empty if any node will do."""
+    return ", ".join(_told(name, need) for name, need in sorted(needs.items()))
+
+
+def _told(name: str, needed: bool | float | str, there: Iterable[bool | float | str] = ()) -> str:
     if needed is True:
         return name
     if isinstance(needed, str):

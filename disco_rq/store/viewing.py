@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from disco_rq.errors import UnknownJob
 from disco_rq.model import NODE_NAME, PHASES, TaskId
@@ -36,6 +36,7 @@ NOBODY = Portions()
 HEAD_FIELDS = (
     *("status", "paused", "owner", "priority", "submitted", "ended", "nr_maps", "nr_reduces"),
     *(f"{phase}:{state}" for phase in PHASES for state in ("waiting", "running", "done", "failed")),
+    *("check:waiting", "check:running", "check:done"),
 )
 
 
@@ -240,6 +241,19 @@ class ViewStore:
         """What was counted since the cluster began."""
         found: Any = unreadable.answer(lambda: self._redis.hgetall(keys.TOTALS))
         return _numbers("total", found)
+
+    def pilot_left(self, name: str) -> int:
+        """How many maps of a job's pilot are not done; 0: it has none, or it is over."""
+        left: Any = unreadable.answer(lambda: self._redis.scard(keys.JobKeys(name).pilot))
+        return left or 0
+
+    def default_user(self) -> Mapping[str, Any] | None:
+        """What ACL GETUSER tells of the user ``default``; None where this one may not look, or no ACL is."""
+        try:
+            found: Any = self._redis.acl_getuser("default")
+        except ResponseError:
+            return None
+        return dict(found)
 
     def round_trip_s(self) -> float:
         """How long Redis takes to answer nothing."""

@@ -19,9 +19,11 @@ from disco_rq.version import __version__
 from disco_rq.views.asked import Asked
 from disco_rq.views.owners import Owner, owners_of
 from disco_rq.views.sources import Sources
+from disco_rq.views.wanted import slots_wanted
 
 __all__ = ["health", "metrics"]
 
+KINDS = (*PHASES, "check")
 OUTCOMES = {"done": "done", "data_error": "data_error", "error": "error", "lost": "lost"}
 
 
@@ -84,38 +86,37 @@ class _Cluster(Collector):
         heads = self._view.heads(cluster.active)
         yield _gauge("disco_jobs_active", "Jobs that are active.", [], [([], len(heads))])
         yield _gauge("disco_jobs", "Jobs with records, active ones too.", [], [([], cluster.jobs)])
-        counted = dict.fromkeys(product(PHASES, ("waiting", "paused", "running", "done")), 0)
-        for head, phase in product(heads, PHASES):
+        counted = dict.fromkeys(product(KINDS, ("waiting", "paused", "running", "done")), 0)
+        for head, phase in product(heads, KINDS):
             waiting = "paused" if head.count("paused") else "waiting"
             counted[phase, waiting] += head.count(f"{phase}:waiting")
             for state in ("running", "done"):
                 counted[phase, state] += head.count(f"{phase}:{state}")
         what = "Tasks of the active jobs; paused: they wait until their job is resumed."
         yield _gauge("disco_tasks", what, ["phase", "state"], [(list(of), n) for of, n in counted.items()])
-        wanted: dict[str, int] = {"0": 0}  # also with nothing to do: an autoscaler takes none for a fault
+        yield self._slots_wanted(cluster, heads)
+
+    def _slots_wanted(self, cluster: ClusterView, heads: Sequence[JobHead]) -> Metric:
+        wanted = {("0", ""): 0}  # also with nothing to do: an autoscaler takes none for a fault
         left: dict[str, float] = {}  # of each owner: what it may have beside the jobs that came before
         for head in sorted(heads, key=lambda head: -head.count("priority")):
             priority, owner = str(head.count("priority")), head.fields.get("owner", "")
             most = left.get(owner, cluster.portions.most(owner))
-            number = int(min(self._slots_wanted(head), most))
-            left[owner] = most - number
-            wanted[priority] = wanted.get(priority, 0) + number
-        what = "Slots that the active jobs would keep busy now, as many as there were; for autoscalers."
-        yield _gauge("disco_slots_wanted", what, ["priority"], [([of], n) for of, n in wanted.items()])
-
-    def _slots_wanted(self, head: JobHead) -> int:
-        """Its tasks that run, and those that could: a reduce waits until all maps are done."""
-        running = sum(head.count(f"{phase}:running") for phase in PHASES)
-        if head.count("paused"):
-            return running
-        waiting = head.count("map:waiting")
-        if not waiting and not head.count("map:running"):
-            waiting = head.count("reduce:waiting")
-        try:
-            most = self._job_store.spec(head.name).max_cores
-        except UnknownJob:  # purged meanwhile
-            return 0
-        return running + waiting if most is None else max(running, min(most, running + waiting))
+            try:
+                spec = self._job_store.spec(head.name)
+            except UnknownJob:  # purged meanwhile
+                continue
+            pilot_left = self._view.pilot_left(head.name) if spec.pilot else 0
+            for needs, number in slots_wanted(head, spec, pilot_left, most).items():
+                most -= number
+                wanted[priority, needs] = wanted.get((priority, needs), 0) + number
+            left[owner] = max(most, 0)
+        what = (
+            "Slots that the active jobs would keep busy now, as many as there were, by what they need of a "
+            "node; for autoscalers."
+        )
+        values = [(list(of), number) for of, number in wanted.items()]
+        return _gauge("disco_slots_wanted", what, ["priority", "needs"], values)
 
 
 def _memory(used: int, limit: int) -> Iterator[Metric]:

@@ -57,7 +57,7 @@ def test_slots_are_dealt_among_owners_and_who_waits_is_told_why(nodes: NodeClust
     metrics = page.get("/metrics").body.decode()
     assert 'disco_owner_slots_limit{owner="carol"} 1.0' in metrics
     assert 'disco_owner_slots_busy{owner="carol"} 1.0' in metrics
-    assert 'disco_slots_wanted{priority="0"} 1.0' in metrics
+    assert 'disco_slots_wanted{needs="",priority="0"} 1.0' in metrics
     capped.kill()
     wait_until(lambda: view.jobinfo(waits.name)["waits"] == "")
     waits.kill()
