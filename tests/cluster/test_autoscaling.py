@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -113,3 +114,24 @@ def test_a_paused_job_wants_no_slots_and_one_with_max_cores_no_more(
     wait_until(lambda: slots_wanted(nodes) == 3)
     job.job.pause()
     wait_until(lambda: slots_wanted(nodes) == 0)
+
+
+def test_outputs_of_a_node_that_left_for_good_are_made_again_uncounted(
+    nodes: NodeCluster, tmp_path: Path
+) -> None:
+    # given a job whose maps are done when their node goes with all that it has
+    nodes.master()
+    scale(nodes, 1)
+    nodes.wait_ready()
+    job = GatedJob(nodes.disco, tmp_path / "job", lines=2, max_failures=0)
+    wait_until(lambda: len(job.traces("map")) == 2)
+    job.job.pause()
+    job.open_gate("maps", "reduces")
+    wait_until(lambda: job.job.jobinfo()["mapi"][2] == 2)
+    scale(nodes, 0)
+    shutil.rmtree(nodes.data("n0"))
+    # when another one comes, then it does them again, and none has failed
+    nodes.node("n1", slots=SLOTS)
+    job.job.resume()
+    job.assert_right(60)
+    assert job.failed_attempts() == 0

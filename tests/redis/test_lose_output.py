@@ -10,11 +10,12 @@ import pytest
 
 from disco_rq.model import TaskId
 from disco_rq.store import keys
+from disco_rq.store.clock import server_ms
 from disco_rq.store.cluster import ClusterStore
 from disco_rq.store.connection import Connection
 from disco_rq.store.ending import Ending
 from disco_rq.store.jobs import JobStore
-from disco_rq.store.nodes import node_about
+from disco_rq.store.nodes import node_about, say_good_bye
 from tests.redis.story import (
     JOB,
     assign,
@@ -125,6 +126,29 @@ def test_an_output_that_is_lost_too_often_ends_the_job(done: Connection) -> None
     assert record.cause["task"] == "map:0"
     assert "gone" in record.cause["message"]
     assert done.redis.smembers(keys.ACTIVE) == set()
+
+
+def test_an_output_of_a_node_that_said_good_bye_is_made_again_uncounted(done: Connection) -> None:
+    done.redis.hset(keys.node("n1"), "seen", server_ms(done))
+    done.redis.sadd(keys.NODES, "n1")
+    say_good_bye(done, "n1")
+
+    assert lose(done, FIRST, survives=0) == "lost"
+
+    assert state_of(done, "map:0") == "waiting 1"
+    record = JobStore(done).record(JOB)
+    assert (record.status, record.phase("map")) == ("active", [2, 0, 0, 0])
+    assert control_kinds(done)[-1] == "lost"
+    events: Any = done.redis.xrange(keys.JobKeys(JOB).events)
+    assert events[-1][1][b"m"].startswith(b"Output of map:0 on n1, which has left, is gone: ")
+
+
+def test_a_node_that_has_come_back_counts_again(done: Connection) -> None:
+    done.redis.sadd(keys.NODES, "n1")
+    say_good_bye(done, "n1")
+    done.redis.hset(keys.node("n1"), "seen", server_ms(done) + 1)
+
+    assert lose(done, FIRST, survives=0) == "dead"
 
 
 def test_a_job_that_has_ended_loses_nothing(done: Connection) -> None:

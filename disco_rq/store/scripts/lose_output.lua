@@ -1,7 +1,7 @@
 -- Purpose: a reduce could not read the committed output of a map: the map is made again. Its OOB results and counters
 --          stay committed until then; what becomes of them, commit_attempts.lua says. Only a reduce whose attempt counts may say so: what a zombie or a
 --          copy cannot read may be its own misfortune.
---          An output that was another job's (adopt_tasks.lua) is no failure of this one.
+--          An output that was another job's (adopt_tasks.lua), or whose node has said good-bye, is no failure of this one.
 -- KEYS: job, tasks, failures, outputs, events, control, active, node (that had the output), remade, copies, given, attempts,
 --       ends, unique
 -- ARGV: job's name, map task, address that could not be read, error (JSON object), failures that a task survives,
@@ -32,9 +32,12 @@ redis.call('HDEL', KEYS[10], task)
 redis.call('HINCRBY', KEYS[1], 'map:done', -1)
 redis.call('HINCRBY', KEYS[1], 'map:waiting', 1)
 local record = cjson.decode(redis.call('HGET', KEYS[12], task .. '/' .. int(attempt)) or '{}')
-if record.of then
+local told = redis.call('HMGET', KEYS[8], 'left', 'seen')
+local has_left = (tonumber(told[1] or '') or -1) >= (tonumber(told[2] or '') or 0)
+if record.of or has_left then
+  local whose = record.of and ', of another job (' .. record.of .. '),' or ' on ' .. node .. ', which has left,'
   redis.call('XADD', KEYS[5], 'MAXLEN', '~', HISTORY, '*', 'h', node, 'k', 'sys', 'm',
-    'Output of ' .. task .. ', of another job (' .. record.of .. '), is gone: ' .. failure.message .. '. It is made again')
+    'Output of ' .. task .. whose .. ' is gone: ' .. failure.message .. '. It is made again')
   redis.call('XADD', KEYS[6], '*', 'k', 'lost', 'j', name, 't', task, 'a', attempt, 'n', '')
   return 'lost'
 end

@@ -183,7 +183,7 @@ def test_an_autoscaler_alone_says_how_many_nodes_there_are_and_asks_for_those_of
     documents = {(one["kind"], one["metadata"]["name"]): one for one in built(tmp_path, "dev", "keda")}
     assert "replicas" not in documents["StatefulSet", "disco-node"]["spec"]
     [trigger] = documents["ScaledObject", "disco-node"]["spec"]["triggers"]
-    assert '{namespace="disco-rq-dev"}' in trigger["metadata"]["query"]
+    assert '{namespace="disco-rq-dev",needs=""}' in trigger["metadata"]["query"]
 
 
 def test_prometheus_scrapes_the_masters_as_the_alerts_and_the_autoscaler_want_it() -> None:
