@@ -72,6 +72,9 @@ class Collector:
     def leave_alone(self) -> None:
         self._UNTIL.pack_into(self._memory, 0, time.monotonic() + AGAIN_S)
 
+    def has_answered(self) -> None:
+        self._UNTIL.pack_into(self._memory, 0, 0.0)
+
 
 class AttemptTraces:
     """Of one process. Also what user code makes of OpenTelemetry in a task, and redis-py's own
@@ -161,6 +164,8 @@ class _Kept(SpanProcessor):
         spans, self._spans = self._spans, []
         if not spans or self._collector.is_left_alone:
             return
+        # First: a process that is ended here, since its host's name is not found for long, tells nothing.
+        self._collector.leave_alone()
         exporter = self._exporter()  # its connection is not left open beside a task
         try:
             sent = exporter.export(spans) is SpanExportResult.SUCCESS
@@ -169,8 +174,9 @@ class _Kept(SpanProcessor):
             sent = False
         finally:
             exporter.shutdown()
-        if not sent:
-            self._collector.leave_alone()
+        if sent:
+            self._collector.has_answered()
+        else:
             log.warning(
                 "%d spans are lost: no collector takes them; the next try is in %d s",
                 *(len(spans), AGAIN_S),

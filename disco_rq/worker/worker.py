@@ -63,6 +63,8 @@ from disco_rq.worker.telling import Telling, told_title
 if TYPE_CHECKING:
     from disco_rq.worker.tracing import AttemptTraces
 
+log = logging.getLogger("disco_rq.worker")
+
 WORKER_TTL_S = 20
 """RQ waits for a job this minus 15 s at a time, so a connection that hangs is noticed soon."""
 CONNECTION_TIMEOUT_S = int(LEASE_S) - 1
@@ -424,8 +426,10 @@ def _is_short(ride: Ride, late: LateCommits) -> bool:
     """Whether the batch is through at once; if not, ``late`` sees to it that what is done counts."""
     if ride.horse.answers_within(SHORT_S):
         return True
-    if ride.horse.progress.is_sending and ride.horse.answers_within(MAX_SENDING_S):
-        return True
+    if ride.horse.progress.is_sending:
+        if ride.horse.answers_within(MAX_SENDING_S):
+            return True
+        log.warning("spans of %s are lost: no collector answers", ride.batch.job, extra={"action": "trace"})
     if len(ride.batch.tasks) > 1:
         late.watch(ride.horse.finished)
     return False

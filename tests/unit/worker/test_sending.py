@@ -39,4 +39,32 @@ def test_a_collector_that_does_not_answer_is_left_alone_by_all_horses_of_a_worke
     os.wait()
 
     assert collector.is_left_alone
+    collector.has_answered()
+    assert not collector.is_left_alone
     assert AGAIN_S > horse.MAX_SENDING_S
+
+
+def test_a_collector_is_left_alone_from_when_it_is_asked_until_it_answers() -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    from opentelemetry.sdk.trace.export import SpanExportResult
+
+    from disco_rq.worker import tracing
+
+    collector, seen, answers = tracing.Collector(), [], [True, False]
+    spans: Any = ["a span"]
+
+    class Exporter:
+        def export(self, _spans: Any) -> Any:
+            seen.append(collector.is_left_alone)
+            return SpanExportResult.SUCCESS if answers.pop(0) else SpanExportResult.FAILURE
+
+        def shutdown(self) -> None:
+            pass
+
+    make: Any = Exporter
+    kept = tracing._Kept(collector, make)
+    for left_alone_then in (False, True, True):
+        kept.on_end(spans[0])
+        kept.send()
+        assert collector.is_left_alone is left_alone_then
+    assert seen == [True, True]  # the third time nobody asked
