@@ -22,7 +22,7 @@ from disco_rq.store.connection import Connection
 from disco_rq.store.nodes import live_slots
 
 REPOSITORY = Path(__file__).parents[1]
-MARK = "DISCO_RQ_TEST_CLUSTER"
+MARK = "TEST_CLUSTER_OF_DISCO_RQ"
 """In the environment of every process of a cluster, so that none is left behind, whoever its parent was."""
 START_TIMEOUT_S = 240.0
 END_TIMEOUT_S = 10.0
