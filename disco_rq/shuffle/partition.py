@@ -233,8 +233,11 @@ class Partitioner:
         """All keys go to partition 0, without asking."""
         self.is_default = function is None or function is default_partition
         self.nr_partitions = max(nr_partitions, 1)
+        self.is_own = not self.is_default and not isinstance(function, _OURS)
+        """The job's own function: it may look at the params."""
+        self.params = params
+        """Those that the function gets; they may change between two calls."""
         self._function = function
-        self._params = params
 
     def one(self, key: Any) -> int:
         """The partition of a key. Raises as ``many``."""
@@ -292,7 +295,7 @@ class Partitioner:
                 yield partition, some
 
     def _asked(self, keys: Sequence[Any]) -> list[int]:
-        function, nr_partitions, params = self._function, self.nr_partitions, self._params
+        function, nr_partitions, params = self._function, self.nr_partitions, self.params
         assert function is not None
         asked = iter(keys)
         try:

@@ -50,6 +50,9 @@ class Shuffle(Protocol):
     def feed(self, pairs: Iterator[Any]) -> None:
         """Take all pairs. Raises ``TaskError`` for no pair, ``PartitionError``, ``RecordTypeError``."""
 
+    def go_on(self, params: Any) -> None:
+        """The pairs that are fed from here on have other ``params``."""
+
     def finish(self, writer: RecordWriter) -> int:
         """Write everything. Returns the number of pairs written."""
 
@@ -79,6 +82,9 @@ class Ordered:
             self._bytes += weight * len(keys)
             if self._bytes > self._limit_bytes:
                 self._pack_all()
+
+    def go_on(self, params: Any) -> None:
+        self._partitioner.params = params
 
     def finish(self, writer: RecordWriter) -> int:
         self._pack_all()
@@ -135,11 +141,16 @@ class Sorted:
         self._sorter = Sorter(
             scratch, limit_bytes, partitioner, values=values, grouped_is_enough=grouped_is_enough
         )
-        self._digest = partitioner.has_digests
+        self._partitioner = partitioner
         self.feed = self._sorter.feed
 
+    def go_on(self, params: Any) -> None:
+        if self._partitioner.is_own:
+            self._sorter.spill()
+        self._partitioner.params = params
+
     def finish(self, writer: RecordWriter) -> int:
-        cutter = Cutter(digest=self._digest)
+        cutter = Cutter(digest=self._partitioner.has_digests)
         for partition, batches in self._sorter.finish():
             for batch in batches:
                 for block in cutter.blocks(batch):
@@ -175,6 +186,9 @@ class Opaque:
             write(file, key, value, params)
             file.end_pair()
             self._nr_pairs += 1
+
+    def go_on(self, params: Any) -> None:
+        self._params = self._partitioner.params = params
 
     def finish(self, writer: RecordWriter) -> int:
         for partition, file in enumerate(self._files):

@@ -123,7 +123,7 @@ class Sorter:
         if not self._runs:
             yield from self._sorted_partitions(grouped_is_enough=self._grouped_is_enough)
             return
-        self._spill()
+        self.spill()
         self._merge_down_to(min(max(self._limit_bytes // _MERGE_BYTES, 2), _MAX_FAN_IN))
         for partition in range(self._partitioner.nr_partitions):
             yield partition, self._merged(self._read(self._runs, partition))
@@ -229,7 +229,7 @@ class Sorter:
             if self._judged_pairs >= _JUDGE_PAIRS and self._judged_keys > _REPEATING * self._judged_pairs:
                 self._ungroup()
         if self._bytes > self._limit_bytes * _HEADROOM:
-            self._spill()
+            self.spill()
 
     def _sorted_partitions(
         self, *, grouped_is_enough: bool = False
@@ -260,7 +260,8 @@ class Sorter:
         for partition, places in self._partitioner.shares(keys, self._marks_of(keys, values)):
             yield partition, _picked(keys, values, places)
 
-    def _spill(self) -> None:
+    def spill(self) -> None:
+        """Ask for the partitions of all that there is, and put it on the disk."""
         if self._taken:
             self._write_run(self._sorted_partitions())
 

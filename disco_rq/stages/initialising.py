@@ -41,6 +41,11 @@ class Initialising:
         self._nr_files = nr_files
         self._last: _Entries | None = None
 
+    @property
+    def comes_again(self) -> bool:
+        """Whether the next file has ``params`` of its own."""
+        return self._last is not None and self._last.was_asked
+
     def begin(self, input: Input, entries: Iterator[Any], reading: Reading) -> None:
         """Before the first entry of an input. ``reading``: what the entries are read from."""
         if self._init is None:
@@ -50,7 +55,7 @@ class Initialising:
             self._init(entries, self.params)
             return
         if self._last is not None:
-            if not self._last.was_asked:
+            if not self.comes_again:
                 return
             self.params = self._new_params()
         with closing(self._from_start(input, reading)) as start:

@@ -78,11 +78,12 @@ class MappedPairs:
         self._answers = repeat(work.params, 0)
         self._answered = 0
         self._to_look = _LOOKED_AT  # so many more results of this input are looked at
+        self._in_runs = False  # ``runs`` are asked for
         self._url: str | None = None
         self._left_out: list[str] = []  # why replicas of this input before that one are not read
         self._offset = 0  # the byte at which the entries of this input begin
         self._entries: Iterator[Any] = iter(())
-        self._running: Generator[Iterator[Iterable[Any]], None, None] | None = None
+        self._running: Generator[Any, None, None] | None = None
         self._ended = False
         self._leaving, self._guard = self._guarded(work)
         self._only = work.only
@@ -107,8 +108,15 @@ class MappedPairs:
 
     def __iter__(self) -> Iterator[Any]:
         self._running = self._pieces()
-        pairs: Iterator[Any] = chain.from_iterable(chain.from_iterable(self._running))
-        return chain(one_by_one(islice(pairs, _STRICT_PAIRS)), pairs)
+        return _pairs_in(self._running)
+
+    def runs(self) -> Iterator[tuple[Any, Iterator[Any]]]:
+        """The pairs of as many inputs as have the same ``params``, with these. Read each before the next."""
+        self._in_runs = True
+        self._running = running = self._pieces()
+        for first in running:
+            pieces = chain((first,), iter(running.__next__, None))
+            yield self._initialising.params, _pairs_in(pieces)
 
     def close(self) -> None:
         """Close the input that is open. Else it stays so for as long as anybody keeps the map's error."""
@@ -133,37 +141,18 @@ class MappedPairs:
         """Entries of the current input that were given to the map."""
         return self._in_input + self._answered - operator.length_hint(self._answers)
 
-    def _pieces(self) -> Generator[Iterator[Iterable[Any]], None, None]:
-        """The map's results: for each input, or for as many entries as there are between two rests."""
+    def _pieces(self) -> Generator[Any, None, None]:
+        """The map's results: for each input, or for as many entries as there are between two rests.
+
+        Where ``runs`` are asked for, None is between them.
+        """
         until_status = self._status_interval or _MANY
         for replicas in self._inputs:
-            self._before += self._in_input
-            self._in_input = 0
-            self._to_look = _LOOKED_AT
-            self._url, self._offset, self._left_out = replicas[0].url, 0, []
+            if self._in_runs and self._initialising.comes_again:
+                yield None
             with ExitStack() as opened:
-                input, fd, size = _first_there(replicas, self._opener, opened, self._left_out)
-                self._url = input.url
-                own = own_reader(input)
-                self._offset = offset_of(fd) if own is None else input.start
-                reading = Reading(input.url, self._offset, input.length, partial(head_of, fd))
-                now_reads(reading, instead_of=replicas[0].url)
-                if self._leaving is not None:
-                    self._leaving.begin(reading, size)
-                reader = own or self._reader
-                if self._only is not None:
-                    self._only.begin(reader)
-                self._entries = entries = entries_of("map_reader", reader, reader(fd, size, input.url))
-                if self._leaving is not None:
-                    entries = self._leaving.counted(entries)
-                self._initialising.begin(input, entries, reading)
-                if self._leaving is not None:
-                    self._leaving.map_begins()
+                entries = self._begin(replicas, opened)
                 params = self._initialising.params
-                if self._only is not None:
-                    entries = self._only.picked(entries)
-                if self._through is not None:
-                    entries = self._through(entries)
                 while True:
                     until_rest = min(until_status, self._rests.in_a_row)
                     self._answers, self._answered = repeat(params, _MANY), _MANY
@@ -183,6 +172,33 @@ class MappedPairs:
                     if not until_status:
                         self._status(f"{self.nr_entries} entries mapped")
                         until_status = self._status_interval
+
+    def _begin(self, replicas: tuple[Input, ...], opened: ExitStack) -> Iterator[Any]:
+        """Open an input and have ``map_init`` look at it. Returns the entries for the map."""
+        self._before += self._in_input
+        self._in_input = 0
+        self._to_look = _LOOKED_AT
+        self._url, self._offset, self._left_out = replicas[0].url, 0, []
+        input, fd, size = _first_there(replicas, self._opener, opened, self._left_out)
+        self._url = input.url
+        own = own_reader(input)
+        self._offset = offset_of(fd) if own is None else input.start
+        reading = Reading(input.url, self._offset, input.length, partial(head_of, fd))
+        now_reads(reading, instead_of=replicas[0].url)
+        if self._leaving is not None:
+            self._leaving.begin(reading, size)
+        reader = own or self._reader
+        if self._only is not None:
+            self._only.begin(reader)
+        self._entries = entries = entries_of("map_reader", reader, reader(fd, size, input.url))
+        if self._leaving is not None:
+            entries = self._leaving.counted(entries)
+        self._initialising.begin(input, entries, reading)
+        if self._leaving is not None:
+            self._leaving.map_begins()
+        if self._only is not None:
+            entries = self._only.picked(entries)
+        return entries if self._through is None else self._through(entries)
 
     def _first(self, results: Iterator[Any]) -> Iterator[Any]:
         """Some results, looked at: letters of a word and keys of a dict may well look like pairs."""
@@ -255,6 +271,11 @@ class MappedPairs:
         number = self._entry if self._leaving is None else self._leaving.number_of(self._entry)
         number = number if self._only is None else self._only.number
         return f"in entry {number} of {url}" if self._entry else f"before the first entry of {url}"
+
+
+def _pairs_in(pieces: Iterator[Iterator[Iterable[Any]]]) -> Iterator[Any]:
+    pairs: Iterator[Any] = chain.from_iterable(chain.from_iterable(pieces))
+    return chain(one_by_one(islice(pairs, _STRICT_PAIRS)), pairs)
 
 
 def _first_there(

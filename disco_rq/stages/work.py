@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -42,21 +42,23 @@ def run_map(work: TaskWork, task_input: MapInput, out: Path, *, opener: Opener =
 def _mapped(
     work: TaskWork, task_input: MapInput, out: Path, opener: Opener, program: RunningProgram | None = None
 ) -> StageResult:
-    functions, spec, params = work.functions, work.spec, work.params
+    functions, spec = work.functions, work.spec
     mapped = MappedPairs(work, task_input.parts, opener, None if program is None else program.answers)
     partition = functions.partition if spec.nr_reduces else None
-    partitioner = Partitioner(partition, spec.nr_partitions, params, has_digests=spec.has_digests)
+    partitioner = Partitioner(partition, spec.nr_partitions, work.params, has_digests=spec.has_digests)
     shuffle = _shuffle(work, partitioner)
     limit_bytes = spec.mem_sort_limit
     with closing(mapped), mapped.located_errors():
-        pairs = iter(mapped)
-        if functions.combiner is sum_combiner:
-            pairs = summed(pairs, limit_bytes // 2)
-        elif isinstance(functions.combiner, FoldCombiner):
-            pairs = folded(pairs, functions.combiner, limit_bytes // 2)
-        elif functions.combiner is not None:
-            pairs = combined(pairs, functions.combiner, partitioner, params)
-        shuffle.feed(pairs)
+        for number, (params, pairs) in enumerate(_runs(work, mapped, partitioner)):
+            if number:
+                shuffle.go_on(params)
+            if functions.combiner is sum_combiner:
+                pairs = summed(pairs, limit_bytes // 2)
+            elif isinstance(functions.combiner, FoldCombiner):
+                pairs = folded(pairs, functions.combiner, limit_bytes // 2)
+            elif functions.combiner is not None:
+                pairs = combined(pairs, functions.combiner, partitioner, params)
+            shuffle.feed(pairs)
         if program is not None:
             program.finish_map()
     if work.bad is not None:
@@ -71,6 +73,18 @@ def _mapped(
         partition_bytes=writer.partition_bytes() if spec.nr_partitions else {},
         digests=writer.digests() if spec.has_digests else b"",
     )
+
+
+def _runs(
+    work: TaskWork, mapped: MappedPairs, partitioner: Partitioner
+) -> Iterable[tuple[Any, Iterator[Any]]]:
+    """The pairs of the map with the params of whoever handles them. All in one, if nobody looks at these."""
+    functions = work.functions
+    combines = functions.combiner not in (None, sum_combiner)
+    own = combines and not isinstance(functions.combiner, FoldCombiner)
+    if own or functions.map_writer is not None or partitioner.is_own:
+        return mapped.runs()
+    return [(work.params, iter(mapped))]
 
 
 def answer(entry: Any, _params: Any) -> Any:
