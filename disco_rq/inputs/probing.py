@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,8 @@ from disco_rq.model import Input, MapInput
 __all__ = ["Probe", "probes"]
 
 _RAW = "raw://"
+_GOLDEN = (5**0.5 - 1) / 2
+"""The first of the numbers in the order of their multiples' fractions are evenly spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Probe:
     weight: float
     share: int = 1  # of the places, where one cannot be read alone
     side: int | None = None
+    size: int | None = None  # bytes, where that is known
 
     @property
     def input(self) -> MapInput:
@@ -41,13 +43,18 @@ def probes(
     number: int,
     size_bytes: int,
 ) -> list[Probe]:
-    """About ``number`` places, evenly spaced over all bytes, in random order; all, where that is not more.
+    """About ``number`` places, evenly spaced over all bytes; all, where that is not more. However many are
+    read, the first ones are evenly spread, too.
 
     ``inputs``: the maps' with their indices. ``line_based``: whether the files of a side
     can be cut between lines. Where one cannot be cut, its beginning stands for it.
     """
-    parts = [Probe(index, part, 1.0, side=entry.side) for index, entry in inputs for part in entry.parts]
-    sizes = [_size(probe.part) for probe in parts]
+    parts = [
+        Probe(index, part, 1.0, side=entry.side, size=_size(part))
+        for index, entry in inputs
+        for part in entry.parts
+    ]
+    sizes = [probe.size for probe in parts]
     known = [size for size in sizes if size is not None]
     if len(known) == len(sizes) and sum(known) <= number * size_bytes:
         found = parts
@@ -55,8 +62,8 @@ def probes(
         mean = max(sum(known) / len(known), 1.0) if known else 1.0
         ends = list(accumulate(mean if size is None else size for size in sizes))
         found = list(_spaced(parts, sizes, ends, line_based=line_based, number=number, size_bytes=size_bytes))
-    random.Random(0).shuffle(found)
-    return found
+    order = sorted(range(len(found)), key=lambda i: i * _GOLDEN % 1)
+    return [found[i] for i in order]
 
 
 def _spaced(
@@ -81,7 +88,7 @@ def _spaced(
             for offset in offsets:
                 length = min(size_bytes, size - offset)
                 pieces = tuple(replace(one, start=one.start + offset, length=length) for one in whole.part)
-                yield replace(whole, part=pieces, weight=spacing / size_bytes)
+                yield replace(whole, part=pieces, weight=spacing / size_bytes, size=length)
         else:
             yield replace(whole, share=len(offsets))
 
