@@ -355,17 +355,27 @@ def _call(work: TaskWork, stream: RecordStream, output: _Output) -> None:
 
 
 def _takes_out(reduce: Callable[..., Any]) -> bool:
-    """Whether it takes three arguments. One that takes any number is asked for what it wraps."""
+    """Whether it takes three arguments. One that takes any number is asked for what it wraps.
+
+    A third one with a default is an option of its own, as in ``lambda pairs, params, n=n:``; not where the
+    second is named ``out``.
+    """
     function: Any = reduce
     while True:
         try:
             signature = inspect.signature(function, follow_wrapped=False)
         except (TypeError, ValueError):  # a builtin that does not tell
             return True
-        forms = [_binds(signature, 3), _binds(signature, 2)]
-        if forms != [True, True] or not hasattr(function, "__wrapped__"):
-            return forms[0]
+        if not (_binds(signature, 3) and _binds(signature, 2)):
+            return _binds(signature, 3)
+        if not hasattr(function, "__wrapped__"):
+            names = [name for name, kind in signature.parameters.items() if kind.kind in _BY_PLACE]
+            return len(names) < 3 or names[1] in _NAMES_OF_OUT
         function = function.__wrapped__
+
+
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMES_OF_OUT = ("out", "output")
 
 
 def _binds(signature: inspect.Signature, count: int) -> bool:
