@@ -88,6 +88,10 @@ class TaskId(msgspec.Struct, frozen=True, order=True, gc=False):
         return cls(cast("TaskKind", found[1]), int(found[2]))
 
 
+KEEPS_PARTITIONS = "keeps_partitions"
+"""In the details of a spec."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """A job as submitted, without its functions (those travel as a signed pack)."""
@@ -158,6 +162,11 @@ class JobSpec:
     def is_small(self) -> bool:
         """Whether so little is to be read, as was seen at submit, that one process may well do all of it."""
         return bool(self.details.get("is_small"))
+
+    @property
+    def keeps_partitions(self) -> bool:
+        """Whether another partition function has made some of the maps' outputs that it has kept."""
+        return bool(self.details.get(KEEPS_PARTITIONS))
 
     @property
     def nr_partitions(self) -> int:

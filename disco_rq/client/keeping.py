@@ -13,6 +13,7 @@ from disco_rq.client.results import count_partitions
 from disco_rq.client.submission import Submission
 from disco_rq.errors import BadSignature, DataError, JobArgumentError
 from disco_rq.external import ExternalProgram
+from disco_rq.func import object_reader
 from disco_rq.model import PHASES, Functions, JobSpec, Phase, TaskId
 from disco_rq.outputs.addresses import made_at, preferred_node
 from disco_rq.outputs.adopted import ADOPTS, Adopted, runs_of
@@ -26,7 +27,15 @@ from disco_rq.store.nodes import live_slots
 if TYPE_CHECKING:
     from disco_rq.client.session import Session
 
-__all__ = ["MIXED", "adoption_of", "fitting_tasks", "readable_outputs", "signed_with", "there"]
+__all__ = [
+    "MIXED",
+    "adoption_of",
+    "fitting_tasks",
+    "keeps_partitions",
+    "readable_outputs",
+    "signed_with",
+    "there",
+]
 
 MIXED = "mixed"
 """In the details of a spec: what it has adopted may be of other code, or of another input."""
@@ -63,6 +72,8 @@ def _change(old: JobSpec, new: JobSpec, before: Functions | None, now: Functions
             results += ["save"] if new.save else []  # of what is a result now nothing was saved
             if old.save and not old.has_reduce:
                 cannot = "reduce: outputs of maps that are done are saved results, which no reduce reads"
+        if _mixes_partitions(new, before, now) and not _tells_keys(now):
+            cannot = "partition: no reduce sees the keys of maps that are done, to ask about them again"
         if (before.partition is total_order) != (now.partition is total_order):
             cannot = "partition=func.total_order: its ranges are those of all maps, or of none"
     return _Change(", ".join(maps), ", ".join(results), cannot)
@@ -70,6 +81,25 @@ def _change(old: JobSpec, new: JobSpec, before: Functions | None, now: Functions
 
 def _same(name: str, before: Functions, now: Functions) -> bool:
     return same_code(getattr(before, name), getattr(now, name))
+
+
+def _mixes_partitions(spec: JobSpec, before: Functions, now: Functions) -> bool:
+    """Whether maps that are kept may have given a key to another partition than those that run."""
+    return spec.has_map and spec.nr_partitions > 1 and not _same("partition", before, now)
+
+
+def _tells_keys(functions: Functions) -> bool:
+    """Whether its reduces see the keys that the partition function of the maps was asked about."""
+    return functions.reduce is not None and functions.reduce_reader in (None, object_reader)
+
+
+def keeps_partitions(earlier: Earlier, spec: JobSpec, functions: Functions | None) -> bool:
+    """Whether the reduces of a job that has kept tasks are to ask its partition function about every key.
+
+    ``functions``: see ``fitting_tasks``.
+    """
+    mixes = functions is not None and _mixes_partitions(spec, earlier.functions, functions)
+    return mixes or earlier.spec.keeps_partitions
 
 
 def _is_program(functions: Functions) -> bool:
@@ -100,7 +130,9 @@ def fitting_tasks(
         return list(there(session, maps, new))
     inputs_fit = new.has_map or all(map(is_same, range(max(new.nr_inputs, old.nr_inputs))))
     is_kept = keep or (inputs_fit and not change.maps)
-    reduces_fit = len(maps) == new.nr_maps and is_kept and not change.results
+    # A reduce also sees whether another partition function answers as the one of the maps did.
+    is_seen = functions is not None and _mixes_partitions(new, earlier.functions, functions)
+    reduces_fit = len(maps) == new.nr_maps and is_kept and not change.results and not is_seen
     reduces = [
         Kept(task, task, address)
         for task, address in _of_phase("reduce", found)

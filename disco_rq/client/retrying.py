@@ -11,7 +11,7 @@ from disco_rq.client.codes import CODE
 from disco_rq.client.earlier import Earlier
 from disco_rq.client.functions import FUNCTIONS, looked_at
 from disco_rq.client.identity import same_code
-from disco_rq.client.keeping import MIXED, adoption_of, fitting_tasks, signed_with
+from disco_rq.client.keeping import MIXED, adoption_of, fitting_tasks, keeps_partitions, signed_with
 from disco_rq.client.options import OPTIONS, checked, with_near_miss
 from disco_rq.client.partitioned import check_alike
 from disco_rq.client.results import count_partitions
@@ -24,7 +24,7 @@ from disco_rq.client.submission import (
     unique_name,
 )
 from disco_rq.errors import JobArgumentError, JobError
-from disco_rq.model import JOB_PREFIX, Functions, MapInput, shown
+from disco_rq.model import JOB_PREFIX, KEEPS_PARTITIONS, Functions, MapInput, shown
 from disco_rq.packing import Required, gather
 from disco_rq.planning.sample import sample_bits, without
 from disco_rq.readers import check_packages
@@ -100,6 +100,8 @@ def _retried(session: Session, name: str, *, keep: bool, changes: Mapping[str, A
     submission = _not_checked(signed_with(submission, tasks), tasks)
     if tasks and (keep or submission.spec.details.get(CODE) != earlier.spec.details.get(CODE)):
         submission = submission.signed_again(submission.spec, **{MIXED: True})
+    if tasks and keeps_partitions(earlier, submission.spec, functions):
+        submission = submission.signed_again(submission.spec, **{KEEPS_PARTITIONS: True})
     stored: list[Adoption] = []
 
     def adopted(now: Submission) -> list[Adoption]:

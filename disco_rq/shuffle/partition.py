@@ -329,19 +329,39 @@ class Partitioner:
         """
         some = keys[:: len(keys) // _CONFIRMED_KEYS + 1]
         try:
-            answers = self.many(some)
+            found = self._elsewhere(some, partition)
         except OOBKeyExists:  # the map has put it
             return
         except (DiscoError, MemoryError):
             raise
         except Exception:  # noqa: BLE001  the job's own function, where it does not expect to be called
             return
-        for key, answer in zip(some, answers, strict=True):
-            if answer != partition:
-                name = getattr(self._function, "__qualname__", "") or shown(self._function)
-                raise PartitionError(
-                    f"the partition function {name} does not answer the same in every process: for the key "
-                    f"{shown(key)} it answered {partition} in the map that wrote {source}, and "
-                    f"{shown(answer)} in this reduce, so one key would end in two results. It must depend "
-                    "on the key alone: use zlib.crc32 rather than hash(), and nothing random"
-                )
+        for key, answer in found:
+            raise PartitionError(
+                f"the partition function {self._name} does not answer the same in every process: for the key "
+                f"{shown(key)} it answered {partition} in the map that wrote {source}, and "
+                f"{shown(answer)} in this reduce, so one key would end in two results. It must depend "
+                "on the key alone: use zlib.crc32 rather than hash(), and nothing random"
+            )
+
+    def confirm_kept(self, keys: Sequence[Any], partition: int, source: str) -> None:
+        """Ask the function for all keys of a ``partition`` that another function may have given them.
+
+        Raises ``PartitionError`` when it answers something else, and what the function raises.
+        """
+        for key, answer in self._elsewhere(keys, partition):
+            raise PartitionError(
+                f"the partition function {self._name} answers {shown(answer)} for the key {shown(key)}, but "
+                f"that is in partition {partition} of {source}: retry(keep=True) has kept maps of another "
+                "function, so one key would end in two results. Without keep=True they run again"
+            )
+
+    def _elsewhere(self, keys: Sequence[Any], partition: int) -> list[tuple[Any, int]]:
+        """Keys for which the function answers something else, with that."""
+        answers = self.many(keys)
+        return [(key, answer) for key, answer in zip(keys, answers, strict=True) if answer != partition]
+
+    @property
+    def _name(self) -> str:
+        function = self._function or default_partition
+        return getattr(function, "__qualname__", "") or shown(function)

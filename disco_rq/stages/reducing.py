@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from disco_rq import runtime
 from disco_rq.errors import TaskError
@@ -29,6 +29,8 @@ from disco_rq.shuffle.sorter import Sorter
 from disco_rq.stages.taskwork import TaskWork
 
 __all__ = ["reduced"]
+
+_T = TypeVar("_T")
 
 _BUFFER_BYTES = 256 << 10
 _SLICE_PAIRS = 512
@@ -89,9 +91,9 @@ def _concatenated(work: TaskWork, sources: Sequence[Source], out: Path, progress
 def _confirmed_blocks(work: TaskWork, source: Source) -> Iterator[Block]:
     blocks = source.blocks(work.task.index)
     if _can_confirm(work):
-        for first in islice(blocks, 1):
-            for _ in _confirmed(batches((first,), source.name), work, source.name):
-                yield first
+        for block in _to_confirm(blocks, work):
+            for _ in _confirmed(batches((block,), source.name), work, source.name):
+                yield block
     yield from blocks
 
 
@@ -134,18 +136,23 @@ def _row(reader: Callable[..., Iterable[Any]] | None, source: Source, partition:
 def _can_confirm(work: TaskWork) -> bool:
     """Whether the keys are those that the partition function of the maps was asked about."""
     functions, spec = work.functions, work.spec
-    own = functions.partition not in (None, default_partition, total_order)
+    own = functions.partition not in (None, default_partition, total_order) or spec.keeps_partitions
     return own and spec.has_map and spec.nr_reduces > 1 and functions.reduce_reader in (None, object_reader)
 
 
 def _confirmed(row: Iterator[PairBatch], work: TaskWork, source: str) -> Iterator[PairBatch]:
     """The row, of which the first keys are asked about again."""
-    for batch in islice(row, 1):
-        partitioner = Partitioner(work.functions.partition, work.spec.nr_partitions, work.params)
+    partitioner = Partitioner(work.functions.partition, work.spec.nr_partitions, work.params)
+    confirm = partitioner.confirm_kept if work.spec.keeps_partitions else partitioner.confirm
+    for batch in _to_confirm(row, work):
         with _without_effects():
-            partitioner.confirm(batch.keys, work.task.index, source)
+            confirm(batch.keys, work.task.index, source)
         yield batch
     yield from row
+
+
+def _to_confirm(row: Iterator[_T], work: TaskWork) -> Iterator[_T]:
+    return row if work.spec.keeps_partitions else islice(row, 1)
 
 
 @contextmanager

@@ -179,6 +179,11 @@ def by_length_otherwise(key: Any, nr: int, params: Any) -> int:
     return (len(str(key)) + 1) % nr
 
 
+def by_length_in_other_words(key: Any, nr: int, params: Any) -> int:
+    length = len(str(key))
+    return length % nr
+
+
 CHANGES: dict[str, dict[str, Any]] = {
     "sort": {"sort": False, "reduce": None},
     "partition": {"partition": by_length},
@@ -213,6 +218,24 @@ def test_the_same_partition_function_again_is_no_change(disco: Disco) -> None:
 
     assert first.retry(partition=by_length, map=mended_words).jobinfo()["kept"] > 0
     assert first.retry(partition=by_length_otherwise, map=mended_words).jobinfo()["kept"] == 0
+
+
+def test_with_keep_another_partition_function_is_asked_about_every_key_of_the_maps_that_are_kept(
+    disco: Disco,
+) -> None:
+    first = died(submit(disco, partition=by_length))
+
+    same = first.retry(keep=True, partition=by_length_in_other_words, map=mended_words)
+    assert_right(same)
+    assert same.jobinfo()["kept"] > 0
+
+    other = first.retry(keep=True, partition=by_length_otherwise, map=mended_words)
+    with pytest.raises(JobError, match=r"by_length_otherwise answers \d for the key .* Without keep=True"):
+        other.wait(timeout=PATIENCE_S)
+    with pytest.raises(JobError, match=r"by_length_otherwise answers \d for the key .* Without keep=True"):
+        other.retry(params=Params(bad="")).wait(timeout=PATIENCE_S)
+    with pytest.raises(JobArgumentError, match=r"partition: no reduce sees the keys"):
+        first.retry(keep=True, partition=by_length_otherwise, reduce_reader=func.netstr_reader)
 
 
 def test_maps_of_other_inputs_run_again_and_no_others(disco: Disco, tmp_path: Path) -> None:
