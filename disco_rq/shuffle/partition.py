@@ -287,7 +287,7 @@ class Partitioner:
                 yield from ((i, places[share]) for i, share in shares if share.start < share.stop)
                 return
         parts: list[list[int]] = [[] for _ in range(nr_partitions)]
-        for place, partition in enumerate(self.many(keys)):
+        for place, partition in zip(range(len(keys)), self.many(keys), strict=True):
             parts[partition].append(place)
         for partition, some in enumerate(parts):
             some.sort(key=marks.__getitem__)
