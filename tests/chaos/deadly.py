@@ -43,7 +43,7 @@ TOLD_AGAIN = ("commit_attempts",)
 JOB = re.compile(r"(\w+)@\d{8}-\d{6}-\w{4}", re.ASCII)
 
 
-HARMLESS_ROUNDS, MOST_HARMLESS_ROUNDS = 2, 15
+HARMLESS_ROUNDS, MOST_HARMLESS_ROUNDS = 2, 8
 """When so many rounds, one after the other, killed nobody, then all have died; more while a step is missing.
 Luck can leave one out: a task that was handed back, or given to a slot that had just died, comes as a second
 attempt. So one round in six has no first commit of the reduce of a small job.
