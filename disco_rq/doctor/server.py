@@ -80,8 +80,9 @@ def restart_findings(default_user: Mapping[str, Any], info: Mapping[str, Any]) -
     Redis reads its append-only file as the user ``default``, also where nobody can log in as that, and drops
     the transactions that it is not let: https://github.com/redis/redis/issues/14541. Valkey does not.
     """
-    rights = default_user.get("categories", []), default_user.get("keys", [])
-    if not info.get("aof_enabled") or "valkey_version" in info or rights == (["+@all"], ["~*"]):
+    may_all = "+@all" in default_user.get("categories", [])
+    has_all_keys = not {"~*", "*"}.isdisjoint(default_user.get("keys", []))  # Redis 6 tells them as *
+    if not info.get("aof_enabled") or "valkey_version" in info or (may_all and has_all_keys):
         return
     do = "before it restarts: ACL SETUSER default off allcommands allkeys allchannels, and so in its file"
     text = "the user default lacks rights that the append-only file is read with: a restart would lose jobs"

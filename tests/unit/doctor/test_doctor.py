@@ -225,6 +225,7 @@ def test_secrets_that_do_not_fit_are_told(here: list[str], there: str, level: st
         (["-@all"], [], {}, ["fail"]),
         (["+@all"], ["~other:*"], {}, ["fail"]),
         (["+@all"], ["~*"], {}, []),
+        (["+@all"], ["*"], {"redis_version": "6.2.14"}, []),
         (["-@all"], [], {"aof_enabled": 0}, []),
         (["-@all"], [], {"valkey_version": "9.1.2"}, []),
     ],

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from disco_rq.inputs.probing import Probe
-from disco_rq.model import Input
-from disco_rq.stages.sampling import Seen, weighed
+from disco_rq.model import Input, MapInput
+from disco_rq.stages.sampling import Sample, Seen, weighed
 
 
 def seen(
@@ -47,3 +51,21 @@ def test_a_place_of_unknown_size_weighs_what_was_seen() -> None:
 
 def test_a_place_without_keys_weighs_nothing() -> None:
     assert weights(seen("a", 100), seen("b", 0, is_whole=False), seen("c", 0)) == {"a": 100}
+
+
+@pytest.mark.parametrize(("place_s", "places"), [(0.01, 64), (0.03, 34), (0.2, 20), (0.4, 20)])
+def test_of_slow_places_four_a_range_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch, place_s: float, places: int
+) -> None:
+    clock = [0.0]
+
+    def look_at(sample: Sample, probe: Probe, _limit_s: float, _most: int) -> None:
+        clock[0] += place_s
+        sample._seen.append(Seen(probe, ["key"] * 100, 100, True))
+
+    monkeypatch.setattr("disco_rq.stages.sampling.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Sample, "_look_at", look_at)
+    work: Any = SimpleNamespace(spec=SimpleNamespace(nr_partitions=5))
+    sample = Sample(work, opener=None, enter=lambda *_: None)  # type: ignore[arg-type]
+    sample._look([(i, MapInput(((Input(f"raw://{i}"),),))) for i in range(64)], 0.0)
+    assert len(sample._seen) == places
